@@ -1,0 +1,32 @@
+"""Shared fixtures. Torch is imported first: TensorFlow before it can crash."""
+
+import os
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+try:
+    import torch  # noqa: F401
+except ImportError:
+    pass
+
+import pathlib
+
+import keras
+import pytest
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+
+
+@pytest.fixture(autouse=True)
+def _clean_state():
+    keras.utils.set_random_seed(0)
+    keras.config.set_dtype_policy("float32")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """Folder of numbers recorded from the original implementation."""
+    return GOLDEN
