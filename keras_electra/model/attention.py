@@ -1,0 +1,106 @@
+"""Multi-head self-attention over padded rows.
+
+Query, key and value come from one matrix product: the same numbers as three
+(each has its own columns and its own draw of initial values), in one large
+product instead of three small ones. Scores are soft-maxed in float32.
+
+Shapes: B batch, L length, D hidden, N heads, H = D / N.
+"""
+
+import keras
+from keras import ops
+
+# Added to the score of a padding key (original `model/modeling.py:613`).
+MASKED_SCORE = -10000.0
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class SelfAttention(keras.layers.Layer):
+    """Every token reads from every token of its row that is not padding.
+
+    Args:
+        num_heads: int. Number of heads; divides the width of the input.
+        dropout: float. Share of the attention weights that is dropped.
+            Defaults to `0.1`.
+        initializer_range: float. Standard deviation of the truncated normal
+            the kernels start from. Defaults to `0.02`.
+        **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
+
+    Call arguments:
+        x: float array of shape `(batch, length, hidden_dim)`.
+        padding_mask: array of shape `(batch, length)`, 1 for a token, 0 for
+            padding.
+
+    Output shape:
+        `(batch, length, hidden_dim)`.
+
+    Raises:
+        ValueError: when `num_heads` does not divide `hidden_dim`.
+    """
+
+    def __init__(
+        self, num_heads, dropout=0.1, initializer_range=0.02, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.initializer_range = initializer_range
+        self.dropout_layer = keras.layers.Dropout(
+            dropout, dtype=self.dtype_policy, name="dropout"
+        )
+
+    def build(self, x_shape, padding_mask_shape=None):
+        width = x_shape[-1]
+        if width % self.num_heads:
+            raise ValueError(
+                "`num_heads` must divide `hidden_dim`. Received: "
+                f"num_heads={self.num_heads}, hidden_dim={width}."
+            )
+
+        def dense(units, name):
+            return keras.layers.Dense(
+                units,
+                kernel_initializer=keras.initializers.TruncatedNormal(
+                    stddev=self.initializer_range
+                ),
+                dtype=self.dtype_policy,
+                name=name,
+            )
+
+        self.query_key_value = dense(3 * width, "query_key_value")
+        self.query_key_value.build(x_shape)
+        self.output_dense = dense(width, "output_dense")
+        self.output_dense.build(x_shape)
+        self.built = True
+
+    def call(self, x, padding_mask, training=None):
+        length, width = ops.shape(x)[1], x.shape[-1]
+        head = width // self.num_heads
+        x = self.query_key_value(x)  # (B, L, 3D)
+        x = ops.reshape(x, (-1, length, 3, self.num_heads, head))
+        x = ops.transpose(x, (2, 0, 3, 1, 4))  # (3, B, N, L, H)
+        query, key, value = x[0] * head**-0.5, x[1], x[2]
+        scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (B, N, L, L)
+        # float32: a softmax over hundreds of keys in half precision loses
+        # the small weights.
+        scores = ops.cast(scores, "float32")
+        padding = 1.0 - ops.cast(padding_mask, "float32")
+        scores = scores + MASKED_SCORE * padding[:, None, None, :]
+        weights = ops.cast(ops.softmax(scores), self.compute_dtype)
+        weights = self.dropout_layer(weights, training=training)
+        x = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
+        return self.output_dense(ops.reshape(x, (-1, length, width)))
+
+    def compute_output_spec(self, x, padding_mask, training=None):
+        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "num_heads": self.num_heads,
+                "dropout": self.dropout,
+                "initializer_range": self.initializer_range,
+            }
+        )
+        return config

@@ -1,0 +1,221 @@
+"""The ELECTRA encoder, for generator and discriminator alike.
+
+BERT's encoder with three differences, all the original's: token embeddings
+may be narrower than the network and are then projected, there is no pooler,
+and GELU is the exact one. Nothing here knows of an objective.
+"""
+
+import keras
+import keras_hub
+
+from keras_electra.model.embeddings import ElectraEmbeddings
+from keras_electra.model.transformer import TransformerLayer
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ElectraBackbone(keras_hub.models.Backbone):
+    """Encodes token ids as one vector a token.
+
+    Args:
+        vocabulary_size: int. Number of token ids.
+        num_layers: int. Number of transformer layers.
+        num_heads: int. Attention heads a layer; divides `hidden_dim`.
+        hidden_dim: int. Width of the encoder.
+        intermediate_dim: int. Width inside the feed-forward blocks.
+        embedding_dim: int or `None`. Width of the embeddings. `None`, the
+            default, means `hidden_dim`; any other width is projected.
+        dropout: float. Dropout of embeddings and layer outputs. Defaults to
+            `0.1`.
+        attention_dropout: float or `None`. Dropout of the attention weights.
+            `None`, the default, means `dropout`.
+        max_sequence_length: int. Number of positions, in tokens. Defaults to
+            `512`.
+        num_segments: int. Number of segment ids. Defaults to `2`.
+        activation: string. `"gelu"` (exact, the default), or
+            `"gelu_approximate"` for checkpoints that were trained with the
+            tanh form.
+        initializer_range: float. Standard deviation of the truncated normal
+            that kernels and tables start from. Defaults to `0.02`. The
+            projection of the embeddings starts from Glorot uniform, as in the
+            original (`model/modeling.py:226`).
+        embeddings: `ElectraEmbeddings` or `None`. The layer of another
+            backbone, to share with it. Not part of the configuration: whoever
+            shares it restores the sharing. Defaults to `None`: an own one.
+        dtype: string or `keras.DTypePolicy`. Precision of computation and
+            weights. Defaults to the global policy.
+        **kwargs: `name` and `trainable` of `keras.Model`.
+
+    Call arguments:
+        A dict of int arrays of shape `(batch, length)`: `token_ids`,
+        `segment_ids`, `padding_mask` (1 = token, 0 = padding).
+
+    Returns:
+        A dict with `sequence_output` of shape `(batch, length, hidden_dim)`.
+
+    Raises:
+        ValueError: when a size is not positive, `num_heads` does not divide
+            `hidden_dim`, shared `embeddings` have other sizes, or (when
+            called) a row is longer than `max_sequence_length`.
+
+    Example:
+    ```python
+    backbone = keras_electra.ElectraBackbone(
+        vocabulary_size=30522, num_layers=12, num_heads=4, hidden_dim=256,
+        intermediate_dim=1024, embedding_dim=128,
+    )
+    backbone({"token_ids": ids, "segment_ids": segments, "padding_mask": mask})
+    ```
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        num_layers,
+        num_heads,
+        hidden_dim,
+        intermediate_dim,
+        embedding_dim=None,
+        dropout=0.1,
+        attention_dropout=None,
+        max_sequence_length=512,
+        num_segments=2,
+        activation="gelu",
+        initializer_range=0.02,
+        embeddings=None,
+        dtype=None,
+        **kwargs,
+    ):
+        sizes = {
+            "vocabulary_size": vocabulary_size,
+            "num_layers": num_layers,
+            "num_heads": num_heads,
+            "hidden_dim": hidden_dim,
+            "intermediate_dim": intermediate_dim,
+            "embedding_dim": embedding_dim or hidden_dim,
+            "max_sequence_length": max_sequence_length,
+            "num_segments": num_segments,
+        }
+        _check_sizes(sizes)
+        embedding_dim = sizes["embedding_dim"]
+        if attention_dropout is None:
+            attention_dropout = dropout
+
+        # === Layers ===
+        if embeddings is None:
+            embeddings = ElectraEmbeddings(
+                vocabulary_size,
+                embedding_dim,
+                max_sequence_length=max_sequence_length,
+                num_segments=num_segments,
+                dropout=dropout,
+                initializer_range=initializer_range,
+                dtype=dtype,
+                name="embeddings",
+            )
+        else:
+            _check_shared_embeddings(embeddings, sizes)
+        projection = None
+        if embedding_dim != hidden_dim:
+            projection = keras.layers.Dense(
+                hidden_dim, dtype=dtype, name="embeddings_projection"
+            )
+        transformer_layers = [
+            TransformerLayer(
+                num_heads,
+                intermediate_dim,
+                dropout=dropout,
+                attention_dropout=attention_dropout,
+                activation=activation,
+                initializer_range=initializer_range,
+                dtype=dtype,
+                name=f"transformer_layer_{i}",
+            )
+            for i in range(num_layers)
+        ]
+
+        # === Functional Model ===
+        inputs = {
+            name: keras.Input(shape=(None,), dtype="int32", name=name)
+            for name in ("token_ids", "segment_ids", "padding_mask")
+        }
+        x = embeddings(inputs["token_ids"], inputs["segment_ids"])  # (B, L, E)
+        if projection is not None:
+            x = projection(x)  # (B, L, D)
+        for layer in transformer_layers:
+            x = layer(x, inputs["padding_mask"])
+        super().__init__(
+            inputs=inputs, outputs={"sequence_output": x}, dtype=dtype, **kwargs
+        )
+
+        # === Config ===
+        self.embeddings = embeddings
+        self.token_embedding = embeddings.token_embedding
+        self.embeddings_projection = projection
+        self.transformer_layers = transformer_layers
+        self.vocabulary_size = vocabulary_size
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.hidden_dim = hidden_dim
+        self.intermediate_dim = intermediate_dim
+        self.embedding_dim = embedding_dim
+        self.dropout = dropout
+        self.attention_dropout = attention_dropout
+        self.max_sequence_length = max_sequence_length
+        self.num_segments = num_segments
+        self.activation = activation
+        self.initializer_range = initializer_range
+
+    def default_lora_layer_names(self):
+        """Layers that `enable_lora` adapts: query, key and value in one."""
+        return ["query_key_value"]
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "vocabulary_size": self.vocabulary_size,
+                "num_layers": self.num_layers,
+                "num_heads": self.num_heads,
+                "hidden_dim": self.hidden_dim,
+                "intermediate_dim": self.intermediate_dim,
+                "embedding_dim": self.embedding_dim,
+                "dropout": self.dropout,
+                "attention_dropout": self.attention_dropout,
+                "max_sequence_length": self.max_sequence_length,
+                "num_segments": self.num_segments,
+                "activation": self.activation,
+                "initializer_range": self.initializer_range,
+            }
+        )
+        return config
+
+
+def _check_sizes(sizes):
+    for name, value in sizes.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(
+                f"`{name}` must be a positive integer. "
+                f"Received: {name}={value!r}."
+            )
+    if sizes["hidden_dim"] % sizes["num_heads"]:
+        raise ValueError(
+            "`num_heads` must divide `hidden_dim`. Received: "
+            f"num_heads={sizes['num_heads']}, "
+            f"hidden_dim={sizes['hidden_dim']}."
+        )
+
+
+def _check_shared_embeddings(embeddings, sizes):
+    for name in (
+        "vocabulary_size",
+        "embedding_dim",
+        "max_sequence_length",
+        "num_segments",
+    ):
+        if getattr(embeddings, name) != sizes[name]:
+            raise ValueError(
+                f"Shared `embeddings` must have the backbone's `{name}`. "
+                f"Expected {sizes[name]}, the shared layer has "
+                f"{getattr(embeddings, name)}. Build both networks with the "
+                f"same `{name}`, or do not share their embeddings."
+            )

@@ -1,0 +1,140 @@
+"""Token, position and segment embeddings as one layer.
+
+Generator and discriminator share this layer by default, with its layer
+normalization, as the original does (google-research/electra,
+`model/modeling.py:187-218`): one object in two networks, so its weights and
+gradients exist once. The projection to the network's own width is not part of
+it, because each network has its own.
+"""
+
+import keras
+import keras_hub
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ElectraEmbeddings(keras.layers.Layer):
+    """Sums three embeddings, then layer normalization and dropout.
+
+    Args:
+        vocabulary_size: int. Number of token ids.
+        embedding_dim: int. Width of all three tables.
+        max_sequence_length: int. Number of positions. Defaults to `512`.
+        num_segments: int. Number of segment ids. Defaults to `2`.
+        dropout: float. Share of the outputs that is dropped. Defaults to `0.1`.
+        initializer_range: float. Standard deviation of the truncated normal
+            the tables start from. Defaults to `0.02` (original
+            `model/modeling.py:59`).
+        **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
+
+    Call arguments:
+        token_ids: int array of shape `(batch, length)`.
+        segment_ids: int array of shape `(batch, length)`.
+
+    Output shape:
+        `(batch, length, embedding_dim)`.
+
+    Raises:
+        ValueError: when `length` is more than `max_sequence_length`.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        embedding_dim,
+        max_sequence_length=512,
+        num_segments=2,
+        dropout=0.1,
+        initializer_range=0.02,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.vocabulary_size = vocabulary_size
+        self.embedding_dim = embedding_dim
+        self.max_sequence_length = max_sequence_length
+        self.num_segments = num_segments
+        self.dropout = dropout
+        self.initializer_range = initializer_range
+
+        def initializer():
+            return keras.initializers.TruncatedNormal(stddev=initializer_range)
+
+        self.token_embedding = keras_hub.layers.ReversibleEmbedding(
+            input_dim=vocabulary_size,
+            output_dim=embedding_dim,
+            embeddings_initializer=initializer(),
+            dtype=self.dtype_policy,
+            name="token_embedding",
+        )
+        self.position_embedding = keras_hub.layers.PositionEmbedding(
+            sequence_length=max_sequence_length,
+            initializer=initializer(),
+            dtype=self.dtype_policy,
+            name="position_embedding",
+        )
+        self.segment_embedding = keras.layers.Embedding(
+            input_dim=num_segments,
+            output_dim=embedding_dim,
+            embeddings_initializer=initializer(),
+            dtype=self.dtype_policy,
+            name="segment_embedding",
+        )
+        self.layer_norm = keras.layers.LayerNormalization(
+            epsilon=1e-12, dtype=self.dtype_policy, name="layer_norm"
+        )
+        self.dropout_layer = keras.layers.Dropout(
+            dropout, dtype=self.dtype_policy, name="dropout"
+        )
+
+    def build(self, token_ids_shape, segment_ids_shape=None):
+        shape = (*token_ids_shape, self.embedding_dim)
+        self.token_embedding.build(token_ids_shape)
+        self.position_embedding.build(shape)
+        self.segment_embedding.build(token_ids_shape)
+        self.layer_norm.build(shape)
+        self.built = True
+
+    def call(self, token_ids, segment_ids, training=None):
+        length = token_ids.shape[1]
+        if length is not None and length > self.max_sequence_length:
+            raise ValueError(
+                "`token_ids` is longer than the network has positions. "
+                f"Expected at most max_sequence_length="
+                f"{self.max_sequence_length}, received length {length}. "
+                "Shorten the input (`sequence_length` of the preprocessor or "
+                "of `build_examples`), or build the backbone with more "
+                "positions."
+            )
+        tokens = self.token_embedding(token_ids)  # (B, L, E)
+        x = tokens + self.position_embedding(tokens)
+        x = x + self.segment_embedding(segment_ids)
+        return self.dropout_layer(self.layer_norm(x), training=training)
+
+    def compute_output_spec(self, token_ids, segment_ids, training=None):
+        return keras.KerasTensor(
+            (*token_ids.shape, self.embedding_dim), dtype=self.compute_dtype
+        )
+
+    def reverse(self, x):
+        """Scores every token of the vocabulary against `x`.
+
+        Args:
+            x: float array of shape `(..., embedding_dim)`.
+
+        Returns:
+            Array of shape `(..., vocabulary_size)`.
+        """
+        return self.token_embedding(x, reverse=True)
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "vocabulary_size": self.vocabulary_size,
+                "embedding_dim": self.embedding_dim,
+                "max_sequence_length": self.max_sequence_length,
+                "num_segments": self.num_segments,
+                "dropout": self.dropout,
+                "initializer_range": self.initializer_range,
+            }
+        )
+        return config

@@ -1,0 +1,154 @@
+"""The two outputs of pre-training: which token, and is it the original one?
+
+Shapes: B batch, L length, P predicted positions, D hidden, E embedding,
+V vocabulary.
+"""
+
+import keras
+from keras import ops
+
+from keras_electra.model.transformer import activation_function
+
+
+def gather_positions(x, positions):
+    """Picks the vectors at given positions of each row.
+
+    Args:
+        x: array of shape `(batch, length, width)`.
+        positions: int array of shape `(batch, num_positions)`.
+
+    Returns:
+        Array of shape `(batch, num_positions, width)`.
+    """
+    length, width = ops.shape(x)[1], x.shape[-1]
+    rows, count = ops.shape(positions)[0], ops.shape(positions)[1]
+    flat = ops.arange(rows, dtype="int32")[:, None] * length + positions
+    picked = ops.take(
+        ops.reshape(x, (-1, width)), ops.reshape(flat, (-1,)), axis=0
+    )
+    return ops.reshape(picked, (-1, count, width))
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class TokenPredictionHead(keras.layers.Layer):
+    """Predicts the token at selected positions (the generator's head).
+
+    Dense layer to the width of the embeddings, activation, layer
+    normalization, product with the token table, bias (original
+    `run_pretraining.py:205-230`).
+
+    Args:
+        embeddings: `ElectraEmbeddings`. Its token table is the output matrix.
+        activation: string. As in `ElectraBackbone`. Defaults to `"gelu"`.
+        initializer_range: float. Standard deviation of the truncated normal
+            the kernel starts from. Defaults to `0.02`.
+        **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
+
+    Call arguments:
+        x: float array of shape `(batch, length, hidden_dim)`.
+        mask_positions: int array of shape `(batch, num_positions)`.
+
+    Output shape:
+        Logits of shape `(batch, num_positions, vocabulary_size)`.
+    """
+
+    def __init__(
+        self, embeddings, activation="gelu", initializer_range=0.02, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.embeddings = embeddings
+        self.activation = activation
+        self.initializer_range = initializer_range
+        self.dense = keras.layers.Dense(
+            embeddings.embedding_dim,
+            activation=activation_function(activation),
+            kernel_initializer=keras.initializers.TruncatedNormal(
+                stddev=initializer_range
+            ),
+            dtype=self.dtype_policy,
+            name="dense",
+        )
+        self.layer_norm = keras.layers.LayerNormalization(
+            epsilon=1e-12, dtype=self.dtype_policy, name="layer_norm"
+        )
+
+    def build(self, x_shape, mask_positions_shape=None):
+        self.dense.build(x_shape)
+        self.layer_norm.build((*x_shape[:-1], self.embeddings.embedding_dim))
+        self.bias = self.add_weight(
+            shape=(self.embeddings.vocabulary_size,),
+            initializer="zeros",
+            name="bias",
+        )
+        self.built = True
+
+    def call(self, x, mask_positions):
+        x = gather_positions(x, mask_positions)  # (B, P, D)
+        x = self.layer_norm(self.dense(x))  # (B, P, E)
+        return self.embeddings.reverse(x) + self.bias  # (B, P, V)
+
+    def compute_output_spec(self, x, mask_positions):
+        return keras.KerasTensor(
+            (*mask_positions.shape, self.embeddings.vocabulary_size),
+            dtype=self.compute_dtype,
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ReplacedTokenHead(keras.layers.Layer):
+    """Scores every token as replaced or not (the discriminator's head).
+
+    Dense layer of the network's width, activation, one output (original
+    `run_pretraining.py:180-203`). The output layer starts from Glorot uniform
+    as there (`run_pretraining.py:193`).
+
+    Args:
+        activation: string. As in `ElectraBackbone`. Defaults to `"gelu"`.
+        initializer_range: float. Standard deviation of the truncated normal
+            the first kernel starts from. Defaults to `0.02`.
+        **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
+
+    Call arguments:
+        x: float array of shape `(batch, length, hidden_dim)`.
+
+    Output shape:
+        Logits of shape `(batch, length)`; positive means replaced.
+    """
+
+    def __init__(self, activation="gelu", initializer_range=0.02, **kwargs):
+        super().__init__(**kwargs)
+        self.activation = activation
+        self.initializer_range = initializer_range
+
+    def build(self, x_shape):
+        self.dense = keras.layers.Dense(
+            x_shape[-1],
+            activation=activation_function(self.activation),
+            kernel_initializer=keras.initializers.TruncatedNormal(
+                stddev=self.initializer_range
+            ),
+            dtype=self.dtype_policy,
+            name="dense",
+        )
+        self.dense.build(x_shape)
+        self.output_dense = keras.layers.Dense(
+            1, dtype=self.dtype_policy, name="output_dense"
+        )
+        self.output_dense.build(x_shape)
+        self.built = True
+
+    def call(self, x):
+        return ops.squeeze(self.output_dense(self.dense(x)), axis=-1)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape[:-1], dtype=self.compute_dtype)
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "activation": self.activation,
+                "initializer_range": self.initializer_range,
+            }
+        )
+        return config
