@@ -7,7 +7,7 @@ import lzma
 import fsspec
 import pytest
 
-from keras_electra.text import documents
+from keras_electra.text import lines as text_lines
 from keras_electra.text.documents import list_files
 from keras_electra.text.documents import read_documents
 from keras_electra.text.documents import read_lines
@@ -122,7 +122,7 @@ def test_byte_order_mark_is_dropped(tmp_path):
 
 @pytest.mark.parametrize("text", ["w\u00f6rd " * 90, "\u4eca\U0001f600" * 60])
 def test_long_lines_come_in_pieces(tmp_path, monkeypatch, text):
-    monkeypatch.setattr(documents, "LINE_LIMIT", 64)
+    monkeypatch.setattr(text_lines, "LINE_LIMIT", 64)
     path = write(tmp_path / "a.txt", text + "\nnext\n" + text)
     lines = list(read_lines(path))
     assert "".join(lines) == text + "next" + text
