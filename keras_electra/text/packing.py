@@ -1,0 +1,269 @@
+"""Documents -> examples of one or two segments, as ELECTRA was trained on.
+
+An example is `[CLS] first [SEP]` or `[CLS] first [SEP] second [SEP]`, filled
+with the lines of one document until it is full. Now and then it has one
+segment only, as classification inputs do, or is shorter than it could be, so
+that the model sees such inputs too. Two sets of rules are here:
+
+- `"default"` goes on with what does not fit in the next example, so that no
+  token of the corpus is lost and all keep their order.
+- `"original"` throws away what does not fit, and may put a short line back
+  into the first segment, draw by draw as the original ELECTRA program does.
+"""
+
+import random
+from typing import NamedTuple
+
+import numpy as np
+
+# Probabilities of the original program, build_pretraining_dataset.py.
+SINGLE_SEGMENT_PROBABILITY = 0.1
+SHORT_PROBABILITY = 0.05
+# [CLS] and two [SEP]; a shorter example has no room for two segments.
+SPECIAL_TOKENS = 3
+MIN_LENGTH = 5  # tokens
+# First-segment target, in tokens, that stands for one segment only.
+SINGLE_SEGMENT_TARGET = 100_000
+
+
+class Example(NamedTuple):
+    """Two segments, without special tokens; the second may be empty."""
+
+    first: np.ndarray  # (tokens,)
+    second: np.ndarray  # (tokens,)
+
+
+class ExamplePacker:
+    """Packs lines of token ids into examples, one line at a time.
+
+    Args:
+        sequence_length: int, tokens, special ones included. No example is
+            longer.
+        generator: `random.Random`. Source of all random draws. Defaults to
+            one seeded with 0.
+
+    Raises:
+        ValueError: if `sequence_length` is below 5.
+    """
+
+    def __init__(self, sequence_length, generator=None):
+        if sequence_length < MIN_LENGTH:
+            raise ValueError(
+                f"`sequence_length` must be at least {MIN_LENGTH} tokens, "
+                "which is two segments of one token and three special "
+                f"tokens. Received: sequence_length={sequence_length}"
+            )
+        self.sequence_length = sequence_length
+        self.generator = generator or random.Random(0)
+        self._target = sequence_length  # tokens, of the next example
+        self._lines = []
+        self._length = 0  # tokens in self._lines
+
+    def add_line(self, ids):
+        """Add the next line of the current document.
+
+        Args:
+            ids: array or list of token ids, `(tokens,)`; may be empty.
+
+        Returns:
+            List of the `Example`s that are complete now, often empty.
+        """
+        if len(ids):
+            self._lines.append(np.asarray(ids))
+            self._length += len(ids)
+        examples = []
+        while self._length >= self._full_length():
+            examples.append(self._create())
+        return examples
+
+    def end_document(self):
+        """End the current document; nothing of it mixes with the next.
+
+        Returns:
+            List of the `Example`s that hold the rest of it.
+        """
+        examples = []
+        while self._length:
+            examples.append(self._create())
+        return examples
+
+    def _create(self):
+        if self.generator.random() < SINGLE_SEGMENT_PROBABILITY:
+            first_target = SINGLE_SEGMENT_TARGET
+        else:
+            first_target = (self._target - SPECIAL_TOKENS) // 2
+        example = self._fill(first_target)
+        if self.generator.random() < SHORT_PROBABILITY:
+            self._target = self.generator.randint(
+                MIN_LENGTH, self.sequence_length
+            )
+        else:
+            self._target = self.sequence_length
+        return example
+
+    def _full_length(self):
+        """Tokens to wait for before an example is made."""
+        return self._target - 2
+
+    def _fill(self, first_target):
+        """Take lines until the example is full; the rest stays waiting."""
+        first, second = [], []
+        first_length = second_length = 0
+        lines = iter(self._lines)
+        rest = []
+        for line in lines:
+            size = len(line)
+            to_first = not second and (
+                not first
+                or first_length + size < first_target
+                or (
+                    first_length < first_target
+                    and self.generator.random() < 0.5
+                )
+            )
+            if to_first:
+                room = self._target - 2 - first_length
+                first.append(line[:room])
+                first_length += min(size, room)
+            else:
+                room = self._target - 3 - first_length - second_length
+                if room > 0:
+                    second.append(line[:room])
+                    second_length += min(size, room)
+            if size >= room:
+                # The example is full. A line that did not fit goes on in
+                # the next one: this is what the original throws away.
+                room = max(room, 0)
+                rest = [line[room:]] if size > room else []
+                break
+        self._lines = rest + list(lines)
+        self._length -= first_length + second_length
+        return Example(_join(first), _join(second))
+
+
+class OriginalExamplePacker(ExamplePacker):
+    """Packs as the original ELECTRA program does, draw by draw.
+
+    A line that makes an example too long is cut off, and what was cut is
+    lost. A line goes back to the first segment if it is short enough to fit
+    there, even after the second segment has begun. A random short target
+    only ends the collecting of lines; the last line may reach beyond it.
+    """
+
+    def _full_length(self):
+        return self._target
+
+    def _fill(self, first_target):
+        first, second = [], []
+        first_length = second_length = 0
+        for line in self._lines:
+            size = len(line)
+            if (
+                not first
+                or first_length + size < first_target
+                or (
+                    not second
+                    and first_length < first_target
+                    and self.generator.random() < 0.5
+                )
+            ):
+                first.append(line)
+                first_length += size
+            else:
+                second.append(line)
+                second_length += size
+        self._lines, self._length = [], 0
+        first = _join(first)[: self.sequence_length - 2]
+        room = max(0, self.sequence_length - SPECIAL_TOKENS - len(first))
+        return Example(first, _join(second)[:room])
+
+
+PACKERS = {"default": ExamplePacker, "original": OriginalExamplePacker}
+
+
+def make_packer(rules, sequence_length, generator=None):
+    """Make the packer for `rules`, `"default"` or `"original"`.
+
+    Args:
+        rules: str. Which rules, see the packers.
+        sequence_length: int, tokens. See `ExamplePacker`.
+        generator: `random.Random`. See `ExamplePacker`.
+
+    Returns:
+        `ExamplePacker`.
+
+    Raises:
+        ValueError: if `rules` is unknown or `sequence_length` below 5.
+    """
+    if rules not in PACKERS:
+        raise ValueError(
+            f"`rules` must be one of {sorted(PACKERS)}. Received: "
+            f"rules={rules!r}"
+        )
+    return PACKERS[rules](sequence_length, generator)
+
+
+def _join(pieces):
+    if len(pieces) == 1:
+        return pieces[0]
+    if not pieces:
+        return np.zeros(0, "int32")
+    return np.concatenate(pieces)
+
+
+def example_token_ids(example, cls_token_id, sep_token_id):
+    """Put the special tokens around and between the segments.
+
+    Args:
+        example: `Example`.
+        cls_token_id: int.
+        sep_token_id: int.
+
+    Returns:
+        Tuple of the token ids, int32 `(tokens,)`, and the length of the first
+        segment, `[CLS]` and `[SEP]` included, in tokens.
+    """
+    first, second = example
+    first_length = len(first) + 2
+    has_second = len(second) > 0
+    ids = np.empty(first_length + len(second) + has_second, "int32")
+    ids[0] = cls_token_id
+    ids[1 : first_length - 1] = first
+    ids[first_length - 1] = sep_token_id
+    if has_second:
+        ids[first_length:-1] = second
+        ids[-1] = sep_token_id
+    return ids, first_length
+
+
+def pad_examples(rows, sequence_length, pad_token_id=0):
+    """Batch examples of different lengths into arrays of one length.
+
+    Worked example, length 6: the rows `[([2, 7, 3, 9, 3], 3), ([2, 8, 3], 3)]`
+    give token ids `[[2, 7, 3, 9, 3, 0], [2, 8, 3, 0, 0, 0]]`, segment ids
+    `[[0, 0, 0, 1, 1, 0], [0, 0, 0, 0, 0, 0]]` and padding masks
+    `[[1, 1, 1, 1, 1, 0], [1, 1, 1, 0, 0, 0]]`.
+
+    Args:
+        rows: list of `(token ids, length of the first segment)`, as
+            `example_token_ids` returns them.
+        sequence_length: int, tokens.
+        pad_token_id: int. Defaults to 0.
+
+    Returns:
+        Dict of int32 arrays `(rows, sequence_length)`: `token_ids`,
+        `segment_ids`, and `padding_mask` (1 = token, 0 = padding).
+    """
+    shape = (len(rows), sequence_length)
+    token_ids = np.full(shape, pad_token_id, "int32")
+    segment_ids = np.zeros(shape, "int32")
+    padding_mask = np.zeros(shape, "int32")
+    for row, (ids, first_length) in enumerate(rows):
+        token_ids[row, : len(ids)] = ids
+        segment_ids[row, first_length : len(ids)] = 1
+        padding_mask[row, : len(ids)] = 1
+    return {
+        "token_ids": token_ids,
+        "segment_ids": segment_ids,
+        "padding_mask": padding_mask,
+    }
