@@ -1,0 +1,221 @@
+"""Checkpoints: of the original, of today's TensorFlow, and damaged ones."""
+
+import json
+import shutil
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from keras_electra.conversion import crc32c
+from keras_electra.conversion import tf_index
+from keras_electra.conversion.tf_bundle import TensorBundle
+
+PREFIX = "model.ckpt-40"
+DATA = f"{PREFIX}.data-00000-of-00001"
+
+
+@pytest.fixture
+def folder(golden, tmp_path):
+    """A checkpoint that a test may damage."""
+    return shutil.copytree(golden / "tiny_ckpt", tmp_path / "tiny_ckpt")
+
+
+def save(prefix, tensors):
+    """Writes a checkpoint with TensorFlow itself."""
+    import tensorflow as tf
+
+    with tf.device("cpu"):
+        tf.raw_ops.SaveV2(
+            prefix=str(prefix),
+            tensor_names=list(tensors),
+            shape_and_slices=[""] * len(tensors),
+            tensors=[tf.constant(value) for value in tensors.values()],
+        )
+
+
+# What was written is read.
+
+
+def test_checkpoint_of_the_original(golden):
+    bundle = TensorBundle(golden / "tiny_ckpt")
+    expected = json.loads((golden / "tiny_ckpt/variables.json").read_text())
+    assert bundle.names() == sorted(row["name"] for row in expected)
+    for row in expected:
+        value = bundle.read(row["name"])
+        assert value.shape == tuple(row["shape"]) == bundle.shape(row["name"])
+        assert value.dtype == row["dtype"] == bundle.dtype(row["name"])
+        # float32 rounding of the recorded means, over up to 28,000 numbers
+        np.testing.assert_allclose(
+            [np.mean(value, dtype="float64"), np.abs(value).mean()],
+            [row["mean"], row["abs_mean"]],
+            rtol=1e-5,
+            atol=1e-7,
+        )
+    assert bundle.read("global_step") == 40
+
+
+def test_every_way_to_name_it(golden):
+    names = TensorBundle(golden / "tiny_ckpt").names()
+    prefix = golden / "tiny_ckpt" / PREFIX
+    assert TensorBundle(prefix).names() == names
+    assert TensorBundle(f"{prefix}.index").names() == names
+
+
+def test_folder_without_a_checkpoint_file(folder):
+    (folder / "checkpoint").unlink()
+    assert TensorBundle(folder).prefix == folder / PREFIX
+
+
+def test_checkpoint_file_of_another_machine(folder):
+    text = f'model_checkpoint_path: "/home/someone/run/{PREFIX}"\n'
+    (folder / "checkpoint").write_text(text)
+    assert TensorBundle(folder).read("global_step") == 40
+
+
+def test_all_dtypes_of_todays_tensorflow(tmp_path):
+    rng = np.random.default_rng(0)
+    tensors = {
+        "a/float32": rng.normal(size=(3, 5)).astype("float32"),
+        "a/float64": rng.normal(size=(2, 2, 2)),
+        "a/half": rng.normal(size=7).astype("float16"),
+        "a/brain": rng.normal(size=7).astype(ml_dtypes.bfloat16),
+        "int32": np.arange(-3, 3, dtype="int32"),
+        "int64_scalar": np.int64(2**40),
+        "bool": np.array([True, False]),
+        "empty": np.zeros((0, 4), "float32"),
+    }
+    save(tmp_path / "x", tensors)
+    bundle = TensorBundle(tmp_path / "x")
+    assert bundle.names() == sorted(tensors)
+    for name, expected in tensors.items():
+        value = bundle.read(name)
+        assert value.dtype == expected.dtype
+        assert value.shape == expected.shape
+        np.testing.assert_array_equal(value, expected)
+        value[...] = 0  # may be written to
+
+
+def test_many_names_fill_many_blocks(tmp_path):
+    tensors = {
+        f"encoder/layer_{i}/{'x' * (i % 50)}": np.float32(i)
+        for i in range(3000)
+    }
+    save(tmp_path / "x", tensors)
+    bundle = TensorBundle(tmp_path / "x")
+    assert bundle.names() == sorted(tensors)
+    for name in list(tensors)[::97]:
+        assert bundle.read(name) == tensors[name]
+
+
+def test_strings_are_listed_but_not_read(tmp_path):
+    save(tmp_path / "x", {"text": np.array([b"ab", b"c"]), "w": np.ones(2)})
+    bundle = TensorBundle(tmp_path / "x")
+    assert bundle.names() == ["text", "w"]
+    assert bundle.dtype("text") == np.dtype(object)
+    with pytest.raises(ValueError, match="'text'.*strings"):
+        bundle.read("text")
+
+
+def test_slices_are_refused(tmp_path):
+    import tensorflow as tf
+
+    tf.raw_ops.SaveV2(
+        prefix=str(tmp_path / "x"),
+        tensor_names=["w"],
+        shape_and_slices=["4 2 0,2:0,2"],
+        tensors=[tf.ones((2, 2))],
+    )
+    with pytest.raises(ValueError, match="'w'.*slices"):
+        TensorBundle(tmp_path / "x").read("w")
+
+
+# What is damaged or missing is said.
+
+
+def test_nothing_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no TensorFlow checkpoint"):
+        TensorBundle(tmp_path / "model.ckpt-1")
+    with pytest.raises(FileNotFoundError, match="exactly one"):
+        TensorBundle(tmp_path)
+
+
+def test_two_checkpoints_and_no_hint(folder):
+    (folder / "checkpoint").unlink()
+    shutil.copy(folder / f"{PREFIX}.index", folder / "model.ckpt-80.index")
+    with pytest.raises(FileNotFoundError, match="model.ckpt-80.*prefix"):
+        TensorBundle(folder)
+
+
+def test_missing_data_file(folder):
+    (folder / DATA).unlink()
+    with pytest.raises(FileNotFoundError, match=f"{DATA} is missing"):
+        TensorBundle(folder)
+
+
+def test_data_file_cut_off(folder):
+    data = (folder / DATA).read_bytes()
+    (folder / DATA).write_bytes(data[:-1])
+    with pytest.raises(
+        ValueError, match=f"cut off.*{len(data)} bytes.*{len(data) - 1}"
+    ):
+        TensorBundle(folder)
+
+
+def test_damaged_tensor(folder):
+    name = "electra/embeddings/word_embeddings"
+    data = bytearray((folder / DATA).read_bytes())
+    offset = TensorBundle(folder)._entries[name].offset
+    data[offset + 17] ^= 1
+    (folder / DATA).write_bytes(data)
+    bundle = TensorBundle(folder)
+    with pytest.raises(ValueError, match=f"'{name}'.*damaged"):
+        bundle.read(name)
+    bundle.read("global_step")  # the others are whole
+
+
+@pytest.mark.parametrize("keep", [0, 7, 40, 5000, -1])
+def test_index_cut_off(folder, keep):
+    index = folder / f"{PREFIX}.index"
+    index.write_bytes(index.read_bytes()[:keep])
+    with pytest.raises(ValueError, match="not the index.*or it is cut off"):
+        TensorBundle(folder)
+
+
+@pytest.mark.parametrize("position", [0, 100, 4000, -60, -48, -45, -44])
+def test_index_damaged(folder, position):
+    index = folder / f"{PREFIX}.index"
+    data = bytearray(index.read_bytes())
+    data[position] ^= 0x15
+    index.write_bytes(data)
+    if position == -48:  # the place of the meta data, which nobody reads
+        assert TensorBundle(folder).names()
+        return
+    with pytest.raises(ValueError, match="index .* cannot be read"):
+        TensorBundle(folder)
+
+
+def test_compressed_index(folder):
+    index = folder / f"{PREFIX}.index"
+    data = bytearray(index.read_bytes())
+    # Mark the first block as compressed, with a checksum that agrees.
+    blocks = tf_index._block(data, data[-48:], 3)
+    size, _ = tf_index._varint(blocks[0][1], 1)
+    data[size] = 1
+    value = crc32c.crc32c(data[: size + 1])
+    masked = ((value >> 15) | (value << 17)) + 0xA282EAD8 & 0xFFFFFFFF
+    data[size + 1 : size + 5] = masked.to_bytes(4, "little")
+    index.write_bytes(data)
+    with pytest.raises(ValueError, match="compressed .*snappy"):
+        TensorBundle(folder)
+
+
+def test_any_other_file_is_no_index(tmp_path):
+    (tmp_path / "x.index").write_bytes(b"Hello, world! " * 100)
+    with pytest.raises(ValueError, match="not the index of a TensorFlow"):
+        TensorBundle(tmp_path / "x")
+
+
+def test_unknown_name_lists_known_ones(golden):
+    with pytest.raises(KeyError, match="no 'bert/pooler'.*343 tensors"):
+        TensorBundle(golden / "tiny_ckpt").read("bert/pooler")
