@@ -90,7 +90,7 @@ def read_documents(
     files: Iterable[str],
     text_field: str = "text",
     blank_lines_separate_documents: bool = True,
-    piece_limit: int = 2**22,
+    piece_limit: int = 2**20,
 ) -> Iterator[DocumentPiece]:
     """Read the documents of files, in order.
 
@@ -103,7 +103,7 @@ def read_documents(
         blank_lines_separate_documents: bool. If `False`, blank lines mean
             nothing and each file is one document. Defaults to `True`.
         piece_limit: int, characters. A longer document comes in several
-            pieces, so that one of any size can be read. Defaults to 4 Mi.
+            pieces, so that one of any size can be read. Defaults to 1 Mi.
 
     Yields:
         `DocumentPiece`s.
