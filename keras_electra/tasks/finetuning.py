@@ -1,0 +1,45 @@
+"""The optimizer that a task is compiled with when none is given.
+
+A default cannot know how many steps a run has, so it has neither the warm-up
+nor the decay of the original fine-tuning. It corrects the bias of Adam's
+moments instead, which holds the first steps back in a similar way.
+"""
+
+from keras_electra.training.optimizers import ElectraAdamW
+
+# Largest hidden width of each size, and its rate (Clark et al., ICLR 2020,
+# table 7). Sizes below small take small's rate.
+SMALL_WIDTH, SMALL_RATE = 256, 3e-4
+BASE_WIDTH, BASE_RATE = 768, 1e-4
+LARGE_RATE = 5e-5
+
+
+def finetuning_rate(hidden_dim):
+    """The paper's learning rate for a network of this width.
+
+    Args:
+        hidden_dim: int. Width of the network.
+
+    Returns:
+        float: 3e-4 up to small, 1e-4 up to base, 5e-5 for large.
+    """
+    if hidden_dim <= SMALL_WIDTH:
+        return SMALL_RATE
+    return BASE_RATE if hidden_dim <= BASE_WIDTH else LARGE_RATE
+
+
+def default_optimizer(backbone):
+    """The optimizer for fine-tuning a network, at a constant rate.
+
+    Args:
+        backbone: `ElectraBackbone`.
+
+    Returns:
+        An `ElectraAdamW` with the rate of `finetuning_rate`, weight decay
+        0.01 (original `configure_finetuning.py:55`) and corrected bias.
+    """
+    return ElectraAdamW(
+        finetuning_rate(backbone.hidden_dim),
+        weight_decay=0.01,
+        bias_correction=True,
+    )

@@ -1,0 +1,182 @@
+"""The generator on its own: which tokens fit a blank?"""
+
+import keras
+import keras_hub
+import numpy as np
+
+from keras_electra import presets
+from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.model.heads import TokenPredictionHead
+from keras_electra.tasks import inference
+from keras_electra.tasks.masked_lm_preprocessor import (
+    ElectraMaskedLMPreprocessor,
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ElectraMaskedLM(keras_hub.models.MaskedLM):
+    """Predicts the tokens at masked positions.
+
+    `from_preset` on the folder of an `ElectraPretrainer` opens its generator.
+    (`keras_hub.models.MaskedLM.from_preset` does not know of that: on such a
+    folder it gives the discriminator a fresh head, for training. Call it on
+    this class.)
+
+    Args:
+        backbone: `ElectraBackbone`. The generator's.
+        preprocessor: `ElectraMaskedLMPreprocessor`, or `None`, the default,
+            to pass arrays instead of texts.
+        head: `TokenPredictionHead` or `None`. A trained head of the same
+            network. Not part of the configuration, its weights are saved.
+            Defaults to `None`: a fresh one.
+        **kwargs: `name` and `compile` of `keras_hub.models.Task`.
+
+    Call arguments:
+        A dict of int arrays: `token_ids`, `segment_ids`, `padding_mask` of
+        shape `(batch, length)`, `mask_positions` of shape
+        `(batch, num_positions)`.
+
+    Returns:
+        Logits of shape `(batch, num_positions, vocabulary_size)`.
+
+    Example:
+    ```python
+    filler = keras_electra.ElectraMaskedLM.from_preset("electra_tiny_en")
+    filler.fill_mask("The chef [MASK] the meal.", top_k=2)
+    # [[("cooked", 0.41), ("ate", 0.17)]]
+    ```
+    """
+
+    backbone_cls = ElectraBackbone
+    preprocessor_cls = ElectraMaskedLMPreprocessor
+
+    def __init__(self, backbone, preprocessor=None, head=None, **kwargs):
+        # === Layers ===
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        self.head = head or TokenPredictionHead(
+            backbone.embeddings,
+            activation=backbone.activation,
+            initializer_range=backbone.initializer_range,
+            dtype=backbone.dtype_policy,
+            name="token_prediction_head",
+        )
+
+        # === Functional Model ===
+        inputs = {
+            **backbone.input,
+            "mask_positions": keras.Input(
+                shape=(None,), dtype="int32", name="mask_positions"
+            ),
+        }
+        x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
+        outputs = self.head(x, inputs["mask_positions"])  # (B, P, V)
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+    @classmethod
+    def from_preset(cls, preset, load_weights=True, **kwargs):
+        """Opens a preset; of a pre-trainer's, the generator with its head.
+
+        Args:
+            preset: string. A built-in name, a folder, or a handle such as
+                `"hf://user/model"`.
+            load_weights: bool. Whether to load the weights. Defaults to
+                `True`.
+            **kwargs: `dtype`, and arguments of the constructor.
+
+        Returns:
+            An `ElectraMaskedLM`.
+        """
+        kwargs = presets.add_pretrainer_parts(
+            preset, load_weights, kwargs, "generator", "generator_head"
+        )
+        return super().from_preset(preset, load_weights, **kwargs)
+
+    def fill_mask(self, texts, top_k=5, batch_size=32):
+        """Fills every `[MASK]` of texts.
+
+        Args:
+            texts: string or list of strings, each with at least one
+                `[MASK]`. Several in one text are filled independently.
+            top_k: int. How many tokens to give for each. Defaults to `5`.
+            batch_size: int. Texts computed together. Defaults to `32`.
+
+        Returns:
+            For a string a list with one entry a `[MASK]`, in the order of
+            the text: a list of `top_k` pairs `(token, probability)`, most
+            probable first. For a list of strings a list of these.
+
+        Raises:
+            TypeError: when `texts` is neither a string nor a list of them.
+            ValueError: when a text has no `[MASK]` or is too long, when
+                `top_k` is out of range, or there is no preprocessor.
+        """
+        texts, is_one = inference.check_texts(texts, "fill_mask")
+        tokenizer = inference.require_tokenizer(self, "fill_mask")
+        num_tokens = tokenizer.vocabulary_size()
+        if not 1 <= top_k <= num_tokens:
+            raise ValueError(
+                "`top_k` must be at least 1 and at most the size of the "
+                f"vocabulary, {num_tokens}. Received: top_k={top_k}."
+            )
+        rows = tokenizer.encode_batch(texts, special_tokens=True)
+        masks = [
+            [
+                i
+                for i, token in enumerate(ids)
+                if token == tokenizer.mask_token_id
+            ]
+            for ids in rows
+        ]
+        self._check_masks(texts, rows, masks)
+        results = []
+        for logits, places in zip(
+            inference.predict_rows(self, rows, batch_size, masks), masks
+        ):
+            # A table may be padded beyond the vocabulary.
+            probabilities = _softmax(logits[: len(places), :num_tokens])
+            results.append(
+                [_best(row, top_k, tokenizer) for row in probabilities]
+            )
+        return results[0] if is_one else results
+
+    def save_to_preset(self, preset_dir, max_shard_size=10):
+        """Saves to a folder; a full disk leaves what was there before.
+
+        Args:
+            preset_dir: path of the folder.
+            max_shard_size: float or `None`. Largest file of weights, in GB.
+                Defaults to `10`.
+        """
+        presets.atomic_save_to_preset(
+            super().save_to_preset, preset_dir, max_shard_size=max_shard_size
+        )
+
+    def _check_masks(self, texts, rows, masks):
+        limit = inference.text_length(self)
+        for text, ids, places in zip(texts, rows, masks):
+            if not places:
+                raise ValueError(
+                    "`fill_mask` fills the [MASK] tokens of a text, but this "
+                    f"one has none. Received: {text!r}."
+                )
+            if len(ids) > limit:
+                raise ValueError(
+                    f"`fill_mask` takes texts of at most {limit} tokens (the "
+                    "preprocessor's `sequence_length` and the network's "
+                    "`max_sequence_length`, less [CLS] and [SEP]). Received "
+                    f"one of {len(ids)} tokens: {text[:60]!r}... Pass the "
+                    "part around the [MASK]."
+                )
+
+
+def _softmax(logits):
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def _best(probabilities, top_k, tokenizer):
+    best = np.argsort(-probabilities, kind="stable")[:top_k]
+    return [
+        (tokenizer.id_to_token(int(i)), float(probabilities[i])) for i in best
+    ]

@@ -1,0 +1,199 @@
+"""The discriminator on its own: which tokens look replaced?"""
+
+import typing
+
+import keras
+import keras_hub
+import numpy as np
+
+from keras_electra import presets
+from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.model.heads import ReplacedTokenHead
+from keras_electra.tasks import inference
+from keras_electra.tasks.finetuning import default_optimizer
+from keras_electra.tasks.replaced_token_detector_preprocessor import (
+    ElectraReplacedTokenDetectorPreprocessor,
+)
+from keras_electra.tasks.token_losses import TokenBinaryCrossentropy
+from keras_electra.tasks.windows import split_windows
+
+
+class DetectedToken(typing.NamedTuple):
+    """One word piece of a text, and how replaced it looks.
+
+    Attributes:
+        token: string. The word piece as in the vocabulary.
+        start: int. First character in the text.
+        end: int. Character after the last, so `text[start:end]` is the piece.
+        probability: float. Probability of being replaced, 0 to 1.
+    """
+
+    token: str
+    start: int
+    end: int
+    probability: float
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ElectraReplacedTokenDetector(keras_hub.models.Task):
+    """Scores every token of a text as original or replaced.
+
+    `from_preset` on the folder of an `ElectraPretrainer` opens its
+    discriminator with its head.
+
+    Args:
+        backbone: `ElectraBackbone`. The discriminator's.
+        preprocessor: `ElectraReplacedTokenDetectorPreprocessor`, or `None`,
+            the default, to pass arrays instead of texts.
+        head: `ReplacedTokenHead` or `None`. A trained head of the same
+            network. Not part of the configuration, its weights are saved.
+            Defaults to `None`: a fresh one.
+        **kwargs: `name` and `compile` of `keras_hub.models.Task`.
+
+    Call arguments:
+        A dict of int arrays of shape `(batch, length)`: `token_ids`,
+        `segment_ids`, `padding_mask`.
+
+    Returns:
+        Logits of shape `(batch, length)`; positive means replaced.
+
+    Example:
+    ```python
+    detector = keras_electra.ElectraReplacedTokenDetector.from_preset(
+        "electra_tiny_en"
+    )
+    for token in detector.detect("The chef kicked the delicious meal."):
+        print(token.token, token.start, token.end, token.probability)
+    ```
+    """
+
+    backbone_cls = ElectraBackbone
+    preprocessor_cls = ElectraReplacedTokenDetectorPreprocessor
+
+    def __init__(self, backbone, preprocessor=None, head=None, **kwargs):
+        # === Layers ===
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        self.head = head or ReplacedTokenHead(
+            activation=backbone.activation,
+            initializer_range=backbone.initializer_range,
+            dtype=backbone.dtype_policy,
+            name="replaced_token_head",
+        )
+
+        # === Functional Model ===
+        x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
+        super().__init__(inputs=backbone.input, outputs=self.head(x), **kwargs)
+
+    @classmethod
+    def from_preset(cls, preset, load_weights=True, **kwargs):
+        """Opens a preset; of a pre-trainer's, discriminator and head.
+
+        Args:
+            preset: string. A built-in name, a folder, or a handle such as
+                `"hf://user/model"`.
+            load_weights: bool. Whether to load the weights. Defaults to
+                `True`.
+            **kwargs: `dtype`, and arguments of the constructor.
+
+        Returns:
+            An `ElectraReplacedTokenDetector`.
+        """
+        kwargs = presets.add_pretrainer_parts(
+            preset, load_weights, kwargs, "backbone", "discriminator_head"
+        )
+        return super().from_preset(preset, load_weights, **kwargs)
+
+    def compile(
+        self,
+        optimizer="auto",
+        loss="auto",
+        *,
+        weighted_metrics="auto",
+        **kwargs,
+    ):
+        """Sets optimizer, loss and metrics; see `keras.Model.compile`.
+
+        Args:
+            optimizer: an optimizer or its name. `"auto"`, the default, is
+                `ElectraAdamW` at the paper's rate for the size of the
+                network (3e-4 small, 1e-4 base, 5e-5 large), without warm-up.
+            loss: a loss or its name. `"auto"`, the default, is binary
+                cross-entropy of the logits, averaged over the weighted
+                tokens.
+            weighted_metrics: list. `"auto"`, the default, is the accuracy
+                and the area under the ROC curve.
+            **kwargs: further arguments of `keras.Model.compile`.
+        """
+        if optimizer == "auto":
+            optimizer = default_optimizer(self.backbone)
+        if loss == "auto":
+            loss = TokenBinaryCrossentropy()
+        if weighted_metrics == "auto":
+            weighted_metrics = [
+                keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy"),
+                keras.metrics.AUC(from_logits=True, name="auc"),
+            ]
+        super().compile(
+            optimizer=optimizer,
+            loss=loss,
+            weighted_metrics=weighted_metrics,
+            **kwargs,
+        )
+
+    def detect(self, texts, batch_size=32):
+        """Gives every word piece of texts a probability of being replaced.
+
+        A text that is longer than a row is read in windows that overlap by
+        half; each token is judged where it has most text around it.
+
+        Args:
+            texts: string or list of strings.
+            batch_size: int. Windows computed together. Defaults to `32`.
+
+        Returns:
+            For a string a list of `DetectedToken`, in the order of the text;
+            for a list of strings a list of these.
+
+        Raises:
+            TypeError: when `texts` is neither a string nor a list of them.
+            ValueError: when there is no preprocessor.
+        """
+        texts, is_one = inference.check_texts(texts, "detect")
+        tokenizer = inference.require_tokenizer(self, "detect")
+        room = inference.text_length(self)
+        rows, offsets = tokenizer.encode_with_offsets(texts)
+        windows = [
+            (text, window)
+            for text, ids in enumerate(rows)
+            for window in split_windows(len(ids), room)
+        ]
+        pieces = [
+            rows[text][window.start : window.stop] for text, window in windows
+        ]
+        results = [[] for _ in texts]
+        for (text, window), logits in zip(
+            windows, inference.predict_rows(self, pieces, batch_size)
+        ):
+            for place in range(window.first, window.last):
+                logit = logits[place - window.start + 1]  # after [CLS]
+                results[text].append(
+                    DetectedToken(
+                        tokenizer.id_to_token(rows[text][place]),
+                        *offsets[text][place],
+                        float(np.exp(-np.logaddexp(0, -logit))),
+                    )
+                )
+        return results[0] if is_one else results
+
+    def save_to_preset(self, preset_dir, max_shard_size=10):
+        """Saves to a folder; a full disk leaves what was there before.
+
+        Args:
+            preset_dir: path of the folder.
+            max_shard_size: float or `None`. Largest file of weights, in GB.
+                Defaults to `10`.
+        """
+        presets.atomic_save_to_preset(
+            super().save_to_preset, preset_dir, max_shard_size=max_shard_size
+        )
