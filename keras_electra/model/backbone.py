@@ -165,6 +165,31 @@ class ElectraBackbone(keras_hub.models.Backbone):
         self.activation = activation
         self.initializer_range = initializer_range
 
+    def with_embeddings(self, embeddings, name=None):
+        """A copy of this network that computes with other embeddings.
+
+        Args:
+            embeddings: `ElectraEmbeddings` of the same sizes, for example
+                another backbone's, or `None` for fresh ones.
+            name: string or `None`. Name of the copy, and prefix of the paths
+                of its variables. Defaults to the name of this network.
+
+        Returns:
+            An `ElectraBackbone`. All weights but those of the embeddings are
+            copied.
+
+        Raises:
+            ValueError: when the sizes of `embeddings` differ.
+        """
+        name = name or self.name
+        config = {**self.get_config(), "name": name, "embeddings": embeddings}
+        with keras.name_scope(name):
+            copy = type(self).from_config(config)
+        for mine, theirs in zip(self.layers, copy.layers):
+            if mine is not self.embeddings:
+                theirs.set_weights(mine.get_weights())
+        return copy
+
     def default_lora_layer_names(self):
         """Layers that `enable_lora` adapts: query, key and value in one."""
         return ["query_key_value"]

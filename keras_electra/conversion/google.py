@@ -1,0 +1,277 @@
+"""Checkpoints of the original program (google-research/electra, TF1).
+
+Its variables are addressed by name. One table says which weight of ours each
+name is; reading, and comparing gradients or optimizer slots, go by it. Query,
+key and value are one matrix here and three there, so a name may stand for a
+range of columns.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from keras_electra.conversion.tf_bundle import TensorBundle
+from keras_electra.model.backbone import ElectraBackbone
+
+# Written by the original program beside the weights, and of no use here.
+OPTIMIZER_SUFFIXES = ("/adam_m", "/adam_v")
+IGNORED_NAMES = ("global_step",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a variable of the original lives in our model.
+
+    Attributes:
+        variable: `keras.Variable`.
+        columns: slice or `None`. Range of the last axis, or all of it.
+    """
+
+    variable: keras.Variable
+    columns: slice | None = None
+
+    @property
+    def shape(self):
+        shape = tuple(self.variable.shape)
+        if self.columns is None:
+            return shape
+        return (*shape[:-1], self.columns.stop - self.columns.start)
+
+    def read(self, array):
+        """Cuts this place out of an array shaped like the variable."""
+        return array if self.columns is None else array[..., self.columns]
+
+    def write(self, array, values):
+        """Puts values into this place of an array like the variable."""
+        array[... if self.columns is None else (..., self.columns)] = values
+
+
+def places(pretrainer):
+    """Maps the original's variable names to the weights of a pre-trainer.
+
+    Args:
+        pretrainer: `ElectraPretrainer`.
+
+    Returns:
+        A dict from name to `Place`, every weight of ours covered once.
+    """
+    backbone, generator = pretrainer.backbone, pretrainer.generator
+    table = {}
+    owns = generator is not None and generator is not backbone
+    if owns:
+        table.update(_encoder(generator, "generator"))
+        if generator.embeddings is not backbone.embeddings:
+            table.update(_embeddings(generator.embeddings, "generator"))
+    if generator is not None:
+        head = pretrainer.generator_head
+        table.update(_dense(head.dense, "generator_predictions/dense"))
+        table.update(
+            _layer_norm(head.layer_norm, "generator_predictions/LayerNorm")
+        )
+        table["generator_predictions/output_bias"] = Place(head.bias)
+    table.update(_embeddings(backbone.embeddings, "electra"))
+    if pretrainer.discriminator_head is not None or not owns:
+        table.update(_encoder(backbone, "electra"))
+    if pretrainer.discriminator_head is not None:
+        head = pretrainer.discriminator_head
+        name = "discriminator_predictions"
+        table.update(_dense(head.dense, f"{name}/dense"))
+        table.update(_dense(head.output_dense, f"{name}/dense_1"))
+    return table
+
+
+def _dense(layer, name):
+    return {
+        f"{name}/kernel": Place(layer.kernel),
+        f"{name}/bias": Place(layer.bias),
+    }
+
+
+def _layer_norm(layer, name):
+    return {f"{name}/gamma": Place(layer.gamma), f"{name}/beta": Place(layer.beta)}
+
+
+def _embeddings(layer, prefix):
+    name = f"{prefix}/embeddings"
+    return {
+        f"{name}/word_embeddings": Place(layer.token_embedding.embeddings),
+        f"{name}/position_embeddings": Place(
+            layer.position_embedding.position_embeddings
+        ),
+        f"{name}/token_type_embeddings": Place(
+            layer.segment_embedding.embeddings
+        ),
+        **_layer_norm(layer.layer_norm, f"{name}/LayerNorm"),
+    }
+
+
+def _encoder(backbone, prefix):
+    table = {}
+    if backbone.embeddings_projection is not None:
+        table.update(
+            _dense(
+                backbone.embeddings_projection, f"{prefix}/embeddings_project"
+            )
+        )
+    width = backbone.hidden_dim
+    for i, layer in enumerate(backbone.transformer_layers):
+        name = f"{prefix}/encoder/layer_{i}"
+        fused = layer.attention.query_key_value
+        for j, part in enumerate(("query", "key", "value")):
+            columns = slice(j * width, (j + 1) * width)
+            inner = f"{name}/attention/self/{part}"
+            table[f"{inner}/kernel"] = Place(fused.kernel, columns)
+            table[f"{inner}/bias"] = Place(fused.bias, columns)
+        output = f"{name}/attention/output"
+        table.update(_dense(layer.attention.output_dense, f"{output}/dense"))
+        table.update(
+            _layer_norm(layer.attention_layer_norm, f"{output}/LayerNorm")
+        )
+        table.update(
+            _dense(layer.intermediate_dense, f"{name}/intermediate/dense")
+        )
+        table.update(_dense(layer.output_dense, f"{name}/output/dense"))
+        table.update(
+            _layer_norm(layer.output_layer_norm, f"{name}/output/LayerNorm")
+        )
+    return table
+
+
+def assign(pretrainer, arrays):
+    """Gives every weight of a pre-trainer the value of its original name.
+
+    Args:
+        pretrainer: `ElectraPretrainer`.
+        arrays: mapping from the original's variable names to arrays.
+
+    Raises:
+        ValueError: when a name is missing or left over, or a shape differs;
+            no weight has been changed then.
+    """
+    table = places(pretrainer)
+    missing, unused = set(table) - set(arrays), set(arrays) - set(table)
+    if missing or unused:
+        raise ValueError(
+            "The checkpoint must hold exactly the variables of the model. "
+            f"Missing: {sorted(missing) or 'none'}. Left over: "
+            f"{sorted(unused) or 'none'}. Build the pre-trainer with the "
+            "layers, sharing and heads that the checkpoint was trained with."
+        )
+    for name, place in table.items():
+        if tuple(arrays[name].shape) != place.shape:
+            raise ValueError(
+                f"Variable {name!r} of the checkpoint must have shape "
+                f"{place.shape}. It has {tuple(arrays[name].shape)}. Build "
+                "the pre-trainer with the checkpoint's sizes."
+            )
+    buffers = {}
+    for name, place in table.items():
+        variable = place.variable
+        _, buffer = buffers.setdefault(
+            id(variable),
+            (variable, np.empty(tuple(variable.shape), "float32")),
+        )
+        place.write(buffer, arrays[name])
+    for variable, buffer in buffers.values():
+        variable.assign(buffer)
+
+
+def load_checkpoint(pretrainer, path):
+    """Loads the weights of a checkpoint of the original program.
+
+    Args:
+        pretrainer: `ElectraPretrainer` of the checkpoint's sizes.
+        path: string. Folder or prefix of the checkpoint.
+
+    Raises:
+        ValueError: when the checkpoint is damaged, or not of this model.
+    """
+    bundle = TensorBundle(path)
+    assign(pretrainer, {name: bundle.read(name) for name in _names(bundle)})
+
+
+def _names(bundle):
+    return [
+        name
+        for name in bundle.names()
+        if not name.endswith(OPTIMIZER_SUFFIXES) and name not in IGNORED_NAMES
+    ]
+
+
+def backbone_arguments(path, prefix="electra", num_heads=None):
+    """Infers the sizes of one network of a checkpoint from its shapes.
+
+    Args:
+        path: string. Folder or prefix of the checkpoint.
+        prefix: string. `"electra"` for the discriminator, `"generator"` for
+            the generator. Defaults to `"electra"`.
+        num_heads: int or `None`. Not visible in any shape. Defaults to heads
+            of 64 units, as in all sizes of the paper.
+
+    Returns:
+        A dict of keyword arguments of `keras_electra.ElectraBackbone`.
+
+    Raises:
+        ValueError: when the checkpoint does not hold the network.
+    """
+    bundle = TensorBundle(path)
+    shapes = {name: tuple(bundle.shape(name)) for name in _names(bundle)}
+    first = f"{prefix}/encoder/layer_0/intermediate/dense/kernel"
+    if first not in shapes:
+        raise ValueError(
+            f"The checkpoint at {path!r} must hold the network {prefix!r}. "
+            f"It has no variable {first!r}, but the networks "
+            f"{sorted({name.split('/')[0] for name in shapes})}."
+        )
+    owner = prefix
+    if f"{prefix}/embeddings/word_embeddings" not in shapes:
+        owner = "electra"
+    tables = f"{owner}/embeddings"
+    hidden_dim, intermediate_dim = shapes[first]
+    vocabulary_size, embedding_dim = shapes[f"{tables}/word_embeddings"]
+    layers = {
+        name.split("/")[2]
+        for name in shapes
+        if name.startswith(f"{prefix}/encoder/layer_")
+    }
+    return {
+        "vocabulary_size": vocabulary_size,
+        "num_layers": len(layers),
+        "num_heads": num_heads or max(1, hidden_dim // 64),
+        "hidden_dim": hidden_dim,
+        "intermediate_dim": intermediate_dim,
+        "embedding_dim": embedding_dim,
+        "max_sequence_length": shapes[f"{tables}/position_embeddings"][0],
+        "num_segments": shapes[f"{tables}/token_type_embeddings"][0],
+    }
+
+
+def backbones(path, num_heads=None, generator_num_heads=None, **kwargs):
+    """Builds both networks of a checkpoint, with random weights.
+
+    Args:
+        path: string. Folder or prefix of the checkpoint.
+        num_heads: int or `None`. Heads of the discriminator.
+        generator_num_heads: int or `None`. Heads of the generator.
+        **kwargs: further arguments of both, such as `dropout` and `dtype`.
+
+    Returns:
+        Discriminator and generator, `ElectraBackbone`s with the sharing of
+        embeddings that the checkpoint has.
+    """
+    discriminator = ElectraBackbone(
+        **backbone_arguments(path, "electra", num_heads),
+        **kwargs,
+        name="discriminator",
+    )
+    names = TensorBundle(path).names()
+    own = "generator/embeddings/word_embeddings" in names
+    with keras.name_scope("generator"):
+        generator = ElectraBackbone(
+            **backbone_arguments(path, "generator", generator_num_heads),
+            **kwargs,
+            embeddings=None if own else discriminator.embeddings,
+            name="generator",
+        )
+    return discriminator, generator

@@ -1,0 +1,285 @@
+"""How the pre-trainer is compiled, fitted and evaluated.
+
+Keras' `fit` with three additions: the recipe's optimizer, stretched to the
+length of the run, where none is given; evaluation that draws the same masks
+every time; and errors for arguments that mean nothing here.
+"""
+
+import contextlib
+
+import keras
+from keras import ops
+
+from keras_electra.pretraining.guard import StopOnSkippedSteps
+from keras_electra.pretraining.train_step import TrainStep
+from keras_electra.training.clipping import global_norm
+from keras_electra.training.optimizers import pretraining_optimizer
+
+
+class PretrainingFit(TrainStep):
+    """`compile`, `fit`, `evaluate` and metrics of `ElectraPretrainer`."""
+
+    max_skipped_steps = 25
+    _evaluating = False
+
+    def compile(
+        self, optimizer="auto", generator_optimizer=None, loss=None, **kwargs
+    ):
+        """Configures the training.
+
+        Args:
+            optimizer: `keras.optimizers.Optimizer`, or `"auto"` for the
+                recipe of the size that comes closest
+                (`keras_electra.pretraining_optimizer`), whose schedule is set
+                to the length of the run when `fit` is called. Defaults to
+                `"auto"`.
+            generator_optimizer: `keras.optimizers.Optimizer` or `None`. An
+                optimizer of their own for the weights that only the generator
+                has; shared embeddings stay with `optimizer`. Each clips the
+                gradients of its own weights. Defaults to `None`.
+            loss: must be `None`: the objective brings its losses.
+            **kwargs: `jit_compile`, `steps_per_execution`, `run_eagerly`,
+                `auto_scale_loss` and the like of `keras.Model.compile`.
+
+        Raises:
+            ValueError: when a `loss` is given, or `generator_optimizer`
+                without a generator of its own.
+        """
+        if loss is not None:
+            raise ValueError(
+                "`loss` must be `None`: the pre-trainer computes its own "
+                f"losses. Received: loss={loss!r}. Set `generator_weight` and "
+                "`discriminator_weight` of the pre-trainer instead."
+            )
+        self._auto_optimizer = optimizer == "auto"
+        self._compile_kwargs = kwargs
+        if self._auto_optimizer:
+            optimizer = pretraining_optimizer(_closest_size(self.backbone))
+        if generator_optimizer is not None:
+            optimizer = self._split_optimizer(optimizer, generator_optimizer)
+        super().compile(optimizer=optimizer, loss=None, **kwargs)
+
+    def get_compile_config(self):
+        optimizer = keras.saving.serialize_keras_object(self.optimizer)
+        return {"optimizer": optimizer, **self._compile_kwargs}
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        # So that the slots of a saved optimizer find their place.
+        self.optimizer.build(self.trainable_variables)
+
+    def _split_optimizer(self, optimizer, generator_optimizer):
+        if self.generator is None or self.generator is self.backbone:
+            raise ValueError(
+                "`generator_optimizer` needs a generator with weights of its "
+                "own. This pre-trainer has none."
+            )
+        by_path = keras.optimizers.OptimizerMap(
+            optimizer,
+            {"(generator|generator_head)/.*": generator_optimizer},
+        )
+        return keras.optimizers.MultiOptimizer(by_path)
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        sample_weight=None,
+        validation_data=None,
+        **kwargs,
+    ):
+        """Trains on raw text, on arrays or on a data set.
+
+        Args:
+            x: list of strings, tuple of two such lists, dict of int arrays
+                (see `ElectraPretrainer`), `keras_electra.load_examples(...)`,
+                or any data set of dicts or strings that `keras.Model.fit`
+                takes.
+            y: must be `None`: the labels come from the text.
+            batch_size: int or `None`. Rows a step, for lists and arrays.
+            sample_weight: must be `None`.
+            validation_data: as `x`. Masked the same way at every evaluation.
+            **kwargs: arguments of `keras.Model.fit`. Of an endless data set
+                an epoch takes one pass, unless `steps_per_epoch` says
+                otherwise.
+
+        Returns:
+            A `keras.callbacks.History`.
+
+        Raises:
+            ValueError: when an argument means nothing here, or the data holds
+                ids that the vocabulary does not have.
+            FloatingPointError: when `max_skipped_steps` steps in a row had
+                gradients that were not finite.
+        """
+        _reject_labels(
+            y=y,
+            sample_weight=sample_weight,
+            class_weight=kwargs.pop("class_weight", None),
+        )
+        if isinstance(validation_data, tuple) and len(validation_data) == 1:
+            validation_data = validation_data[0]
+        if kwargs.get("steps_per_epoch") is None and _is_endless(x):
+            kwargs["steps_per_epoch"] = len(x)
+        if kwargs.get("validation_steps") is None and _is_endless(
+            validation_data
+        ):
+            kwargs["validation_steps"] = len(validation_data)
+        if self._auto_optimizer and not self.optimizer.built:
+            self._fit_recipe(x, batch_size, kwargs)
+        self.training_data = x
+        callbacks = list(kwargs.pop("callbacks", None) or [])
+        callbacks.append(StopOnSkippedSteps(self.max_skipped_steps))
+        return super().fit(
+            x=x,
+            batch_size=batch_size,
+            validation_data=validation_data,
+            callbacks=callbacks,
+            **kwargs,
+        )
+
+    def _fit_recipe(self, x, batch_size, kwargs):
+        """Sets the recipe's schedule to the length of this run."""
+        steps = kwargs.get("steps_per_epoch") or _count_batches(x, batch_size)
+        if steps is None:
+            return
+        optimizer = pretraining_optimizer(
+            _closest_size(self.backbone),
+            num_steps=steps * kwargs.get("epochs", 1),
+        )
+        self.compile(optimizer=optimizer, **self._compile_kwargs)
+
+    def evaluate(self, x=None, y=None, **kwargs):
+        """Reports loss and metrics on data, masked the same way every time.
+
+        Args:
+            x: as in `fit`.
+            y: must be `None`.
+            **kwargs: arguments of `keras.Model.evaluate`.
+
+        Returns:
+            Loss and metrics, as `keras.Model.evaluate` does.
+        """
+        _reject_labels(y=y, sample_weight=kwargs.pop("sample_weight", None))
+        if kwargs.get("steps") is None and _is_endless(x):
+            kwargs["steps"] = len(x)
+        for layer in (self.mask_tokens, self.sample_tokens):
+            generator = layer.evaluation_seed_generator
+            generator.state.assign(generator.start)
+        with self._evaluation():
+            return super().evaluate(x=x, **kwargs)
+
+    def test_step(self, *args):
+        with self._evaluation():
+            return super().test_step(*args)
+
+    @contextlib.contextmanager
+    def _evaluation(self):
+        """Leaves out, while it lasts, the metrics that training alone has."""
+        before, self._evaluating = self._evaluating, True
+        try:
+            yield
+        finally:
+            self._evaluating = before
+
+    def get_metrics_result(self):
+        results = super().get_metrics_result()
+        if not self._evaluating:
+            return results
+        hidden = {m.name for m in self.pretraining_metrics.gradients}
+        return {k: v for k, v in results.items() if k not in hidden}
+
+    @property
+    def metrics(self):
+        if not hasattr(self, "pretraining_metrics"):
+            return super().metrics
+        ours = self.pretraining_metrics.all
+        return [m for m in super().metrics if m not in ours] + ours
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        self.pretraining_metrics.update(x["padding_mask"], y_pred)
+        return self.get_metrics_result()
+
+    def preprocess_samples(self, x, y=None, sample_weight=None):
+        if isinstance(x, dict) and "token_ids" in x:
+            return _check_ids(x, self.backbone.vocabulary_size)
+        if self.preprocessor is None:
+            raise ValueError(
+                "`x` must hold `token_ids`, `segment_ids` and `padding_mask` "
+                f"where there is no preprocessor. Received: {type(x)}. Give "
+                "the pre-trainer a `preprocessor` to fit on raw text."
+            )
+        return self.preprocessor(x)
+
+    def scales_loss(self):
+        """Whether the optimizer scales the loss, as it does for float16."""
+        return isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+
+    def gradient_norms(self, gradients, scaled_loss, loss):
+        """Norms of the gradients: of all, and of the generator's own weights.
+
+        Args:
+            gradients: list of arrays, one for each of `trainable_variables`.
+            scaled_loss: scalar whose gradients they are.
+            loss: scalar. The same without loss scaling.
+
+        Returns:
+            Two float32 scalars, with the loss scaling taken out.
+        """
+        own = [
+            gradient
+            for gradient, variable in zip(gradients, self.trainable_variables)
+            if variable.path.startswith(("generator/", "generator_head/"))
+        ]
+        scale = ops.where(loss == 0, 1.0, loss / scaled_loss)
+        norm = global_norm(gradients)
+        return norm * scale, (global_norm(own) if own else 0.0 * norm) * scale
+
+
+def _closest_size(backbone):
+    for name, width in (("large", 1024), ("base", 768), ("small", 256)):
+        if backbone.hidden_dim >= width:
+            return name
+    return "tiny"
+
+
+def _is_endless(x):
+    return getattr(x, "endless", False)
+
+
+def _count_batches(x, batch_size):
+    if isinstance(x, dict):
+        x = x["token_ids"]
+    elif isinstance(x, tuple):
+        x = x[0]
+    if not hasattr(x, "__len__"):
+        return None
+    if isinstance(x, list) or hasattr(x, "shape"):
+        return -(-len(x) // (batch_size or 32))
+    return len(x)
+
+
+def _reject_labels(**arguments):
+    for name, value in arguments.items():
+        if value is not None:
+            raise ValueError(
+                f"`{name}` means nothing in pre-training: labels and their "
+                f"weights come from the text itself. Received: {name}="
+                f"{type(value).__name__}. Leave it out."
+            )
+
+
+def _check_ids(x, vocabulary_size):
+    ids = x["token_ids"]
+    if not hasattr(ids, "min") or not hasattr(ids, "size") or callable(
+        ids.size
+    ):
+        return x  # a tensor inside a graph
+    if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < vocabulary_size:
+        raise ValueError(
+            f"`token_ids` must be from 0 to {vocabulary_size - 1}, the "
+            f"vocabulary of the network. Received ids from {int(ids.min())} "
+            f"to {int(ids.max())}. Use the tokenizer the network was made for."
+        )
+    return x

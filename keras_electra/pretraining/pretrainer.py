@@ -1,0 +1,397 @@
+"""ELECTRA's pre-training objective as one Keras model.
+
+The generator fills masked positions, its draws go into the text, and the
+discriminator says for every token whether it is the original one (paper,
+section 2). All of it is one functional graph, so that any backend can compile
+it. What a graph cannot do, the training step does (`train_step/`).
+"""
+
+import keras
+import keras_hub
+
+from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.model.heads import ReplacedTokenHead
+from keras_electra.model.heads import TokenPredictionHead
+from keras_electra.model.sizes import get_size
+from keras_electra.pretraining import losses
+from keras_electra.pretraining.fitting import PretrainingFit
+from keras_electra.pretraining.masking import MaskTokens
+from keras_electra.pretraining.metrics import PretrainingMetrics
+from keras_electra.pretraining.pretrainer_preprocessor import (
+    ElectraPretrainerPreprocessor,
+)
+from keras_electra.pretraining.replacing import ReplaceTokens
+from keras_electra.pretraining.replacing import UniformLogits
+from keras_electra.pretraining.sampling import SampleTokens
+from keras_electra.training.recipes import pretraining_recipe
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ElectraPretrainer(PretrainingFit, keras_hub.models.Task):
+    """Pre-trains a generator and a discriminator together.
+
+    Args:
+        backbone: `ElectraBackbone`, the discriminator's.
+        generator: `ElectraBackbone`; the same object as `backbone` for one
+            network that is both; or `None` for replacements drawn uniformly.
+        preprocessor: `ElectraPretrainerPreprocessor` or `None`. Needed to fit
+            on raw text, and the source of the special ids.
+        mask_fraction: float. Share of the tokens of a row that is predicted.
+            Defaults to `0.15`.
+        mask_token_rate: float. Share of these that is shown as [MASK].
+            Defaults to `0.85`.
+        generator_weight: float. Weight of the generator's loss. Defaults to
+            `1.0`.
+        discriminator_weight: float. Weight of the discriminator's loss. With
+            `0.0` there is no discriminator: masked language modelling alone.
+            Defaults to `50.0` (paper, table 6).
+        temperature: float. Temperature of the generator's draws. Defaults to
+            `1.0`.
+        forbid_correct: bool. Whether the right token is never drawn. Defaults
+            to `False`.
+        share_embeddings: bool. Whether the generator uses the embeddings of
+            the discriminator, with their layer normalization. Defaults to
+            `True`. A `generator` with embeddings of its own is then rebuilt
+            with shared ones; take it from `pretrainer.generator`.
+        mask_token_id: int or `None`. Id of [MASK]. Defaults to the
+            tokenizer's.
+        unselectable_token_ids: list of ints or `None`. Ids that are never
+            predicted. Defaults to the tokenizer's [CLS], [SEP], [MASK] and
+            [PAD].
+        seed: int or `None`. Seed of masks and draws in training. Evaluation
+            draws the same masks every time, whatever the seed.
+        **kwargs: `name`, and `compile=False` to leave it uncompiled.
+
+    Call arguments:
+        A dict of int arrays of shape `(batch, length)`: `token_ids` (without
+        masks), `segment_ids`, `padding_mask`.
+
+    Returns:
+        A dict: `mask_positions`, `mask_ids`, `mask_weights`, `token_loss`,
+        `predicted_ids`, `sampled_ids` of shape `(batch, positions)`;
+        `corrupted_token_ids`, `replaced`, `discriminator_logits` of shape
+        `(batch, length)`, the last in the precision of the network.
+
+    Raises:
+        ValueError: when vocabularies of the two networks differ, shared
+            embeddings do not fit, a number is out of range, or the special
+            ids are unknown.
+    """
+
+    backbone_cls = ElectraBackbone
+    preprocessor_cls = ElectraPretrainerPreprocessor
+
+    def __init__(
+        self,
+        backbone,
+        generator,
+        preprocessor=None,
+        mask_fraction=0.15,
+        mask_token_rate=0.85,
+        generator_weight=1.0,
+        discriminator_weight=50.0,
+        temperature=1.0,
+        forbid_correct=False,
+        share_embeddings=True,
+        mask_token_id=None,
+        unselectable_token_ids=None,
+        seed=None,
+        **kwargs,
+    ):
+        _check_numbers(mask_fraction, mask_token_rate, temperature)
+        mask_token_id, unselectable_token_ids = _special_ids(
+            preprocessor, mask_token_id, unselectable_token_ids
+        )
+        generator = _prepare_generator(backbone, generator, share_embeddings)
+
+        # === Layers ===
+        mask_tokens = MaskTokens(
+            mask_token_id,
+            unselectable_token_ids,
+            mask_fraction=mask_fraction,
+            mask_token_rate=mask_token_rate,
+            seed=seed,
+            name="mask_tokens",
+        )
+        if generator is None:
+            generator_head = UniformLogits(
+                backbone.vocabulary_size, name="generator_head"
+            )
+        else:
+            generator_head = TokenPredictionHead(
+                generator.embeddings,
+                activation=generator.activation,
+                initializer_range=generator.initializer_range,
+                dtype=generator.dtype_policy,
+                name="generator_head",
+            )
+        sample_tokens = SampleTokens(
+            temperature=temperature,
+            forbid_correct=forbid_correct,
+            seed=None if seed is None else seed + 1,
+            name="sample_tokens",
+        )
+        replace_tokens = ReplaceTokens(name="replace_tokens")
+        discriminator_head = None
+        if discriminator_weight:
+            discriminator_head = ReplacedTokenHead(
+                activation=backbone.activation,
+                initializer_range=backbone.initializer_range,
+                dtype=backbone.dtype_policy,
+                name="discriminator_head",
+            )
+
+        # === Functional Model ===
+        inputs = {
+            name: keras.Input(shape=(None,), dtype="int32", name=name)
+            for name in ("token_ids", "segment_ids", "padding_mask")
+        }
+        masked = mask_tokens(inputs["token_ids"], inputs["padding_mask"])
+        positions = masked["mask_positions"]
+        if generator is None:
+            logits = generator_head(positions)  # (B, P, V)
+        else:
+            x = generator({**inputs, "token_ids": masked["token_ids"]})
+            logits = generator_head(x["sequence_output"], positions)
+        sampled = sample_tokens(logits, masked["mask_ids"])
+        corrupted = replace_tokens(
+            inputs["token_ids"],
+            positions,
+            sampled["sampled_ids"],
+            masked["mask_weights"],
+        )
+        outputs = {
+            "mask_positions": positions,
+            "mask_ids": masked["mask_ids"],
+            "mask_weights": masked["mask_weights"],
+            **sampled,
+            "corrupted_token_ids": corrupted["token_ids"],
+            "replaced": corrupted["replaced"],
+        }
+        if discriminator_head is not None:
+            x = backbone({**inputs, "token_ids": corrupted["token_ids"]})
+            outputs["discriminator_logits"] = discriminator_head(
+                x["sequence_output"]
+            )
+        compile = kwargs.pop("compile", True)
+        super().__init__(
+            inputs=inputs, outputs=outputs, compile=False, **kwargs
+        )
+
+        # === Config ===
+        self.backbone = backbone
+        self.generator = generator
+        self.generator_head = generator_head
+        self.discriminator_head = discriminator_head
+        self.preprocessor = preprocessor
+        self.mask_fraction = mask_fraction
+        self.mask_token_rate = mask_token_rate
+        self.generator_weight = generator_weight
+        self.discriminator_weight = discriminator_weight
+        self.temperature = temperature
+        self.forbid_correct = forbid_correct
+        self.share_embeddings = share_embeddings
+        self.mask_token_id = mask_token_id
+        self.unselectable_token_ids = unselectable_token_ids
+        self.seed = seed
+        self.mask_tokens = mask_tokens
+        self.sample_tokens = sample_tokens
+        self.pretraining_metrics = PretrainingMetrics(
+            discriminator=discriminator_head is not None
+        )
+        if compile:
+            self.compile()
+
+    @classmethod
+    def from_size(
+        cls,
+        size,
+        tokenizer=None,
+        vocabulary_size=None,
+        sequence_length=None,
+        dropout=0.1,
+        max_sequence_length=512,
+        dtype=None,
+        **kwargs,
+    ):
+        """Builds both networks of a size, with random weights.
+
+        Args:
+            size: string. `tiny`, `mini`, `small`, `base` or `large`.
+            tokenizer: `ElectraTokenizer` or `None`. Needed for raw text.
+            vocabulary_size: int or `None`. Defaults to the tokenizer's.
+            sequence_length: int or `None`. Length of the rows made of raw
+                text, in tokens. Defaults to the recipe's.
+            dropout: float. Dropout of both networks. Defaults to `0.1`.
+            max_sequence_length: int. Positions of both networks. Defaults to
+                `512`.
+            dtype: string or policy. Defaults to the global policy.
+            **kwargs: arguments of `ElectraPretrainer`; `mask_fraction`
+                defaults to the recipe's.
+
+        Returns:
+            An `ElectraPretrainer`.
+
+        Raises:
+            ValueError: when the size is unknown, or neither `tokenizer` nor
+                `vocabulary_size` is given.
+        """
+        sizes, recipe = get_size(size), pretraining_recipe(size)
+        if tokenizer is None and vocabulary_size is None:
+            raise ValueError(
+                "`tokenizer` or `vocabulary_size` must be given. Received "
+                "neither. Pass the `ElectraTokenizer` of your text."
+            )
+        common = {
+            "vocabulary_size": vocabulary_size or tokenizer.vocabulary_size(),
+            "dropout": dropout,
+            "max_sequence_length": max_sequence_length,
+            "dtype": dtype,
+        }
+        backbone = ElectraBackbone(
+            **sizes.discriminator(), **common, name="discriminator"
+        )
+        with keras.name_scope("generator"):
+            generator = ElectraBackbone(
+                **sizes.generator(),
+                **common,
+                embeddings=(
+                    backbone.embeddings
+                    if kwargs.get("share_embeddings", True)
+                    else None
+                ),
+                name="generator",
+            )
+        preprocessor = None
+        if tokenizer is not None:
+            preprocessor = ElectraPretrainerPreprocessor(
+                tokenizer,
+                sequence_length=sequence_length or recipe.sequence_length,
+            )
+        kwargs.setdefault("mask_fraction", recipe.mask_fraction)
+        return cls(backbone, generator, preprocessor=preprocessor, **kwargs)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """The weighted sum of both losses, a float32 scalar."""
+        loss = self.generator_weight * losses.weighted_mean(
+            y_pred["token_loss"], y_pred["mask_weights"]
+        )
+        if self.discriminator_weight:
+            token_loss = losses.replaced_token_loss(
+                y_pred["discriminator_logits"], y_pred["replaced"]
+            )
+            loss += self.discriminator_weight * losses.weighted_mean(
+                token_loss, x["padding_mask"]
+            )
+        return loss
+
+    # A preset is for further use, so the state of the optimizer stays out of
+    # it. `ResumableCheckpoint` and `.keras` files have it.
+    def save_task_weights(self, filepath):
+        keras.saving.save_weights(
+            self, filepath, objects_to_skip=self._not_in_task_weights()
+        )
+
+    def load_task_weights(self, filepath):
+        keras.saving.load_weights(
+            self, filepath, objects_to_skip=self._not_in_task_weights()
+        )
+
+    def _not_in_task_weights(self):
+        return [*self.backbone._flatten_layers(), self.optimizer]
+
+    def get_config(self):
+        config = super().get_config()
+        generator = self.generator
+        if generator is self.backbone:
+            generator = "backbone"
+        elif generator is not None:
+            generator = keras.layers.serialize(generator)
+        config.update(
+            {
+                "generator": generator,
+                "mask_fraction": self.mask_fraction,
+                "mask_token_rate": self.mask_token_rate,
+                "generator_weight": self.generator_weight,
+                "discriminator_weight": self.discriminator_weight,
+                "temperature": self.temperature,
+                "forbid_correct": self.forbid_correct,
+                "share_embeddings": self.share_embeddings,
+                "mask_token_id": self.mask_token_id,
+                "unselectable_token_ids": self.unselectable_token_ids,
+                "seed": self.seed,
+            }
+        )
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        if isinstance(config["backbone"], dict):
+            config["backbone"] = keras.layers.deserialize(config["backbone"])
+        if config["generator"] == "backbone":
+            config["generator"] = config["backbone"]
+        elif isinstance(config["generator"], dict):
+            config["generator"] = keras.layers.deserialize(config["generator"])
+        return super().from_config(config)
+
+
+def _prepare_generator(backbone, generator, share_embeddings):
+    """The generator with the embeddings it is to use."""
+    if generator is None or generator is backbone:
+        return generator
+    if generator.vocabulary_size != backbone.vocabulary_size:
+        raise ValueError(
+            "`generator` and `backbone` must have the same "
+            f"`vocabulary_size`. Received: {generator.vocabulary_size} and "
+            f"{backbone.vocabulary_size}. Train both with one tokenizer."
+        )
+    shares = generator.embeddings is backbone.embeddings
+    if share_embeddings and not shares:
+        return generator.with_embeddings(backbone.embeddings, name="generator")
+    if shares and not share_embeddings:
+        raise ValueError(
+            "`share_embeddings=False` needs a `generator` with embeddings of "
+            "its own. Received one that was built with the backbone's. Call "
+            "`generator.with_embeddings(None)` for a copy that has its own."
+        )
+    return generator
+
+
+def _check_numbers(mask_fraction, mask_token_rate, temperature):
+    if not 0.0 < mask_fraction < 1.0:
+        raise ValueError(
+            "`mask_fraction` must be above 0 and below 1. "
+            f"Received: mask_fraction={mask_fraction}."
+        )
+    if not 0.0 <= mask_token_rate <= 1.0:
+        raise ValueError(
+            "`mask_token_rate` must be from 0 to 1. "
+            f"Received: mask_token_rate={mask_token_rate}."
+        )
+    if temperature <= 0.0:
+        raise ValueError(
+            f"`temperature` must be above 0. Received: {temperature}."
+        )
+
+
+def _special_ids(preprocessor, mask_token_id, unselectable_token_ids):
+    tokenizer = getattr(preprocessor, "tokenizer", None)
+    if mask_token_id is None and tokenizer is not None:
+        mask_token_id = tokenizer.mask_token_id
+    if unselectable_token_ids is None and tokenizer is not None:
+        unselectable_token_ids = [
+            tokenizer.cls_token_id,
+            tokenizer.sep_token_id,
+            tokenizer.mask_token_id,
+            tokenizer.pad_token_id,
+        ]
+    if mask_token_id is None or unselectable_token_ids is None:
+        raise ValueError(
+            "`mask_token_id` and `unselectable_token_ids` must be known. "
+            "Received no `preprocessor` with a tokenizer to take them from. "
+            "Pass a preprocessor, or both arguments."
+        )
+    return int(mask_token_id), sorted({int(i) for i in unselectable_token_ids})
