@@ -151,7 +151,9 @@ class ElectraTokenizer(keras_hub.tokenizers.Tokenizer):
         if self._is_string or not (is_scalar or length):
             return tokens
         tokens = np.array(tokens, dtype=self.compute_dtype)
-        return tokens if len(tokens) else tokens.reshape(0, length)
+        if not is_scalar and not len(tokens):
+            return tokens.reshape(0, length)
+        return tokens
 
     def encode_batch(self, texts, special_tokens=None):
         """Encode many texts, the fast way.

@@ -72,12 +72,7 @@ def train_vocabulary(
             f"files={files!r}, where there is nothing but white space."
         )
     alphabet = _most_frequent_characters(words, max_alphabet)
-    words = {
-        word: count
-        for word, count in words.items()
-        if alphabet.issuperset(word)
-    }
-    base = _single_character_tokens(words)
+    base = _single_character_tokens(words, alphabet)
     room = vocabulary_size - len(SPECIAL_TOKENS) - len(base)
     if room < 0:
         raise ValueError(
@@ -86,6 +81,11 @@ def train_vocabulary(
             f"characters. Received: vocabulary_size={vocabulary_size}. Raise "
             "it, or lower `max_alphabet`."
         )
+    words = {
+        word: count
+        for word, count in words.items()
+        if alphabet.issuperset(word)
+    }
     merged = merge_pairs(words, base, room, min_frequency)
     vocabulary = [*SPECIAL_TOKENS, *base, *merged]
     if output is not None:
@@ -104,12 +104,9 @@ def _most_frequent_characters(words, limit):
     return set(ranked[:limit])
 
 
-def _single_character_tokens(words):
-    """Characters that occur, then those that occur within words."""
-    characters, inner = set(), set()
-    for word in words:
-        characters.update(word)
-        inner.update(word[1:])
-    return sorted(characters) + [
+def _single_character_tokens(words, alphabet):
+    """The alphabet, then those of it that occur within words."""
+    inner = {character for word in words for character in word[1:]} & alphabet
+    return sorted(alphabet) + [
         SUFFIX_PREFIX + character for character in sorted(inner)
     ]

@@ -77,8 +77,9 @@ class WordPieceEncoder:
         self.ids = {token: i for i, token in enumerate(self.tokens)}
         self.splitter = splitter
         self._unknown_id = self.ids[unknown_token]
+        # "(?!)" matches nothing, where there are no special tokens.
         self._special = re.compile(
-            "|".join(re.escape(token) for token in special_tokens)
+            "|".join(map(re.escape, special_tokens)) or "(?!)"
         )
         self._word_piece = models.WordPiece(
             self.ids,
