@@ -85,8 +85,7 @@ class Assembly:
         for writer in self._writers:
             writer.close()
         return {
-            split: writer.shards
-            for split, writer in zip(SPLITS, self._writers)
+            split: writer.shards for split, writer in zip(SPLITS, self._writers)
         }
 
     def counts(self):

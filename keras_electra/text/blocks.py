@@ -41,7 +41,7 @@ class Block(NamedTuple):
 
 
 def make_blocks(
-    pieces: Iterable[DocumentPiece], seed: int, size: int = BLOCK_SIZE
+    pieces: Iterable[DocumentPiece], seed: int, size: int | None = None
 ) -> Iterator[Block]:
     """Group the pieces of documents into blocks.
 
@@ -49,10 +49,12 @@ def make_blocks(
         pieces: iterable of `DocumentPiece`, as `read_documents` yields them.
         seed: int. Seed of the positions of documents.
         size: int, characters. A block ends with the piece that reaches it.
+            Defaults to `BLOCK_SIZE`.
 
     Yields:
         `Block`s; all pieces, in order.
     """
+    size = BLOCK_SIZE if size is None else size
     lines, spans, length = [], [], 0
     position = 0
     for piece in pieces:

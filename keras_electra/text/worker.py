@@ -10,6 +10,7 @@ would import Keras and a backend: some seconds and half a gigabyte each time.
 
 import os
 import pickle
+import signal
 import sys
 import traceback
 import types
@@ -19,6 +20,7 @@ PACKAGES = ("keras_electra", "keras_electra.text")
 
 def main():
     replies = os.fdopen(os.dup(1), "wb")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
     os.dup2(2, 1)  # whatever prints must not print into the replies
     requests = sys.stdin.buffer
     path, is_light = pickle.load(requests)

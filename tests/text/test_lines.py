@@ -1,0 +1,101 @@
+"""Reading text: what is a line, what is refused."""
+
+import gzip
+import json
+import lzma
+
+import pytest
+
+from keras_electra.text import lines as text_lines
+from keras_electra.text.lines import read_lines
+
+
+def write(path, data):
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return str(path)
+
+
+def test_lines_end_at_newline_only(tmp_path):
+    text = "a\rb\r\n\x0bc\x1cd\u2028e\x85f\n\0\n\nlast"
+    path = write(tmp_path / "a.txt", text)
+    expected = ["ab", "\x0bc\x1cd\u2028e\x85f", "\0", "", "last"]
+    assert list(read_lines(path)) == expected
+
+
+@pytest.mark.parametrize(
+    "ending, compress", [(".gz", gzip.compress), (".xz", lzma.compress)]
+)
+def test_compressed_and_cut_short(tmp_path, ending, compress):
+    text = "".join(f"line {i} {i * i}\n" for i in range(3000))
+    data = compress(text.encode())
+    path = write(tmp_path / f"a.txt{ending}", data)
+    assert "".join(line + "\n" for line in read_lines(path)) == text
+    path = write(tmp_path / f"cut.txt{ending}", data[: len(data) // 2])
+    with pytest.raises(ValueError, match="cut.txt.*cut short or damaged"):
+        list(read_lines(path))
+    path = write(tmp_path / f"false.txt{ending}", b"not compressed at all")
+    with pytest.raises(ValueError, match="false.txt.*cut short or damaged"):
+        list(read_lines(path))
+
+
+def test_json_lines(tmp_path):
+    records = [{"body": "one\r\n\ntwo"}, {"body": ""}, {"body": "three"}]
+    text = "\n".join(json.dumps(record) for record in records) + "\n\n"
+    path = write(tmp_path / "a.jsonl", text)
+    lines = list(read_lines(path, text_field="body"))
+    assert lines == ["one", "two", "", "", "three", ""]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ('{"text": "a"}\n{"text": \n', "line 2 is not JSON"),
+        ('{"body": "a"}\n', "line 1 has no text in.*text.*body"),
+        ('{"text": 3}\n', "line 1 has no text in"),
+        ('["a", "b"]\n', "line 1 must be a JSON object.*list"),
+    ],
+)
+def test_json_errors(tmp_path, text, message):
+    path = write(tmp_path / "bad.jsonl", text)
+    with pytest.raises(ValueError, match=f"bad.jsonl.*{message}"):
+        list(read_lines(path))
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        ("good\nna\u00efve\n".encode("latin-1"), "line 2 is not UTF-8"),
+        ("some text\n".encode("utf-16"), "UTF-16"),
+        ("some text that is long\n".encode("utf-16-le"), "line 1 .*NUL"),
+        (gzip.compress(b"text"), "gzip data: give the file the ending .gz"),
+        (b"a\n" + bytes(4000), "line 2 is not text.*4000 NUL"),
+    ],
+)
+def test_what_is_not_text(tmp_path, data, message):
+    path = write(tmp_path / "bad.txt", data)
+    with pytest.raises(ValueError, match=f"bad.txt.*{message}"):
+        list(read_lines(path))
+
+
+def test_byte_order_mark_is_dropped(tmp_path):
+    path = write(tmp_path / "a.txt", b"\xef\xbb\xbfone\ntwo")
+    assert list(read_lines(path)) == ["one", "two"]
+
+
+@pytest.mark.parametrize("text", ["w\u00f6rd " * 90, "\u4eca\U0001f600" * 60])
+def test_long_lines_come_in_pieces(tmp_path, monkeypatch, text):
+    monkeypatch.setattr(text_lines, "LINE_LIMIT", 64)
+    path = write(tmp_path / "a.txt", text + "\nnext\n" + text)
+    lines = list(read_lines(path))
+    assert "".join(lines) == text + "next" + text
+    assert max(len(line.encode()) for line in lines) <= 128
+    if " " in text:
+        assert all(line.endswith((" ", "next")) for line in lines)
+
+
+def test_original_corpus_reads(golden):
+    lines = list(read_lines(golden / "corpus.txt"))
+    assert "\0" in lines
+    assert not any("\r" in line for line in lines)
+    data = (golden / "corpus.txt").read_bytes()
+    assert len(lines) == data.count(b"\n") + (not data.endswith(b"\n"))

@@ -1,0 +1,76 @@
+"""Files of examples and their record."""
+
+import pytest
+from array_record.python import array_record_module
+
+from keras_electra.text.shards import ShardWriter
+from keras_electra.text.shards import check_shards
+from keras_electra.text.shards import read_metadata
+from keras_electra.text.shards import write_metadata
+
+
+@pytest.fixture
+def folder(tmp_path):
+    writer = ShardWriter(str(tmp_path), "train", shard_size=25)
+    for i in range(5):
+        writer.write(bytes([i]) * 10)
+    writer.close()
+    shards = {"train": writer.shards, "validation": []}
+    write_metadata(str(tmp_path), {"shards": shards})
+    return tmp_path
+
+
+def check(folder, **kwargs):
+    check_shards(str(folder), read_metadata(str(folder)), **kwargs)
+
+
+def test_round_trip(folder):
+    shards = read_metadata(str(folder))["shards"]["train"]
+    assert [shard["examples"] for shard in shards] == [3, 2]
+    records = [
+        record
+        for shard in shards
+        for record in array_record_module.ArrayRecordReader(
+            str(folder / shard["file"])
+        ).read_all()
+    ]
+    assert records == [bytes([i]) * 10 for i in range(5)]
+    check(folder, verify=True)
+
+
+def test_a_file_cut_short(folder):
+    path = folder / "train-00001.array_record"
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[: size // 2])
+    with pytest.raises(ValueError, match=f"train-00001.*{size // 2} bytes in"):
+        check(folder)
+
+
+def test_a_changed_byte(folder):
+    path = folder / "train-00000.array_record"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    check(folder)
+    with pytest.raises(ValueError, match="train-00000.*another checksum"):
+        check(folder, verify=True)
+
+
+def test_a_missing_file(folder):
+    (folder / "train-00000.array_record").unlink()
+    with pytest.raises(FileNotFoundError, match="train-00000.*is missing"):
+        check(folder)
+
+
+def test_metadata_errors(folder):
+    with pytest.raises(FileNotFoundError, match="no metadata.json in it"):
+        read_metadata(str(folder.parent))
+    path = folder / "metadata.json"
+    text = path.read_text()
+    path.write_text(text.replace('"format": 1', '"format": 99'))
+    with pytest.raises(ValueError, match="has format 99.*reads format 1"):
+        read_metadata(str(folder))
+    for damaged in (text[:-20], "[]", "{}"):
+        path.write_text(damaged)
+        with pytest.raises(ValueError, match="metadata.json' is damaged"):
+            read_metadata(str(folder))
