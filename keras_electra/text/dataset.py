@@ -113,6 +113,7 @@ class ExampleDataset(grain.IterDataset):
             drop_remainder: see `load_examples`.
 
     Attributes:
+        endless: bool. Whether it never ends, because it has a seed.
         num_examples: int, in the split.
         sequence_length: int, tokens.
         metadata: dict. What `build_examples` recorded.
@@ -135,6 +136,7 @@ class ExampleDataset(grain.IterDataset):
         super().__init__()
         shards = metadata["shards"][split]
         self.metadata = metadata
+        self.endless = seed is not None
         self.num_examples = sum(shard["examples"] for shard in shards)
         self.sequence_length = metadata["settings"]["sequence_length"]
         self.order = ExampleOrder(

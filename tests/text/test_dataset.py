@@ -63,6 +63,7 @@ def test_content_in_order(shared_folder):
     examples = read_examples(shared_folder, "train")
     assert dataset.num_examples == len(examples)
     assert dataset.sequence_length == LENGTH
+    assert not dataset.endless
     assert len(batches) == len(dataset) == -(-len(examples) // 8)
     assert [len(batch["token_ids"]) for batch in batches[:-1]] == [8] * (
         len(batches) - 1
@@ -90,6 +91,7 @@ def test_passes_are_permutations(shared_folder):
     in_order = rows(load_examples(shared_folder, "train", batch_size=8))
     count = len(in_order)
     dataset = load_examples(shared_folder, "train", batch_size=8, seed=3)
+    assert dataset.endless
     shuffled = rows(take(dataset, 2 * len(dataset)))
     first, second = shuffled[:count], shuffled[count : 2 * count]
     assert sorted(first) == sorted(second) == sorted(in_order)

@@ -1,0 +1,119 @@
+"""How fast are building and reading of examples? Prints a table.
+
+    python examples/benchmark_data.py --corpus "corpus/*.txt" \
+        --vocabulary vocabulary.txt
+
+Builds are repeated and those with one and with two processes take turns, so
+that other work on the machine disturbs both alike; the table has the medians.
+"""
+
+import argparse
+import itertools
+import os
+import statistics
+import tempfile
+import threading
+import time
+
+from keras_electra.text.builder import build_examples
+from keras_electra.text.dataset import load_examples
+from keras_electra.text.tokenizer import ElectraTokenizer
+
+
+def peak_memory(pid):
+    """Largest memory a process has had, in MB; `None` where not told."""
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            for line in file:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) / 1000
+    except OSError:
+        pass
+    return None
+
+
+class WorkerMemory(threading.Thread):
+    """Watches the largest memory of any child process (Linux only)."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.peak = 0.0
+        self._stopped = threading.Event()
+
+    def run(self):
+        task = "/proc/self/task"
+        while os.path.exists(task) and not self._stopped.wait(0.1):
+            for thread in os.listdir(task):
+                try:
+                    with open(f"{task}/{thread}/children") as file:
+                        children = file.read().split()
+                except OSError:
+                    continue
+                peaks = filter(None, map(peak_memory, children))
+                self.peak = max(self.peak, *peaks, 0.0)
+
+    def stop(self):
+        self._stopped.set()
+        self.join()
+        return self.peak
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", nargs="+", required=True)
+    parser.add_argument("--vocabulary", required=True)
+    parser.add_argument("--cased", action="store_true")
+    parser.add_argument("--sequence_length", type=int, default=128)
+    parser.add_argument("--batch_size", type=int, default=128)
+    parser.add_argument("--repeats", type=int, default=3)
+    args = parser.parse_args()
+
+    tokenizer = ElectraTokenizer(args.vocabulary, lowercase=not args.cased)
+    before = peak_memory("self")
+    speeds = {1: [], 2: []}
+    memory = WorkerMemory()
+    memory.start()
+    with tempfile.TemporaryDirectory() as folder:
+        for run in range(args.repeats):
+            for processes in speeds:
+                output_dir = os.path.join(folder, f"{run}-{processes}")
+                report = build_examples(
+                    args.corpus,
+                    output_dir,
+                    tokenizer.__class__(
+                        args.vocabulary, lowercase=not args.cased
+                    ),  # a new one: it remembers words
+                    sequence_length=args.sequence_length,
+                    num_processes=processes,
+                    verbose=False,
+                )
+                speeds[processes].append(report.tokens_per_second)
+        print(report)
+        rows = [
+            (f"build, {n} process{'es' * (n > 1)}", statistics.median(speed))
+            for n, speed in speeds.items()
+        ]
+        for seed, name in ((None, "in order"), (0, "shuffled")):
+            dataset = load_examples(output_dir, "train", args.batch_size, seed)
+            start = time.perf_counter()
+            tokens = sum(
+                int(batch["padding_mask"].sum())
+                for batch in itertools.islice(dataset, len(dataset))
+            )
+            seconds = time.perf_counter() - start
+            rows.append((f"load, {name}", tokens / seconds))
+
+    print(f"\n{'':<24} {'tokens/s':>12}")
+    for name, speed in rows:
+        print(f"{name:<24} {speed:>12,.0f}")
+    print(f"\n{'':<24} {'MB at most':>12}")
+    for name, peak in (
+        ("after imports", before),
+        ("this process", peak_memory("self")),
+        ("largest worker", memory.stop()),
+    ):
+        print(f"{name:<24} {peak or float('nan'):>12,.0f}")
+
+
+if __name__ == "__main__":
+    main()
