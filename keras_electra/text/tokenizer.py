@@ -107,6 +107,8 @@ class ElectraTokenizer(keras_hub.tokenizers.Tokenizer):
         self.special_tokens_in_strings = special_tokens_in_strings
         self.sequence_length = sequence_length
         self.file_assets = [VOCABULARY_FILE]
+        # It has no weights; `quantize` of a task refuses unbuilt layers.
+        self.built = True
         self.set_vocabulary(vocabulary)
 
     def set_vocabulary(self, vocabulary):
