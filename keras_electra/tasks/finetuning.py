@@ -1,9 +1,11 @@
-"""The optimizer that a task is compiled with when none is given.
+"""How a task is compiled when nothing else is said, or when it is loaded.
 
 A default cannot know how many steps a run has, so it has neither the warm-up
 nor the decay of the original fine-tuning. It corrects the bias of Adam's
 moments instead, which holds the first steps back in a similar way.
 """
+
+import keras
 
 from keras_electra.training.optimizers import ElectraAdamW
 
@@ -43,3 +45,18 @@ def default_optimizer(backbone):
         weight_decay=0.01,
         bias_correction=True,
     )
+
+
+def restore_compilation(task, config):
+    """Compiles a loaded task as the saved one was.
+
+    For `compile_from_config`, which Keras leaves undone for a class with a
+    `compile` of its own.
+
+    Args:
+        task: a built task.
+        config: dict from `get_compile_config`.
+    """
+    task.compile(**keras.saving.deserialize_keras_object(config))
+    # So that the slots of a saved optimizer find their place.
+    task.optimizer.build(task.trainable_variables)

@@ -8,9 +8,11 @@ from keras_electra import presets
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.heads import TokenPredictionHead
 from keras_electra.tasks import inference
+from keras_electra.tasks.finetuning import restore_compilation
 from keras_electra.tasks.masked_lm_preprocessor import (
     ElectraMaskedLMPreprocessor,
 )
+from keras_electra.tasks.shuffling import shuffled_fit
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -91,6 +93,24 @@ class ElectraMaskedLM(keras_hub.models.MaskedLM):
             preset, load_weights, kwargs, "generator", "generator_head"
         )
         return super().from_preset(preset, load_weights, **kwargs)
+
+    def compile_from_config(self, config):
+        restore_compilation(self, config)
+
+    def fit(self, x=None, y=None, **kwargs):
+        """Trains on texts, shuffled and masked anew in every epoch.
+
+        Args:
+            x: list of strings, tuple of two such lists (pairs), or a data set.
+            y: `None`: the labels come from the text.
+            **kwargs: `batch_size`, `epochs`, `validation_data`, `shuffle`
+                and the like of `keras.Model.fit`. A data set is taken in its
+                own order.
+
+        Returns:
+            A `keras.callbacks.History`.
+        """
+        return shuffled_fit(super().fit, x, y, **kwargs)
 
     def fill_mask(self, texts, top_k=5, batch_size=32):
         """Fills every `[MASK]` of texts.

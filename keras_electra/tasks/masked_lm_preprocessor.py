@@ -36,6 +36,7 @@ class ElectraMaskedLMPreprocessor(keras_hub.models.MaskedLMPreprocessor):
 
     Call arguments:
         x: a string, a list of strings, or a tuple of two of either (pairs).
+            A tuple alone KerasHub takes for `(x, y)`: call it with `y=None`.
 
     Returns:
         `(x, y, sample_weight)`: a dict of `token_ids`, `segment_ids` and

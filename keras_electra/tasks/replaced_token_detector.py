@@ -11,9 +11,11 @@ from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.heads import ReplacedTokenHead
 from keras_electra.tasks import inference
 from keras_electra.tasks.finetuning import default_optimizer
+from keras_electra.tasks.finetuning import restore_compilation
 from keras_electra.tasks.replaced_token_detector_preprocessor import (
     ElectraReplacedTokenDetectorPreprocessor,
 )
+from keras_electra.tasks.shuffling import shuffled_fit
 from keras_electra.tasks.token_losses import TokenBinaryCrossentropy
 from keras_electra.tasks.windows import split_windows
 
@@ -141,6 +143,25 @@ class ElectraReplacedTokenDetector(keras_hub.models.Task):
             **kwargs,
         )
 
+    def compile_from_config(self, config):
+        restore_compilation(self, config)
+
+    def fit(self, x=None, y=None, **kwargs):
+        """Trains on texts or arrays, shuffled anew in every epoch.
+
+        Args:
+            x: list of strings, tuple of two such lists (pairs), dict of int
+                arrays, or a data set.
+            y: array of shape `(n, length)`, 1 where a token is replaced.
+            **kwargs: `batch_size`, `epochs`, `validation_data`, `shuffle`
+                and the like of `keras.Model.fit`. A data set is taken in its
+                own order.
+
+        Returns:
+            A `keras.callbacks.History`.
+        """
+        return shuffled_fit(super().fit, x, y, **kwargs)
+
     def detect(self, texts, batch_size=32):
         """Gives every word piece of texts a probability of being replaced.
 
@@ -175,13 +196,15 @@ class ElectraReplacedTokenDetector(keras_hub.models.Task):
         for (text, window), logits in zip(
             windows, inference.predict_rows(self, pieces, batch_size)
         ):
+            # A sigmoid that does not overflow.
+            probabilities = np.exp(-np.logaddexp(0.0, -logits))
             for place in range(window.first, window.last):
-                logit = logits[place - window.start + 1]  # after [CLS]
                 results[text].append(
                     DetectedToken(
                         tokenizer.id_to_token(rows[text][place]),
                         *offsets[text][place],
-                        float(np.exp(-np.logaddexp(0, -logit))),
+                        # Behind [CLS], where the window starts.
+                        float(probabilities[1 + place - window.start]),
                     )
                 )
         return results[0] if is_one else results

@@ -23,7 +23,8 @@ class ElectraReplacedTokenDetectorPreprocessor(TextPreprocessor):
 
     Call arguments:
         x: a string, a list of strings, a tuple of two of either (pairs), or
-            a dict of arrays that is packed already and stays as it is.
+            a dict of arrays that is packed already and stays as it is. A
+            tuple alone KerasHub takes for `(x, y)`: call it with `y=None`.
         y: array of shape `(batch, sequence_length)`, 1 where a token is
             replaced, or `None`.
         sample_weight: array of the shape of `y`, or `None`.

@@ -8,6 +8,8 @@ import keras_hub
 from keras_electra import presets
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.tasks.finetuning import default_optimizer
+from keras_electra.tasks.finetuning import restore_compilation
+from keras_electra.tasks.shuffling import shuffled_fit
 from keras_electra.tasks.text_classifier_preprocessor import (
     ElectraTextClassifierPreprocessor,
 )
@@ -21,9 +23,6 @@ class ElectraTextClassifier(keras_hub.models.TextClassifier):
     (`finetune/classification/classification_tasks.py:270-275`). Its kernel
     starts from a truncated normal, where the original has Glorot uniform:
     small first logits do not disturb what was pre-trained.
-
-    `fit` takes the examples in the order given, in every epoch: shuffle them
-    before, or pass a shuffled dataset.
 
     Args:
         backbone: `ElectraBackbone`.
@@ -114,6 +113,24 @@ class ElectraTextClassifier(keras_hub.models.TextClassifier):
         if optimizer == "auto":
             optimizer = default_optimizer(self.backbone)
         super().compile(optimizer, loss, metrics=metrics, **kwargs)
+
+    def compile_from_config(self, config):
+        restore_compilation(self, config)
+
+    def fit(self, x=None, y=None, **kwargs):
+        """Trains on texts and labels, shuffled anew in every epoch.
+
+        Args:
+            x: list of strings, tuple of two such lists (pairs), or a data set.
+            y: list or array of class numbers, from 0.
+            **kwargs: `batch_size`, `epochs`, `validation_data`, `shuffle`
+                and the like of `keras.Model.fit`. A data set is taken in its
+                own order.
+
+        Returns:
+            A `keras.callbacks.History`.
+        """
+        return shuffled_fit(super().fit, x, y, **kwargs)
 
     def save_to_preset(self, preset_dir, max_shard_size=10):
         """Saves to a folder; a full disk leaves what was there before.

@@ -28,6 +28,7 @@ class ElectraTextClassifierPreprocessor(
 
     Call arguments:
         x: a string, a list of strings, or a tuple of two of either (pairs).
+            A tuple alone KerasHub takes for `(x, y)`: call it with `y=None`.
         y: labels or `None`.
         sample_weight: weights of the labels or `None`.
 

@@ -48,7 +48,8 @@ class TextPreprocessor(keras_hub.models.Preprocessor):
 
     Call arguments:
         x: a string, a list of strings, a tuple of two of either (pairs), or
-            a dict of arrays that is packed already and stays as it is.
+            a dict of arrays that is packed already and stays as it is. A
+            tuple alone KerasHub takes for `(x, y)`: call it with `y=None`.
         y: labels or `None`.
         sample_weight: weights of the labels or `None`.
 
