@@ -67,11 +67,10 @@ def tokenize_blocks(blocks, tokenizer, dtype, folder, num_processes=1):
                 _save(path, arrays)
             yield TokenBlock(block, *arrays, is_reused)
         return
-    encode_batch, is_light = _for_workers(tokenizer)
     function = functools.partial(
-        encode_lines, encode_batch=encode_batch, dtype=dtype
+        encode_lines, encode_batch=_without_keras(tokenizer), dtype=dtype
     )
-    with WorkerPool(function, num_processes, is_light) as pool:
+    with WorkerPool(function, num_processes) as pool:
         waiting = collections.deque()
         for block in blocks:
             path = _path(folder, block, salt)
@@ -110,14 +109,18 @@ def encode_lines(lines, encode_batch, dtype):
     return np.fromiter(ids, dtype, lengths.sum()), lengths
 
 
-def _for_workers(tokenizer):
-    """What to send to workers, and whether it does without Keras."""
+def _without_keras(tokenizer):
+    """Its `encode_batch`, of our tokenizer as a function without Keras.
+
+    The tokenizer is a Keras layer; sent as it is, each process would import
+    Keras and a backend.
+    """
     encoder = getattr(tokenizer, "_encoder", None)
     is_ours = type(tokenizer).__module__ == "keras_electra.text.tokenizer"
     if is_ours and isinstance(encoder, WordPieceEncoder):
         special_tokens = tokenizer.special_tokens_in_strings
-        return functools.partial(_encode, encoder, special_tokens), True
-    return tokenizer.encode_batch, False
+        return functools.partial(_encode, encoder, special_tokens)
+    return tokenizer.encode_batch
 
 
 def _encode(encoder, special_tokens, texts):

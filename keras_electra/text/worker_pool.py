@@ -18,14 +18,10 @@ class WorkerPool:
         function: picklable callable of one argument. Its results must be
             picklable and no str.
         num_processes: int.
-        is_light: bool. Whether `function` can be unpickled without running
-            the `__init__` of this package.
     """
 
-    def __init__(self, function, num_processes, is_light):
-        self._setup = pickle.dumps((sys.path, is_light)) + pickle.dumps(
-            function, protocol=5
-        )
+    def __init__(self, function, num_processes):
+        self._setup = pickle.dumps(sys.path) + pickle.dumps(function)
         self._threads = ThreadPoolExecutor(num_processes)
         self._local = threading.local()
         self._lock = threading.Lock()

@@ -332,7 +332,7 @@ def test_failing_process(tmp_path):
 
 CHILD = """
 import runpy, sys, time
-runpy.run_path({worker!r})["_skip_package_inits"]()  # starts in no time
+runpy.run_path({worker!r})["delay_package_inits"]()  # starts in no time
 sys.path.insert(0, {root!r})
 from keras_electra.text import blocks
 from keras_electra.text.builder import build_examples
