@@ -105,7 +105,7 @@ def gradients(pretrainer, x):
             )
             return pretrainer.compute_loss(x=x, y_pred=y)
 
-        found = jax.grad(loss)([v.value for v in variables])
+        found = jax.jit(jax.grad(loss))([v.value for v in variables])
     return {
         id(v): np.asarray(ops.convert_to_numpy(g))
         for v, g in zip(variables, found)
