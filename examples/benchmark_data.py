@@ -15,9 +15,7 @@ import tempfile
 import threading
 import time
 
-from keras_electra.text.builder import build_examples
-from keras_electra.text.dataset import load_examples
-from keras_electra.text.tokenizer import ElectraTokenizer
+import keras_electra
 
 
 def peak_memory(pid):
@@ -68,7 +66,12 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
 
-    tokenizer = ElectraTokenizer(args.vocabulary, lowercase=not args.cased)
+    def make_tokenizer():
+        # A new one each time, because it remembers words.
+        return keras_electra.ElectraTokenizer(
+            args.vocabulary, lowercase=not args.cased
+        )
+
     before = peak_memory("self")
     speeds = {1: [], 2: []}
     memory = WorkerMemory()
@@ -77,12 +80,10 @@ def main():
         for run in range(args.repeats):
             for processes in speeds:
                 output_dir = os.path.join(folder, f"{run}-{processes}")
-                report = build_examples(
+                report = keras_electra.build_examples(
                     args.corpus,
                     output_dir,
-                    tokenizer.__class__(
-                        args.vocabulary, lowercase=not args.cased
-                    ),  # a new one: it remembers words
+                    make_tokenizer(),
                     sequence_length=args.sequence_length,
                     num_processes=processes,
                     verbose=False,
@@ -94,7 +95,9 @@ def main():
             for n, speed in speeds.items()
         ]
         for seed, name in ((None, "in order"), (0, "shuffled")):
-            dataset = load_examples(output_dir, "train", args.batch_size, seed)
+            dataset = keras_electra.load_examples(
+                output_dir, "train", args.batch_size, seed
+            )
             start = time.perf_counter()
             tokens = sum(
                 int(batch["padding_mask"].sum())

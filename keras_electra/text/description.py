@@ -51,7 +51,7 @@ def describe_file(path):
         Dict for JSON: `file`, `bytes` and `digest`.
     """
     filesystem, name = fsspec.core.url_to_fs(path)
-    size = filesystem.size(name)
+    size = filesystem.size(name) or 0  # some servers do not tell
     digest = hashlib.blake2b(digest_size=8)
     with filesystem.open(name, "rb") as file:
         digest.update(file.read(SAMPLE_SIZE))

@@ -17,8 +17,10 @@ FORMAT = 1
 SPLITS = ("train", "validation")
 
 # Bytes of records after which a new file is begun: one file for a small
-# corpus, some hundred for tens of gigabytes of text.
+# corpus, some hundred for tens of gigabytes of text. After so many files the
+# size doubles, because a data set keeps all its files open.
 SHARD_SIZE = 2**26
+SHARDS_OF_ONE_SIZE = 128
 # One record a chunk: random access reads nothing else. Ids hardly compress.
 OPTIONS = "group_size:1,uncompressed"
 
@@ -52,7 +54,8 @@ class ShardWriter:
         self._do(self._writer.write, record)
         self.shards[-1]["examples"] += 1
         self._size += len(record)
-        if self._size >= self._shard_size:
+        doublings = (len(self.shards) - 1) // SHARDS_OF_ONE_SIZE
+        if self._size >= self._shard_size * 2**doublings:
             self.close()
 
     def close(self):

@@ -3,6 +3,7 @@
 import pytest
 from array_record.python import array_record_module
 
+from keras_electra.text import shards
 from keras_electra.text.shards import ShardWriter
 from keras_electra.text.shards import check_shards
 from keras_electra.text.shards import read_metadata
@@ -15,8 +16,8 @@ def folder(tmp_path):
     for i in range(5):
         writer.write(bytes([i]) * 10)
     writer.close()
-    shards = {"train": writer.shards, "validation": []}
-    write_metadata(str(tmp_path), {"shards": shards})
+    written = {"train": writer.shards, "validation": []}
+    write_metadata(str(tmp_path), {"shards": written})
     return tmp_path
 
 
@@ -25,17 +26,26 @@ def check(folder, **kwargs):
 
 
 def test_round_trip(folder):
-    shards = read_metadata(str(folder))["shards"]["train"]
-    assert [shard["examples"] for shard in shards] == [3, 2]
+    written = read_metadata(str(folder))["shards"]["train"]
+    assert [shard["examples"] for shard in written] == [3, 2]
     records = [
         record
-        for shard in shards
+        for shard in written
         for record in array_record_module.ArrayRecordReader(
             str(folder / shard["file"])
         ).read_all()
     ]
     assert records == [bytes([i]) * 10 for i in range(5)]
     check(folder, verify=True)
+
+
+def test_many_files_grow(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "SHARDS_OF_ONE_SIZE", 2)
+    writer = ShardWriter(str(tmp_path), "train", shard_size=10)
+    for _ in range(14):
+        writer.write(bytes(10))
+    writer.close()
+    assert [s["examples"] for s in writer.shards] == [1, 1, 2, 2, 4, 4]
 
 
 def test_a_file_cut_short(folder):
