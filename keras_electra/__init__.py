@@ -15,3 +15,16 @@ from keras_electra.text.vocabulary import train_vocabulary
 from keras_electra.training.checkpoint import ResumableCheckpoint
 from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.optimizers import pretraining_optimizer
+
+__all__ = [
+    "ElectraBackbone",
+    "ElectraPretrainer",
+    "ElectraPretrainerPreprocessor",
+    "build_examples",
+    "load_examples",
+    "ElectraTokenizer",
+    "train_vocabulary",
+    "ResumableCheckpoint",
+    "ElectraAdamW",
+    "pretraining_optimizer",
+]

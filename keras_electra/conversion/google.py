@@ -89,7 +89,10 @@ def _dense(layer, name):
 
 
 def _layer_norm(layer, name):
-    return {f"{name}/gamma": Place(layer.gamma), f"{name}/beta": Place(layer.beta)}
+    return {
+        f"{name}/gamma": Place(layer.gamma),
+        f"{name}/beta": Place(layer.beta),
+    }
 
 
 def _embeddings(layer, prefix):

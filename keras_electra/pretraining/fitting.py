@@ -272,8 +272,10 @@ def _reject_labels(**arguments):
 
 def _check_ids(x, vocabulary_size):
     ids = x["token_ids"]
-    if not hasattr(ids, "min") or not hasattr(ids, "size") or callable(
-        ids.size
+    if (
+        not hasattr(ids, "min")
+        or not hasattr(ids, "size")
+        or callable(ids.size)
     ):
         return x  # a tensor inside a graph
     if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < vocabulary_size:

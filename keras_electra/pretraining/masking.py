@@ -1,10 +1,11 @@
 """Choosing the tokens that the generator has to predict.
 
 A fixed number of distinct positions a row is drawn anew at every step, on the
-device. The original draws with replacement (`pretrain/pretrain_helpers.py:188`),
-so that a row of 128 masks 17.7 tokens on average where 19 were asked for, and
-averages the ids of a position that was drawn twice; here every position is
-drawn once. Count of positions and the share that is kept are the original's.
+device. The original draws with replacement (`pretrain/pretrain_helpers.py`,
+line 188), so that a row of 128 masks 17.7 tokens on average where 19 were
+asked for, and averages the ids of a position that was drawn twice; here every
+position is drawn once. How many are drawn, and the share of them that is shown
+as it is, are the original's.
 
 Shapes: B batch, L length, P predicted positions.
 """

@@ -75,9 +75,7 @@ def _first_above(ends, target):
     with any probability.
     """
     below = ops.sum(ops.cast(ends <= target, "int32"), -1, keepdims=True)
-    last = ops.sum(
-        ops.cast(ends < ends[:, -1:], "int32"), -1, keepdims=True
-    )
+    last = ops.sum(ops.cast(ends < ends[:, -1:], "int32"), -1, keepdims=True)
     return ops.minimum(below, last)
 
 

@@ -91,13 +91,17 @@ def test_every_layer(outputs, recorded):
 def test_logits_and_losses(outputs, recorded):
     pretrainer, x, y, loss, _ = outputs
     logits = pretrainer.sample_tokens.seen_logits
-    assert show(
-        "generator logits", largest(logits, recorded["out/mlm_logits"])
-    ) < 1e-4
-    assert show(
-        "discriminator logits",
-        largest(y["discriminator_logits"], recorded["out/disc_logits"]),
-    ) < 1e-4
+    assert (
+        show("generator logits", largest(logits, recorded["out/mlm_logits"]))
+        < 1e-4
+    )
+    assert (
+        show(
+            "discriminator logits",
+            largest(y["discriminator_logits"], recorded["out/disc_logits"]),
+        )
+        < 1e-4
+    )
     np.testing.assert_array_equal(
         ops.convert_to_numpy(y["predicted_ids"]), recorded["out/mlm_preds"]
     )
@@ -111,9 +115,7 @@ def test_logits_and_losses(outputs, recorded):
         x["padding_mask"],
     )
     assert largest(discriminator_loss, recorded["out/disc_loss"]) < 1e-4
-    assert show(
-        "total loss", largest(loss, recorded["out/total_loss"])
-    ) < 1e-4
+    assert show("total loss", largest(loss, recorded["out/total_loss"])) < 1e-4
 
 
 def test_gradients(outputs, golden):

@@ -48,7 +48,5 @@ class TrainStep:
                 norm, generator_norm, finite
             )
             logs = self.compute_metrics(x, None, outputs)
-        metrics = [
-            scope.get_current_value(v) for v in self.metrics_variables
-        ]
+        metrics = [scope.get_current_value(v) for v in self.metrics_variables]
         return logs, (trainable, non_trainable, optimizer_variables, metrics)
