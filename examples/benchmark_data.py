@@ -8,8 +8,11 @@ that other work on the machine disturbs both alike; the table has the medians.
 """
 
 import argparse
+import contextlib
 import itertools
 import os
+import pathlib
+import re
 import statistics
 import tempfile
 import threading
@@ -19,19 +22,24 @@ import keras_electra
 
 
 def peak_memory(pid):
-    """Largest memory a process has had, in MB; `None` where not told."""
-    try:
-        with open(f"/proc/{pid}/status") as file:
-            for line in file:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) / 1000
-    except OSError:
-        pass
-    return None
+    """Largest memory a process has had, in MB; 0 where not told."""
+    status = pathlib.Path(f"/proc/{pid}/status")
+    text = status.read_text() if status.exists() else ""
+    peak = re.search(r"VmHWM:\s+(\d+)", text)
+    return int(peak[1]) / 1000 if peak else 0.0
+
+
+def workers():
+    """Process ids of the worker processes (Linux only)."""
+    for path in pathlib.Path("/proc/self/task").glob("*/children"):
+        for pid in path.read_text().split():
+            command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"worker.py" in command:
+                yield pid
 
 
 class WorkerMemory(threading.Thread):
-    """Watches the largest memory of any child process (Linux only)."""
+    """Watches the largest memory of any worker process."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -39,16 +47,9 @@ class WorkerMemory(threading.Thread):
         self._stopped = threading.Event()
 
     def run(self):
-        task = "/proc/self/task"
-        while os.path.exists(task) and not self._stopped.wait(0.1):
-            for thread in os.listdir(task):
-                try:
-                    with open(f"{task}/{thread}/children") as file:
-                        children = file.read().split()
-                except OSError:
-                    continue
-                peaks = filter(None, map(peak_memory, children))
-                self.peak = max(self.peak, *peaks, 0.0)
+        while not self._stopped.wait(0.1):
+            with contextlib.suppress(OSError):  # it has ended meanwhile
+                self.peak = max([self.peak, *map(peak_memory, workers())])
 
     def stop(self):
         self._stopped.set()
@@ -62,7 +63,6 @@ def main():
     parser.add_argument("--vocabulary", required=True)
     parser.add_argument("--cased", action="store_true")
     parser.add_argument("--sequence_length", type=int, default=128)
-    parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
 
@@ -96,7 +96,7 @@ def main():
         ]
         for seed, name in ((None, "in order"), (0, "shuffled")):
             dataset = keras_electra.load_examples(
-                output_dir, "train", args.batch_size, seed
+                output_dir, "train", batch_size=128, seed=seed
             )
             start = time.perf_counter()
             tokens = sum(
@@ -115,7 +115,7 @@ def main():
         ("this process", peak_memory("self")),
         ("largest worker", memory.stop()),
     ):
-        print(f"{name:<24} {peak or float('nan'):>12,.0f}")
+        print(f"{name:<24} {peak:>12,.0f}")
 
 
 if __name__ == "__main__":
