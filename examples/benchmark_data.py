@@ -3,8 +3,7 @@
     python examples/benchmark_data.py --corpus "corpus/*.txt" \
         --vocabulary vocabulary.txt
 
-Builds are repeated and those with one and with two processes take turns, so
-that other work on the machine disturbs both alike; the table has the medians.
+The table has medians of builds with one and two processes, taking turns.
 """
 
 import argparse
@@ -66,8 +65,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
 
-    def make_tokenizer():
-        # A new one each time, because it remembers words.
+    def make_tokenizer():  # a new one each time: it remembers words
         return keras_electra.ElectraTokenizer(
             args.vocabulary, lowercase=not args.cased
         )
