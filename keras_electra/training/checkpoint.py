@@ -31,9 +31,10 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     The model must be built and compiled before `fit`, as it was the first
     time. The position is kept for data with an integer attribute `position`
     (batches consumed; the next `iter()` starts there) that the model knows as
-    `model.training_data`, which `ElectraPretrainer.fit` sees to. Other data
-    starts anew at every epoch or at the restart, as Keras does it. The state
-    of other callbacks is not saved.
+    `model.training_data`, which `ElectraPretrainer.fit` sees to. It counts
+    on over passes, or within the pass of data whose `endless` is false. Other
+    data starts anew at the restart, as Keras does it. The state of other
+    callbacks is not saved.
 
     Args:
         directory: str or path, folder for the checkpoints of this run only.
@@ -158,6 +159,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         position = None
         if self._start is not None:
             position = self._start + self._batches
+            if not getattr(model.training_data, "endless", True):
+                position %= len(model.training_data)
         state = {
             "format": 1,
             "epoch": epoch,

@@ -221,6 +221,25 @@ def test_position_and_state_are_written(run):
     assert model.training_data.position == 3 * STEPS
 
 
+def test_position_within_a_pass(tmp_path):
+    class Passes(Batches):
+        endless = False
+
+        def __len__(self):
+            return STEPS
+
+    for steps, expected in ((STEPS, 0), (1, 1), (2, 0)):
+        model = make_model()
+        model.training_data = Passes()
+        checkpoint = begin(tmp_path, model)
+        epoch = model._initial_epoch or 0
+        checkpoint.on_epoch_begin(epoch)
+        checkpoint.on_train_batch_end(steps - 1)
+        checkpoint.on_epoch_end(epoch)
+        begin(tmp_path, model)
+        assert model.training_data.position == expected
+
+
 def test_data_without_a_position(tmp_path):
     for epochs in (1, 2):
         keras.utils.set_random_seed(1)
