@@ -1,7 +1,6 @@
 import keras_hub
 import numpy as np
 import pytest
-from keras import ops
 
 from keras_electra.tasks.masked_lm import ElectraMaskedLM
 from keras_electra.tasks.masked_lm_preprocessor import (
@@ -36,7 +35,7 @@ def blind():
     """Prefers the later tokens, whatever the text: id i has (i + 1) / 91."""
     task = build()
     embeddings = task.backbone.token_embedding.embeddings
-    embeddings.assign(ops.zeros_like(embeddings))
+    embeddings.assign(np.zeros((13, 4), "float32"))
     task.head.bias.assign(np.log(np.arange(1.0, 14.0)).astype("float32"))
     return task
 
@@ -99,40 +98,13 @@ def test_fill_mask_needs_a_tokenizer():
         ElectraMaskedLM(checks.tiny_backbone()).fill_mask("[MASK]")
 
 
-def test_every_token_masked():
-    preprocess = ElectraMaskedLMPreprocessor(
-        checks.tiny_tokenizer(),
-        sequence_length=8,
-        mask_selection_rate=1.0,
-        mask_selection_length=3,
-        mask_token_rate=1.0,
-    )
-    x, y, weights = preprocess(["the chef ate", "a"])
-    read = {name: ops.convert_to_numpy(x[name]).tolist() for name in x}
-    assert read["token_ids"] == [
-        [2, 4, 4, 4, 3, 0, 0, 0],
-        [2, 4, 3, 0, 0, 0, 0, 0],
-    ]
-    assert read["mask_positions"] == [[1, 2, 3], [1, 0, 0]]
-    assert ops.convert_to_numpy(y).tolist() == [[5, 6, 9], [12, 0, 0]]
-    assert ops.convert_to_numpy(weights).tolist() == [[1, 1, 1], [1, 0, 0]]
-
-
-def test_masking_defaults_are_the_originals():
-    preprocess = ElectraMaskedLMPreprocessor(checks.tiny_tokenizer())
-    assert preprocess.mask_token_rate == 0.85
-    assert preprocess.random_token_rate == 0.0
-    assert preprocess.mask_selection_length == 79  # int(0.155 * 512)
-    config = preprocess.get_config()
-    again = ElectraMaskedLMPreprocessor.from_config(config)
-    assert again.mask_selection_length == 79
-
-
 def test_fit_on_texts():
     task = build()
     checks.compile_quickly(task)
+    optimizer = task.optimizer
     history = task.fit(TEXTS, batch_size=2, epochs=2, verbose=0).history
     assert np.all(np.isfinite(history["loss"]))
+    assert int(optimizer.iterations) == 4
     assert np.isfinite(task.evaluate(TEXTS, verbose=0)[0])
     assert task.predict(TEXTS, verbose=0).shape == (4, 1, 13)
 
@@ -149,10 +121,10 @@ def test_saving(task, tmp_path):
 
 
 def test_precisions():
-    checks.check_precisions(build, X)
+    checks.check_precisions(build, X, (2, 2, 13))
 
 
 def test_lora_and_quantization():
     task = build()
     checks.check_quantize(task, X, atol=0.5)
-    checks.check_lora(build(), TEXTS)
+    checks.check_lora(build())

@@ -1,0 +1,23 @@
+from keras import ops
+
+from keras_electra.tasks.text_classifier_preprocessor import (
+    ElectraTextClassifierPreprocessor,
+)
+from tests import checks
+
+
+def test_pairs_have_two_segments():
+    preprocess = ElectraTextClassifierPreprocessor(
+        checks.tiny_tokenizer(), sequence_length=8
+    )
+    x = preprocess((["the chef"], ["ate a meal"]), y=None)
+    assert ops.convert_to_numpy(x["token_ids"]).tolist() == [
+        [2, 5, 6, 3, 9, 12, 10, 3]
+    ]
+    assert ops.convert_to_numpy(x["segment_ids"]).tolist() == [
+        [0, 0, 0, 0, 1, 1, 1, 1]
+    ]
+    x, y = preprocess(["a meal"], [1])
+    mask = ops.cast(x["padding_mask"], "int32")
+    assert ops.convert_to_numpy(mask).tolist() == [[1, 1, 1, 1, 0, 0, 0, 0]]
+    assert list(y) == [1]
