@@ -1,8 +1,9 @@
 """How the pre-trainer is compiled, fitted and evaluated.
 
-Keras' `fit` with three additions: the recipe's optimizer, stretched to the
-length of the run, where none is given; evaluation that draws the same masks
-every time; and errors for arguments that mean nothing here.
+Keras' `fit` with four additions: the recipe's optimizer, stretched to the
+length of the run, where none is given; texts in memory come in a new order
+every epoch; evaluation draws the same masks every time; and arguments that
+mean nothing here are errors.
 """
 
 import contextlib
@@ -10,7 +11,12 @@ import contextlib
 import keras
 from keras import ops
 
+from keras_electra.pretraining.batch_stream import BatchStream
+from keras_electra.pretraining.batch_stream import to_stream
 from keras_electra.pretraining.guard import StopOnSkippedSteps
+from keras_electra.pretraining.inputs import check_ids
+from keras_electra.pretraining.inputs import count_batches
+from keras_electra.pretraining.inputs import reject_labels
 from keras_electra.pretraining.train_step import TrainStep
 from keras_electra.training.clipping import global_norm
 from keras_electra.training.optimizers import pretraining_optimizer
@@ -54,9 +60,12 @@ class PretrainingFit(TrainStep):
         self._auto_optimizer = optimizer == "auto"
         self._compile_kwargs = kwargs
         if self._auto_optimizer:
-            optimizer = pretraining_optimizer(_closest_size(self.backbone))
+            optimizer = pretraining_optimizer(closest_size(self.backbone))
         if generator_optimizer is not None:
-            optimizer = self._split_optimizer(optimizer, generator_optimizer)
+            optimizer = self._split_optimizer(
+                keras.optimizers.get(optimizer),
+                keras.optimizers.get(generator_optimizer),
+            )
         super().compile(optimizer=optimizer, loss=None, **kwargs)
 
     def get_compile_config(self):
@@ -113,40 +122,45 @@ class PretrainingFit(TrainStep):
             FloatingPointError: when `max_skipped_steps` steps in a row had
                 gradients that were not finite.
         """
-        _reject_labels(
+        reject_labels(
             y=y,
             sample_weight=sample_weight,
             class_weight=kwargs.pop("class_weight", None),
         )
         if isinstance(validation_data, tuple) and len(validation_data) == 1:
             validation_data = validation_data[0]
-        if kwargs.get("steps_per_epoch") is None and _is_endless(x):
-            kwargs["steps_per_epoch"] = len(x)
-        if kwargs.get("validation_steps") is None and _is_endless(
-            validation_data
-        ):
+        x = to_stream(x, batch_size, kwargs.pop("shuffle", True))
+        steps = kwargs.get("steps_per_epoch") or count_batches(x)
+        if isinstance(x, BatchStream):
+            kwargs["steps_per_epoch"] = steps
+        if validation_data is not None:
+            validation_data = to_stream(
+                validation_data,
+                kwargs.pop("validation_batch_size", None) or batch_size,
+                length=kwargs.get("validation_steps"),
+            )
+        if isinstance(validation_data, BatchStream):
             kwargs["validation_steps"] = len(validation_data)
         if self._auto_optimizer and not self.optimizer.built:
-            self._fit_recipe(x, batch_size, kwargs)
+            self._fit_recipe(steps, kwargs.get("epochs", 1))
+        # Where `ResumableCheckpoint` finds the position.
         self.training_data = x
         callbacks = list(kwargs.pop("callbacks", None) or [])
         callbacks.append(StopOnSkippedSteps(self.max_skipped_steps))
         return super().fit(
             x=x,
-            batch_size=batch_size,
             validation_data=validation_data,
             callbacks=callbacks,
+            shuffle=False,  # what is in memory is shuffled already
             **kwargs,
         )
 
-    def _fit_recipe(self, x, batch_size, kwargs):
+    def _fit_recipe(self, steps, epochs):
         """Sets the recipe's schedule to the length of this run."""
-        steps = kwargs.get("steps_per_epoch") or _count_batches(x, batch_size)
         if steps is None:
             return
         optimizer = pretraining_optimizer(
-            _closest_size(self.backbone),
-            num_steps=steps * kwargs.get("epochs", 1),
+            closest_size(self.backbone), num_steps=steps * epochs
         )
         self.compile(optimizer=optimizer, **self._compile_kwargs)
 
@@ -161,9 +175,13 @@ class PretrainingFit(TrainStep):
         Returns:
             Loss and metrics, as `keras.Model.evaluate` does.
         """
-        _reject_labels(y=y, sample_weight=kwargs.pop("sample_weight", None))
-        if kwargs.get("steps") is None and _is_endless(x):
-            kwargs["steps"] = len(x)
+        reject_labels(y=y, sample_weight=kwargs.pop("sample_weight", None))
+        if not kwargs.get("_use_cached_eval_dataset"):
+            x = to_stream(
+                x, kwargs.pop("batch_size", None), length=kwargs.get("steps")
+            )
+            if isinstance(x, BatchStream):
+                kwargs["steps"] = len(x)
         for layer in (self.mask_tokens, self.sample_tokens):
             generator = layer.evaluation_seed_generator
             generator.state.assign(generator.start)
@@ -203,7 +221,7 @@ class PretrainingFit(TrainStep):
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         if isinstance(x, dict) and "token_ids" in x:
-            return _check_ids(x, self.backbone.vocabulary_size)
+            return check_ids(x, self.backbone.vocabulary_size)
         if self.preprocessor is None:
             raise ValueError(
                 "`x` must hold `token_ids`, `segment_ids` and `padding_mask` "
@@ -237,51 +255,8 @@ class PretrainingFit(TrainStep):
         return norm * scale, (global_norm(own) if own else 0.0 * norm) * scale
 
 
-def _closest_size(backbone):
+def closest_size(backbone):
     for name, width in (("large", 1024), ("base", 768), ("small", 256)):
         if backbone.hidden_dim >= width:
             return name
     return "tiny"
-
-
-def _is_endless(x):
-    return getattr(x, "endless", False)
-
-
-def _count_batches(x, batch_size):
-    if isinstance(x, dict):
-        x = x["token_ids"]
-    elif isinstance(x, tuple):
-        x = x[0]
-    if not hasattr(x, "__len__"):
-        return None
-    if isinstance(x, list) or hasattr(x, "shape"):
-        return -(-len(x) // (batch_size or 32))
-    return len(x)
-
-
-def _reject_labels(**arguments):
-    for name, value in arguments.items():
-        if value is not None:
-            raise ValueError(
-                f"`{name}` means nothing in pre-training: labels and their "
-                f"weights come from the text itself. Received: {name}="
-                f"{type(value).__name__}. Leave it out."
-            )
-
-
-def _check_ids(x, vocabulary_size):
-    ids = x["token_ids"]
-    if (
-        not hasattr(ids, "min")
-        or not hasattr(ids, "size")
-        or callable(ids.size)
-    ):
-        return x  # a tensor inside a graph
-    if ids.size and not 0 <= int(ids.min()) <= int(ids.max()) < vocabulary_size:
-        raise ValueError(
-            f"`token_ids` must be from 0 to {vocabulary_size - 1}, the "
-            f"vocabulary of the network. Received ids from {int(ids.min())} "
-            f"to {int(ids.max())}. Use the tokenizer the network was made for."
-        )
-    return x

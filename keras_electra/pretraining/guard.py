@@ -19,17 +19,21 @@ class StopOnSkippedSteps(keras.callbacks.Callback):
         FloatingPointError: at the end of the batch that reaches the limit.
     """
 
+    # Keras may then go on to the next step before this one's logs are here.
+    async_safe = True
+
     def __init__(self, limit=25):
         super().__init__()
         self.limit = limit
+        self.in_a_row = 0
 
     def on_epoch_begin(self, epoch, logs=None):
         self.seen = -1  # index of the last batch
         self.skipped = 0
-        if epoch == 0 or not hasattr(self, "in_a_row"):
-            self.in_a_row = 0
 
     def on_train_batch_end(self, batch, logs=None):
+        if batch <= self.seen:
+            return  # overtaken by a later one
         skipped = int(logs["skipped_steps"])
         steps = batch - self.seen  # more than one with steps_per_execution
         if skipped - self.skipped == steps:

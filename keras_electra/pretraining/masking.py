@@ -13,6 +13,10 @@ Shapes: B batch, L length, P predicted positions.
 import keras
 from keras import ops
 
+from keras_electra.pretraining.seeds import evaluation_seed
+from keras_electra.pretraining.seeds import load_seed
+from keras_electra.pretraining.seeds import save_seed
+
 
 def max_predictions(length, mask_fraction):
     """Number of prediction slots of a row.
@@ -96,13 +100,6 @@ def replace_ids(ids, positions, new_ids, weights):
         ops.reshape(ops.cast(new_ids, ids.dtype), (-1,)),
     )
     return ops.reshape(replaced, ops.shape(ids))
-
-
-def evaluation_seed(seed):
-    """A generator for evaluation, which always starts from the same state."""
-    generator = keras.random.SeedGenerator(seed)
-    generator.start = ops.convert_to_numpy(generator.state.value)
-    return generator
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -195,6 +192,13 @@ class MaskTokens(keras.layers.Layer):
             "mask_ids": keras.KerasTensor(slots_shape, dtype="int32"),
             "mask_weights": keras.KerasTensor(slots_shape, dtype="float32"),
         }
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        save_seed(self.seed_generator, store)
+
+    def load_own_variables(self, store):
+        load_seed(self.seed_generator, store)
 
     def get_config(self):
         config = super().get_config()

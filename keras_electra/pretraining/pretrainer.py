@@ -179,6 +179,7 @@ class ElectraPretrainer(PretrainingFit, keras_hub.models.Task):
         )
 
         # === Config ===
+        self.dtype_policy = backbone.dtype_policy
         self.backbone = backbone
         self.generator = generator
         self.generator_head = generator_head
@@ -286,6 +287,24 @@ class ElectraPretrainer(PretrainingFit, keras_hub.models.Task):
                 token_loss, x["padding_mask"]
             )
         return loss
+
+    def save_to_preset(self, preset_dir, max_shard_size=10):
+        """Saves both networks, heads and tokenizer as a preset.
+
+        Every class of this package opens the folder: fine-tuning tasks take
+        the discriminator, `ElectraMaskedLM` the generator. What the folder
+        held stays whole if saving fails.
+
+        Args:
+            preset_dir: path of the folder.
+            max_shard_size: int or float. Largest size of a file of weights,
+                in GB. Defaults to `10`.
+        """
+        from keras_electra import presets
+
+        presets.atomic_save_to_preset(
+            super().save_to_preset, preset_dir, max_shard_size=max_shard_size
+        )
 
     # A preset is for further use, so the state of the optimizer stays out of
     # it. `ResumableCheckpoint` and `.keras` files have it.

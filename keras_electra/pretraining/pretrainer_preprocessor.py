@@ -1,25 +1,20 @@
 """Raw text to the inputs of the pre-trainer.
 
 Nothing is masked here: the pre-trainer masks anew at every step, on the
-device, so a text is never seen twice with the same masks.
+device, so a text is hardly ever seen twice with the same masks.
 """
 
 import keras
-import keras_hub
 
-from keras_electra.model.backbone import ElectraBackbone
-from keras_electra.text.tokenizer import ElectraTokenizer
+from keras_electra.text.preprocessor import TextPreprocessor
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraPretrainerPreprocessor(
-    keras_hub.models.TextClassifierPreprocessor
-):
+class ElectraPretrainerPreprocessor(TextPreprocessor):
     """Turns texts, or pairs of texts, into token ids of a fixed length.
 
-    Packing of documents into full rows is the business of
-    `keras_electra.build_examples`; here every text is a row of its own, cut
-    or padded.
+    Every text is a row of its own, cut or padded. Documents are packed into
+    full rows by `keras_electra.build_examples`, which wastes nothing.
 
     Args:
         tokenizer: `ElectraTokenizer`.
@@ -33,12 +28,9 @@ class ElectraPretrainerPreprocessor(
         x: a string, a list of strings, or a tuple of two lists of strings.
 
     Returns:
-        A dict of int32 arrays of shape `(batch, sequence_length)`:
-        `token_ids`, `segment_ids` and `padding_mask`.
+        A dict of int arrays of shape `(batch, sequence_length)`: `token_ids`,
+        `segment_ids` and `padding_mask`.
     """
-
-    backbone_cls = ElectraBackbone
-    tokenizer_cls = ElectraTokenizer
 
     def __init__(
         self, tokenizer, sequence_length=128, truncate="round_robin", **kwargs

@@ -13,7 +13,9 @@ import keras
 from keras import ops
 
 from keras_electra.pretraining import losses
-from keras_electra.pretraining.masking import evaluation_seed
+from keras_electra.pretraining.seeds import evaluation_seed
+from keras_electra.pretraining.seeds import load_seed
+from keras_electra.pretraining.seeds import save_seed
 
 BLOCK_WIDTH = 256
 
@@ -140,6 +142,13 @@ class SampleTokens(keras.layers.Layer):
             "predicted_ids": keras.KerasTensor(mask_ids.shape, dtype="int32"),
             "sampled_ids": keras.KerasTensor(mask_ids.shape, dtype="int32"),
         }
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        save_seed(self.seed_generator, store)
+
+    def load_own_variables(self, store):
+        load_seed(self.seed_generator, store)
 
     def get_config(self):
         config = super().get_config()

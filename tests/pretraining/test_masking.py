@@ -1,0 +1,263 @@
+import functools
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_electra.pretraining import masking
+from keras_electra.pretraining.masking import MaskTokens
+
+SPECIAL = [0, 2, 3, 4]
+MASK = 4
+LENGTHS = [40, 40, 25, 12, 7, 3]
+
+
+def batch(rows=64, length=40, seed=0):
+    """Rows `[CLS] ... [SEP] ... [SEP]` of several lengths, padded."""
+    rng = np.random.default_rng(seed)
+    ids = rng.integers(5, 50, (rows, length)).astype("int32")
+    padding = np.zeros_like(ids)
+    for i in range(rows):
+        end = min(LENGTHS[i % len(LENGTHS)], length)
+        ids[i, 0] = 2
+        ids[i, [end // 2, end - 1]] = 3
+        ids[i, end:] = 0
+        padding[i, :end] = 1
+    return ids, padding
+
+
+def build(**kwargs):
+    return MaskTokens(MASK, SPECIAL, **{"seed": 7, **kwargs})
+
+
+def mask(layer, ids, padding, training=True):
+    y = layer(ops.convert_to_tensor(ids), padding, training=training)
+    return {name: np.asarray(ops.convert_to_numpy(y[name])) for name in y}
+
+
+@functools.cache
+def one_draw():
+    return mask(build(), *batch())
+
+
+# Which positions.
+
+
+def test_as_many_as_asked_for():
+    ids, padding = batch()
+    tokens = padding.sum(axis=1)
+    candidates = (~np.isin(ids, SPECIAL)).sum(axis=1)
+    limit = int(0.155 * 40)
+    wanted = np.clip(np.round(tokens * 0.15), 1, limit)
+    assert sorted(set(wanted)) == [1, 2, 4, 6]
+    got = one_draw()["mask_weights"].sum(axis=1)
+    np.testing.assert_array_equal(got, np.minimum(wanted, candidates))
+    # A row of [CLS] [SEP] [SEP] alone has nothing to predict.
+    assert got[5] == 0
+
+
+def test_distinct_and_never_special_or_padding():
+    ids, padding = batch()
+    y = one_draw()
+    for row in range(len(ids)):
+        used = y["mask_positions"][row][y["mask_weights"][row] == 1]
+        assert len(set(used)) == len(used)
+        assert np.all(padding[row, used] == 1)
+        assert not np.isin(ids[row, used], SPECIAL).any()
+    # Unused slots are distinct positions, too, so no write meets another.
+    assert all(len(set(row)) == len(row) for row in y["mask_positions"])
+
+
+def test_ids_are_the_original_ones():
+    ids, _ = batch()
+    y = one_draw()
+    np.testing.assert_array_equal(
+        y["mask_ids"], np.take_along_axis(ids, y["mask_positions"], axis=1)
+    )
+    assert y["mask_positions"].dtype == y["mask_ids"].dtype == "int32"
+    assert y["mask_weights"].dtype == "float32"
+    assert y["token_ids"].dtype == "int32"
+
+
+def test_nothing_else_changes():
+    ids, _ = batch()
+    y = one_draw()
+    allowed = np.zeros(ids.shape, bool)
+    for row in range(len(ids)):
+        used = y["mask_positions"][row][y["mask_weights"][row] == 1]
+        allowed[row, used] = True
+    changed = y["token_ids"] != ids
+    assert not np.any(changed & ~allowed)
+    assert np.all(y["token_ids"][changed] == MASK)
+
+
+def test_shares():
+    """Every candidate is as likely, and 85% of the selected are shown masked.
+
+    2,000 rows of 17 candidates, 3 selected: bounds are four standard errors.
+    """
+    ids = np.tile(np.array([2, *range(5, 22), 3, 0], "int32"), (2000, 1))
+    y = mask(build(), ids, (ids > 0).astype("int32"))
+    assert np.all(y["mask_weights"] == 1) and y["mask_weights"].shape[1] == 3
+    counts = np.bincount(y["mask_positions"].ravel(), minlength=20)
+    assert counts[0] == counts[18] == counts[19] == 0
+    share = 3 / 17
+    error = np.sqrt(2000 * share * (1 - share))
+    assert np.all(np.abs(counts[1:18] - 2000 * share) < 4 * error)
+    shown = np.take_along_axis(y["token_ids"], y["mask_positions"], axis=1)
+    masked = (shown == MASK).mean()
+    assert abs(masked - 0.85) < 4 * np.sqrt(0.85 * 0.15 / 6000)
+    kept = shown != MASK
+    np.testing.assert_array_equal(shown[kept], y["mask_ids"][kept])
+
+
+@pytest.mark.parametrize("rate, expected", [(0.0, 0.0), (1.0, 1.0)])
+def test_all_or_none_shown_as_mask(rate, expected):
+    ids, padding = batch(rows=6)
+    y = mask(build(mask_token_rate=rate), ids, padding)
+    assert (y["token_ids"] == MASK).sum() == expected * y["mask_weights"].sum()
+
+
+def test_mask_fraction():
+    ids, padding = batch(rows=1)
+    y = mask(build(mask_fraction=0.25), ids, padding)
+    assert y["mask_positions"].shape == (1, 10)
+    assert y["mask_weights"].sum() == 10
+
+
+def test_rows_of_length_5():
+    """int(0.155 * 5) is 0, yet there is a slot."""
+    ids = np.array([[2, 7, 8, 9, 3], [2, 3, 3, 0, 0]], "int32")
+    y = mask(build(mask_token_rate=1.0), ids, (ids > 0).astype("int32"))
+    assert y["mask_positions"].shape == (2, 1)
+    np.testing.assert_array_equal(y["mask_weights"], [[1], [0]])
+    assert (y["token_ids"][0] == MASK).sum() == 1
+    np.testing.assert_array_equal(y["token_ids"][1], ids[1])
+
+
+def test_nothing_but_padding():
+    ids = np.zeros((2, 5), "int32")
+    y = mask(build(), ids, ids)
+    np.testing.assert_array_equal(y["token_ids"], ids)
+    assert y["mask_weights"].sum() == 0
+
+
+def test_unknown_length():
+    with pytest.raises(ValueError, match="known length.*None"):
+        keras.Model(
+            (x := keras.Input((None,), dtype="int32")), Unspecified()(x)
+        )
+
+
+class Unspecified(keras.layers.Layer):
+    """Traces the masking itself, which a functional graph would not."""
+
+    def compute_output_spec(self, x):
+        return build().call(x, x)["token_ids"]
+
+
+# When, and from which seed.
+
+
+def test_same_seed_same_masks_another_each_step():
+    ids, padding = batch(rows=6)
+    first, second = build(), build()
+    for _ in range(2):
+        a, b = mask(first, ids, padding), mask(second, ids, padding)
+        for name in a:
+            np.testing.assert_array_equal(a[name], b[name])
+    c = mask(first, ids, padding)
+    assert np.any(a["mask_positions"] != c["mask_positions"])
+    other = mask(build(seed=8), ids, padding)
+    start = mask(build(), ids, padding)
+    assert np.any(other["mask_positions"] != start["mask_positions"])
+
+
+def test_state_of_the_seed_can_be_restored():
+    ids, padding = batch(rows=6)
+    layer = build()
+    mask(layer, ids, padding)
+    state = layer.get_weights()
+    assert len(state) == 2
+    expected = mask(layer, ids, padding)
+    other = build(seed=None)
+    other.set_weights(state)
+    restored = mask(other, ids, padding)
+    for name in expected:
+        np.testing.assert_array_equal(restored[name], expected[name])
+
+
+def test_evaluation_starts_anew_whatever_the_seed():
+    ids, padding = batch(rows=6)
+    one, two = build(seed=1), build(seed=2)
+    mask(two, ids, padding)
+    a = mask(one, ids, padding, training=False)
+    b = mask(two, ids, padding, training=False)
+    np.testing.assert_array_equal(a["mask_positions"], b["mask_positions"])
+    generator = one.evaluation_seed_generator
+    generator.state.assign(generator.start)
+    again = mask(one, ids, padding, training=False)
+    np.testing.assert_array_equal(a["mask_positions"], again["mask_positions"])
+
+
+# The pieces.
+
+
+def test_max_predictions():
+    cases = [(128, 0.15, 19), (512, 0.15, 79), (512, 0.25, 130), (5, 0.15, 1)]
+    for length, fraction, expected in cases:
+        assert masking.max_predictions(length, fraction) == expected
+
+
+def test_count_predictions():
+    counts = masking.count_predictions(
+        ops.convert_to_tensor([0, 1, 3, 20, 100, 128]), 0.15, 16
+    )
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(counts), [1, 1, 1, 3, 15, 16]
+    )
+
+
+def test_select_positions():
+    keys = np.array([[0.1, 0.9, 0.5, 0.0], [0.9, 0.8, 0.7, 0.0]], "float32")
+    candidates = np.array([[True, True, True, True], [False] * 3 + [True]])
+    positions, weights = masking.select_positions(
+        ops.convert_to_tensor(keys),
+        ops.convert_to_tensor(candidates),
+        ops.convert_to_tensor([2, 2]),
+        3,
+    )
+    positions = ops.convert_to_numpy(positions)
+    np.testing.assert_array_equal(positions[0], [1, 2, 0])
+    # A candidate with the key 0 goes before what is no candidate.
+    assert positions[1, 0] == 3
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(weights), [[1, 1, 0], [1, 0, 0]]
+    )
+
+
+def test_replace_ids():
+    ids = np.array([[5, 6, 7], [8, 9, 10]], "int32")
+    replaced = masking.replace_ids(
+        ops.convert_to_tensor(ids),
+        ops.convert_to_tensor(np.array([[2, 0], [1, 2]], "int32")),
+        ops.convert_to_tensor(np.array([[50, 51], [52, 53]], "int32")),
+        ops.convert_to_tensor(np.array([[1.0, 1.0], [1.0, 0.0]], "float32")),
+    )
+    np.testing.assert_array_equal(
+        ops.convert_to_numpy(replaced), [[51, 6, 50], [8, 52, 10]]
+    )
+
+
+def test_config_and_spec():
+    layer = build(mask_fraction=0.2, mask_token_rate=0.5)
+    config = layer.get_config()
+    assert MaskTokens.from_config(config).get_config() == config
+    assert config["unselectable_token_ids"] == SPECIAL
+    x = keras.KerasTensor((6, 40), dtype="int32")
+    spec = layer.compute_output_spec(x, x)
+    y = mask(layer, *batch(rows=6))
+    for name in y:
+        assert spec[name].shape == y[name].shape
+        assert spec[name].dtype == y[name].dtype
