@@ -13,6 +13,7 @@ import pathlib
 import shutil
 import uuid
 
+import keras
 from keras_hub.src.utils import preset_utils
 
 from keras_electra.model.backbone import ElectraBackbone
@@ -166,6 +167,33 @@ def atomic_save_to_preset(save, preset_dir, **kwargs):
         shutil.rmtree(written, ignore_errors=True)
         if not existed and not any(target.iterdir()):
             target.rmdir()
+
+
+def save_task_weights(task, filepath):
+    """Saves what a task has beside its backbone, without its optimizer.
+
+    KerasHub's would save the state of the optimizer too, which is twice as
+    large as the network and of no use in a preset; `.keras` files have it.
+
+    Args:
+        task: a KerasHub task.
+        filepath: path that ends in `.weights.h5`.
+    """
+    keras.saving.save_weights(
+        task, filepath, objects_to_skip=_outside_task_weights(task)
+    )
+
+
+def load_task_weights(task, filepath):
+    """Loads what `save_task_weights` saved into a task of the same class."""
+    keras.saving.load_weights(
+        task, filepath, objects_to_skip=_outside_task_weights(task)
+    )
+
+
+def _outside_task_weights(task):
+    optimizer = getattr(task, "optimizer", None)  # none if not compiled
+    return [*task.backbone._flatten_layers(), *filter(None, [optimizer])]
 
 
 register_builtin_presets()

@@ -172,6 +172,12 @@ class ElectraMaskedLM(keras_hub.models.MaskedLM):
             super().save_to_preset, preset_dir, max_shard_size=max_shard_size
         )
 
+    def save_task_weights(self, filepath):
+        presets.save_task_weights(self, filepath)
+
+    def load_task_weights(self, filepath):
+        presets.load_task_weights(self, filepath)
+
     def _check_masks(self, texts, rows, masks):
         limit = inference.text_length(self)
         for text, ids, places in zip(texts, rows, masks):

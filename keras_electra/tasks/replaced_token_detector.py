@@ -220,3 +220,9 @@ class ElectraReplacedTokenDetector(keras_hub.models.Task):
         presets.atomic_save_to_preset(
             super().save_to_preset, preset_dir, max_shard_size=max_shard_size
         )
+
+    def save_task_weights(self, filepath):
+        presets.save_task_weights(self, filepath)
+
+    def load_task_weights(self, filepath):
+        presets.load_task_weights(self, filepath)

@@ -144,6 +144,12 @@ class ElectraTextClassifier(keras_hub.models.TextClassifier):
             super().save_to_preset, preset_dir, max_shard_size=max_shard_size
         )
 
+    def save_task_weights(self, filepath):
+        presets.save_task_weights(self, filepath)
+
+    def load_task_weights(self, filepath):
+        presets.load_task_weights(self, filepath)
+
     def get_config(self):
         config = super().get_config()
         config.update(
