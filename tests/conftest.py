@@ -6,9 +6,12 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 try:
-    import torch  # noqa: F401
+    import torch
 except ImportError:
     pass
+else:
+    # The models are tiny: a second thread only waits for the first.
+    torch.set_num_threads(1)
 
 import pathlib
 

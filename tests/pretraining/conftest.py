@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.pretraining.pretrainer_preprocessor import (
     ElectraPretrainerPreprocessor,
 )
-from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 WORDS = [f"w{i}" for i in range(27)]
@@ -72,6 +72,5 @@ def texts():
     generator = np.random.default_rng(0)
     starts = generator.integers(0, 27, 40)
     return [
-        " ".join(WORDS[(start + i) % 27] for i in range(10))
-        for start in starts
+        " ".join(WORDS[(start + i) % 27] for i in range(10)) for start in starts
     ]
