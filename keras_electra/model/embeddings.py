@@ -62,6 +62,9 @@ class ElectraEmbeddings(keras.layers.Layer):
             input_dim=vocabulary_size,
             output_dim=embedding_dim,
             embeddings_initializer=initializer(),
+            # Else the product with the table, the largest of the generator,
+            # is in float32 inside a layer of mixed precision.
+            reverse_dtype=self.compute_dtype,
             dtype=self.dtype_policy,
             name="token_embedding",
         )
