@@ -8,6 +8,21 @@ from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.pretraining.pretrainer_preprocessor import (
     ElectraPretrainerPreprocessor,
 )
+from keras_electra.tasks.masked_lm import ElectraMaskedLM
+from keras_electra.tasks.masked_lm_preprocessor import (
+    ElectraMaskedLMPreprocessor,
+)
+from keras_electra.tasks.replaced_token_detector import DetectedToken
+from keras_electra.tasks.replaced_token_detector import (
+    ElectraReplacedTokenDetector,
+)
+from keras_electra.tasks.replaced_token_detector_preprocessor import (
+    ElectraReplacedTokenDetectorPreprocessor,
+)
+from keras_electra.tasks.text_classifier import ElectraTextClassifier
+from keras_electra.tasks.text_classifier_preprocessor import (
+    ElectraTextClassifierPreprocessor,
+)
 from keras_electra.text.builder import build_examples
 from keras_electra.text.dataset import load_examples
 from keras_electra.text.tokenizer import ElectraTokenizer
@@ -17,14 +32,21 @@ from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.optimizers import pretraining_optimizer
 
 __all__ = [
-    "ElectraBackbone",
-    "ElectraPretrainer",
-    "ElectraPretrainerPreprocessor",
+    "train_vocabulary",
+    "ElectraTokenizer",
     "build_examples",
     "load_examples",
-    "ElectraTokenizer",
-    "train_vocabulary",
-    "ResumableCheckpoint",
-    "ElectraAdamW",
+    "ElectraBackbone",
+    "ElectraPretrainerPreprocessor",
+    "ElectraPretrainer",
     "pretraining_optimizer",
+    "ElectraAdamW",
+    "ResumableCheckpoint",
+    "ElectraReplacedTokenDetectorPreprocessor",
+    "ElectraReplacedTokenDetector",
+    "DetectedToken",
+    "ElectraMaskedLMPreprocessor",
+    "ElectraMaskedLM",
+    "ElectraTextClassifierPreprocessor",
+    "ElectraTextClassifier",
 ]

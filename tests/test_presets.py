@@ -94,14 +94,7 @@ def test_masked_lm_of_a_pretrainer(pretrainer, folder, tmp_path):
     "cls",
     [
         ElectraReplacedTokenDetector,
-        pytest.param(
-            ElectraMaskedLM,
-            marks=pytest.mark.xfail(
-                reason="ElectraPretrainer.from_preset(dtype=...) leaves the "
-                "generator in its saved precision.",
-                strict=True,
-            ),
-        ),
+        ElectraMaskedLM,
     ],
 )
 def test_precision_of_a_pretrainers_parts(cls, folder):

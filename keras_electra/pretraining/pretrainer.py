@@ -14,6 +14,9 @@ from keras_electra.model.heads import ReplacedTokenHead
 from keras_electra.model.heads import TokenPredictionHead
 from keras_electra.model.sizes import get_size
 from keras_electra.pretraining import losses
+from keras_electra.pretraining.arguments import check_numbers
+from keras_electra.pretraining.arguments import prepare_generator
+from keras_electra.pretraining.arguments import special_ids
 from keras_electra.pretraining.fitting import PretrainingFit
 from keras_electra.pretraining.masking import MaskTokens
 from keras_electra.pretraining.metrics import PretrainingMetrics
@@ -23,11 +26,14 @@ from keras_electra.pretraining.pretrainer_preprocessor import (
 from keras_electra.pretraining.replacing import ReplaceTokens
 from keras_electra.pretraining.replacing import UniformLogits
 from keras_electra.pretraining.sampling import SampleTokens
+from keras_electra.pretraining.saving import PretrainingSaving
 from keras_electra.training.recipes import pretraining_recipe
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraPretrainer(PretrainingFit, keras_hub.models.Task):
+class ElectraPretrainer(
+    PretrainingFit, PretrainingSaving, keras_hub.models.Task
+):
     """Pre-trains a generator and a discriminator together.
 
     Args:
@@ -98,11 +104,11 @@ class ElectraPretrainer(PretrainingFit, keras_hub.models.Task):
         seed=None,
         **kwargs,
     ):
-        _check_numbers(mask_fraction, mask_token_rate, temperature)
-        mask_token_id, unselectable_token_ids = _special_ids(
+        check_numbers(mask_fraction, mask_token_rate, temperature)
+        mask_token_id, unselectable_token_ids = special_ids(
             preprocessor, mask_token_id, unselectable_token_ids
         )
-        generator = _prepare_generator(backbone, generator, share_embeddings)
+        generator = prepare_generator(backbone, generator, share_embeddings)
 
         # === Layers ===
         mask_tokens = MaskTokens(
@@ -287,130 +293,3 @@ class ElectraPretrainer(PretrainingFit, keras_hub.models.Task):
                 token_loss, x["padding_mask"]
             )
         return loss
-
-    def save_to_preset(self, preset_dir, max_shard_size=10):
-        """Saves both networks, heads and tokenizer as a preset.
-
-        Every class of this package opens the folder: fine-tuning tasks take
-        the discriminator, `ElectraMaskedLM` the generator. What the folder
-        held stays whole if saving fails.
-
-        Args:
-            preset_dir: path of the folder.
-            max_shard_size: int or float. Largest size of a file of weights,
-                in GB. Defaults to `10`.
-        """
-        from keras_electra import presets
-
-        presets.atomic_save_to_preset(
-            super().save_to_preset, preset_dir, max_shard_size=max_shard_size
-        )
-
-    # A preset is for further use, so the state of the optimizer stays out of
-    # it. `ResumableCheckpoint` and `.keras` files have it.
-    def save_task_weights(self, filepath):
-        keras.saving.save_weights(
-            self, filepath, objects_to_skip=self._not_in_task_weights()
-        )
-
-    def load_task_weights(self, filepath):
-        keras.saving.load_weights(
-            self, filepath, objects_to_skip=self._not_in_task_weights()
-        )
-
-    def _not_in_task_weights(self):
-        return [*self.backbone._flatten_layers(), self.optimizer]
-
-    def get_config(self):
-        config = super().get_config()
-        generator = self.generator
-        if generator is self.backbone:
-            generator = "backbone"
-        elif generator is not None:
-            generator = keras.layers.serialize(generator)
-        config.update(
-            {
-                "generator": generator,
-                "mask_fraction": self.mask_fraction,
-                "mask_token_rate": self.mask_token_rate,
-                "generator_weight": self.generator_weight,
-                "discriminator_weight": self.discriminator_weight,
-                "temperature": self.temperature,
-                "forbid_correct": self.forbid_correct,
-                "share_embeddings": self.share_embeddings,
-                "mask_token_id": self.mask_token_id,
-                "unselectable_token_ids": self.unselectable_token_ids,
-                "seed": self.seed,
-            }
-        )
-        return config
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        if isinstance(config["backbone"], dict):
-            config["backbone"] = keras.layers.deserialize(config["backbone"])
-        if config["generator"] == "backbone":
-            config["generator"] = config["backbone"]
-        elif isinstance(config["generator"], dict):
-            config["generator"] = keras.layers.deserialize(config["generator"])
-        return super().from_config(config)
-
-
-def _prepare_generator(backbone, generator, share_embeddings):
-    """The generator with the embeddings it is to use."""
-    if generator is None or generator is backbone:
-        return generator
-    if generator.vocabulary_size != backbone.vocabulary_size:
-        raise ValueError(
-            "`generator` and `backbone` must have the same "
-            f"`vocabulary_size`. Received: {generator.vocabulary_size} and "
-            f"{backbone.vocabulary_size}. Train both with one tokenizer."
-        )
-    shares = generator.embeddings is backbone.embeddings
-    if share_embeddings and not shares:
-        return generator.with_embeddings(backbone.embeddings, name="generator")
-    if shares and not share_embeddings:
-        raise ValueError(
-            "`share_embeddings=False` needs a `generator` with embeddings of "
-            "its own. Received one that was built with the backbone's. Call "
-            "`generator.with_embeddings(None)` for a copy that has its own."
-        )
-    return generator
-
-
-def _check_numbers(mask_fraction, mask_token_rate, temperature):
-    if not 0.0 < mask_fraction < 1.0:
-        raise ValueError(
-            "`mask_fraction` must be above 0 and below 1. "
-            f"Received: mask_fraction={mask_fraction}."
-        )
-    if not 0.0 <= mask_token_rate <= 1.0:
-        raise ValueError(
-            "`mask_token_rate` must be from 0 to 1. "
-            f"Received: mask_token_rate={mask_token_rate}."
-        )
-    if temperature <= 0.0:
-        raise ValueError(
-            f"`temperature` must be above 0. Received: {temperature}."
-        )
-
-
-def _special_ids(preprocessor, mask_token_id, unselectable_token_ids):
-    tokenizer = getattr(preprocessor, "tokenizer", None)
-    if mask_token_id is None and tokenizer is not None:
-        mask_token_id = tokenizer.mask_token_id
-    if unselectable_token_ids is None and tokenizer is not None:
-        unselectable_token_ids = [
-            tokenizer.cls_token_id,
-            tokenizer.sep_token_id,
-            tokenizer.mask_token_id,
-            tokenizer.pad_token_id,
-        ]
-    if mask_token_id is None or unselectable_token_ids is None:
-        raise ValueError(
-            "`mask_token_id` and `unselectable_token_ids` must be known. "
-            "Received no `preprocessor` with a tokenizer to take them from. "
-            "Pass a preprocessor, or both arguments."
-        )
-    return int(mask_token_id), sorted({int(i) for i in unselectable_token_ids})

@@ -20,9 +20,8 @@ class ElectraTextClassifier(keras_hub.models.TextClassifier):
     """Classifies texts by the vector of their first token, `[CLS]`.
 
     Dropout and one linear layer on that vector, as in the original
-    (`finetune/classification/classification_tasks.py:270-275`). Its kernel
-    starts from a truncated normal, where the original has Glorot uniform:
-    small first logits do not disturb what was pre-trained.
+    (`finetune/classification/classification_tasks.py:270-275`), which starts
+    from Glorot uniform there and here.
 
     Args:
         backbone: `ElectraBackbone`.
@@ -79,9 +78,6 @@ class ElectraTextClassifier(keras_hub.models.TextClassifier):
         self.output_dense = keras.layers.Dense(
             num_classes,
             activation=activation,
-            kernel_initializer=keras.initializers.TruncatedNormal(
-                stddev=backbone.initializer_range
-            ),
             dtype=backbone.dtype_policy,
             name="logits",
         )
