@@ -1,0 +1,160 @@
+"""Rules of the code base: imports, a test file a module, documentation.
+
+Rooms import one way, frameworks stay in one room, and what is private to
+Keras and KerasHub stays unused but for the presets.
+"""
+
+import ast
+import inspect
+import pathlib
+
+import pytest
+
+import keras_electra
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "keras_electra"
+FILES = sorted(PACKAGE.rglob("*.py"))
+NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
+BACKENDS = {"tensorflow", "tensorflow_text", "torch", "jax", "flax"}
+BACKEND_ROOM = "keras_electra.pretraining.train_step"
+# The rooms that each room may import from, besides itself.
+MAY_IMPORT = {
+    "text": {"model"},
+    "model": set(),
+    "training": set(),
+    "pretraining": {"text", "model", "training"},
+    "tasks": {"text", "model", "training"},
+    "conversion": {"text", "model"},
+}
+# Called by Keras when it saves and loads, not by users.
+HOOKS = {"save_assets", "load_assets"}
+# Tested under another name than `tests/x/test_y.py` for `x/y.py`.
+TESTED_ELSEWHERE = {
+    "conversion/tf_index.py": "conversion/test_tf_bundle.py",
+    "pretraining/train_step/tensorflow.py": "pretraining/test_pretrainer.py",
+    "pretraining/train_step/torch.py": "pretraining/test_pretrainer.py",
+    "pretraining/train_step/jax.py": "pretraining/test_pretrainer.py",
+}
+
+
+def imports(path):
+    """Pairs of an imported name, `a.b.c`, and whether it is lazy."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inside = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            inside |= set(ast.walk(node))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node in inside
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in {path}"
+            for alias in node.names:
+                assert alias.name != "*", f"star import in {path}"
+                yield f"{node.module}.{alias.name}", node in inside
+
+
+def attributes(path):
+    """All dotted names in the code, as far as they start with a name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute):
+            yield ast.unparse(node)
+
+
+def begins(name, prefix):
+    return name == prefix or name.startswith(f"{prefix}.")
+
+
+def room_of(path):
+    parts = path.relative_to(PACKAGE).parts
+    return parts[0] if len(parts) > 1 else None
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_frameworks_stay_in_one_room(path):
+    if path.parent == PACKAGE / "pretraining/train_step":
+        return
+    used = [name for name, _ in imports(path)]
+    assert not [name for name in used if name.split(".")[0] in BACKENDS]
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_private_parts_of_keras_stay_unused(path):
+    used = {name for name, _ in imports(path)} | set(attributes(path))
+    assert not [name for name in used if begins(name, "keras.src")]
+    if path != PACKAGE / "presets.py":
+        assert not [name for name in used if begins(name, "keras_hub.src")]
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_rooms_import_one_way(path):
+    room = room_of(path)
+    if room is None:
+        return
+    for name, lazy in imports(path):
+        if not begins(name, "keras_electra"):
+            continue
+        if begins(name, BACKEND_ROOM) and (lazy or room == "pretraining"):
+            continue
+        target = name.split(".")[1]
+        if target in {room, "presets"}:
+            continue
+        assert target in MAY_IMPORT[room], name
+        if room == "text":
+            assert begins(name, "keras_electra.model.backbone"), name
+
+
+def test_every_module_has_its_tests():
+    missing = []
+    for name in NAMES:
+        path = pathlib.PurePosixPath(name)
+        if path.name == "__init__.py":
+            continue
+        own = str(path.with_name(f"test_{path.name}"))
+        place = TESTED_ELSEWHERE.get(name, own)
+        if not (ROOT / "tests" / place).is_file():
+            missing.append(f"tests/{place} for {name}")
+    assert not missing, "\n".join(missing)
+
+
+def test_no_exception_for_what_is_gone():
+    for name in TESTED_ELSEWHERE:
+        assert name in NAMES
+        own = pathlib.PurePosixPath(name)
+        own = own.with_name(f"test_{own.name}")
+        assert not (ROOT / "tests" / own).exists()
+
+
+def public_names():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    return [
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+
+
+@pytest.mark.parametrize("name", public_names())
+def test_public_names_are_documented(name):
+    value = getattr(keras_electra, name)
+    assert value.__doc__ and "Args:" in value.__doc__
+    assert inspect.getmodule(value).__name__.startswith("keras_electra.")
+    if not inspect.isclass(value):
+        return
+    for attribute, member in vars(value).items():
+        function = getattr(member, "__func__", member)
+        if attribute.startswith("_") or attribute in HOOKS:
+            continue
+        if not inspect.isfunction(function):
+            continue
+        inherited = any(hasattr(base, attribute) for base in value.__mro__[1:])
+        assert inherited or function.__doc__, f"{name}.{attribute}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=NAMES)
+def test_modules_say_what_they_are(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree) or not tree.body
