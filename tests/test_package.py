@@ -140,7 +140,8 @@ def public_names():
 @pytest.mark.parametrize("name", public_names())
 def test_public_names_are_documented(name):
     value = getattr(keras_electra, name)
-    assert value.__doc__ and "Args:" in value.__doc__
+    assert value.__doc__
+    assert "Args:" in value.__doc__ or "Attributes:" in value.__doc__
     assert inspect.getmodule(value).__name__.startswith("keras_electra.")
     if not inspect.isclass(value):
         return
