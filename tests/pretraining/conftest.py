@@ -1,5 +1,6 @@
 """A pre-trainer of two words' width, and texts whose order is a rule."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -10,6 +11,9 @@ from keras_electra.pretraining.pretrainer_preprocessor import (
 )
 from keras_electra.text.tokenizer import ElectraTokenizer
 
+# Compiling takes longer than these tests compute. On JAX there is no other way
+# to train, on torch it is not the default; one test compares.
+FAST = {"jit_compile": False} if keras.config.backend() == "tensorflow" else {}
 WORDS = [f"w{i}" for i in range(27)]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
@@ -38,7 +42,10 @@ def tiny_pretrainer(tokenizer=None, dtype=None, compile=True, **kwargs):
             tokenizer, sequence_length=12
         )
     kwargs.setdefault("seed", 7)
-    return ElectraPretrainer(backbone, generator, compile=compile, **kwargs)
+    pretrainer = ElectraPretrainer(backbone, generator, compile=False, **kwargs)
+    if compile:
+        pretrainer.compile(**FAST)
+    return pretrainer
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 
 from keras_electra.pretraining.fitting import closest_size
 from keras_electra.training.optimizers import ElectraAdamW
+from tests.pretraining.conftest import FAST
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_a_batch_of_one_and_rows_with_nothing_to_mask(make_pretrainer, rows):
 def test_validation_steps(make_pretrainer, rows):
     """The same first batches are evaluated in every epoch."""
     pretrainer = make_pretrainer()
-    pretrainer.compile(optimizer=keras.optimizers.SGD(0.0))
+    pretrainer.compile(optimizer=keras.optimizers.SGD(0.0), **FAST)
     history = pretrainer.fit(
         rows,
         validation_data=rows,

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.training.optimizers import ElectraAdamW
+from tests.pretraining.conftest import FAST
 
 LOGS = {
     "loss",
@@ -34,7 +35,7 @@ def weights(model):
 
 def test_learns_the_rule(make_pretrainer, rows):
     pretrainer = make_pretrainer()
-    pretrainer.compile(optimizer=ElectraAdamW(3e-3))
+    pretrainer.compile(optimizer=ElectraAdamW(3e-3), **FAST)
     before = evaluate(pretrainer, rows)
     history = pretrainer.fit(
         rows,
@@ -94,7 +95,7 @@ def test_preset_round_trip(make_pretrainer, tokenizer, texts, tmp_path):
 
 def test_keras_file_keeps_the_optimizer(make_pretrainer, rows, tmp_path):
     pretrainer = make_pretrainer(dropout=0.1)
-    pretrainer.compile(optimizer=keras.optimizers.Adam(1e-2))
+    pretrainer.compile(optimizer=keras.optimizers.Adam(1e-2), **FAST)
     pretrainer.fit(rows, batch_size=32, verbose=0)
     path = str(tmp_path / "model.keras")
     pretrainer.save(path)

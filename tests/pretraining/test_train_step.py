@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_electra.training.optimizers import ElectraAdamW
+from tests.pretraining.conftest import FAST
 
 
 def values(variables):
@@ -21,7 +22,7 @@ def poison(pretrainer):
 
 def test_a_step_that_is_not_finite_changes_nothing(make_pretrainer, rows):
     pretrainer = make_pretrainer()
-    pretrainer.compile(optimizer=keras.optimizers.Adam(1e-2))
+    pretrainer.compile(optimizer=keras.optimizers.Adam(1e-2), **FAST)
     pretrainer.train_on_batch(rows)
     bias = poison(pretrainer)
     before = values(pretrainer.trainable_variables)
@@ -56,7 +57,7 @@ def test_fit_stops_after_too_many_skipped_steps(make_pretrainer, rows):
 def test_gradient_norms(make_pretrainer, rows):
     """Both norms from the change that plain gradient descent makes."""
     pretrainer = make_pretrainer()
-    pretrainer.compile(optimizer=keras.optimizers.SGD(1e-2))
+    pretrainer.compile(optimizer=keras.optimizers.SGD(1e-2), **FAST)
     before = values(pretrainer.trainable_variables)
     logs = pretrainer.train_on_batch(rows, return_dict=True)
     after = values(pretrainer.trainable_variables)
@@ -77,6 +78,7 @@ def test_an_optimizer_each(make_pretrainer, rows, tmp_path):
     pretrainer.compile(
         optimizer=keras.optimizers.SGD(0.0),
         generator_optimizer=ElectraAdamW(1e-2),
+        **FAST,
     )
     before = values(pretrainer.trainable_variables)
     pretrainer.train_on_batch(rows)
@@ -99,7 +101,8 @@ def test_gradient_accumulation(make_pretrainer, rows):
     """Weights move at every second batch only."""
     pretrainer = make_pretrainer()
     pretrainer.compile(
-        optimizer=ElectraAdamW(1e-2, gradient_accumulation_steps=2)
+        optimizer=ElectraAdamW(1e-2, gradient_accumulation_steps=2),
+        **FAST,
     )
     before = values(pretrainer.trainable_variables)
     pretrainer.train_on_batch(rows)
@@ -113,7 +116,8 @@ def test_gradient_accumulation(make_pretrainer, rows):
 def test_average_of_weights(make_pretrainer, rows):
     pretrainer = make_pretrainer()
     pretrainer.compile(
-        optimizer=ElectraAdamW(1e-2, use_ema=True, ema_momentum=0.5)
+        optimizer=ElectraAdamW(1e-2, use_ema=True, ema_momentum=0.5),
+        **FAST,
     )
     weights = [values(pretrainer.trainable_variables)]
     for _ in range(2):
@@ -138,7 +142,7 @@ def test_loss_scaling_finds_its_scale(make_pretrainer, rows):
     optimizer = keras.optimizers.LossScaleOptimizer(
         ElectraAdamW(1e-3), initial_scale=2.0**30
     )
-    pretrainer.compile(optimizer=optimizer)
+    pretrainer.compile(optimizer=optimizer, **FAST)
     skipped = [
         float(
             pretrainer.train_on_batch(rows, return_dict=True)["skipped_steps"]
@@ -158,12 +162,10 @@ def test_steps_per_execution(make_pretrainer, rows):
         with pytest.raises(ValueError, match="steps_per_execution"):
             pretrainer.fit(rows, batch_size=16, verbose=0)
         return
-    results = []
+    results, start = [], make_pretrainer().get_weights()
     for steps in (1, 2):
         pretrainer = make_pretrainer()
-        if results:
-            pretrainer.set_weights(start)
-        start = pretrainer.get_weights()
+        pretrainer.set_weights(start)
         pretrainer.compile(
             optimizer=ElectraAdamW(1e-3), steps_per_execution=steps
         )
@@ -174,15 +176,13 @@ def test_steps_per_execution(make_pretrainer, rows):
 
 
 def test_jit_and_eager_agree(make_pretrainer, rows):
-    results = []
+    results, start = [], make_pretrainer().get_weights()
     for arguments in (
         dict(run_eagerly=True),
         dict(jit_compile=keras.config.backend() != "torch"),
     ):
         pretrainer = make_pretrainer()
-        if results:
-            pretrainer.set_weights(start)
-        start = pretrainer.get_weights()
+        pretrainer.set_weights(start)
         pretrainer.compile(optimizer=ElectraAdamW(1e-3), **arguments)
         pretrainer.train_on_batch(rows)
         results.append(pretrainer.get_weights())
@@ -192,7 +192,7 @@ def test_jit_and_eager_agree(make_pretrainer, rows):
 
 def test_dropout_and_masks_differ_between_steps(make_pretrainer, rows):
     pretrainer = make_pretrainer(dropout=0.1)
-    pretrainer.compile(optimizer=keras.optimizers.SGD(0.0))
+    pretrainer.compile(optimizer=keras.optimizers.SGD(0.0), **FAST)
     losses = {float(pretrainer.train_on_batch(rows)[0]) for _ in range(4)}
     assert len(losses) == 4
 
