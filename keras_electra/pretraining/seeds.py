@@ -1,7 +1,10 @@
 """Seeds of the draws: saved for training, always the same for evaluation.
 
 Keras does not save the states of seed generators with the weights, so the
-layers that draw masks and replacements do.
+layers that draw masks and replacements do. The draws of one seed differ
+between backends, and on TensorFlow between XLA and the plain graph: numbers of
+evaluations compare exactly within one of these, and by their sampling noise
+across them.
 """
 
 import keras

@@ -19,10 +19,10 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 def tiny_pretrainer(tokenizer=None, dtype=None, compile=True, **kwargs):
-    """Two layers, 16 and 8 wide, for a vocabulary of 32."""
+    """One layer each, 16 and 8 wide, for a vocabulary of 32."""
     common = dict(
         vocabulary_size=32,
-        num_layers=2,
+        num_layers=1,
         embedding_dim=16,
         max_sequence_length=16,
         dtype=dtype,

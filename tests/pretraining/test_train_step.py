@@ -175,11 +175,12 @@ def test_steps_per_execution(make_pretrainer, rows):
         np.testing.assert_allclose(one, two, atol=1e-5)
 
 
-def test_jit_and_eager_agree(make_pretrainer, rows):
+def test_compiled_and_eager_agree(make_pretrainer, rows):
+    """XLA on TensorFlow draws other numbers; `test_original_numbers` has it."""
     results, start = [], make_pretrainer().get_weights()
     for arguments in (
         dict(run_eagerly=True),
-        dict(jit_compile=keras.config.backend() != "torch"),
+        dict(jit_compile=keras.config.backend() == "jax"),
     ):
         pretrainer = make_pretrainer()
         pretrainer.set_weights(start)
