@@ -70,7 +70,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         os.makedirs(self.directory, exist_ok=True)
         files.remove_unfinished(self.directory)
         self._batches = 0
-        self._random_states = None  # of the end of the last epoch
+        self._random_states = None  # of the last batch that was trained on
         self._start = self._position()
         epochs = files.list_epochs(self.directory)
         if not epochs:
@@ -94,18 +94,20 @@ class ResumableCheckpoint(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         # Torch's data loaders draw when they are opened, which a resumed run
-        # does once more. So every epoch trains on from where the last ended.
-        if self._random_states is not None:
+        # does once more, for training and for validation. So every epoch
+        # trains on from where the training of the last one ended.
+        if batch == 0 and self._random_states is not None:
             model_state.set_random_states(self._random_states)
-            self._random_states = None
 
     def on_train_batch_end(self, batch, logs=None):
         # `self.model` would make JAX move all weights: not to be used here.
         self._batches = self._before_epoch + batch + 1
+        self._random_states = model_state.random_states()
 
     def on_epoch_end(self, epoch, logs=None):
         done = epoch + 1
-        self._random_states = model_state.random_states()
+        if self._random_states is None:
+            self._random_states = model_state.random_states()
         best = self.best.epoch, self.best.value
         self.best.update(done, logs or {})
         try:
