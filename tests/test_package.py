@@ -32,9 +32,16 @@ HOOKS = {"save_assets", "load_assets"}
 # Tested under another name than `tests/x/test_y.py` for `x/y.py`.
 TESTED_ELSEWHERE = {
     "conversion/tf_index.py": "conversion/test_tf_bundle.py",
-    "pretraining/train_step/tensorflow.py": "pretraining/test_pretrainer.py",
-    "pretraining/train_step/torch.py": "pretraining/test_pretrainer.py",
-    "pretraining/train_step/jax.py": "pretraining/test_pretrainer.py",
+    "pretraining/train_step/tensorflow.py": "pretraining/test_train_step.py",
+    "pretraining/train_step/torch.py": "pretraining/test_train_step.py",
+    "pretraining/train_step/jax.py": "pretraining/test_train_step.py",
+    # Against the plain update on torch, and through exact resuming.
+    "pretraining/train_step/torch_update.py": "training/test_optimizers.py",
+    "pretraining/train_step/torch_random.py": "pretraining/test_resume.py",
+    # Parts of `ResumableCheckpoint`, with damaged files and full disks.
+    "training/best_epoch.py": "training/test_checkpoint.py",
+    "training/checkpoint_files.py": "training/test_checkpoint.py",
+    "training/model_state.py": "training/test_checkpoint.py",
 }
 
 
