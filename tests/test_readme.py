@@ -1,0 +1,51 @@
+"""The snippets of the README run, in their order, in one session.
+
+They train for days as they stand, so numbers that only say how long are made
+small; everything else is run as it is written.
+"""
+
+import pathlib
+import re
+
+import keras
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SHORTER = {
+    "vocabulary_size=30522": "vocabulary_size=120",
+    'from_size("small", ': 'from_size("tiny", ',
+    "num_steps=1_000_000": "num_steps=4",
+    "batch_size=128": "batch_size=4",
+    "steps_per_epoch=1000, epochs=1000": "steps_per_epoch=2, epochs=2",
+}
+WORDS = "the cat sat on a mat and saw that rain fell over quiet hills".split()
+
+
+def test_snippets(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_corpus(tmp_path / "corpus")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", readme, re.DOTALL))
+    for long, short in SHORTER.items():
+        assert long in code, f"{long!r} is no longer in the README"
+        code = code.replace(long, short)
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert re.search(r"^chef 4 8 0\.\d+$", printed, re.MULTILINE)
+    assert names["report"].examples["train"] > 0
+    assert (tmp_path / "my_classifier" / "task.json").is_file()
+    assert (tmp_path / "my_electra" / "task.weights.h5").is_file()
+    optimizer = names["pretrainer"].optimizer
+    assert int(keras.ops.convert_to_numpy(optimizer.iterations)) == 4
+
+
+def write_corpus(folder):
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for name in ("one.txt", "two.txt"):
+        lines = []
+        for _ in range(30):
+            words = generator.choice(WORDS, size=(6, 12))
+            lines += [" ".join(sentence) + "." for sentence in words] + [""]
+        (folder / name).write_text("\n".join(lines), encoding="utf-8")
