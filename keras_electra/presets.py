@@ -169,31 +169,42 @@ def atomic_save_to_preset(save, preset_dir, **kwargs):
             target.rmdir()
 
 
-def save_task_weights(task, filepath):
-    """Saves what a task has beside its backbone, without its optimizer.
+class PresetSaving:
+    """How our tasks are saved: safely, and without their optimizers.
 
-    KerasHub's would save the state of the optimizer too, which is twice as
-    large as the network and of no use in a preset; `.keras` files have it.
-
-    Args:
-        task: a KerasHub task.
-        filepath: path that ends in `.weights.h5`.
+    To be mixed into a KerasHub task, before its base class. KerasHub would
+    save the state of the optimizer too, which is twice as large as the network
+    and of no use in a preset; `.keras` files have it.
     """
-    keras.saving.save_weights(
-        task, filepath, objects_to_skip=_outside_task_weights(task)
-    )
 
+    def save_to_preset(self, preset_dir, max_shard_size=10):
+        """Saves to a folder; a full disk leaves what was there before.
 
-def load_task_weights(task, filepath):
-    """Loads what `save_task_weights` saved into a task of the same class."""
-    keras.saving.load_weights(
-        task, filepath, objects_to_skip=_outside_task_weights(task)
-    )
+        Args:
+            preset_dir: path of the folder.
+            max_shard_size: float or `None`. Largest file of weights, in GB.
+                Defaults to `10`.
+        """
+        atomic_save_to_preset(
+            super().save_to_preset, preset_dir, max_shard_size=max_shard_size
+        )
 
+    def save_task_weights(self, filepath):
+        """Saves what the task has beside its backbone."""
+        keras.saving.save_weights(
+            self, filepath, objects_to_skip=self._outside_task_weights()
+        )
 
-def _outside_task_weights(task):
-    optimizer = getattr(task, "optimizer", None)  # none if not compiled
-    return [*task.backbone._flatten_layers(), *filter(None, [optimizer])]
+    def load_task_weights(self, filepath):
+        """Loads what `save_task_weights` of the same class saved."""
+        keras.saving.load_weights(
+            self, filepath, objects_to_skip=self._outside_task_weights()
+        )
+
+    def _outside_task_weights(self):
+        optimizer = getattr(self, "optimizer", None)  # none if not compiled
+        layers = self.backbone._flatten_layers()
+        return [*layers, *filter(None, [optimizer])]
 
 
 register_builtin_presets()

@@ -11,30 +11,12 @@ import keras
 from keras_electra import presets
 
 
-class PretrainingSaving:
-    """Presets and configuration of `ElectraPretrainer`."""
+class PretrainingSaving(presets.PresetSaving):
+    """Presets and configuration of `ElectraPretrainer`.
 
-    def save_to_preset(self, preset_dir, max_shard_size=10):
-        """Saves both networks, heads and tokenizer as a preset.
-
-        Every class of this package opens the folder: fine-tuning tasks take
-        the discriminator, `ElectraMaskedLM` the generator. What the folder
-        held stays whole if saving fails.
-
-        Args:
-            preset_dir: path of the folder.
-            max_shard_size: int or float. Largest size of a file of weights,
-                in GB. Defaults to `10`.
-        """
-        presets.atomic_save_to_preset(
-            super().save_to_preset, preset_dir, max_shard_size=max_shard_size
-        )
-
-    def save_task_weights(self, filepath):
-        presets.save_task_weights(self, filepath)
-
-    def load_task_weights(self, filepath):
-        presets.load_task_weights(self, filepath)
+    Every class of this package opens the folder of a preset: fine-tuning
+    tasks take the discriminator, `ElectraMaskedLM` the generator.
+    """
 
     def get_config(self):
         config = super().get_config()

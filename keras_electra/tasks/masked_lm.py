@@ -16,7 +16,7 @@ from keras_electra.tasks.shuffling import shuffled_fit
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraMaskedLM(keras_hub.models.MaskedLM):
+class ElectraMaskedLM(presets.PresetSaving, keras_hub.models.MaskedLM):
     """Predicts the tokens at masked positions.
 
     `from_preset` on the folder of an `ElectraPretrainer` opens its generator.
@@ -159,24 +159,6 @@ class ElectraMaskedLM(keras_hub.models.MaskedLM):
                 [_best(row, top_k, tokenizer) for row in probabilities]
             )
         return results[0] if is_one else results
-
-    def save_to_preset(self, preset_dir, max_shard_size=10):
-        """Saves to a folder; a full disk leaves what was there before.
-
-        Args:
-            preset_dir: path of the folder.
-            max_shard_size: float or `None`. Largest file of weights, in GB.
-                Defaults to `10`.
-        """
-        presets.atomic_save_to_preset(
-            super().save_to_preset, preset_dir, max_shard_size=max_shard_size
-        )
-
-    def save_task_weights(self, filepath):
-        presets.save_task_weights(self, filepath)
-
-    def load_task_weights(self, filepath):
-        presets.load_task_weights(self, filepath)
 
     def _check_masks(self, texts, rows, masks):
         limit = inference.text_length(self)

@@ -37,7 +37,7 @@ class DetectedToken(typing.NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraReplacedTokenDetector(keras_hub.models.Task):
+class ElectraReplacedTokenDetector(presets.PresetSaving, keras_hub.models.Task):
     """Scores every token of a text as original or replaced.
 
     `from_preset` on the folder of an `ElectraPretrainer` opens its
@@ -208,21 +208,3 @@ class ElectraReplacedTokenDetector(keras_hub.models.Task):
                     )
                 )
         return results[0] if is_one else results
-
-    def save_to_preset(self, preset_dir, max_shard_size=10):
-        """Saves to a folder; a full disk leaves what was there before.
-
-        Args:
-            preset_dir: path of the folder.
-            max_shard_size: float or `None`. Largest file of weights, in GB.
-                Defaults to `10`.
-        """
-        presets.atomic_save_to_preset(
-            super().save_to_preset, preset_dir, max_shard_size=max_shard_size
-        )
-
-    def save_task_weights(self, filepath):
-        presets.save_task_weights(self, filepath)
-
-    def load_task_weights(self, filepath):
-        presets.load_task_weights(self, filepath)

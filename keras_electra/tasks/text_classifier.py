@@ -16,7 +16,9 @@ from keras_electra.tasks.text_classifier_preprocessor import (
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraTextClassifier(keras_hub.models.TextClassifier):
+class ElectraTextClassifier(
+    presets.PresetSaving, keras_hub.models.TextClassifier
+):
     """Classifies texts by the vector of their first token, `[CLS]`.
 
     Dropout and one linear layer on that vector, as in the original
@@ -127,24 +129,6 @@ class ElectraTextClassifier(keras_hub.models.TextClassifier):
             A `keras.callbacks.History`.
         """
         return shuffled_fit(super().fit, x, y, **kwargs)
-
-    def save_to_preset(self, preset_dir, max_shard_size=10):
-        """Saves to a folder; a full disk leaves what was there before.
-
-        Args:
-            preset_dir: path of the folder.
-            max_shard_size: float or `None`. Largest file of weights, in GB.
-                Defaults to `10`.
-        """
-        presets.atomic_save_to_preset(
-            super().save_to_preset, preset_dir, max_shard_size=max_shard_size
-        )
-
-    def save_task_weights(self, filepath):
-        presets.save_task_weights(self, filepath)
-
-    def load_task_weights(self, filepath):
-        presets.load_task_weights(self, filepath)
 
     def get_config(self):
         config = super().get_config()
