@@ -32,7 +32,7 @@ def test_snippets(tmp_path, monkeypatch, capsys):
     names = {}
     exec(compile(code, "README.md", "exec"), names)
     printed = capsys.readouterr().out
-    assert re.search(r"^chef 4 8 0\.\d+$", printed, re.MULTILINE)
+    assert re.search(r"^the 0 3 0\.\d+$", printed, re.MULTILINE)
     assert names["report"].train_examples > 0
     assert (tmp_path / "my_classifier" / "task.json").is_file()
     assert (tmp_path / "my_electra" / "task.weights.h5").is_file()

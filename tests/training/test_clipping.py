@@ -45,7 +45,9 @@ def test_rows_of_a_lookup_are_summed():
     import tensorflow as tf
 
     rows = tf.IndexedSlices(
-        tf.constant([[1.0], [2.0]]), tf.constant([1, 1]), (3, 1)
+        tf.constant([[1.0], [2.0]]),
+        tf.constant([1, 1]),
+        tf.constant([3, 1]),
     )
     dense = clipping.densify(rows)
     np.testing.assert_array_equal(dense.numpy(), [[0.0], [3.0], [0.0]])
