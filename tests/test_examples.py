@@ -1,0 +1,88 @@
+"""The examples run, on a small corpus and for a few steps."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import keras_electra
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WORDS = "the cat sat on a mat and saw that rain fell over quiet hills".split()
+OTHERS = "ships sail far when winds blow hard from north across cold sea".split()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Two files with words of their own, 400 documents each."""
+    folder = tmp_path_factory.mktemp("corpus")
+    generator = np.random.default_rng(0)
+    for name, words in (("cats.txt", WORDS), ("ships.txt", OTHERS)):
+        lines = []
+        for _ in range(400):
+            for sentence in generator.choice(words, size=(3, 14)):
+                lines.append(" ".join(sentence).capitalize() + ".")
+            lines.append("")
+        (folder / name).write_text("\n".join(lines), encoding="utf-8")
+    return [str(folder / "cats.txt"), str(folder / "ships.txt")]
+
+
+def run(*arguments):
+    process = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    return process.stdout
+
+
+def test_quickstart(corpus, tmp_path):
+    output = run(
+        "examples/quickstart.py",
+        "--corpus",
+        *corpus,
+        "--steps",
+        "8",
+        "--output",
+        str(tmp_path),
+    )
+    for heading in ("1. Text", "2. Vocabulary", "3. Pre-training", "5. Fine"):
+        assert heading in output
+    for network in ("random", "pre-trained"):
+        assert re.search(rf"from {network} weights: +\d+\.\d% correct", output)
+    assert "always original" in output.lower()
+    detector = keras_electra.ElectraReplacedTokenDetector.from_preset(
+        str(tmp_path / "preset")
+    )
+    assert len(detector.detect("The cat sat.")) > 3
+
+
+def test_pretrain_goes_on(corpus, tmp_path):
+    arguments = [
+        "examples/pretrain.py",
+        *corpus,
+        "--size=tiny",
+        "--vocabulary-size=60",
+        "--sequence-length=16",
+        "--positions=16",
+        "--batch-size=4",
+        "--steps=2",
+        "--steps-per-epoch=1",
+        "--validation-fraction=0.01",
+        f"--run={tmp_path / 'run'}",
+        f"--preset={tmp_path / 'preset'}",
+    ]
+    assert "preset is in" in run(*arguments)
+    again = run(*arguments)  # finished already: nothing is trained
+    assert "Resuming after epoch 2" in again and "Epoch 1/2" not in again
+    filler = keras_electra.ElectraMaskedLM.from_preset(
+        str(tmp_path / "preset")
+    )
+    assert len(filler.fill_mask("the [MASK] sat", top_k=2)[0]) == 2
