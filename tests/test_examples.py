@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import re
 import subprocess
 import sys
 
@@ -13,7 +12,9 @@ import keras_electra
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORDS = "the cat sat on a mat and saw that rain fell over quiet hills".split()
-OTHERS = "ships sail far when winds blow hard from north across cold sea".split()
+OTHERS = (
+    "ships sail far when winds blow hard from north across cold sea".split()
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +56,7 @@ def test_quickstart(corpus, tmp_path):
     )
     for heading in ("1. Text", "2. Vocabulary", "3. Pre-training", "5. Fine"):
         assert heading in output
-    for network in ("random", "pre-trained"):
-        assert re.search(rf"from {network} weights: +\d+\.\d% correct", output)
-    assert "always original" in output.lower()
+    assert "discriminator_auc" in output and "Summary" in output
     detector = keras_electra.ElectraReplacedTokenDetector.from_preset(
         str(tmp_path / "preset")
     )
@@ -82,7 +81,5 @@ def test_pretrain_goes_on(corpus, tmp_path):
     assert "preset is in" in run(*arguments)
     again = run(*arguments)  # finished already: nothing is trained
     assert "Resuming after epoch 2" in again and "Epoch 1/2" not in again
-    filler = keras_electra.ElectraMaskedLM.from_preset(
-        str(tmp_path / "preset")
-    )
+    filler = keras_electra.ElectraMaskedLM.from_preset(str(tmp_path / "preset"))
     assert len(filler.fill_mask("the [MASK] sat", top_k=2)[0]) == 2

@@ -4,12 +4,15 @@ import keras
 import keras_hub
 
 from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.text.preprocessor import BuildsOnce
 from keras_electra.text.preprocessor import add_sequence_length
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraMaskedLMPreprocessor(keras_hub.models.MaskedLMPreprocessor):
+class ElectraMaskedLMPreprocessor(
+    BuildsOnce, keras_hub.models.MaskedLMPreprocessor
+):
     """Turns texts, or pairs of texts, into masked token ids and labels.
 
     The masking is KerasHub's with ELECTRA's rates: of the selected tokens 85 %
@@ -46,6 +49,7 @@ class ElectraMaskedLMPreprocessor(keras_hub.models.MaskedLMPreprocessor):
         shape of `mask_positions`.
     """
 
+    built_last = "masker"
     backbone_cls = ElectraBackbone
     tokenizer_cls = ElectraTokenizer
 

@@ -4,13 +4,14 @@ import keras
 import keras_hub
 
 from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.text.preprocessor import BuildsOnce
 from keras_electra.text.preprocessor import add_sequence_length
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraTextClassifierPreprocessor(
-    keras_hub.models.TextClassifierPreprocessor
+    BuildsOnce, keras_hub.models.TextClassifierPreprocessor
 ):
     """Turns texts, or pairs of texts, into token ids of a fixed length.
 

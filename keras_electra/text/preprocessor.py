@@ -5,6 +5,8 @@ one of those for a backbone: with two, its `from_preset` picks an arbitrary
 one. Tasks and pre-training that need no more than packing derive from here.
 """
 
+import threading
+
 import keras
 import keras_hub
 
@@ -33,6 +35,29 @@ def add_sequence_length(loader, kwargs):
     positions = config.get("max_sequence_length", MAX_SEQUENCE_LENGTH)
     length = min(MAX_SEQUENCE_LENGTH, positions)
     return {"sequence_length": length, **kwargs}
+
+
+_BUILD_LOCK = threading.Lock()
+
+
+class BuildsOnce:
+    """Lets many threads call a preprocessor of KerasHub that is not built yet.
+
+    KerasHub's say that they are built before they are, and `grain` calls them
+    from several threads at once. To be mixed in before the base class.
+
+    Attributes:
+        built_last: string. Attribute that `build` sets last, `None` before.
+    """
+
+    built_last = "packer"
+
+    def __call__(self, *args, **kwargs):
+        if getattr(self, self.built_last) is None:
+            with _BUILD_LOCK:
+                if getattr(self, self.built_last) is None:
+                    self.build(None)
+        return super().__call__(*args, **kwargs)
 
 
 class TextPreprocessor(keras_hub.models.Preprocessor):
