@@ -8,6 +8,7 @@ from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.pretraining.pretrainer_preprocessor import (
     ElectraPretrainerPreprocessor,
 )
+from keras_electra.tasks.entities import Entity
 from keras_electra.tasks.masked_lm import ElectraMaskedLM
 from keras_electra.tasks.masked_lm_preprocessor import (
     ElectraMaskedLMPreprocessor,
@@ -23,11 +24,16 @@ from keras_electra.tasks.text_classifier import ElectraTextClassifier
 from keras_electra.tasks.text_classifier_preprocessor import (
     ElectraTextClassifierPreprocessor,
 )
+from keras_electra.tasks.token_classifier import ElectraTokenClassifier
+from keras_electra.tasks.token_classifier_preprocessor import (
+    ElectraTokenClassifierPreprocessor,
+)
 from keras_electra.text.builder import build_examples
 from keras_electra.text.dataset import load_examples
 from keras_electra.text.tokenizer import ElectraTokenizer
 from keras_electra.text.vocabulary import train_vocabulary
 from keras_electra.training.checkpoint import ResumableCheckpoint
+from keras_electra.training.finetuning import finetuning_optimizer
 from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.optimizers import pretraining_optimizer
 
@@ -47,6 +53,10 @@ __all__ = [
     "DetectedToken",
     "ElectraMaskedLMPreprocessor",
     "ElectraMaskedLM",
+    "finetuning_optimizer",
     "ElectraTextClassifierPreprocessor",
     "ElectraTextClassifier",
+    "ElectraTokenClassifierPreprocessor",
+    "ElectraTokenClassifier",
+    "Entity",
 ]

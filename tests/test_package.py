@@ -26,6 +26,8 @@ MAY_IMPORT = {
     "pretraining": {"text", "model", "training"},
     "tasks": {"text", "model", "training"},
     "conversion": {"text", "model"},
+    # The harnesses, which stand on everything but pre-training.
+    "finetuning": {"text", "model", "training", "tasks"},
 }
 # Called by Keras when it saves and loads, not by users.
 HOOKS = {"save_assets", "load_assets"}

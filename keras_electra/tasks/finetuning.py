@@ -7,27 +7,8 @@ moments instead, which holds the first steps back in a similar way.
 
 import keras
 
+from keras_electra.training.finetuning import finetuning_rate
 from keras_electra.training.optimizers import ElectraAdamW
-
-# Largest hidden width of each size, and its rate (Clark et al., ICLR 2020,
-# table 7). Sizes below small take small's rate.
-SMALL_WIDTH, SMALL_RATE = 256, 3e-4
-BASE_WIDTH, BASE_RATE = 768, 1e-4
-LARGE_RATE = 5e-5
-
-
-def finetuning_rate(hidden_dim):
-    """The paper's learning rate for a network of this width.
-
-    Args:
-        hidden_dim: int. Width of the network.
-
-    Returns:
-        float: 3e-4 up to small, 1e-4 up to base, 5e-5 for large.
-    """
-    if hidden_dim <= SMALL_WIDTH:
-        return SMALL_RATE
-    return BASE_RATE if hidden_dim <= BASE_WIDTH else LARGE_RATE
 
 
 def default_optimizer(backbone):

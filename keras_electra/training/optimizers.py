@@ -1,7 +1,8 @@
 """The optimizer of the original program, and the recipe that sets it up.
 
 Adam without bias correction, epsilon outside the root, weight decay that
-spares biases and LayerNorm, gradients clipped by their global norm. Keras'
+spares biases and LayerNorm, a rate for each layer if wanted, gradients
+clipped by their global norm. Keras'
 `AdamW` corrects the bias, which makes its first steps up to three times
 smaller here, and decays everything. The price of an own class on torch: it
 leaves Keras' fused path, so it brings one (`_backend_update_step`).
@@ -50,6 +51,10 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         global_clipnorm: float or `None`, the greatest length of all gradients
             together. Set it to `None` to use `clipnorm` or `clipvalue`.
             Defaults to `1.0`.
+        layer_rates: dict or `None`. From the name of a layer to a factor of
+            the learning rate for all variables in it, as
+            `keras_electra.finetuning_optimizer` sets them; others have a
+            factor of 1. Defaults to `None`.
         **kwargs: further arguments of `keras.optimizers.Optimizer`, e.g.
             `gradient_accumulation_steps`, `use_ema`, `loss_scale_factor`.
 
@@ -70,6 +75,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         epsilon=1e-6,
         bias_correction=False,
         global_clipnorm=1.0,
+        layer_rates=None,
         **kwargs,
     ):
         super().__init__(
@@ -97,6 +103,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         self.beta_2 = beta_2
         self.epsilon = epsilon
         self.bias_correction = bias_correction
+        self.layer_rates = layer_rates
 
     def build(self, variables):
         if self.built:
@@ -108,6 +115,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         # Decided here, by index: TensorFlow hands `update_step` a variable
         # that no longer knows its path.
         self._decays = tuple(self._decay_of(v) for v in variables)
+        self._rates = tuple(self._rate_of(v) for v in variables)
 
     def update_step(self, gradient, variable, learning_rate):
         """Updates one variable; all backends but torch come through here."""
@@ -127,6 +135,8 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         update = m / (ops.sqrt(v) + self.epsilon)
         if self._decays[index]:
             update = update + variable * self._decays[index]
+        if self._rates[index] != 1:
+            update = update * self._rates[index]
         self.assign_sub(variable, update * learning_rate)
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
@@ -156,6 +166,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
                 "beta_2": self.beta_2,
                 "epsilon": self.epsilon,
                 "bias_correction": self.bias_correction,
+                "layer_rates": self.layer_rates,
             }
         )
         return config
@@ -169,6 +180,11 @@ class ElectraAdamW(keras.optimizers.Optimizer):
             return 0.0
         # Keras' own rule for what `exclude_from_weight_decay()` was given.
         return (self.weight_decay or 0.0) * self._use_weight_decay(variable)
+
+    def _rate_of(self, variable):
+        layers = getattr(variable, "path", variable.name).split("/")[:-1]
+        found = set(layers) & set(self.layer_rates or ())
+        return self.layer_rates[found.pop()] if found else 1.0
 
     def _correction(self, beta):
         step = ops.cast(self.iterations + 1, "float32")
@@ -205,6 +221,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
             [self._momentums[i].value for i in indices],
             [self._velocities[i].value for i in indices],
             [self._decays[i] for i in indices],
+            [self._rates[i] for i in indices],
             ops.convert_to_tensor(learning_rate),
             self.beta_1,
             self.beta_2,

@@ -33,6 +33,7 @@ def adam_step(
     momentums,
     velocities,
     decays,
+    rates,
     learning_rate,
     beta_1,
     beta_2,
@@ -48,6 +49,7 @@ def adam_step(
         momentums: list of tensors, shapes as `weights`, changed in place.
         velocities: list of tensors, shapes as `weights`, changed in place.
         decays: list of floats, weight decay of each tensor, 0 for none.
+        rates: list of floats, a factor of `learning_rate` for each tensor.
         learning_rate: float or scalar tensor.
         beta_1: float, decay of `momentums`.
         beta_2: float, decay of `velocities`.
@@ -79,5 +81,7 @@ def adam_step(
             [weights[i] for i in chosen],
             alpha=decay,
         )
+    if any(rate != 1 for rate in rates):
+        torch._foreach_mul_(updates, rates)
     torch._foreach_mul_(updates, learning_rate)
     torch._foreach_sub_(weights, updates)

@@ -1,0 +1,84 @@
+"""Tables and learning curves of the runs of a harness."""
+
+from keras_electra.finetuning.runs import PRETRAINED
+from keras_electra.finetuning.runs import RANDOM
+from keras_electra.finetuning.runs import summary
+
+HEADER = ("task", "weights", "metric", "runs", "median", "mean", "SD", "95 %")
+
+
+def table(runs):
+    """A table in Markdown: each metric of each task over the seeds.
+
+    Args:
+        runs: list of dicts from `run_all`, of any number of tasks.
+
+    Returns:
+        string. Below the table is a line for all runs that diverged, which
+        are not in it, and one for runs that are no better than a constant
+        guess, which are.
+    """
+    rows, notes = [HEADER, ("---",) * len(HEADER)], []
+    for task in dict.fromkeys(run["task"] for run in runs):
+        own = [run for run in runs if run["task"] == task]
+        for weights in (PRETRAINED, RANDOM):
+            if any(run["weights"] == weights for run in own):
+                found = summary(own, weights)
+                rows += _rows(task, found)
+                notes += _notes(task, found, own)
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([*lines, *(["", *notes] if notes else [])])
+
+
+def plot(runs, path):
+    """Draws the training loss of every seed to a PNG file.
+
+    Args:
+        runs: list of dicts from `run_all`, of one task.
+        path: path of the file.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 4.5))
+    styles = {PRETRAINED: "-", RANDOM: ":"}
+    for run in runs:
+        if run.get("curve"):
+            steps, losses = zip(*run["curve"])
+            score = run["metrics"].get(run["main_metric"])
+            label = f"{run['weights']}, seed {run['seed']}"
+            if score is not None:
+                label += f": {run['main_metric']} {score:.1f}"
+            axes.plot(steps, losses, styles[run["weights"]], label=label)
+    axes.set(title=runs[0]["task"], xlabel="step", ylabel="training loss")
+    axes.legend(fontsize="small")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+
+
+def _rows(task, found):
+    for name, of in found["metrics"].items():
+        numbers = (of["median"], of["mean"], of["sd"], of["ci"])
+        shown = ["–" if x is None else f"{x:.1f}" for x in numbers]
+        if of["ci"] is not None:
+            shown[3] = f"± {shown[3]}"
+        yield (task, found["weights"], name, str(of["count"]), *shown)
+
+
+def _notes(task, found, runs):
+    who = f"{task}, {found['weights']}"
+    if found["diverged"]:
+        seeds = ", ".join(map(str, found["diverged"]))
+        yield f"{who}: diverged and not in the table: seed {seeds}."
+    if found["at_chance"]:
+        seeds = ", ".join(map(str, found["at_chance"]))
+        guess = next(run["chance"] for run in runs if "chance" in run)
+        mean = found["without_chance"]["mean"]
+        others = "" if mean is None else f" Mean of the others: {mean:.1f}."
+        yield (
+            f"{who}: no better than a constant guess ({guess:.1f}): seed "
+            f"{seeds}.{others}"
+        )
