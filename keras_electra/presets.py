@@ -16,6 +16,9 @@ import uuid
 import keras
 from keras_hub.src.utils import preset_utils
 
+from keras_electra.conversion import detect
+from keras_electra.conversion import loading
+from keras_electra.conversion.task_forms import task_form
 from keras_electra.model.backbone import ElectraBackbone
 
 PRETRAINER = "keras_electra>ElectraPretrainer"
@@ -76,6 +79,87 @@ def register_builtin_presets(folder=None):
     preset_utils.register_presets(found, ElectraBackbone)
 
 
+def open_checkpoint(preset, network=None):
+    """Opens what `from_preset` got, if it is of a form that is not ours.
+
+    Args:
+        preset: string or path. A name, a handle, a folder, or the prefix of a
+            TF1 checkpoint.
+        network: string or `None`. Which folder of an exported pair to take.
+
+    Returns:
+        A `Checkpoint` of `keras_electra.conversion`; `None` if KerasHub is to
+        open it.
+
+    Raises:
+        ValueError: when the form is unknown or ambiguous, or a file damaged.
+        ConnectionError: when a hub cannot be reached.
+    """
+    preset = os.fspath(preset)
+    folder = _local(preset, network)
+    if folder is not None:
+        return detect.open_checkpoint(str(folder), _finder(folder), folder)
+    if "://" not in preset and preset not in preset_utils.BUILTIN_PRESETS:
+        return None  # KerasHub knows how to say that there is no such thing
+    return detect.open_checkpoint(preset, lambda name: _download(preset, name))
+
+
+def _local(preset, network=None):
+    """The `Path` of a local folder or prefix, or `None`."""
+    folder = pathlib.Path(preset).expanduser()
+    if folder.is_dir():
+        return _folder_of_pair(folder, network)
+    return folder if pathlib.Path(f"{folder}.index").is_file() else None
+
+
+def _folder_of_pair(folder, network):
+    """Of an exported pair one of its two folders."""
+    pair = [folder / name for name in ("discriminator", "generator")]
+    if (folder / "config.json").exists() or not all(
+        (part / "config.json").is_file() for part in pair
+    ):
+        return folder
+    return folder / (network or "discriminator")
+
+
+def _finder(folder):
+    def find(name):
+        path = folder / name
+        return path if path.is_file() else None
+
+    return find
+
+
+def _download(preset, name):
+    """Local path of a file of a hub, or `None` if it has no such file."""
+    try:
+        return preset_utils.get_file(preset, name)
+    except FileNotFoundError as error:
+        if _is_about_connection(error):
+            raise _no_connection(preset, error) from error
+        return None
+    except (ValueError, ImportError):
+        raise
+    except Exception as error:
+        raise _no_connection(preset, error) from error
+
+
+def _is_about_connection(error):
+    while error is not None:
+        if type(error).__name__ == "LocalEntryNotFoundError":
+            return True
+        error = error.__cause__
+    return False
+
+
+def _no_connection(preset, error):
+    return ConnectionError(
+        f"{preset!r} could not be downloaded: is there a network, and does "
+        "the repository exist and permit reading? Download its files by other "
+        f"means and give the folder. The hub's library says: {error}"
+    )
+
+
 def add_pretrainer_parts(preset, load_weights, kwargs, network, head):
     """Takes one network and its head from the preset of a pre-trainer.
 
@@ -125,10 +209,18 @@ def saved_task(preset):
     Returns:
         string, or `None` if the preset has no task.
     """
-    file = preset_utils.TASK_CONFIG_FILE
-    if not preset_utils.check_file_exists(preset, file):
+    preset, file = os.fspath(preset), preset_utils.TASK_CONFIG_FILE
+    folder = _local(preset)
+    if folder is not None:
+        path = _finder(folder)(file)
+    elif "://" in preset or preset in preset_utils.BUILTIN_PRESETS:
+        path = _download(preset, file)
+    else:
         return None
-    return preset_utils.load_json(preset, file)["registered_name"]
+    if path is None:
+        return None
+    config = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    return config["registered_name"]
 
 
 def atomic_save_to_preset(save, preset_dir, **kwargs):
@@ -169,7 +261,39 @@ def atomic_save_to_preset(save, preset_dir, **kwargs):
             target.rmdir()
 
 
-class PresetSaving:
+class ForeignPresets:
+    """`from_preset` that opens checkpoints of other forms, too.
+
+    To be mixed into a class of KerasHub, before its base class.
+    """
+
+    @classmethod
+    def from_preset(cls, preset, load_weights=True, **kwargs):
+        """Opens a preset, or a checkpoint that was made elsewhere.
+
+        Args:
+            preset: string or path. A built-in name, a folder, the prefix of a
+                TF1 checkpoint, or a handle such as `"hf://user/model"`.
+            load_weights: bool. Whether to load the weights. Defaults to
+                `True`.
+            **kwargs: `dtype`, and arguments of the constructor.
+
+        Returns:
+            An object of this class.
+
+        Raises:
+            ValueError: when the form is unknown or ambiguous, a file damaged,
+                or the network another one; nothing is returned half-built.
+        """
+        form = task_form(cls)
+        checkpoint = open_checkpoint(preset, form and form.network)
+        if checkpoint is None:
+            preset = os.fspath(preset)
+            return super().from_preset(preset, load_weights, **kwargs)
+        return loading.load_task(cls, checkpoint, load_weights, **kwargs)
+
+
+class PresetSaving(ForeignPresets):
     """How our tasks are saved: safely, and without their optimizers.
 
     To be mixed into a KerasHub task, before its base class. KerasHub would

@@ -6,45 +6,19 @@ key and value are one matrix here and three there, so a name may stand for a
 range of columns.
 """
 
-import dataclasses
-
 import keras
 import numpy as np
 
+from keras_electra.conversion.places import embeddings
+from keras_electra.conversion.places import encoder
+from keras_electra.conversion.places import replaced_token_head
+from keras_electra.conversion.places import token_prediction_head
 from keras_electra.conversion.tf_bundle import TensorBundle
 from keras_electra.model.backbone import ElectraBackbone
 
 # Written by the original program beside the weights, and of no use here.
 OPTIMIZER_SUFFIXES = ("/adam_m", "/adam_v")
 IGNORED_NAMES = ("global_step",)
-
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """Where a variable of the original lives in our model.
-
-    Attributes:
-        variable: `keras.Variable`.
-        columns: slice or `None`. Range of the last axis, or all of it.
-    """
-
-    variable: keras.Variable
-    columns: slice | None = None
-
-    @property
-    def shape(self):
-        shape = tuple(self.variable.shape)
-        if self.columns is None:
-            return shape
-        return (*shape[:-1], self.columns.stop - self.columns.start)
-
-    def read(self, array):
-        """Cuts this place out of an array shaped like the variable."""
-        return array if self.columns is None else array[..., self.columns]
-
-    def write(self, array, values):
-        """Puts values into this place of an array like the variable."""
-        array[... if self.columns is None else (..., self.columns)] = values
 
 
 def places(pretrainer):
@@ -60,84 +34,16 @@ def places(pretrainer):
     table = {}
     owns = generator is not None and generator is not backbone
     if owns:
-        table.update(_encoder(generator, "generator"))
+        table.update(encoder(generator, "generator"))
         if generator.embeddings is not backbone.embeddings:
-            table.update(_embeddings(generator.embeddings, "generator"))
+            table.update(embeddings(generator.embeddings, "generator"))
     if generator is not None:
-        head = pretrainer.generator_head
-        table.update(_dense(head.dense, "generator_predictions/dense"))
-        table.update(
-            _layer_norm(head.layer_norm, "generator_predictions/LayerNorm")
-        )
-        table["generator_predictions/output_bias"] = Place(head.bias)
-    table.update(_embeddings(backbone.embeddings, "electra"))
+        table.update(token_prediction_head(pretrainer.generator_head))
+    table.update(embeddings(backbone.embeddings))
     if pretrainer.discriminator_head is not None or not owns:
-        table.update(_encoder(backbone, "electra"))
+        table.update(encoder(backbone))
     if pretrainer.discriminator_head is not None:
-        head = pretrainer.discriminator_head
-        name = "discriminator_predictions"
-        table.update(_dense(head.dense, f"{name}/dense"))
-        table.update(_dense(head.output_dense, f"{name}/dense_1"))
-    return table
-
-
-def _dense(layer, name):
-    return {
-        f"{name}/kernel": Place(layer.kernel),
-        f"{name}/bias": Place(layer.bias),
-    }
-
-
-def _layer_norm(layer, name):
-    return {
-        f"{name}/gamma": Place(layer.gamma),
-        f"{name}/beta": Place(layer.beta),
-    }
-
-
-def _embeddings(layer, prefix):
-    name = f"{prefix}/embeddings"
-    return {
-        f"{name}/word_embeddings": Place(layer.token_embedding.embeddings),
-        f"{name}/position_embeddings": Place(
-            layer.position_embedding.position_embeddings
-        ),
-        f"{name}/token_type_embeddings": Place(
-            layer.segment_embedding.embeddings
-        ),
-        **_layer_norm(layer.layer_norm, f"{name}/LayerNorm"),
-    }
-
-
-def _encoder(backbone, prefix):
-    table = {}
-    if backbone.embeddings_projection is not None:
-        table.update(
-            _dense(
-                backbone.embeddings_projection, f"{prefix}/embeddings_project"
-            )
-        )
-    width = backbone.hidden_dim
-    for i, layer in enumerate(backbone.transformer_layers):
-        name = f"{prefix}/encoder/layer_{i}"
-        fused = layer.attention.query_key_value
-        for j, part in enumerate(("query", "key", "value")):
-            columns = slice(j * width, (j + 1) * width)
-            inner = f"{name}/attention/self/{part}"
-            table[f"{inner}/kernel"] = Place(fused.kernel, columns)
-            table[f"{inner}/bias"] = Place(fused.bias, columns)
-        output = f"{name}/attention/output"
-        table.update(_dense(layer.attention.output_dense, f"{output}/dense"))
-        table.update(
-            _layer_norm(layer.attention_layer_norm, f"{output}/LayerNorm")
-        )
-        table.update(
-            _dense(layer.intermediate_dense, f"{name}/intermediate/dense")
-        )
-        table.update(_dense(layer.output_dense, f"{name}/output/dense"))
-        table.update(
-            _layer_norm(layer.output_layer_norm, f"{name}/output/LayerNorm")
-        )
+        table.update(replaced_token_head(pretrainer.discriminator_head))
     return table
 
 

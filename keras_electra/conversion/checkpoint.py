@@ -1,0 +1,60 @@
+"""What every form of a checkpoint offers to whoever loads it.
+
+Sizes, tensors by the original's names (`places.py`) in our orientation, the
+tokenizer, and the labels of a fine-tuned head. A subclass knows one form.
+"""
+
+# What a network of a checkpoint may be used as.
+DISCRIMINATOR, GENERATOR = "discriminator", "generator"
+
+
+class Checkpoint:
+    """One checkpoint in a form that is not ours.
+
+    Attributes:
+        form: string. Name of the form, for the summary.
+        source: string. Where it is from, for messages.
+        networks: tuple of `"discriminator"` and `"generator"`, as far as the
+            checkpoint holds them. Both for a bare or fine-tuned encoder, of
+            which nobody can say what it is; see `encoders`.
+        encoders: int. How many networks it holds really.
+        labels: list of strings or `None`. Names of the classes.
+    """
+
+    form = None
+    labels = None
+
+    def backbone_arguments(self, network):
+        """Keyword arguments of `ElectraBackbone` for one of `networks`."""
+        raise NotImplementedError
+
+    def names(self):
+        """Names of all tensors, as they are stored, sorted."""
+        raise NotImplementedError
+
+    def stored_name(self, name, network):
+        """The stored name for an original name, whether there is one or not."""
+        raise NotImplementedError
+
+    def shape(self, name, network):
+        """Shape of a tensor by its original name, as a weight of ours."""
+        raise NotImplementedError
+
+    def read(self, name, network):
+        """A tensor by its original name, as an array like our weight."""
+        raise NotImplementedError
+
+    def drop_reason(self, stored, network):
+        """Why a tensor is left out on purpose; `None` if it must not be."""
+        raise NotImplementedError
+
+    def tokenizer(self):
+        """A new `ElectraTokenizer`, or `None` if there is none."""
+        raise NotImplementedError
+
+    def has(self, name, network):
+        """Whether there is a tensor of an original name."""
+        return self.stored_name(name, network) in set(self.names())
+
+    def check(self, network):
+        """Raises a `ValueError` if the network contradicts itself."""
