@@ -18,6 +18,7 @@ from keras_hub.src.utils import preset_utils
 
 from keras_electra.conversion import detect
 from keras_electra.conversion import loading
+from keras_electra.conversion import pairs
 from keras_electra.conversion.task_forms import task_form
 from keras_electra.model.backbone import ElectraBackbone
 
@@ -198,6 +199,54 @@ def add_pretrainer_parts(preset, load_weights, kwargs, network, head):
             f"`{head}`, so there is none to open. Open it as another task."
         )
     return {**parts, **kwargs}
+
+
+def load_pretrainer(cls, discriminator, generator, load_weights, **kwargs):
+    """A pre-trainer of networks from one or two presets of any form.
+
+    Args:
+        cls: `ElectraPretrainer`.
+        discriminator: string or path. As in `from_preset`.
+        generator: string, path, or `None`: the one beside the discriminator,
+            or else a fresh one.
+        load_weights: bool. As in `from_preset`.
+        **kwargs: `dtype`, and arguments of `cls`.
+
+    Returns:
+        An object of `cls`.
+    """
+    from keras_electra.tasks.masked_lm import ElectraMaskedLM
+    from keras_electra.tasks.replaced_token_detector import (
+        ElectraReplacedTokenDetector,
+    )
+
+    common = {"dtype": kwargs.pop("dtype", None), "compile": False}
+    detector = ElectraReplacedTokenDetector.from_preset(
+        discriminator, load_weights, **common
+    )
+    tied, filler = False, None
+    if generator is None:
+        generator, tied = _generator_beside(discriminator)
+    if generator is not None:
+        filler = ElectraMaskedLM.from_preset(generator, load_weights, **common)
+    return pairs.build_pretrainer(cls, detector, filler, tied, **kwargs)
+
+
+def _generator_beside(preset):
+    """The preset with the generator that belongs to a discriminator.
+
+    Returns:
+        It or `None`, and whether generator and discriminator are one network.
+    """
+    folder = pathlib.Path(os.fspath(preset)).expanduser()
+    if _folder_of_pair(folder, "generator") != folder:
+        return folder, False
+    if saved_task(preset) == PRETRAINER:
+        return preset, False
+    checkpoint = open_checkpoint(preset)
+    if checkpoint is not None and checkpoint.is_pair:
+        return preset, checkpoint.is_tied
+    return None, False
 
 
 def saved_task(preset):

@@ -16,17 +16,24 @@ class Checkpoint:
         source: string. Where it is from, for messages.
         networks: tuple of `"discriminator"` and `"generator"`, as far as the
             checkpoint holds them. Both for a bare or fine-tuned encoder, of
-            which nobody can say what it is; see `encoders`.
-        encoders: int. How many networks it holds really.
+            which nobody can say what it is.
+        is_pair: bool. Whether it holds the two of a pre-training.
+        is_tied: bool. Whether these two are one encoder.
         labels: list of strings or `None`. Names of the classes.
     """
 
     form = None
+    is_pair = False
+    is_tied = False
     labels = None
 
     def backbone_arguments(self, network):
         """Keyword arguments of `ElectraBackbone` for one of `networks`."""
         raise NotImplementedError
+
+    def token_head_arguments(self):
+        """Keyword arguments of `ElectraMaskedLM` for its head."""
+        return {}
 
     def names(self):
         """Names of all tensors, as they are stored, sorted."""
@@ -55,6 +62,3 @@ class Checkpoint:
     def has(self, name, network):
         """Whether there is a tensor of an original name."""
         return self.stored_name(name, network) in set(self.names())
-
-    def check(self, network):
-        """Raises a `ValueError` if the network contradicts itself."""

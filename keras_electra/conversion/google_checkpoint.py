@@ -62,6 +62,8 @@ class GoogleCheckpoint(Checkpoint):
         self.networks = tuple(
             network for network, name in networks.items() if name in self._names
         )
+        self.is_pair = len(self.networks) > 1
+        self.is_tied = self.is_pair and self._encoder(GENERATOR) == "electra"
         if not self.networks:
             raise ValueError(
                 f"{source} holds no ELECTRA. Expected variables such as "

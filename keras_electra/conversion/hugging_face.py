@@ -175,6 +175,10 @@ class TransformersCheckpoint(Checkpoint):
             "initializer_range": self.config["initializer_range"],
         }
 
+    def token_head_arguments(self):
+        # Whatever `hidden_act` is (`ElectraGeneratorPredictions`).
+        return {"head_activation": "gelu"}
+
     def names(self):
         return self._tensors.names()
 

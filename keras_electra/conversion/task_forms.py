@@ -54,6 +54,7 @@ TASK_FORMS = {
         GENERATOR,
         "generator_predictions/dense/kernel",
         _token_prediction,
+        lambda checkpoint: checkpoint.token_head_arguments(),
     ),
     "ElectraReplacedTokenDetector": TaskForm(
         "ElectraForPreTraining",

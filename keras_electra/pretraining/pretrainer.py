@@ -66,6 +66,8 @@ class ElectraPretrainer(
             [PAD].
         seed: int or `None`. Seed of masks and draws in training. Evaluation
             draws the same masks every time, whatever the seed.
+        generator_head_activation: string or `None`. Activation of the
+            generator's head. Defaults to the generator's own.
         **kwargs: `name`, and `compile=False` to leave it uncompiled.
 
     Call arguments:
@@ -102,6 +104,7 @@ class ElectraPretrainer(
         mask_token_id=None,
         unselectable_token_ids=None,
         seed=None,
+        generator_head_activation=None,
         **kwargs,
     ):
         check_numbers(mask_fraction, mask_token_rate, temperature)
@@ -126,7 +129,7 @@ class ElectraPretrainer(
         else:
             generator_head = TokenPredictionHead(
                 generator.embeddings,
-                activation=generator.activation,
+                activation=generator_head_activation or generator.activation,
                 initializer_range=generator.initializer_range,
                 dtype=generator.dtype_policy,
                 name="generator_head",
@@ -198,6 +201,7 @@ class ElectraPretrainer(
         self.temperature = temperature
         self.forbid_correct = forbid_correct
         self.share_embeddings = share_embeddings
+        self.generator_head_activation = generator_head_activation
         self.mask_token_id = mask_token_id
         self.unselectable_token_ids = unselectable_token_ids
         self.seed = seed

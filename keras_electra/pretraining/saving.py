@@ -18,6 +18,51 @@ class PretrainingSaving(presets.PresetSaving):
     tasks take the discriminator, `ElectraMaskedLM` the generator.
     """
 
+    @classmethod
+    def from_preset(
+        cls,
+        preset=None,
+        load_weights=True,
+        discriminator=None,
+        generator=None,
+        **kwargs,
+    ):
+        """Opens a preset, or a discriminator and a generator from anywhere.
+
+        Args:
+            preset: string or path. A built-in name, a folder, the prefix of a
+                TF1 checkpoint, or a handle such as `"hf://user/model"`. Of a
+                preset without a generator the discriminator is taken, and a
+                fresh generator of the paper's size is made.
+            load_weights: bool. Whether to load the weights. Defaults to
+                `True`.
+            discriminator: in place of `preset`: where the discriminator is.
+            generator: where the generator is, of any form and size. `None`,
+                the default: beside the discriminator.
+            **kwargs: `dtype`, and arguments of the constructor.
+
+        Returns:
+            An `ElectraPretrainer`. Unless `share_embeddings` is given, the
+            networks share the discriminator's embeddings if their sizes
+            permit it; `conversion_summary` says by how much the generator's
+            own ones differed.
+
+        Raises:
+            ValueError: when both or neither of `preset` and `discriminator`
+                are given, or the two networks do not go together.
+        """
+        if (preset is None) == (discriminator is None):
+            raise ValueError(
+                "Either `preset` or `discriminator` must be given. Received: "
+                f"preset={preset!r}, discriminator={discriminator!r}."
+            )
+        if preset is not None and generator is None:
+            if presets.saved_task(preset) == presets.PRETRAINER:
+                return super().from_preset(preset, load_weights, **kwargs)
+        return presets.load_pretrainer(
+            cls, preset or discriminator, generator, load_weights, **kwargs
+        )
+
     def get_config(self):
         config = super().get_config()
         generator = self.generator
@@ -35,6 +80,7 @@ class PretrainingSaving(presets.PresetSaving):
                 "temperature": self.temperature,
                 "forbid_correct": self.forbid_correct,
                 "share_embeddings": self.share_embeddings,
+                "generator_head_activation": self.generator_head_activation,
                 "mask_token_id": self.mask_token_id,
                 "unselectable_token_ids": self.unselectable_token_ids,
                 "seed": self.seed,

@@ -31,6 +31,8 @@ class ElectraMaskedLM(presets.PresetSaving, keras_hub.models.MaskedLM):
         head: `TokenPredictionHead` or `None`. A trained head of the same
             network. Not part of the configuration, its weights are saved.
             Defaults to `None`: a fresh one.
+        head_activation: string or `None`. Activation of a fresh head.
+            Defaults to the backbone's.
         **kwargs: `name` and `compile` of `keras_hub.models.Task`.
 
     Call arguments:
@@ -52,13 +54,20 @@ class ElectraMaskedLM(presets.PresetSaving, keras_hub.models.MaskedLM):
     backbone_cls = ElectraBackbone
     preprocessor_cls = ElectraMaskedLMPreprocessor
 
-    def __init__(self, backbone, preprocessor=None, head=None, **kwargs):
+    def __init__(
+        self,
+        backbone,
+        preprocessor=None,
+        head=None,
+        head_activation=None,
+        **kwargs,
+    ):
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.head = head or TokenPredictionHead(
             backbone.embeddings,
-            activation=backbone.activation,
+            activation=head_activation or backbone.activation,
             initializer_range=backbone.initializer_range,
             dtype=backbone.dtype_policy,
             name="token_prediction_head",
@@ -93,6 +102,11 @@ class ElectraMaskedLM(presets.PresetSaving, keras_hub.models.MaskedLM):
             preset, load_weights, kwargs, "generator", "generator_head"
         )
         return super().from_preset(preset, load_weights, **kwargs)
+
+    def get_config(self):
+        config = super().get_config()
+        config["head_activation"] = self.head.activation
+        return config
 
     def compile_from_config(self, config):
         restore_compilation(self, config)
