@@ -135,6 +135,36 @@ def predict_rows(task, rows, batch_size=32, positions=None):
         yield from np.asarray(outputs, "float32")
 
 
+def predict_short(task, x):
+    """Runs one batch of rows through a task, cut to what they need.
+
+    Args:
+        task: a built task.
+        x: dict of arrays of shape `(batch, ..., length)` with `padding_mask`;
+            what has no such shape is not cut.
+
+    Returns:
+        The network's output, float32 arrays for the real ones.
+    """
+    mask = np.asarray(x["padding_mask"])
+    length = mask.shape[-1]
+    used = int(np.max(np.nonzero(mask)[-1], initial=0)) + 1
+    short = round_up(used, length)
+    x = {
+        name: ops.convert_to_tensor(
+            array[..., :short] if np.shape(array) == mask.shape else array
+        )
+        for name, array in x.items()
+    }
+    outputs = keras.Model.predict_on_batch(task, x)
+    return keras.tree.map_structure(
+        lambda array: np.asarray(
+            array, "int32" if "int" in str(array.dtype) else "float32"
+        ),
+        outputs,
+    )
+
+
 def _pad_positions(positions):
     most = max(len(row) for row in positions)
     padded = np.zeros((len(positions), round_up(most, most * 2, 1)), "int32")

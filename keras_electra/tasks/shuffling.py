@@ -46,13 +46,14 @@ def shuffled_fit(
         ValueError: when lists and arrays differ in length, or
             `validation_split` leaves nothing to train or validate on.
     """
-    if not _is_in_memory(x):
+    if not is_in_memory(x):
         return fit(
             x,
             y,
             batch_size=batch_size,
             sample_weight=sample_weight,
             validation_data=validation_data,
+            shuffle=False,
             **kwargs,
         )
     data = _map_leaves(_to_array, (x, y, sample_weight))
@@ -80,10 +81,11 @@ def shuffled_fit(
     )
 
 
-def _is_in_memory(x):
+def is_in_memory(x):
+    """Whether data is lists, arrays, or tuples or dicts of these."""
     if isinstance(x, (tuple, dict)):
         leaves = x.values() if isinstance(x, dict) else x
-        return bool(leaves) and all(_is_in_memory(leaf) for leaf in leaves)
+        return bool(leaves) and all(is_in_memory(leaf) for leaf in leaves)
     return isinstance(x, (list, np.ndarray)) or keras.ops.is_tensor(x)
 
 

@@ -82,3 +82,64 @@ def numpy_function(function, inputs, dtype="int32", sequence_length=None):
             rows, tf.shape(inputs, out_type=tf.int64)[axis]
         )
     return rows
+
+
+def call_python(function, inputs, spec):
+    """Calls a Python function on nested tensors in a graph.
+
+    Args:
+        function: takes the parts of `inputs`, with lists of str in place of
+            tensors of strings and arrays in place of others, and returns
+            nested arrays.
+        inputs: tuple of nested tensors or `None`. The last dimension of a
+            ragged tensor is joined to strings with spaces between the items.
+        spec: nested like the result, with objects that have `shape` and
+            `dtype` in place of arrays.
+
+    Returns:
+        The function's result, with tensors in place of arrays.
+    """
+    import tensorflow as tf
+
+    inputs = tf.nest.map_structure(
+        lambda part: _join_ragged(tf, part), inputs, expand_composites=False
+    )
+    flat = tf.nest.flatten(inputs)
+    given = [part for part in flat if part is not None]
+    flat_spec = tf.nest.flatten(spec)
+
+    def call(*values):
+        values = iter([_to_python(value) for value in values])
+        nested = tf.nest.pack_sequence_as(
+            inputs, [None if part is None else next(values) for part in flat]
+        )
+        outputs = tf.nest.flatten(function(*nested))
+        return [
+            np.asarray(output).astype(part.dtype)
+            for output, part in zip(outputs, flat_spec, strict=True)
+        ]
+
+    outputs = tf.numpy_function(
+        call, given, [tf.as_dtype(part.dtype) for part in flat_spec]
+    )
+    for output, part in zip(outputs, flat_spec):
+        output.set_shape(part.shape)
+    return tf.nest.pack_sequence_as(spec, outputs)
+
+
+def _join_ragged(tf, part):
+    if not isinstance(part, tf.RaggedTensor):
+        return part
+    if part.dtype != tf.string:
+        part = tf.strings.as_string(part)
+    return tf.strings.reduce_join(part, axis=-1, separator=" ")
+
+
+def _to_python(value):
+    """Strings as nested lists of str, in place of arrays of bytes."""
+    if value.dtype != object:
+        return value
+    decode = np.vectorize(
+        lambda text: text.decode("utf-8", errors="ignore"), otypes=[object]
+    )
+    return decode(value).tolist() if value.size else value.tolist()
