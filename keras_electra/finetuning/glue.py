@@ -3,7 +3,6 @@
 import pathlib
 import sys
 
-import keras
 import numpy as np
 
 from keras_electra.finetuning import training
@@ -126,8 +125,9 @@ class GlueExperiment(Experiment):
         """
         return ElectraTextClassifier(
             open_backbone(self.preset, random_weights),
-            num_classes=len(self.recipe.labels or (0,)),
+            num_classes=None if self.recipe.labels else 1,
             preprocessor=self.preprocessor,
+            labels=self.recipe.labels,
         )
 
     def batches(self, seed):
@@ -146,17 +146,10 @@ class GlueExperiment(Experiment):
             batches,
             epochs or self.epochs,
             protocol=self.protocol,
-            loss=None
-            if self.recipe.labels
-            else keras.losses.MeanSquaredError(),
             callbacks=callbacks,
             jit_compile=self.jit_compile,
             **self.optimizer_arguments,
         )
-
-    def loss(self):
-        """The squared error for scores, else what the task has."""
-        return None if self.recipe.labels else keras.losses.MeanSquaredError()
 
     def run(self, seed, random_weights, title):
         task, batches = self.build(random_weights), self.batches(seed)
