@@ -17,6 +17,7 @@ import keras
 from keras_hub.src.utils import preset_utils
 
 from keras_electra.conversion import detect
+from keras_electra.conversion import export
 from keras_electra.conversion import loading
 from keras_electra.conversion import pairs
 from keras_electra.conversion.task_forms import task_form
@@ -221,14 +222,17 @@ def load_pretrainer(cls, discriminator, generator, load_weights, **kwargs):
     )
 
     common = {"dtype": kwargs.pop("dtype", None), "compile": False}
-    detector = ElectraReplacedTokenDetector.from_preset(
-        discriminator, load_weights, **common
-    )
     tied, filler = False, None
-    if generator is None:
-        generator, tied = _generator_beside(discriminator)
-    if generator is not None:
-        filler = ElectraMaskedLM.from_preset(generator, load_weights, **common)
+    with loading.silence():  # one summary of both is shown in the end
+        detector = ElectraReplacedTokenDetector.from_preset(
+            discriminator, load_weights, **common
+        )
+        if generator is None:
+            generator, tied = _generator_beside(discriminator)
+        if generator is not None:
+            filler = ElectraMaskedLM.from_preset(
+                generator, load_weights, **common
+            )
     return pairs.build_pretrainer(cls, detector, filler, tied, **kwargs)
 
 
@@ -310,6 +314,16 @@ def atomic_save_to_preset(save, preset_dir, **kwargs):
             target.rmdir()
 
 
+def export_pretrainer(pretrainer, folder):
+    """Writes both networks in the form of transformers; see the pre-trainer."""
+    atomic_save_to_preset(
+        lambda path: export.pretrainer_to_transformers(
+            pretrainer, pathlib.Path(path)
+        ),
+        folder,
+    )
+
+
 class ForeignPresets:
     """`from_preset` that opens checkpoints of other forms, too.
 
@@ -349,6 +363,25 @@ class PresetSaving(ForeignPresets):
     save the state of the optimizer too, which is twice as large as the network
     and of no use in a preset; `.keras` files have it.
     """
+
+    def export_to_transformers(self, folder):
+        """Writes the task so that Hugging Face's package opens it.
+
+        Weights (safetensors, float32), configuration and tokenizer. A
+        classifier with the original's head becomes one with that package's
+        that computes the same; `from_preset` recognizes it.
+
+        Args:
+            folder: path of the folder, made if need be. A failure leaves in
+                it what was there before.
+
+        Raises:
+            ValueError: when that package has no such task or head.
+        """
+        atomic_save_to_preset(
+            lambda path: export.task_to_transformers(self, pathlib.Path(path)),
+            folder,
+        )
 
     def save_to_preset(self, preset_dir, max_shard_size=10):
         """Saves to a folder; a full disk leaves what was there before.

@@ -19,13 +19,21 @@ class Checkpoint:
             which nobody can say what it is.
         is_pair: bool. Whether it holds the two of a pre-training.
         is_tied: bool. Whether these two are one encoder.
+        config: dict. Content of `config.json`, or empty.
+        architecture: string or `None`. Its class in transformers, if known.
         labels: list of strings or `None`. Names of the classes.
+        classifier_dropout: float. Dropout of a fine-tuned head.
+        problem_type: string or `None`. What transformers calls so.
     """
 
     form = None
     is_pair = False
     is_tied = False
+    config = {}
+    architecture = None
     labels = None
+    classifier_dropout = 0.1
+    problem_type = None
 
     def backbone_arguments(self, network):
         """Keyword arguments of `ElectraBackbone` for one of `networks`."""

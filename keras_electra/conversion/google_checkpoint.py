@@ -134,7 +134,7 @@ class GoogleCheckpoint(Checkpoint):
         if stored in google.IGNORED_NAMES:
             return "counter of steps"
         if stored.startswith(OTHER_HEADS):
-            return "head of another task"
+            return "not of this task's head"
         other = "generator" if network == DISCRIMINATOR else "electra"
         if stored.startswith(f"{other}/") and self._encoder(GENERATOR) != (
             "electra"

@@ -121,7 +121,13 @@ class TransformersCheckpoint(Checkpoint):
             self._stored = bare if WORDS in bare else self._stored
         self._modern = {s: n for n, s in self._stored.items()}
         self.networks = self._networks()
+        self.architecture = self._architecture()
         self.labels = self._labels()
+        self.problem_type = self.config.get("problem_type")
+        dropout = self.config.get("classifier_dropout")
+        if dropout is None:
+            dropout = self.config["hidden_dropout_prob"]
+        self.classifier_dropout = dropout
 
     def _check_config(self):
         kind = self.config.get("model_type", "electra")
@@ -153,17 +159,21 @@ class TransformersCheckpoint(Checkpoint):
             return (DISCRIMINATOR,)
         return (DISCRIMINATOR, GENERATOR)
 
+    def _architecture(self):
+        names = self.config.get("architectures") or [None]
+        if "sequence_summary.summary.weight" in self._stored:
+            return "ElectraForMultipleChoice"
+        return names[0]
+
     def _labels(self):
         labels = self.config.get("id2label")
         if not labels:
             return None
         by_id = {int(id): str(label) for id, label in labels.items()}
-        return [by_id[id] for id in sorted(by_id)]
-
-    @property
-    def is_bare(self):
-        """Whether it holds no head of pre-training."""
-        return len(self.networks) > 1
+        names = [by_id[id] for id in sorted(by_id)]
+        if names == [f"LABEL_{i}" for i in range(len(names))]:
+            return None  # what transformers writes when nobody named them
+        return names
 
     def backbone_arguments(self, network):
         arguments = {ours: self.config[name] for name, ours in SIZES.items()}
@@ -203,7 +213,7 @@ class TransformersCheckpoint(Checkpoint):
         if name == OUTPUT_TABLE:
             return self._output_table_reason()
         if name.startswith(HEADS):
-            return "head of another task"
+            return "not of this task's head"
         return None
 
     def _output_table_reason(self):

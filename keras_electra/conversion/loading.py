@@ -5,6 +5,9 @@ summary of what was used, dropped and new is printed and stays on the object
 as `conversion_summary`.
 """
 
+import contextlib
+import contextvars
+
 import keras
 
 from keras_electra.conversion import places
@@ -65,10 +68,13 @@ def load_task(cls, checkpoint, load_weights=True, **kwargs):
     network = choose_network(
         checkpoint, form.network if form else None, cls.__name__
     )
-    has_head = form is not None and checkpoint.has(form.mark, network)
+    has_head = form is not None and form.is_in(checkpoint, network)
     keeps_head = has_head and "num_classes" not in kwargs
     if keeps_head:
-        kwargs = {**form.arguments(checkpoint), **kwargs}
+        arguments = form.arguments(checkpoint)
+        # Another kind of head is a fresh one.
+        keeps_head = kwargs.get("head") in (None, arguments.get("head"))
+        kwargs = {**arguments, **kwargs}
     if "backbone" not in kwargs:
         kwargs["backbone"] = build_backbone(
             checkpoint, network, dtype=kwargs.pop("dtype", None)
@@ -94,13 +100,16 @@ def load_task(cls, checkpoint, load_weights=True, **kwargs):
     if keeps_head:
         table.update(form.places(task))
     filled = {id(place.variable) for place in table.values()}
-    reason = "`num_classes` is given" if has_head else "not in the checkpoint"
+    reason = "as was asked for" if has_head else "not in the checkpoint"
     new = [
         (weight.path, f"fresh head: {reason}")
         for weight in task.weights
         if id(weight) not in filled
     ]
-    attach(task, assign(checkpoint, network, table, new, notes))
+    summary = assign(checkpoint, network, table, new, notes)
+    if keeps_head:
+        form.finish(task, checkpoint)
+    attach(task, summary)
     return task
 
 
@@ -185,5 +194,18 @@ def build_preprocessor(cls, tokenizer, max_sequence_length, **kwargs):
 def attach(model, summary):
     """Leaves the summary on a model and shows it."""
     model.conversion_summary = summary
-    if keras.config.is_interactive_logging_enabled():
+    if not _SILENT.get() and keras.config.is_interactive_logging_enabled():
         print(summary)
+
+
+_SILENT = contextvars.ContextVar("silent", default=False)
+
+
+@contextlib.contextmanager
+def silence():
+    """Inside, summaries stay on the models and are not shown."""
+    token = _SILENT.set(True)
+    try:
+        yield
+    finally:
+        _SILENT.reset(token)

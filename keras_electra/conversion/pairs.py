@@ -5,8 +5,6 @@ are tied again, as in pre-training: the generator takes the discriminator's,
 and by how much its own differed is said. A generator that is missing is made.
 """
 
-import dataclasses
-
 import keras
 import numpy as np
 from keras import ops
@@ -64,8 +62,9 @@ def build_pretrainer(cls, detector, filler, tied=False, **kwargs):
             notes.append(note)
     if "preprocessor" not in kwargs:
         kwargs["preprocessor"] = _preprocessor(cls, detector, filler)
-    if head is not None:
-        kwargs.setdefault("generator_head_activation", head.activation)
+    # A fresh head is one that every form can hold.
+    activation = "gelu" if head is None else head.activation
+    kwargs.setdefault("generator_head_activation", activation)
     pretrainer = cls(backbone, generator, **kwargs)
     if pretrainer.discriminator_head is not None:
         _copy(
@@ -179,15 +178,23 @@ def _joined(detector, filler, notes):
         getattr(task, "conversion_summary", None) for task in (detector, filler)
     ]
     parts = [part for part in parts if part is not None]
-    empty = Summary("presets of this package", "ours", 0)
-    return dataclasses.replace(
-        parts[0] if parts else empty,
-        source=" and ".join(dict.fromkeys(part.source for part in parts))
-        or empty.source,
-        form=" and ".join(dict.fromkeys(part.form for part in parts))
-        or empty.form,
+    if not parts:
+        return Summary("preset", "this package", 0, notes=tuple(notes))
+    sources = list(dict.fromkeys(part.source for part in parts))
+    dropped = [dict(part.dropped) for part in parts]
+    if len(parts) > len(sources):  # what one network leaves the other takes
+        dropped = [
+            {n: reason for n, reason in dropped[0].items() if n in dropped[1]}
+        ]
+    return Summary(
+        source=" and ".join(sources),
+        form=" and ".join(dict.fromkeys(part.form for part in parts)),
         used=sum(part.used for part in parts),
-        dropped=sum((part.dropped for part in parts), ()),
+        dropped=tuple(pair for names in dropped for pair in names.items()),
         new=sum((part.new for part in parts), ()),
-        notes=(*sum((part.notes for part in parts), ()), *notes),
+        notes=tuple(
+            dict.fromkeys(
+                [*(note for part in parts for note in part.notes), *notes]
+            )
+        ),
     )

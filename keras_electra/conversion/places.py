@@ -10,6 +10,8 @@ forms, so a name may stand for a range of columns.
 import dataclasses
 
 import keras
+import numpy as np
+from keras import ops
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +40,14 @@ class Place:
     def write(self, array, values):
         """Puts values into this place of an array like the variable."""
         array[... if self.columns is None else (..., self.columns)] = values
+
+
+def to_array(place):
+    """The values of a `Place`, float32; an array stays what it is."""
+    if isinstance(place, np.ndarray):
+        return place
+    values = np.asarray(ops.convert_to_numpy(place.variable), "float32")
+    return place.read(values)
 
 
 def dense(layer, name):

@@ -1,16 +1,23 @@
-"""How each class of ours relates to the heads of other forms.
+"""How each task of ours relates to a class of transformers.
 
-A row says which network a class needs, which class of transformers it is,
-where its head's weights are, and what the configuration of the head is. Names
-are those of `places.py`.
+A row says which network the task needs, where its head's weights are by the
+names of `places.py`, and how the arguments of its constructor and the entries
+of `config.json` follow from one another.
 """
 
 import dataclasses
 import typing
 
+from keras_electra.conversion import google_head
 from keras_electra.conversion import places
 from keras_electra.conversion.checkpoint import DISCRIMINATOR
 from keras_electra.conversion.checkpoint import GENERATOR
+
+PROBLEM_TYPES = {
+    "single_label": "single_label_classification",
+    "multi_label": "multi_label_classification",
+    "regression": "regression",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,10 +27,15 @@ class TaskForm:
     Attributes:
         architecture: string. Class name in transformers.
         network: string or `None`. The network that it needs, or either.
-        mark: string. A name that the head alone has.
+        mark: string. A name that the head has.
         places: function of the task: the table of its head.
         arguments: function of a checkpoint: arguments of the constructor
             that the head in it needs.
+        settings: function of the task: entries of `config.json`.
+        write: function of the task: table of `Place`s or arrays to write,
+            and more entries of `config.json`. Defaults to `places`.
+        finish: function of the loaded task and the checkpoint, for what is
+            not a tensor. Defaults to nothing.
     """
 
     architecture: str
@@ -31,38 +43,23 @@ class TaskForm:
     mark: str
     places: typing.Callable
     arguments: typing.Callable = lambda checkpoint: {}
+    settings: typing.Callable = lambda task: {}
+    write: typing.Callable | None = None
+    finish: typing.Callable = lambda task, checkpoint: None
 
+    def written(self, task):
+        """The head as it is written: table, and entries of the config."""
+        if self.write is not None:
+            table, settings = self.write(task)
+        else:
+            table, settings = self.places(task), {}
+        return table, {**self.settings(task), **settings}
 
-def _token_prediction(task):
-    return places.token_prediction_head(task.head)
-
-
-def _replaced_token(task):
-    return places.replaced_token_head(task.head)
-
-
-def _classes(name):
-    def count(checkpoint):
-        return {"num_classes": checkpoint.shape(name, DISCRIMINATOR)[-1]}
-
-    return count
-
-
-TASK_FORMS = {
-    "ElectraMaskedLM": TaskForm(
-        "ElectraForMaskedLM",
-        GENERATOR,
-        "generator_predictions/dense/kernel",
-        _token_prediction,
-        lambda checkpoint: checkpoint.token_head_arguments(),
-    ),
-    "ElectraReplacedTokenDetector": TaskForm(
-        "ElectraForPreTraining",
-        DISCRIMINATOR,
-        "discriminator_predictions/dense/kernel",
-        _replaced_token,
-    ),
-}
+    def is_in(self, checkpoint, network):
+        """Whether a checkpoint has this head."""
+        return checkpoint.has(
+            self.mark, network
+        ) and checkpoint.architecture in (None, self.architecture)
 
 
 def task_form(cls):
@@ -78,3 +75,124 @@ def task_form(cls):
         if base.__name__ in TASK_FORMS:
             return TASK_FORMS[base.__name__]
     return None
+
+
+def _classes(checkpoint, name):
+    return {
+        "num_classes": checkpoint.shape(name, DISCRIMINATOR)[-1],
+        "labels": checkpoint.labels,
+        "dropout": checkpoint.classifier_dropout,
+    }
+
+
+def _labels(task):
+    names = task.labels or [f"LABEL_{i}" for i in range(task.num_classes)]
+    return {
+        "id2label": {str(i): name for i, name in enumerate(names)},
+        "label2id": {name: i for i, name in enumerate(names)},
+        "classifier_dropout": task.dropout,
+    }
+
+
+# Token prediction.
+
+
+def check_token_head(head):
+    """Raises a `ValueError` for a head that transformers does not have."""
+    if head.activation != "gelu":
+        raise ValueError(
+            "transformers computes the head of a masked language model with "
+            "the exact GELU. This one has the activation "
+            f"{head.activation!r} and would give other numbers."
+        )
+
+
+def _write_masked_lm(task):
+    check_token_head(task.head)
+    return places.token_prediction_head(task.head), {}
+
+
+# Text classification.
+
+
+def _text_places(task):
+    out = places.dense(task.output_dense, google_head.OUT)
+    if task.head == "google":
+        return out
+    return {**places.dense(task.hidden_dense, google_head.DENSE), **out}
+
+
+def _text_arguments(checkpoint):
+    name = f"{google_head.OUT}/kernel"
+    arguments = _classes(checkpoint, name)
+    kind = "transformers" if _google_head(checkpoint) is None else "google"
+    theirs = checkpoint.problem_type
+    for ours, name in PROBLEM_TYPES.items():
+        if name == theirs:
+            arguments["problem_type"] = ours
+    return {**arguments, "head": kind}
+
+
+def _google_head(checkpoint):
+    return google_head.from_transformers(
+        checkpoint.config, lambda name: checkpoint.read(name, DISCRIMINATOR)
+    )
+
+
+def _finish_text(task, checkpoint):
+    head = _google_head(checkpoint) if task.head == "google" else None
+    if head is not None:
+        task.output_dense.bias.assign(head["bias"])
+
+
+def _text_settings(task):
+    return {**_labels(task), "problem_type": PROBLEM_TYPES[task.problem_type]}
+
+
+def _write_text(task):
+    table = _text_places(task)
+    if task.head != "google":
+        return table, {}
+    norm = task.backbone.transformer_layers[-1].output_layer_norm
+    return google_head.to_transformers(
+        places.to_array(table[f"{google_head.OUT}/kernel"]),
+        places.to_array(table[f"{google_head.OUT}/bias"]),
+        places.to_array(places.Place(norm.gamma)),
+        places.to_array(places.Place(norm.beta)),
+    )
+
+
+TASK_FORMS = {
+    "ElectraMaskedLM": TaskForm(
+        "ElectraForMaskedLM",
+        GENERATOR,
+        "generator_predictions/dense/kernel",
+        lambda task: places.token_prediction_head(task.head),
+        lambda checkpoint: checkpoint.token_head_arguments(),
+        write=_write_masked_lm,
+    ),
+    "ElectraReplacedTokenDetector": TaskForm(
+        "ElectraForPreTraining",
+        DISCRIMINATOR,
+        "discriminator_predictions/dense/kernel",
+        lambda task: places.replaced_token_head(task.head),
+    ),
+    "ElectraTextClassifier": TaskForm(
+        "ElectraForSequenceClassification",
+        None,
+        f"{google_head.OUT}/kernel",
+        _text_places,
+        _text_arguments,
+        _text_settings,
+        _write_text,
+        _finish_text,
+    ),
+    "ElectraTokenClassifier": TaskForm(
+        "ElectraForTokenClassification",
+        None,
+        "classifier/kernel",
+        lambda task: places.dense(task.output_dense, "classifier"),
+        lambda checkpoint: _classes(checkpoint, "classifier/kernel"),
+        _labels,
+    ),
+}

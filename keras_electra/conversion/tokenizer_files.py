@@ -59,12 +59,13 @@ def read_tokenizer(find, source, lowercase=True):
     return ElectraTokenizer(tokens, **settings)
 
 
-def write_tokenizer(tokenizer, folder):
+def write_tokenizer(tokenizer, folder, max_sequence_length):
     """Writes a tokenizer so that transformers opens it.
 
     Args:
         tokenizer: `ElectraTokenizer`.
         folder: `Path` of a folder that exists.
+        max_sequence_length: int. Positions of the network.
     """
     tokens = tokenizer.get_vocabulary()
     lines = "".join(f"{token}\n" for token in tokens)
@@ -120,7 +121,7 @@ def write_tokenizer(tokenizer, folder):
         "pad_token": "[PAD]",
         "cls_token": "[CLS]",
         "mask_token": "[MASK]",
-        "model_max_length": 512,
+        "model_max_length": max_sequence_length,
     }
     _write_json(folder / CONFIG, config)
 

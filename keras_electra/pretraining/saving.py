@@ -63,6 +63,20 @@ class PretrainingSaving(presets.PresetSaving):
             cls, preset or discriminator, generator, load_weights, **kwargs
         )
 
+    def export_to_transformers(self, folder):
+        """Writes both networks so that Hugging Face's package opens them.
+
+        Args:
+            folder: path of the folder, made if need be. It gets the folders
+                `discriminator` and `generator`, each with weights
+                (safetensors, float32), configuration and tokenizer. A failure
+                leaves in it what was there before.
+
+        Raises:
+            ValueError: when that package has no such network.
+        """
+        presets.export_pretrainer(self, folder)
+
     def get_config(self):
         config = super().get_config()
         generator = self.generator

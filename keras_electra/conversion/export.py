@@ -1,0 +1,79 @@
+"""Our tasks in the forms of other packages, each in a folder.
+
+Everything is written by a function of a folder, so that the caller can do it
+atomically.
+"""
+
+from keras_electra.conversion import places
+from keras_electra.conversion.task_forms import TASK_FORMS
+from keras_electra.conversion.task_forms import check_token_head
+from keras_electra.conversion.task_forms import task_form
+from keras_electra.conversion.write_hugging_face import write_network
+
+
+def tokenizer_of(task):
+    """The tokenizer of a task, or `None`."""
+    return getattr(task.preprocessor, "tokenizer", None)
+
+
+def task_to_transformers(task, folder):
+    """Writes a task with its head in the form of transformers.
+
+    Args:
+        task: a task with a row in `TASK_FORMS`.
+        folder: `Path`.
+
+    Raises:
+        ValueError: when transformers has no such task or head.
+    """
+    form = task_form(type(task))
+    if form is None:
+        raise ValueError(
+            f"transformers has no class for {type(task).__name__}. Export its "
+            "encoder: `ElectraReplacedTokenDetector(task.backbone)`."
+        )
+    table, settings = form.written(task)
+    write_network(
+        folder,
+        task.backbone,
+        {**places.network(task.backbone), **table},
+        form.architecture,
+        tokenizer_of(task),
+        settings,
+    )
+
+
+def pretrainer_to_transformers(pretrainer, folder):
+    """Writes discriminator and generator into two folders.
+
+    Args:
+        pretrainer: `ElectraPretrainer`.
+        folder: `Path`; `discriminator/` and `generator/` are made in it, as
+            far as the pre-trainer has them.
+    """
+    tokenizer = tokenizer_of(pretrainer)
+    if pretrainer.discriminator_head is not None:
+        backbone = pretrainer.backbone
+        write_network(
+            folder / "discriminator",
+            backbone,
+            {
+                **places.network(backbone),
+                **places.replaced_token_head(pretrainer.discriminator_head),
+            },
+            TASK_FORMS["ElectraReplacedTokenDetector"].architecture,
+            tokenizer,
+        )
+    if pretrainer.generator is not None:
+        head = pretrainer.generator_head
+        check_token_head(head)
+        write_network(
+            folder / "generator",
+            pretrainer.generator,
+            {
+                **places.network(pretrainer.generator),
+                **places.token_prediction_head(head),
+            },
+            TASK_FORMS["ElectraMaskedLM"].architecture,
+            tokenizer,
+        )
