@@ -13,6 +13,12 @@ from keras_electra.tasks.masked_lm import ElectraMaskedLM
 from keras_electra.tasks.masked_lm_preprocessor import (
     ElectraMaskedLMPreprocessor,
 )
+from keras_electra.tasks.qa_answers import Answer
+from keras_electra.tasks.qa_answers import Answers
+from keras_electra.tasks.question_answering import ElectraQuestionAnswering
+from keras_electra.tasks.question_answering_preprocessor import (
+    ElectraQuestionAnsweringPreprocessor,
+)
 from keras_electra.tasks.replaced_token_detector import DetectedToken
 from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetector,
@@ -59,4 +65,8 @@ __all__ = [
     "ElectraTokenClassifierPreprocessor",
     "ElectraTokenClassifier",
     "Entity",
+    "ElectraQuestionAnsweringPreprocessor",
+    "ElectraQuestionAnswering",
+    "Answers",
+    "Answer",
 ]

@@ -138,7 +138,9 @@ class FineTuningTask:
         self.check_inputs(x)
         if y is not None:
             y = self.encode_labels(x, y)
-        return self.preprocessor(x, y=y, sample_weight=sample_weight)
+        # Not through `__call__` if it can be helped: Keras would wrap errors.
+        make_rows = getattr(self.preprocessor, "rows", self.preprocessor)
+        return make_rows(x, y=y, sample_weight=sample_weight)
 
 
 def is_rows(x):

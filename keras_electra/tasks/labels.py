@@ -60,6 +60,14 @@ def check_num_classes(num_classes):
     return number
 
 
+def check_option(name, value, options):
+    """Raises `ValueError` unless a value (of the name) is an option."""
+    if value not in options:
+        raise ValueError(
+            f"`{name}` must be one of {options}. Received: {name}={value!r}."
+        )
+
+
 class LabelEncoder:
     """Turns the labels of a task into an array.
 

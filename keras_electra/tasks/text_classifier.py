@@ -14,6 +14,7 @@ from keras_electra.tasks.labels import PROBLEM_TYPES
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.labels import check_label_names
 from keras_electra.tasks.labels import check_num_classes
+from keras_electra.tasks.labels import check_option
 from keras_electra.tasks.probabilities import sigmoid
 from keras_electra.tasks.probabilities import softmax
 from keras_electra.tasks.text_classifier_preprocessor import (
@@ -97,8 +98,8 @@ class ElectraTextClassifier(
         num_classes = check_num_classes(num_classes)
         if problem_type is None:
             problem_type = "regression" if num_classes == 1 else "single_label"
-        _check_option("head", head, ("google", "transformers"))
-        _check_option("problem_type", problem_type, PROBLEM_TYPES)
+        check_option("head", head, ("google", "transformers"))
+        check_option("problem_type", problem_type, PROBLEM_TYPES)
 
         # === Layers ===
         self.backbone = backbone
@@ -266,10 +267,3 @@ class ElectraTextClassifier(
             }
         )
         return config
-
-
-def _check_option(name, value, options):
-    if value not in options:
-        raise ValueError(
-            f"`{name}` must be one of {options}. Received: {name}={value!r}."
-        )

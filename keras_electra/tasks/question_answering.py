@@ -1,0 +1,306 @@
+"""Answers as stretches of a text, or none."""
+
+import keras
+import keras_hub
+
+from keras_electra import presets
+from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.tasks import inference
+from keras_electra.tasks.answer_mask import MASKED_SCORE
+from keras_electra.tasks.answer_scores import SCORES
+from keras_electra.tasks.answer_scores import best_score
+from keras_electra.tasks.answer_scores import best_threshold
+from keras_electra.tasks.answerability_head import AnswerabilityHead
+from keras_electra.tasks.finetuning import default_optimizer
+from keras_electra.tasks.finetuning_task import FineTuningTask
+from keras_electra.tasks.joint_span_head import JointSpanHead
+from keras_electra.tasks.labels import check_option
+from keras_electra.tasks.qa_answers import rank_answers
+from keras_electra.tasks.qa_inputs import to_questions
+from keras_electra.tasks.question_answering_preprocessor import (
+    ElectraQuestionAnsweringPreprocessor,
+)
+from keras_electra.tasks.simple_span_head import SimpleSpanHead
+from keras_electra.tasks.span_loss import SpanLoss
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ElectraQuestionAnswering(
+    FineTuningTask, presets.PresetSaving, keras_hub.models.Task
+):
+    """Finds the answer to a question in a text, or that it has none.
+
+    `fit`, `evaluate` and `predict` take a tuple of two lists of strings,
+    `(questions, contexts)`; answers are described at
+    `ElectraQuestionAnsweringPreprocessor`. Long contexts are read in windows.
+
+    Args:
+        backbone: `ElectraBackbone`.
+        preprocessor: `ElectraQuestionAnsweringPreprocessor`, or `None`, the
+            default, to pass arrays instead of texts.
+        head: string. `"joint"`, the default, is the original's, which scores
+            the end given the start; `"simple"` is that of transformers'
+            package, which scores them apart.
+        answerability: string or `None`. What tells that there is no answer:
+            `"span"`, a layer on `[CLS]` and the expected start, the
+            original's; `"first_token"`, a layer on `[CLS]` alone; `None`, the
+            scores of `[CLS]` as start and end. Defaults to `"span"` with the
+            joint head, to `None` with the simple one.
+        beam_size: int. Starts followed up by the joint head. Defaults to
+            `20`, the original's.
+        null_threshold: float or `None`. Null odds above which `answer` gives
+            an empty text; see `tune_null_threshold`. `None` means never.
+            Defaults to `0.0`.
+        **kwargs: `name` and `compile` of `keras_hub.models.Task`.
+
+    Call arguments:
+        A dict of int arrays of shape `(batch, length)`: `token_ids`,
+        `segment_ids`, `padding_mask`; also `start_positions` of shape
+        `(batch,)`, if the joint head shall score the ends that belong to
+        these starts.
+
+    Returns:
+        A dict of float32 arrays: `start_logits` and `end_logits` of shape
+        `(batch, length)`; from the joint head its beams, see `JointSpanHead`;
+        with `answerability` an `answerable_logit` of shape `(batch,)`,
+        positive for no answer, as the original has it.
+
+    Raises:
+        ValueError: when `head` or `answerability` are not as described.
+
+    Example:
+    ```python
+    reader = keras_electra.ElectraQuestionAnswering.from_preset(
+        "electra_tiny_en"
+    )
+    reader.fit((questions, contexts), answers, batch_size=32, epochs=2)
+    reader.answer("Who sleeps?", "A bee sleeps in winter.").text  # "A bee"
+    ```
+    """
+
+    backbone_cls = ElectraBackbone
+    preprocessor_cls = ElectraQuestionAnsweringPreprocessor
+    # A long context becomes several rows.
+    rows_ahead = True
+    label_spec = "answers"
+
+    def __init__(
+        self,
+        backbone,
+        preprocessor=None,
+        head="joint",
+        answerability="auto",
+        beam_size=20,
+        null_threshold=0.0,
+        **kwargs,
+    ):
+        check_option("head", head, ("joint", "simple"))
+        if answerability == "auto":
+            answerability = "span" if head == "joint" else None
+        check_option(
+            "answerability", answerability, ("span", "first_token", None)
+        )
+
+        # === Layers ===
+        self.backbone = backbone
+        self.preprocessor = preprocessor
+        dtype = backbone.dtype_policy
+        if head == "joint":
+            self.span_head = JointSpanHead(
+                beam_size, dtype=dtype, name="span_head"
+            )
+        else:
+            self.span_head = SimpleSpanHead(dtype=dtype, name="span_head")
+        self.answerability_head = None
+        if answerability is not None:
+            self.answerability_head = AnswerabilityHead(
+                use_span=answerability == "span",
+                dtype=dtype,
+                name="answerability_head",
+            )
+
+        # === Functional Model ===
+        inputs = dict(backbone.input)
+        x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
+        masks = (inputs["padding_mask"], inputs["segment_ids"])
+        if head == "joint":
+            inputs["start_positions"] = keras.Input(
+                shape=(), dtype="int32", name="start_positions"
+            )
+            outputs = self.span_head(x, *masks, inputs["start_positions"])
+        else:
+            outputs = self.span_head(x, *masks)
+        if answerability is not None:
+            outputs["answerable_logit"] = self.answerability_head(
+                x, outputs["start_logits"], *masks
+            )
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+        # === Config ===
+        self.head = head
+        self.answerability = answerability
+        self.beam_size = beam_size
+        self.null_threshold = null_threshold
+        self.span_accuracy = keras.metrics.Mean(name="span_accuracy")
+
+    def __call__(self, inputs, *args, **kwargs):
+        return super().__call__(self._complete(inputs), *args, **kwargs)
+
+    def call(self, inputs, training=None, mask=None):
+        return super().call(self._complete(inputs), training, mask)
+
+    def _complete(self, inputs):
+        """Inputs with `start_positions`, or without for the simple head."""
+        if not isinstance(inputs, dict):
+            return inputs
+        if self.head == "simple":
+            return {k: inputs[k] for k in inputs if k != "start_positions"}
+        if "start_positions" not in inputs:
+            first = keras.ops.cast(inputs["token_ids"], "int32")[:, 0]
+            unknown = keras.ops.zeros_like(first) - 1
+            inputs = {**inputs, "start_positions": unknown}
+        return inputs
+
+    def compile(self, optimizer="auto", loss="auto", **kwargs):
+        """Sets optimizer and loss; see `keras.Model.compile`.
+
+        Args:
+            optimizer: an optimizer or its name. `"auto"`, the default, is
+                `ElectraAdamW` at the paper's rate for the size of the
+                network (3e-4 small, 1e-4 base, 5e-5 large), without warm-up.
+            loss: a loss of `(y_true, y_pred)` as `SpanLoss`, which is
+                `"auto"`, the default.
+            **kwargs: further arguments of `keras.Model.compile`.
+        """
+        if optimizer == "auto":
+            optimizer = default_optimizer(self.backbone)
+        if loss == "auto":
+            loss = SpanLoss()
+        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        return self.loss(y, y_pred, sample_weight)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        ops = keras.ops
+        right = True
+        for i, name in enumerate(("start_logits", "end_logits")):
+            logits = y_pred[name]
+            if "answer_mask" in y_pred:
+                logits += MASKED_SCORE * (1.0 - y_pred["answer_mask"])
+            best = ops.cast(ops.argmax(logits, axis=-1), "int32")
+            right = ops.logical_and(right, best == ops.cast(y[:, i], "int32"))
+        self.span_accuracy.update_state(right, sample_weight)
+        return self.get_metrics_result()
+
+    def answer(
+        self,
+        questions,
+        contexts,
+        n_best=20,
+        max_answer_length=30,
+        batch_size=32,
+        span_text=None,
+    ):
+        """Answers questions about texts.
+
+        Args:
+            questions: string or list of strings.
+            contexts: string or list of strings, the text for each question.
+            n_best: int. Most answers of each list. Defaults to `20`.
+            max_answer_length: int, in tokens. Defaults to `30`.
+            batch_size: int. Windows computed together. Defaults to `32`.
+            span_text: see `rank_answers`. Defaults to `None`.
+
+        Returns:
+            For a string an `Answers`, for a list of strings a list of these.
+
+        Raises:
+            TypeError: when arguments are neither strings nor lists of them.
+            ValueError: when a string is empty, or there is no preprocessor.
+        """
+        questions, is_one = inference.check_texts(questions, "answer")
+        contexts, _ = inference.check_texts(contexts, "answer")
+        inference.require_tokenizer(self, "answer")
+        questions, contexts = to_questions((questions, contexts))
+        documents, windows = self.preprocessor.split(questions, contexts)
+        outputs = self._window_outputs(
+            [window for some in windows for window in some], batch_size
+        )
+        results = [
+            rank_answers(
+                document,
+                some,
+                [next(outputs) for _ in some],
+                n_best,
+                max_answer_length,
+                self.null_threshold,
+                span_text,
+            )
+            for document, some in zip(documents, windows)
+        ]
+        return results[0] if is_one else results
+
+    def _window_outputs(self, windows, batch_size):
+        """Yields a dict of arrays for each window."""
+        for first in range(0, len(windows), batch_size):
+            few = windows[first : first + batch_size]
+            outputs = inference.predict_short(self, self.preprocessor.pack(few))
+            if "answer_mask" in outputs:
+                penalty = MASKED_SCORE * (1.0 - outputs.pop("answer_mask"))
+                outputs["start_logits"] += penalty
+                outputs["end_logits"] += penalty
+            for i in range(len(few)):
+                yield {name: array[i] for name, array in outputs.items()}
+
+    def tune_null_threshold(
+        self, questions, contexts, answers, metric="f1", **kwargs
+    ):
+        """Sets `null_threshold` to what is best on a development set.
+
+        Args:
+            questions: list of strings.
+            contexts: list of strings.
+            answers: list with, for each question, a list of right answers,
+                empty where there is none.
+            metric: string. `"f1"`, the default, or `"exact"`.
+            **kwargs: arguments of `answer`.
+
+        Returns:
+            `(score, threshold)`: the mean of the metric with the threshold,
+            0.0 to 1.0, and the threshold.
+
+        Raises:
+            ValueError: when `metric` is unknown.
+        """
+        check_option("metric", metric, tuple(SCORES))
+        self.null_threshold = None
+        results = self.answer(list(questions), list(contexts), **kwargs)
+        scores = [
+            best_score(SCORES[metric], result.text, golds)
+            for result, golds in zip(results, answers, strict=True)
+        ]
+        score, self.null_threshold = best_threshold(
+            [result.null_odds for result in results],
+            scores,
+            [bool(golds) for golds in answers],
+            [result.text for result in results],
+        )
+        return score, self.null_threshold
+
+    def check_inputs(self, x):
+        to_questions(x)
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(
+            {
+                "head": self.head,
+                "answerability": self.answerability,
+                "beam_size": self.beam_size,
+                "null_threshold": self.null_threshold,
+            }
+        )
+        return config
