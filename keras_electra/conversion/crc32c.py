@@ -109,3 +109,16 @@ def unmask(masked):
     """
     rotated = (masked - _MASK_DELTA) & 0xFFFFFFFF
     return ((rotated << 15) | (rotated >> 17)) & 0xFFFFFFFF
+
+
+def mask(checksum):
+    """The inverse of `unmask`: what is stored for a checksum.
+
+    Args:
+        checksum: int, from `crc32c`.
+
+    Returns:
+        int, 0 to 2^32 - 1.
+    """
+    rotated = ((checksum >> 15) | (checksum << 17)) & 0xFFFFFFFF
+    return (rotated + _MASK_DELTA) & 0xFFFFFFFF

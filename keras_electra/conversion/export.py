@@ -4,7 +4,9 @@ Everything is written by a function of a folder, so that the caller can do it
 atomically.
 """
 
+from keras_electra.conversion import kerashub
 from keras_electra.conversion import places
+from keras_electra.conversion import write_google
 from keras_electra.conversion.task_forms import TASK_FORMS
 from keras_electra.conversion.task_forms import check_token_head
 from keras_electra.conversion.task_forms import task_form
@@ -77,3 +79,33 @@ def pretrainer_to_transformers(pretrainer, folder):
             TASK_FORMS["ElectraMaskedLM"].architecture,
             tokenizer,
         )
+
+
+def task_to_google(task, folder):
+    """Writes a task as a TF1 checkpoint; heads of fine-tuning stay behind."""
+    form = task_form(type(task))
+    network = form and form.network
+    write_google.write_task(task, network, folder, tokenizer_of(task))
+
+
+def pretrainer_to_google(pretrainer, folder):
+    """Writes a pre-trainer as one TF1 checkpoint."""
+    write_google.write_pretrainer(pretrainer, folder, tokenizer_of(pretrainer))
+
+
+def task_to_kerashub(task, folder):
+    """Writes the encoder of a task as a preset of KerasHub's own class."""
+    kerashub.write_preset(task.backbone, str(folder), tokenizer_of(task))
+
+
+def pretrainer_to_kerashub(pretrainer, folder):
+    """Writes the encoders of a pre-trainer, each into a folder."""
+    networks = {
+        "discriminator": pretrainer.backbone,
+        "generator": pretrainer.generator,
+    }
+    for name, backbone in networks.items():
+        if backbone is not None:
+            kerashub.write_preset(
+                backbone, str(folder / name), tokenizer_of(pretrainer)
+            )

@@ -14,6 +14,7 @@ from keras import ops
 from keras_electra.conversion.checkpoint import DISCRIMINATOR
 from keras_electra.conversion.checkpoint import GENERATOR
 from keras_electra.conversion.checkpoint import Checkpoint
+from keras_electra.conversion import places
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 KERASHUB_BACKBONE = "keras_hub>ElectraBackbone"
@@ -164,3 +165,45 @@ def shape_here(name, shape):
         heads, width, units = shape
         return (heads * width, units)
     return shape
+
+
+def write_preset(backbone, folder, tokenizer=None):
+    """Writes a network as a preset of KerasHub's own `ElectraBackbone`.
+
+    KerasHub computes the tanh form of GELU whatever the network was trained
+    with, and its pooler is a fresh one.
+
+    Args:
+        backbone: `ElectraBackbone` of this package.
+        folder: string. It is made if need be.
+        tokenizer: `ElectraTokenizer` of this package, or `None`.
+
+    Raises:
+        ValueError: when the network has another activation than GELU.
+    """
+    if backbone.activation not in ("gelu", "gelu_approximate"):
+        raise ValueError(
+            "KerasHub's ELECTRA has GELU only. This network has the "
+            f"activation {backbone.activation!r}."
+        )
+    theirs = keras_hub.models.ElectraBackbone(
+        vocab_size=backbone.vocabulary_size,
+        **{name: getattr(backbone, name) for name in SAME_NAMES},
+        dtype="float32",
+    )
+    table = places.network(backbone)
+    for name, variable in variables(theirs).items():
+        variable.assign(np.reshape(places.to_array(table[name]), variable.shape))
+    theirs.save_to_preset(folder)
+    if tokenizer is None:
+        return
+    strip_accents = tokenizer.strip_accents
+    if strip_accents is None:
+        strip_accents = tokenizer.lowercase
+    keras_hub.tokenizers.ElectraTokenizer(
+        tokenizer.get_vocabulary(),
+        lowercase=bool(tokenizer.lowercase),
+        strip_accents=bool(strip_accents),
+        split_on_cjk=bool(tokenizer.split_on_cjk),
+        special_tokens_in_strings=bool(tokenizer.special_tokens_in_strings),
+    ).save_to_preset(folder)

@@ -148,6 +148,28 @@ def load_tokenizer(checkpoint, backbone=None):
     return tokenizer
 
 
+def require_tokenizer(checkpoint):
+    """The tokenizer of a checkpoint; a `FileNotFoundError` if it has none."""
+    tokenizer = load_tokenizer(checkpoint)
+    if tokenizer is None:
+        raise FileNotFoundError(
+            f"{checkpoint.source} has no vocabulary. Looked for: vocab.txt, "
+            "tokenizer.json (KerasHub: assets/tokenizer/vocabulary.txt)."
+        )
+    return tokenizer
+
+
+def load_preprocessor(cls, checkpoint, **kwargs):
+    """A preprocessor with the tokenizer of a checkpoint."""
+    if "tokenizer" not in kwargs:
+        kwargs["tokenizer"] = require_tokenizer(checkpoint)
+    network = choose_network(checkpoint, None, cls.__name__)
+    positions = checkpoint.backbone_arguments(network)["max_sequence_length"]
+    return build_preprocessor(
+        cls, kwargs.pop("tokenizer"), positions, **kwargs
+    )
+
+
 def choose_network(checkpoint, network, wanted_by):
     """Which network of a checkpoint to take.
 

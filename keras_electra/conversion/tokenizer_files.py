@@ -10,6 +10,7 @@ import json
 from keras_electra.text.tokenizer import ElectraTokenizer
 from keras_electra.text.vocabulary_file import SPECIAL_TOKENS
 from keras_electra.text.vocabulary_file import read_vocabulary
+from keras_electra.text.vocabulary_file import write_vocabulary
 
 VOCABULARY = "vocab.txt"
 TOKENIZER = "tokenizer.json"
@@ -67,9 +68,8 @@ def write_tokenizer(tokenizer, folder, max_sequence_length):
         folder: `Path` of a folder that exists.
         max_sequence_length: int. Positions of the network.
     """
+    write_plain(tokenizer, folder, max_sequence_length)
     tokens = tokenizer.get_vocabulary()
-    lines = "".join(f"{token}\n" for token in tokens)
-    (folder / VOCABULARY).write_text(lines, encoding="utf-8")
     ids = {name: tokenizer.token_to_id(name) for name in SPECIAL_TOKENS}
     content = {
         "version": "1.0",
@@ -111,6 +111,17 @@ def write_tokenizer(tokenizer, folder, max_sequence_length):
         },
     }
     _write_json(folder / TOKENIZER, content)
+
+
+def write_plain(tokenizer, folder, max_sequence_length):
+    """Writes a tokenizer in the older form, without `tokenizer.json`.
+
+    Args:
+        tokenizer: `ElectraTokenizer`.
+        folder: `Path` of a folder that exists.
+        max_sequence_length: int. Positions of the network.
+    """
+    write_vocabulary(folder / VOCABULARY, tokenizer.get_vocabulary())
     config = {
         "tokenizer_class": "BertTokenizer",
         "do_lower_case": bool(tokenizer.lowercase),

@@ -181,12 +181,12 @@ class ElectraBackbone(keras_hub.models.Backbone):
             An `ElectraBackbone`.
         """
         # Lazy: presets are built on this class.
-        from keras_electra import presets
+        from keras_electra.hub import opening
 
-        checkpoint = presets.open_checkpoint(preset)
+        checkpoint = opening.open_checkpoint(preset)
         if checkpoint is None:
             return super().from_preset(str(preset), load_weights, **kwargs)
-        return presets.loading.load_backbone(checkpoint, load_weights, **kwargs)
+        return opening.loading.load_backbone(checkpoint, load_weights, **kwargs)
 
     def with_embeddings(self, embeddings, name=None):
         """A copy of this network that computes with other embeddings.

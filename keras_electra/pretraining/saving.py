@@ -8,15 +8,18 @@ not that two networks have one in common.
 
 import keras
 
-from keras_electra import presets
+from keras_electra.hub import opening
+from keras_electra.hub.saving import PresetSaving
 
 
-class PretrainingSaving(presets.PresetSaving):
+class PretrainingSaving(PresetSaving):
     """Presets and configuration of `ElectraPretrainer`.
 
     Every class of this package opens the folder of a preset: fine-tuning
     tasks take the discriminator, `ElectraMaskedLM` the generator.
     """
+
+    exported_as = "pretrainer"
 
     @classmethod
     def from_preset(
@@ -57,25 +60,11 @@ class PretrainingSaving(presets.PresetSaving):
                 f"preset={preset!r}, discriminator={discriminator!r}."
             )
         if preset is not None and generator is None:
-            if presets.saved_task(preset) == presets.PRETRAINER:
+            if opening.saved_task(preset) == opening.PRETRAINER:
                 return super().from_preset(preset, load_weights, **kwargs)
-        return presets.load_pretrainer(
+        return opening.load_pretrainer(
             cls, preset or discriminator, generator, load_weights, **kwargs
         )
-
-    def export_to_transformers(self, folder):
-        """Writes both networks so that Hugging Face's package opens them.
-
-        Args:
-            folder: path of the folder, made if need be. It gets the folders
-                `discriminator` and `generator`, each with weights
-                (safetensors, float32), configuration and tokenizer. A failure
-                leaves in it what was there before.
-
-        Raises:
-            ValueError: when that package has no such network.
-        """
-        presets.export_pretrainer(self, folder)
 
     def get_config(self):
         config = super().get_config()

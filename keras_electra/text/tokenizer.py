@@ -111,6 +111,28 @@ class ElectraTokenizer(keras_hub.tokenizers.Tokenizer):
         self.built = True
         self.set_vocabulary(vocabulary)
 
+    @classmethod
+    def from_preset(cls, preset, **kwargs):
+        """Opens the tokenizer of a preset, or of a checkpoint made elsewhere.
+
+        Args:
+            preset: string or path. As in `from_preset` of a task.
+            **kwargs: arguments of the constructor; only for our own presets.
+
+        Returns:
+            An `ElectraTokenizer`.
+
+        Raises:
+            FileNotFoundError: when a checkpoint has no vocabulary.
+        """
+        # Lazy: reading checkpoints is built on this room.
+        from keras_electra.hub import opening
+
+        checkpoint = opening.open_checkpoint(preset)
+        if checkpoint is None:
+            return super().from_preset(str(preset), **kwargs)
+        return opening.loading.require_tokenizer(checkpoint)
+
     def set_vocabulary(self, vocabulary):
         """Set the vocabulary: list of str, path, or `None` for none yet."""
         if vocabulary is None:

@@ -1,0 +1,145 @@
+"""How tasks are saved and exported: whole, or not at all."""
+
+import os
+import pathlib
+import shutil
+import uuid
+
+import keras
+
+from keras_electra.conversion import export
+from keras_electra.hub.opening import ForeignPresets
+
+
+def atomic_save_to_preset(save, preset_dir, **kwargs):
+    """Saves a preset so that a failure leaves the folder as it was.
+
+    All files are written to a new subfolder first (on the same disk whatever
+    the folder is mounted on) and then moved, `config.json` last: without it
+    no folder is taken for a preset. Weights of an earlier preset that the
+    new one does not overwrite are removed, other files stay.
+
+    Args:
+        save: function of a folder and `**kwargs`, such as `save_to_preset`
+            of a KerasHub class.
+        preset_dir: path of the folder, which need not exist.
+        **kwargs: passed to `save`.
+    """
+    target = pathlib.Path(preset_dir)
+    existed = target.is_dir()
+    target.mkdir(parents=True, exist_ok=True)
+    written = target / f".saving-{uuid.uuid4().hex[:8]}"
+    written.mkdir()
+    try:
+        save(str(written), **kwargs)
+        files = [path for path in written.rglob("*") if path.is_file()]
+        files.sort(key=lambda path: (path.name == "config.json", path))
+        names = {path.relative_to(written) for path in files}
+        if pathlib.Path("config.json") in names:
+            for stale in target.glob("*.weights.*"):
+                if stale.relative_to(target) not in names:
+                    stale.unlink()
+        for path in files:
+            place = target / path.relative_to(written)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, place)
+    finally:
+        shutil.rmtree(written, ignore_errors=True)
+        if not existed and not any(target.iterdir()):
+            target.rmdir()
+
+
+class PresetSaving(ForeignPresets):
+    """How our tasks are saved and exported: safely, without optimizers.
+
+    To be mixed into a KerasHub task, before its base class. KerasHub would
+    save the state of the optimizer too, which is twice as large as the network
+    and of no use in a preset; `.keras` files have it.
+    """
+
+    # Which functions of `conversion.export` write it.
+    exported_as = "task"
+
+    def export_to_transformers(self, folder):
+        """Writes the model so that Hugging Face's package opens it.
+
+        Weights (safetensors, float32), configuration and tokenizer. A
+        classifier with the original's head becomes one with that package's
+        that computes the same; `from_preset` recognizes it. A pre-trainer
+        makes two folders, `discriminator` and `generator`.
+
+        Args:
+            folder: path of the folder, made if need be. A failure leaves in
+                it what was there before.
+
+        Raises:
+            ValueError: when that package has no such model.
+        """
+        self._export("to_transformers", folder)
+
+    def export_to_tf1(self, folder):
+        """Writes a checkpoint of TensorFlow 1 for Google's original program.
+
+        Its variables have the original's names and shapes. Of a task it holds
+        the encoder, of a detector or masked language model also the head.
+
+        Args:
+            folder: path of the folder, made if need be. A failure leaves in
+                it what was there before.
+
+        Raises:
+            ValueError: when the original has no such network.
+        """
+        self._export("to_google", folder)
+
+    def export_to_keras_hub(self, folder):
+        """Writes the encoder as a preset of KerasHub's `ElectraBackbone`.
+
+        KerasHub computes the tanh form of GELU whatever the network was
+        trained with, which changes numbers slightly, and adds a pooler with
+        random weights. A pre-trainer makes two folders, `discriminator` and
+        `generator`.
+
+        Args:
+            folder: path of the folder, made if need be. A failure leaves in
+                it what was there before.
+
+        Raises:
+            ValueError: when KerasHub has no such network.
+        """
+        self._export("to_kerashub", folder)
+
+    def _export(self, form, folder):
+        write = getattr(export, f"{self.exported_as}_{form}")
+        atomic_save_to_preset(
+            lambda path: write(self, pathlib.Path(path)), folder
+        )
+
+    def save_to_preset(self, preset_dir, max_shard_size=10):
+        """Saves to a folder; a full disk leaves what was there before.
+
+        Args:
+            preset_dir: path of the folder.
+            max_shard_size: float or `None`. Largest file of weights, in GB.
+                Defaults to `10`.
+        """
+        atomic_save_to_preset(
+            super().save_to_preset, preset_dir, max_shard_size=max_shard_size
+        )
+
+    def save_task_weights(self, filepath):
+        """Saves what the task has beside its backbone."""
+        keras.saving.save_weights(
+            self, filepath, objects_to_skip=self._outside_task_weights()
+        )
+
+    def load_task_weights(self, filepath):
+        """Loads what `save_task_weights` of the same class saved."""
+        keras.saving.load_weights(
+            self, filepath, objects_to_skip=self._outside_task_weights()
+        )
+
+    def _outside_task_weights(self):
+        optimizer = getattr(self, "optimizer", None)  # none if not compiled
+        layers = self.backbone._flatten_layers()
+        return [*layers, *filter(None, [optimizer])]
