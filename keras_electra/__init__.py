@@ -13,6 +13,10 @@ from keras_electra.tasks.masked_lm import ElectraMaskedLM
 from keras_electra.tasks.masked_lm_preprocessor import (
     ElectraMaskedLMPreprocessor,
 )
+from keras_electra.tasks.multiple_choice import ElectraMultipleChoice
+from keras_electra.tasks.multiple_choice_preprocessor import (
+    ElectraMultipleChoicePreprocessor,
+)
 from keras_electra.tasks.qa_answers import Answer
 from keras_electra.tasks.qa_answers import Answers
 from keras_electra.tasks.question_answering import ElectraQuestionAnswering
@@ -29,6 +33,10 @@ from keras_electra.tasks.replaced_token_detector_preprocessor import (
 from keras_electra.tasks.text_classifier import ElectraTextClassifier
 from keras_electra.tasks.text_classifier_preprocessor import (
     ElectraTextClassifierPreprocessor,
+)
+from keras_electra.tasks.text_embedder import ElectraTextEmbedder
+from keras_electra.tasks.text_embedder_preprocessor import (
+    ElectraTextEmbedderPreprocessor,
 )
 from keras_electra.tasks.token_classifier import ElectraTokenClassifier
 from keras_electra.tasks.token_classifier_preprocessor import (
@@ -69,4 +77,8 @@ __all__ = [
     "ElectraQuestionAnswering",
     "Answers",
     "Answer",
+    "ElectraMultipleChoicePreprocessor",
+    "ElectraMultipleChoice",
+    "ElectraTextEmbedderPreprocessor",
+    "ElectraTextEmbedder",
 ]

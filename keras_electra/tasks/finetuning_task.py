@@ -108,10 +108,14 @@ class FineTuningTask:
             self._to_rows,
             (x, y, sample_weight),
             self.preprocessor.output_spec(
-                None if y is None else self.label_spec,
+                self.label_spec if self.makes_labels(x, y) else None,
                 sample_weight is not None,
             ),
         )
+
+    def makes_labels(self, x, y):
+        """Whether rows of raw inputs and labels come with labels."""
+        return y is not None
 
     def check_inputs(self, x):
         """Raises for raw inputs that the task does not take."""

@@ -107,6 +107,8 @@ def _to_array(leaf):
         # An array of strings proper has room for the longest in each place.
         return np.array(leaf, dtype=object)
     array = np.array(leaf)
+    if array.dtype.kind in "US":
+        return array.astype(object)
     # Python's numbers in Keras' width, not in NumPy's.
     narrow = {"float64": "float32", "int64": "int32"}.get(array.dtype.name)
     return array.astype(narrow) if narrow else array
