@@ -3,6 +3,9 @@
 The public names, in the order in which data flows.
 """
 
+from keras_electra.conversion.compare import compare_with_source
+from keras_electra.hub.catalogue import presets
+from keras_electra.hub.upload import upload_preset
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.pretraining.pretrainer_preprocessor import (
@@ -52,6 +55,7 @@ from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.optimizers import pretraining_optimizer
 
 __all__ = [
+    "presets",
     "train_vocabulary",
     "ElectraTokenizer",
     "build_examples",
@@ -81,4 +85,6 @@ __all__ = [
     "ElectraMultipleChoice",
     "ElectraTextEmbedderPreprocessor",
     "ElectraTextEmbedder",
+    "compare_with_source",
+    "upload_preset",
 ]

@@ -9,7 +9,7 @@ import keras_hub
 import numpy as np
 import pytest
 
-from keras_electra import presets
+from keras_electra.hub import registry
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.pretraining.pretrainer_preprocessor import (
@@ -52,7 +52,7 @@ def folder(pretrainer, tmp_path_factory):
 @pytest.fixture(scope="module")
 def name(folder):
     """Its name, after the registration."""
-    presets.register_builtin_presets(folder.parent)
+    registry.register_builtin_presets(folder.parent)
     return folder.name
 
 
@@ -172,20 +172,20 @@ def test_names_of_kerashub_are_not_taken(folder, tmp_path):
     taken = tmp_path / "electra_small_discriminator_uncased_en"
     taken.symlink_to(folder)
     with pytest.raises(ValueError, match="Rename the folder"):
-        presets.register_builtin_presets(tmp_path)
+        registry.register_builtin_presets(tmp_path)
 
 
 def test_only_presets_are_found(tmp_path):
     (tmp_path / "no_metadata").mkdir()
     (tmp_path / "no_metadata" / "config.json").write_text("{}")
     (tmp_path / "README.md").write_text("")
-    assert presets.find_presets(tmp_path) == {}
-    assert presets.find_presets(tmp_path / "missing") == {}
+    assert registry.find_presets(tmp_path) == {}
+    assert registry.find_presets(tmp_path / "missing") == {}
 
 
 def test_built_in_presets_are_complete():
-    assert presets.presets_folder().is_dir()
-    for entry in presets.find_presets(presets.presets_folder()).values():
+    assert registry.presets_folder().is_dir()
+    for entry in registry.find_presets(registry.presets_folder()).values():
         folder = pathlib.Path(entry["kaggle_handle"])
         assert list(folder.glob("model*.weights.*"))
         assert (folder / "tokenizer.json").is_file()

@@ -22,24 +22,20 @@ def task_to_transformers(task, folder):
     """Writes a task with its head in the form of transformers.
 
     Args:
-        task: a task with a row in `TASK_FORMS`.
+        task: a task. Without a row in `TASK_FORMS` it has no head there,
+            and its encoder is written.
         folder: `Path`.
 
     Raises:
-        ValueError: when transformers has no such task or head.
+        ValueError: when transformers has no such head.
     """
     form = task_form(type(task))
-    if form is None:
-        raise ValueError(
-            f"transformers has no class for {type(task).__name__}. Export its "
-            "encoder: `ElectraReplacedTokenDetector(task.backbone)`."
-        )
-    table, settings = form.written(task)
+    table, settings = form.written(task) if form else ({}, {})
     write_network(
         folder,
         task.backbone,
         {**places.network(task.backbone), **table},
-        form.architecture,
+        form.architecture if form else "ElectraModel",
         tokenizer_of(task),
         settings,
     )

@@ -11,10 +11,10 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_electra.conversion import places
 from keras_electra.conversion.checkpoint import DISCRIMINATOR
 from keras_electra.conversion.checkpoint import GENERATOR
 from keras_electra.conversion.checkpoint import Checkpoint
-from keras_electra.conversion import places
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 KERASHUB_BACKBONE = "keras_hub>ElectraBackbone"
@@ -193,7 +193,9 @@ def write_preset(backbone, folder, tokenizer=None):
     )
     table = places.network(backbone)
     for name, variable in variables(theirs).items():
-        variable.assign(np.reshape(places.to_array(table[name]), variable.shape))
+        variable.assign(
+            np.reshape(places.to_array(table[name]), variable.shape)
+        )
     theirs.save_to_preset(folder)
     if tokenizer is None:
         return

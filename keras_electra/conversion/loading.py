@@ -165,9 +165,7 @@ def load_preprocessor(cls, checkpoint, **kwargs):
         kwargs["tokenizer"] = require_tokenizer(checkpoint)
     network = choose_network(checkpoint, None, cls.__name__)
     positions = checkpoint.backbone_arguments(network)["max_sequence_length"]
-    return build_preprocessor(
-        cls, kwargs.pop("tokenizer"), positions, **kwargs
-    )
+    return build_preprocessor(cls, kwargs.pop("tokenizer"), positions, **kwargs)
 
 
 def choose_network(checkpoint, network, wanted_by):

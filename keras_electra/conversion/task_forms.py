@@ -162,6 +162,52 @@ def _write_text(task):
     )
 
 
+# Question answering.
+
+
+def _write_answers(task):
+    if task.head != "simple" or task.answerability is not None:
+        raise ValueError(
+            "transformers scores start and end of an answer apart and has no "
+            "score of its own for there being none. Expected a task with "
+            'head="simple" and answerability=None, received '
+            f"head={task.head!r}, answerability={task.answerability!r}."
+        )
+    return places.dense(task.span_head.output_dense, "qa_outputs"), {}
+
+
+# Multiple choice.
+
+SUMMARY = {
+    "summary_type": "first",
+    "summary_use_proj": True,
+    "summary_activation": "gelu",
+}
+
+
+def _choice_places(task):
+    return {
+        **places.dense(task.hidden_dense, "sequence_summary/summary"),
+        **places.dense(task.output_dense, "classifier"),
+    }
+
+
+def _choice_arguments(checkpoint):
+    for name, expected in SUMMARY.items():
+        value = checkpoint.config.get(name, expected)
+        if value != expected:
+            raise ValueError(
+                f"{checkpoint.source} has {name}={value!r} in its config.json;"
+                f" the head here has {expected!r} and would compute other "
+                "numbers."
+            )
+    return {"dropout": checkpoint.config.get("summary_last_dropout", 0.1)}
+
+
+def _choice_settings(task):
+    return {**SUMMARY, "summary_last_dropout": task.dropout}
+
+
 TASK_FORMS = {
     "ElectraMaskedLM": TaskForm(
         "ElectraForMaskedLM",
@@ -194,5 +240,21 @@ TASK_FORMS = {
         lambda task: places.dense(task.output_dense, "classifier"),
         lambda checkpoint: _classes(checkpoint, "classifier/kernel"),
         _labels,
+    ),
+    "ElectraQuestionAnswering": TaskForm(
+        "ElectraForQuestionAnswering",
+        None,
+        "qa_outputs/kernel",
+        lambda task: places.dense(task.span_head.output_dense, "qa_outputs"),
+        lambda checkpoint: {"head": "simple"},
+        write=_write_answers,
+    ),
+    "ElectraMultipleChoice": TaskForm(
+        "ElectraForMultipleChoice",
+        None,
+        "sequence_summary/summary/kernel",
+        _choice_places,
+        _choice_arguments,
+        _choice_settings,
     ),
 }

@@ -173,7 +173,9 @@ def _settings_of_config(config):
         "strip_accents": "strip_accents",
         "tokenize_chinese_chars": "split_on_cjk",
     }
-    return {ours: config[name] for name, ours in names.items() if name in config}
+    return {
+        ours: config[name] for name, ours in names.items() if name in config
+    }
 
 
 def _has_capitals(tokens):

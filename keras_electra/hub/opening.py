@@ -39,7 +39,9 @@ def open_checkpoint(preset, network=None):
         return detect.open_checkpoint(str(folder), _finder(folder), folder)
     if not registry.is_known(preset):
         return None  # KerasHub knows how to say that there is no such thing
-    return detect.open_checkpoint(preset, lambda name: registry.download(preset, name))
+    return detect.open_checkpoint(
+        preset, lambda name: registry.download(preset, name)
+    )
 
 
 def _local(preset, network=None):

@@ -72,6 +72,19 @@ def register_builtin_presets(folder=None):
     preset_utils.register_presets(found, ElectraBackbone)
 
 
+def list_for(cls, entries):
+    """Adds entries to `presets` of a class and of the tasks on it.
+
+    Names are not registered: KerasHub's own are already, and handles need no
+    name.
+
+    Args:
+        cls: `ElectraBackbone`.
+        entries: dict as `find_presets` gives it.
+    """
+    preset_utils.BUILTIN_PRESETS_FOR_BACKBONE[cls].update(entries)
+
+
 def is_known(preset):
     """Whether a string is a built-in name or the handle of a hub."""
     return "://" in preset or preset in preset_utils.BUILTIN_PRESETS

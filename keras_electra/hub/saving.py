@@ -8,6 +8,7 @@ import uuid
 import keras
 
 from keras_electra.conversion import export
+from keras_electra.hub.model_card import write_card
 from keras_electra.hub.opening import ForeignPresets
 
 
@@ -115,17 +116,23 @@ class PresetSaving(ForeignPresets):
             lambda path: write(self, pathlib.Path(path)), folder
         )
 
-    def save_to_preset(self, preset_dir, max_shard_size=10):
+    def save_to_preset(self, preset_dir, max_shard_size=10, card=None):
         """Saves to a folder; a full disk leaves what was there before.
+
+        A `README.md` says what the model is; one that was written by hand
+        stays.
 
         Args:
             preset_dir: path of the folder.
             max_shard_size: float or `None`. Largest file of weights, in GB.
                 Defaults to `10`.
+            card: dict or `None`. More rows of the `README.md`, such as
+                `{"corpus": "...", "licence": "apache-2.0"}`.
         """
         atomic_save_to_preset(
             super().save_to_preset, preset_dir, max_shard_size=max_shard_size
         )
+        write_card(self, pathlib.Path(preset_dir), card)
 
     def save_task_weights(self, filepath):
         """Saves what the task has beside its backbone."""

@@ -4,7 +4,8 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_electra import presets
+from keras_electra.hub import opening
+from keras_electra.hub.saving import PresetSaving
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.heads import TokenPredictionHead
 from keras_electra.tasks import inference
@@ -16,7 +17,7 @@ from keras_electra.tasks.shuffling import shuffled_fit
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraMaskedLM(presets.PresetSaving, keras_hub.models.MaskedLM):
+class ElectraMaskedLM(PresetSaving, keras_hub.models.MaskedLM):
     """Predicts the tokens at masked positions.
 
     `from_preset` on the folder of an `ElectraPretrainer` opens its generator.
@@ -98,7 +99,7 @@ class ElectraMaskedLM(presets.PresetSaving, keras_hub.models.MaskedLM):
         Returns:
             An `ElectraMaskedLM`.
         """
-        kwargs = presets.add_pretrainer_parts(
+        kwargs = opening.add_pretrainer_parts(
             preset, load_weights, kwargs, "generator", "generator_head"
         )
         return super().from_preset(preset, load_weights, **kwargs)

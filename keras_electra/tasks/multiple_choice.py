@@ -3,7 +3,7 @@
 import keras
 import keras_hub
 
-from keras_electra import presets
+from keras_electra.hub.saving import PresetSaving
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.transformer import exact_gelu
 from keras_electra.tasks import inference
@@ -21,7 +21,7 @@ from keras_electra.tasks.probabilities import softmax
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraMultipleChoice(
-    FineTuningTask, presets.PresetSaving, keras_hub.models.Task
+    FineTuningTask, PresetSaving, keras_hub.models.Task
 ):
     """Chooses the best continuation or answer for a context.
 

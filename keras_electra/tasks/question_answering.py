@@ -3,7 +3,7 @@
 import keras
 import keras_hub
 
-from keras_electra import presets
+from keras_electra.hub.saving import PresetSaving
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.tasks import inference
 from keras_electra.tasks.answer_mask import MASKED_SCORE
@@ -26,7 +26,7 @@ from keras_electra.tasks.span_loss import SpanLoss
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraQuestionAnswering(
-    FineTuningTask, presets.PresetSaving, keras_hub.models.Task
+    FineTuningTask, PresetSaving, keras_hub.models.Task
 ):
     """Finds the answer to a question in a text, or that it has none.
 

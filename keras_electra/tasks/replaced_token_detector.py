@@ -6,7 +6,8 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_electra import presets
+from keras_electra.hub import opening
+from keras_electra.hub.saving import PresetSaving
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.heads import ReplacedTokenHead
 from keras_electra.tasks import inference
@@ -37,7 +38,7 @@ class DetectedToken(typing.NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraReplacedTokenDetector(presets.PresetSaving, keras_hub.models.Task):
+class ElectraReplacedTokenDetector(PresetSaving, keras_hub.models.Task):
     """Scores every token of a text as original or replaced.
 
     `from_preset` on the folder of an `ElectraPretrainer` opens its
@@ -101,7 +102,7 @@ class ElectraReplacedTokenDetector(presets.PresetSaving, keras_hub.models.Task):
         Returns:
             An `ElectraReplacedTokenDetector`.
         """
-        kwargs = presets.add_pretrainer_parts(
+        kwargs = opening.add_pretrainer_parts(
             preset, load_weights, kwargs, "backbone", "discriminator_head"
         )
         return super().from_preset(preset, load_weights, **kwargs)

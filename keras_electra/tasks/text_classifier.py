@@ -4,7 +4,7 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_electra import presets
+from keras_electra.hub.saving import PresetSaving
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.transformer import exact_gelu
 from keras_electra.tasks import inference
@@ -25,7 +25,7 @@ from keras_electra.tasks.texts import check_text_columns
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraTextClassifier(
-    FineTuningTask, presets.PresetSaving, keras_hub.models.TextClassifier
+    FineTuningTask, PresetSaving, keras_hub.models.TextClassifier
 ):
     """Classifies texts by the vector of their first token, `[CLS]`.
 

@@ -4,7 +4,7 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_electra import presets
+from keras_electra.hub.saving import PresetSaving
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.tasks import inference
 from keras_electra.tasks.contrastive_loss import ContrastiveLoss
@@ -21,7 +21,7 @@ from keras_electra.tasks.texts import check_text_columns
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraTextEmbedder(
-    FineTuningTask, presets.PresetSaving, keras_hub.models.Task
+    FineTuningTask, PresetSaving, keras_hub.models.Task
 ):
     """Embeds texts, for search, clustering and comparison.
 
