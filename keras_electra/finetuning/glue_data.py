@@ -29,6 +29,13 @@ class Examples:
     def __len__(self):
         return len(self.texts[0])
 
+    def first(self, limit):
+        """The first `limit` examples, or all for `None`."""
+        return Examples(
+            tuple(column[:limit] for column in self.texts),
+            None if self.labels is None else self.labels[:limit],
+        )
+
     @property
     def x(self):
         """What a classifier takes: a list of texts, or a tuple of two."""

@@ -1,5 +1,7 @@
 """Tables and learning curves of the runs of a harness."""
 
+import pathlib
+
 from keras_electra.finetuning.runs import PRETRAINED
 from keras_electra.finetuning.runs import RANDOM
 from keras_electra.finetuning.runs import summary
@@ -28,6 +30,24 @@ def table(runs):
                 notes += _notes(task, found, own)
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return "\n".join([*lines, *(["", *notes] if notes else [])])
+
+
+def finish(runs, folder, plots=False):
+    """Prints the table of an example, and draws if asked to.
+
+    Args:
+        runs: list of dicts from `run_all`.
+        folder: path of the folder of results.
+        plots: bool. Whether to draw a PNG for each task.
+    """
+    if plots:
+        for task in dict.fromkeys(run["task"] for run in runs):
+            own = [run for run in runs if run["task"] == task]
+            plot(own, pathlib.Path(folder) / f"{task}.png")
+    print(table(runs))
+    print(f"\nAll results are in {folder}.")
+    if all(run["diverged"] for run in runs):
+        raise SystemExit("Every run diverged; see above.")
 
 
 def plot(runs, path):

@@ -17,37 +17,6 @@ from keras_electra.finetuning.statistics import summarize
 PRETRAINED, RANDOM = "pretrained", "random"
 
 
-class Experiment:
-    """A task, its data, and how it is scored; to be derived from.
-
-    Attributes:
-        name: string.
-        settings: dict of what else decides about the result; part of the
-            identity of a run.
-        main_metric: string. The metric that is summarized first.
-    """
-
-    name = None
-    settings = {}
-    main_metric = None
-
-    def run(self, seed, random_weights, title):
-        """Trains and scores once.
-
-        Args:
-            seed: int. Already set for Keras, NumPy and Python.
-            random_weights: bool. Whether the network starts from fresh
-                weights instead of the preset's.
-            title: string for the line of progress.
-
-        Returns:
-            dict: `metrics` (dict of floats, in percent, with the main one),
-            `chance` (float: of the main metric, by a constant guess), and
-            whatever else is to be kept.
-        """
-        raise NotImplementedError
-
-
 def run_all(experiment, seeds, folder, random_weights=False, stream=sys.stderr):
     """Runs an experiment with all seeds, or reads what was run before.
 

@@ -46,7 +46,7 @@ def fine_tune(
     task.compile(
         optimizer=optimizer,
         loss=with_reduction(task.loss, reduction),
-        metrics=[],
+        metrics=None,
         jit_compile=jit_compile,
     )
     return task.fit(

@@ -1,0 +1,138 @@
+"""One task on one preset: trains, scores, and can do so again and again."""
+
+from keras_electra.finetuning import training
+from keras_electra.finetuning.grouping import GroupedBatches
+from keras_electra.finetuning.networks import digest
+from keras_electra.finetuning.networks import open_backbone
+from keras_electra.finetuning.options import Options
+from keras_electra.finetuning.progress import TrainingProgress
+
+
+class Experiment:
+    """What the experiments on all tasks share; to be derived from.
+
+    A subclass sets `train`, a tuple of rows, labels and, if it has any,
+    weights, and has `build_task` and `evaluate`.
+
+    Args:
+        name: string. Of the task, for results.
+        preset: string, name or path of a preset.
+        recipe: what has `epochs`, `batch_size` and `sequence_length`.
+        options: `Options` or `None` for the defaults.
+        **settings: what else decides about the result.
+
+    Attributes:
+        main_metric: string. The metric by which runs are judged.
+        settings: dict. Identity of a run beside its seed.
+    """
+
+    main_metric = None
+    # Whether there is one label a token.
+    cut_labels = False
+
+    def __init__(self, name, preset, recipe, options=None, **settings):
+        self.name = name
+        self.preset = str(preset)
+        self.options = options or Options()
+        self.epochs = self.options.epochs or recipe.epochs
+        self.batch_size = self.options.batch_size or recipe.batch_size
+        self.lengths = self.options.lengths
+        self.settings = {
+            "preset": self.preset,
+            "weights": digest(open_backbone(preset)),
+            "protocol": self.options.protocol,
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "sequence_length": recipe.sequence_length,
+            "limit": self.options.limit,
+            **self.options.optimizer,
+            **settings,
+        }
+
+    def build_task(self, backbone):
+        """The task with fresh heads on a network."""
+        raise NotImplementedError
+
+    def evaluate(self, task):
+        """Scores a trained task.
+
+        Args:
+            task: the trained task.
+
+        Returns:
+            `(metrics, chance)`: dict of floats in percent, and the main
+            metric of the best guess that looks at no text.
+        """
+        raise NotImplementedError
+
+    def finish(self, task, seed):
+        """Called with every trained task that began from the preset."""
+
+    def build(self, random_weights=False):
+        """The task on the network of the preset.
+
+        Args:
+            random_weights: bool. Whether the network's weights are fresh,
+                too. Defaults to `False`.
+
+        Returns:
+            A task of this package.
+        """
+        return self.build_task(open_backbone(self.preset, random_weights))
+
+    def batches(self, seed):
+        """The training rows as `GroupedBatches`."""
+        return GroupedBatches(
+            *self.train,
+            batch_size=self.batch_size,
+            seed=seed,
+            cut_labels=self.cut_labels,
+            lengths=self.lengths,
+        )
+
+    def fit(self, task, batches, callbacks=(), epochs=None):
+        """Trains a task as the recipe and the protocol say."""
+        return training.fine_tune(
+            task,
+            batches,
+            epochs or self.epochs,
+            protocol=self.options.protocol,
+            callbacks=callbacks,
+            jit_compile=self.options.jit_compile,
+            **self.options.optimizer,
+        )
+
+    def run(self, seed, random_weights, title):
+        """Trains and scores once.
+
+        Args:
+            seed: int, of the order of the rows. Keras', NumPy's and Python's
+                are set already.
+            random_weights: bool. Whether to start from fresh weights.
+            title: string for the line of progress.
+
+        Returns:
+            dict: `metrics` and `chance` as from `evaluate`, `curve` (list of
+            `[step, loss]`), `training_seconds` and `parameters`.
+
+        Raises:
+            FloatingPointError: when the loss or the outputs are not finite.
+        """
+        task, batches = self.build(random_weights), self.batches(seed)
+        progress = TrainingProgress(
+            title,
+            len(batches) * self.epochs,
+            self.batch_size,
+            stream=self.options.stream,
+        )
+        self.fit(task, batches, [progress])
+        metrics, constant = self.evaluate(task)
+        if not random_weights:
+            self.finish(task, seed)
+        return {
+            "metrics": metrics,
+            "chance": constant,
+            "curve": progress.curve,
+            "training_seconds": round(progress.seconds, 1),
+            "parameters": task.count_params(),
+        }
