@@ -40,6 +40,17 @@ TESTED_ELSEWHERE = {
     # Against the plain update on torch, and through exact resuming.
     "pretraining/train_step/torch_update.py": "training/test_optimizers.py",
     "pretraining/train_step/torch_random.py": "pretraining/test_resume.py",
+    # Against the original program's numbers.
+    "tasks/answer_mask.py": "tasks/test_original_heads.py",
+    "tasks/answerability_head.py": "tasks/test_original_heads.py",
+    "tasks/joint_span_head.py": "tasks/test_original_heads.py",
+    "tasks/simple_span_head.py": "tasks/test_original_heads.py",
+    "tasks/span_loss.py": "tasks/test_original_heads.py",
+    "tasks/qa_alignment.py": "tasks/test_original_answers.py",
+    "tasks/rows.py": "tasks/test_original_features.py",
+    # Through all tasks and kinds of data.
+    "tasks/in_graph.py": "tasks/test_finetuning_task.py",
+    "tasks/row_preprocessor.py": "tasks/test_finetuning_task.py",
     # Parts of `ResumableCheckpoint`, with damaged files and full disks.
     "training/best_epoch.py": "training/test_checkpoint.py",
     "training/checkpoint_files.py": "training/test_checkpoint.py",

@@ -1,0 +1,176 @@
+"""All fine-tuning tasks on all kinds of data."""
+
+import grain
+import keras
+import numpy as np
+import pytest
+
+from keras_electra.tasks.multiple_choice import ElectraMultipleChoice
+from keras_electra.tasks.question_answering import ElectraQuestionAnswering
+from keras_electra.tasks.text_classifier import ElectraTextClassifier
+from keras_electra.tasks.text_embedder import ElectraTextEmbedder
+from keras_electra.tasks.token_classifier import ElectraTokenClassifier
+from tests import checks
+
+TEXTS = ["the chef", "a meal ."]
+OTHERS = ["chef cooked", "ate the meal"]
+CHOICES = [["ate", "cooked"], ["the", "."]]
+LONG = ["the chef cooked a meal . the chef ate", "the meal"]
+
+# Of each task: its class and arguments; inputs, labels; and examples as a
+# data set holds them.
+CASES = {
+    "texts": (
+        ElectraTextClassifier,
+        {"labels": ["bad", "good"]},
+        TEXTS,
+        ["good", "bad"],
+        list(zip(TEXTS, ["good", "bad"])),
+    ),
+    "pairs": (
+        ElectraTextClassifier,
+        {"num_classes": 2},
+        (TEXTS, OTHERS),
+        [1, 0],
+        list(zip(zip(TEXTS, OTHERS), [1, 0])),
+    ),
+    "several labels": (
+        ElectraTextClassifier,
+        {"num_classes": 2, "problem_type": "multi_label"},
+        TEXTS,
+        [[1, 0], [1, 1]],
+        list(zip(TEXTS, np.array([[1, 0], [1, 1]], "float32"))),
+    ),
+    "regression": (
+        ElectraTextClassifier,
+        {"num_classes": 1, "head": "transformers"},
+        TEXTS,
+        [0.5, 1.0],
+        list(zip(TEXTS, np.array([0.5, 1.0], "float32"))),
+    ),
+    "words": (
+        ElectraTokenClassifier,
+        {"labels": ["O", "X"]},
+        LONG,
+        ["O X O O X O O X O", "O X"],
+        list(zip(LONG, ["O X O O X O O X O", "O X"])),
+    ),
+    "answers": (
+        ElectraQuestionAnswering,
+        {"beam_size": 2},
+        (OTHERS, LONG),
+        ["a meal", None],
+        list(zip(zip(OTHERS, LONG), [("a meal", 16), ("", -1)])),
+    ),
+    "choices": (
+        ElectraMultipleChoice,
+        {},
+        (TEXTS, CHOICES),
+        [1, 0],
+        list(zip(zip(TEXTS, np.array(CHOICES, object)), [1, 0])),
+    ),
+    "groups": (
+        ElectraTextEmbedder,
+        {},
+        TEXTS,
+        [1, 1],
+        list(zip(TEXTS, [1, 1])),
+    ),
+}
+
+
+def build(cls, dtype="float32", **kwargs):
+    arguments = {"stride": 3} if cls is ElectraQuestionAnswering else {}
+    task = cls(
+        checks.tiny_backbone(dtype=dtype, dropout=0.0, num_layers=1),
+        preprocessor=cls.preprocessor_cls(
+            checks.tiny_tokenizer(), sequence_length=10, **arguments
+        ),
+        **kwargs,
+    )
+    # Nothing here is about compilation.
+    task.compile(run_eagerly=keras.config.backend() != "jax")
+    return task
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request):
+    cls, arguments, *data = CASES[request.param]
+    return build(cls, **arguments), *data
+
+
+def loss_of(task, *data):
+    return task.evaluate(*data, verbose=0, return_dict=True)["loss"]
+
+
+def expected_loss(task, *data):
+    return pytest.approx(loss_of(task, *data), abs=1e-5)
+
+
+def test_all_data_sets_give_the_same(case):
+    task, x, y, examples = case
+    loss = expected_loss(task, x, y)
+    source = grain.MapDataset.source(examples).batch(2)
+    assert loss_of(task, source) == loss
+    torch = pytest.importorskip("torch")
+    loader = torch.utils.data.DataLoader(
+        [_as_lists(example) for example in examples], batch_size=2
+    )
+    assert loss_of(task, loader) == loss
+    history = task.fit(loader, epochs=2, verbose=0, validation_data=loader)
+    assert len(history.history["val_loss"]) == 2
+    history = task.fit(x, y, batch_size=2, verbose=0, validation_data=(x, y))
+    assert np.isfinite(history.history["loss"][0])
+
+
+def _as_lists(example):
+    """torch stacks lists of strings, not arrays of them."""
+    if isinstance(example, tuple):
+        return tuple(_as_lists(part) for part in example)
+    is_strings = getattr(example, "dtype", None) == object
+    return example.tolist() if is_strings else example
+
+
+def test_in_a_graph(case):
+    tf = pytest.importorskip("tensorflow")
+    task, x, y, examples = case
+    columns = tf.nest.map_structure(lambda *parts: list(parts), *examples)
+    data = tf.data.Dataset.from_tensor_slices(columns).batch(2)
+    assert loss_of(task, data) == expected_loss(task, x, y)
+    shapes = keras.tree.map_structure(np.shape, task.predict(x, verbose=0))
+    in_graph = task.predict(data.map(lambda x, y: x), verbose=0)
+    assert keras.tree.map_structure(np.shape, in_graph) == shapes
+
+
+def test_rows_pass(case):
+    task, x, y, _ = case
+    rows = keras.utils.unpack_x_y_sample_weight(task._to_rows(x, y))
+    assert loss_of(task, *rows) == expected_loss(task, x, y)
+
+
+def test_weights_of_examples(case):
+    task, x, y, _ = case
+    first = task.evaluate(
+        x, y, sample_weight=np.array([0.0, 0.0]), verbose=0, return_dict=True
+    )
+    assert first["loss"] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_errors_come_before_the_training(case):
+    task, x, _, _ = case
+    empty = [""] * 2
+    bad = (empty, *x[1:]) if isinstance(x, tuple) else empty
+    with pytest.raises(ValueError, match="empty|at least one word"):
+        task.fit(bad, [0, 0])
+    with pytest.raises((ValueError, TypeError)):
+        task.fit(x, [7.5, object()])
+
+
+def test_preprocessor_in_a_graph(case):
+    """A preprocessor alone in a pipeline."""
+    tf = pytest.importorskip("tensorflow")
+    task, x, _, _ = case
+    data = tf.data.Dataset.from_tensor_slices((x,)).batch(2)
+    rows = data.map(lambda part: task.preprocessor(part, y=None))
+    rows = keras.utils.unpack_x_y_sample_weight(next(iter(rows)))[0]
+    assert rows["token_ids"].shape[-1] == 10

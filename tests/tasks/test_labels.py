@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from keras_electra.tasks.labels import LabelEncoder
+from keras_electra.tasks.labels import check_label_names
+from keras_electra.tasks.labels import check_option
+
+NAMES = ["bad", "fair", "good"]
+
+
+def test_numbers_and_names():
+    encoder = LabelEncoder(3, NAMES)
+    for y in ([2, 0], ["good", "bad"], [b"good", "bad"], np.array([2, 0])):
+        encoded = encoder.encode(y)
+        assert encoded.tolist() == [2, 0] and encoded.dtype == "int32"
+    assert encoder.encode([[2], [0]]).tolist() == [2, 0]
+    assert encoder.name(1) == "fair"
+    assert LabelEncoder(3).name(np.int64(1)) == 1
+
+
+@pytest.mark.parametrize(
+    "y, message",
+    [
+        ([0, 3], "from 0 to 2.*Label 1 is 3"),
+        ([-1], "Label 0 is -1"),
+        ([0.5], "integers, or names. Label 0 is 0.5 of type float"),
+        ([None], "Label 0 is None"),
+        (["great"], "known labels. Label 0 is 'great', expected one of"),
+        ([[0, 1]], "one label an example"),
+    ],
+)
+def test_bad_labels(y, message):
+    with pytest.raises(ValueError, match=message):
+        LabelEncoder(3, NAMES).encode(y)
+
+
+def test_names_without_names():
+    with pytest.raises(ValueError, match="'good', expected a class number"):
+        LabelEncoder(3).encode(["good"])
+
+
+def test_several_labels():
+    encoder = LabelEncoder(3, NAMES, "multi_label")
+    expected = [[1, 0, 1], [0, 0, 0]]
+    for y in (expected, np.array(expected), [["good", "bad"], []]):
+        assert encoder.encode(y).tolist() == expected
+    for y, message in (
+        ([[1, 0]], "3 values from 0 to 1"),
+        ([[0, 0, 2]], "3 values from 0 to 1"),
+        ([["great"]], "known labels"),
+        ([1], "a list of labels an example"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            encoder.encode(y)
+
+
+def test_targets():
+    encoder = LabelEncoder(1, problem_type="regression")
+    assert encoder.encode([1, 0.5]).tolist() == [1.0, 0.5]
+    two = LabelEncoder(2, problem_type="regression")
+    assert two.encode([[1, 2]]).tolist() == [[1.0, 2.0]]
+    for value in (float("nan"), "good", float("inf")):
+        with pytest.raises(ValueError, match="finite numbers.*Entry 0"):
+            encoder.encode([value])
+
+
+def test_names_of_classes():
+    assert check_label_names(("a", "b")) == (["a", "b"], 2)
+    assert check_label_names(None, 4) == (None, 4)
+    for labels, count, message in (
+        ([], None, "different names"),
+        (["a", "a"], None, "different names"),
+        (["a", "b"], 3, "num_classes=3 and 2 labels"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_label_names(labels, count)
+
+
+def test_options():
+    check_option("head", None, ("a", None))
+    with pytest.raises(ValueError, match="`head` must be one of.*head='b'"):
+        check_option("head", "b", ("a",))

@@ -1,0 +1,182 @@
+"""Answers from windows equal those of the original's post-processing."""
+
+import json
+
+import numpy as np
+import pytest
+
+from keras_electra.tasks.answer_scores import SCORES
+from keras_electra.tasks.answer_scores import best_score
+from keras_electra.tasks.answer_scores import best_threshold
+from keras_electra.tasks.qa_alignment import align
+from keras_electra.tasks.qa_alignment import original_span_text
+from keras_electra.tasks.qa_answers import rank_answers
+from keras_electra.tasks.question_answering_preprocessor import (
+    ElectraQuestionAnsweringPreprocessor,
+)
+from keras_electra.text.normalization import WordSplitter
+from keras_electra.text.tokenizer import ElectraTokenizer
+from tests.tasks.original_questions import questions
+
+SETTINGS = [
+    "squad_joint1_answerable1_maxlen30",
+    "squad_joint1_answerable1_maxlen4",
+    "squad_joint1_answerable0_maxlen30",
+    "squad_joint0_answerable1_maxlen30",
+    "squad_joint0_answerable1_maxlen4",
+    "squad_joint0_answerable0_maxlen30",
+    "squadv1_joint1_answerable1_maxlen30",
+    "squadv1_joint0_answerable1_maxlen30",
+    "newsqa_joint1_answerable1_maxlen30",
+    "newsqa_joint0_answerable1_maxlen30",
+]
+JOINT = (
+    "start_top_log_probs",
+    "start_top_index",
+    "end_top_log_probs",
+    "end_top_index",
+)
+
+
+@pytest.fixture(scope="module")
+def recorded(request):
+    golden = request.getfixturevalue("golden")
+    text = (golden / "qa_postprocess.json").read_text(encoding="utf-8")
+    return json.loads(text), dict(np.load(golden / "qa_postprocess_logits.npz"))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(request):
+    golden = request.getfixturevalue("golden")
+    return ElectraTokenizer(str(golden / "vocab.txt"), lowercase=True)
+
+
+def ranked(recorded, golden, tokenizer, setting, span_text):
+    """Our answers by the question's name, with their document."""
+    expected, arrays = recorded
+    expected, task = expected[setting], setting.split("_")[0]
+    names = ["start_logits", "end_logits"]
+    if expected["joint_prediction"]:
+        names += JOINT
+    if expected["answerable_classifier"]:
+        names.append("answerable_logit")
+    rows = {eid: i for i, eid in enumerate(arrays[f"{task}/eid"].tolist())}
+    ids, asked, contexts, _ = zip(*questions(golden, task))
+    if task == "squadv1":
+        # Recorded for those alone that were kept for training, too.
+        assert set(ids) >= set(expected["predictions"])
+    preprocess = ElectraQuestionAnsweringPreprocessor(
+        tokenizer, sequence_length=64, stride=24, max_question_length=16
+    )
+    documents, windows = preprocess.split(asked, contexts)
+    for i, (id, document, some) in enumerate(zip(ids, documents, windows)):
+        outputs = [
+            {
+                name: arrays[f"{task}/{name}"][rows[1000 * i + j]]
+                for name in names
+            }
+            for j in range(len(some))
+        ]
+        yield (
+            id,
+            document,
+            rank_answers(
+                document,
+                some,
+                outputs,
+                n_best=expected["n_best_size"],
+                max_answer_length=expected["max_answer_length"],
+                span_text=span_text,
+            ),
+        )
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_post_processing(setting, recorded, golden, tokenizer):
+    expected = recorded[0][setting]
+    rule = original_span_text(tokenizer)
+    seen = set()
+    for id, _, answers in ranked(recorded, golden, tokenizer, setting, rule):
+        seen.add(id)
+        assert answers.text == expected["predictions"][id]
+        assert len(answers.n_best) == expected["nbest_count"][id]
+        for ours, theirs in zip(answers.n_best, expected["nbest"][id]):
+            assert ours.text == theirs["text"]
+            for name in ("probability", "start_logit", "end_logit"):
+                value = getattr(ours, name)
+                assert value == pytest.approx(theirs[name], abs=1e-5)
+        if "null_odds" in expected:
+            assert answers.null_odds == pytest.approx(
+                expected["null_odds"][id], abs=1e-5
+            )
+    assert seen == set(expected["predictions"])
+
+
+@pytest.mark.parametrize("setting", SETTINGS[:6])
+def test_thresholds_and_scores(setting, recorded, golden, tokenizer):
+    expected = recorded[0][setting]
+    rule = original_span_text(tokenizer)
+    results = {
+        id: answers
+        for id, _, answers in ranked(recorded, golden, tokenizer, setting, rule)
+    }
+    entries = json.loads((golden / "finetune_raw/squad.json").read_text())
+    golds = {
+        qa["id"]: [answer["text"] for answer in qa["answers"]]
+        for entry in entries["data"]
+        for paragraph in entry["paragraphs"]
+        for qa in paragraph["qas"]
+    }
+    official = expected["official_metrics"]
+    has_answer = [bool(golds[id]) for id in results]
+    odds = [answers.null_odds for answers in results.values()]
+    for name in ("exact", "f1"):
+        scores = [
+            best_score(SCORES[name], answers.text, golds[id])
+            for id, answers in results.items()
+        ]
+        best, threshold = best_threshold(
+            odds, scores, has_answer, [a.text for a in results.values()]
+        )
+        assert 100 * best == pytest.approx(official[f"best_{name}"])
+        assert threshold == pytest.approx(official[f"best_{name}_thresh"])
+        # At the original's threshold.
+        kept = [
+            best_score(
+                SCORES[name],
+                "" if answers.null_odds > -2.75 else answers.text,
+                golds[id],
+            )
+            for id, answers in results.items()
+        ]
+        assert 100 * np.mean(kept) == pytest.approx(official[name])
+
+
+def test_texts_are_cut_from_the_document(recorded, golden, tokenizer):
+    """By default a text is exactly its place, and mostly the original's."""
+    same = total = 0
+    for setting in SETTINGS:
+        expected = recorded[0][setting]["nbest"]
+        for id, document, answers in ranked(
+            recorded, golden, tokenizer, setting, None
+        ):
+            for answer in answers.n_best:
+                part = document.text[answer.start : answer.end]
+                assert part == answer.text and part
+            theirs = [entry["text"] for entry in expected[id]]
+            ours = [answer.text for answer in answers.n_best][: len(theirs)]
+            same += sum(a == b for a, b in zip(ours, theirs))
+            total += len(theirs)
+    print(f"  {same} of {total} texts are the original's")
+    assert same > 0.9 * total
+
+
+def test_alignment(recorded):
+    cases = recorded[0]["get_final_text"]
+    assert len(cases) == 14
+    for case in cases:
+        for key, lowercase in (("lower", True), ("cased", False)):
+            text = align(
+                case["pred_text"], case["orig_text"], WordSplitter(lowercase)
+            )
+            assert text == case[key], case
