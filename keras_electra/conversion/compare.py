@@ -13,6 +13,11 @@ from keras import ops
 
 from keras_electra.conversion.task_forms import task_form
 
+# Tasks with one output a text, not one a token.
+WHOLE_TEXTS = (
+    "ElectraForSequenceClassification",
+    "ElectraForMultipleChoice",
+)
 TEXTS = (
     "The chef cooked the meal.",
     "Replaced tokens: café, naïve, 北京, 12.50 -- and so on!",
@@ -76,30 +81,38 @@ def compare_with_source(model, source, texts=TEXTS, x=None):
         x = _rows(tokenizer, texts, backbone.max_sequence_length)
     x = {name: np.asarray(array, "int32") for name, array in x.items()}
     form = task_form(type(model))
-    if _is_kerashub(source):
-        hidden, logits, theirs = _run_kerashub(source, x), None, None
+    architecture = form.architecture if form else "ElectraModel"
+    if architecture == "ElectraForMultipleChoice":
+        length = x["token_ids"].shape[-1]
+        x = {n: a if a.ndim == 3 else a[:, None] for n, a in x.items()}
+        flat = {n: a.reshape(-1, length) for n, a in x.items()}
     else:
-        hidden, logits, theirs = _run_transformers(source, form, x, texts)
-    mask = x["padding_mask"].astype(bool)
-    ours = _numpy(backbone(_tensors(x))["sequence_output"])
-    result = None
+        flat = x
+    if _is_kerashub(source):
+        hidden, logits, theirs = _run_kerashub(source, flat), None, None
+    else:
+        hidden, logits, theirs = _run_transformers(
+            source, architecture, x, texts
+        )
+    mask = flat["padding_mask"].astype(bool)
+    ours = _numpy(backbone(_tensors(flat))["sequence_output"])
+    difference = None
     if logits is not None:
-        result = _largest(_logits(model, x), logits, mask)
-    ids = (
-        None if theirs is None or tokenizer is None else _ids(tokenizer, texts)
-    )
+        every = architecture not in WHOLE_TEXTS
+        difference = _largest(_logits(model, x), logits, mask if every else ...)
+    ids = None
+    if theirs is not None and tokenizer is not None:
+        ids = _ids(tokenizer, texts)
     return Comparison(
         source,
         None if ids is None else ids == theirs,
         _largest(ours, hidden, mask),
-        result,
+        difference,
     )
 
 
 def _largest(ours, theirs, mask):
-    if ours.shape[:2] == mask.shape:
-        ours, theirs = ours[mask], theirs[mask]
-    return float(np.max(np.abs(ours - theirs)))
+    return float(np.max(np.abs(ours[mask] - theirs[mask])))
 
 
 def _ids(tokenizer, texts):
@@ -159,7 +172,7 @@ def _run_kerashub(source, x):
     return _numpy(network(_tensors(x))["sequence_output"])
 
 
-def _run_transformers(source, form, x, texts):
+def _run_transformers(source, architecture, x, texts):
     """Hidden states, logits or `None`, and token ids or `None`."""
     try:
         import transformers
@@ -169,7 +182,6 @@ def _run_transformers(source, form, x, texts):
             "and PyTorch: `pip install transformers torch`."
         ) from error
     name = source.removeprefix("hf://")
-    architecture = form.architecture if form else "ElectraModel"
     network = getattr(transformers, architecture).from_pretrained(name)
     network = network.float().eval()
     # Makes tensors of PyTorch, which this room does not import.

@@ -7,6 +7,7 @@ it is shows in the head beside it.
 
 import json
 
+from keras_electra.conversion import places
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion.checkpoint import DISCRIMINATOR
 from keras_electra.conversion.checkpoint import GENERATOR
@@ -74,6 +75,8 @@ def transformers_name(name):
     """The name in transformers of a variable of the original."""
     if name == "generator_predictions/output_bias":
         return "generator_lm_head.bias"
+    if name == places.OUTPUT_TABLE:
+        return OUTPUT_TABLE
     name = name.replace("/dense_1/", "/dense_prediction/")
     name = name.replace("/layer_", "/layer.").replace("/", ".")
     for ours, theirs in (
@@ -187,7 +190,7 @@ class TransformersCheckpoint(Checkpoint):
 
     def token_head_arguments(self):
         # Whatever `hidden_act` is (`ElectraGeneratorPredictions`).
-        return {"head_activation": "gelu"}
+        return {"head_activation": "gelu", "tie_embeddings": self._is_tied()}
 
     def names(self):
         return self._tensors.names()
@@ -210,18 +213,19 @@ class TransformersCheckpoint(Checkpoint):
             return "a buffer, not a weight"
         if "pooler." in name:
             return "ELECTRA has no pooler"
-        if name == OUTPUT_TABLE:
-            return self._output_table_reason()
+        if name == OUTPUT_TABLE and self._is_tied():
+            return "equal to the word embeddings"
         if name.startswith(HEADS):
             return "not of this task's head"
         return None
 
-    def _output_table_reason(self):
+    def _is_tied(self):
+        """Whether the output matrix is the word embeddings."""
+        if OUTPUT_TABLE not in self._stored:
+            return True
         words = self._tensors.read(self._stored[WORDS])
         table = self._tensors.read(self._stored[OUTPUT_TABLE])
-        if words.shape == table.shape and (words == table).all():
-            return "equal to the word embeddings"
-        return None
+        return words.shape == table.shape and bool((words == table).all())
 
     def tokenizer(self):
         return tokenizer_files.read_tokenizer(self._find, self.source)

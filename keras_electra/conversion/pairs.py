@@ -55,6 +55,8 @@ def build_pretrainer(cls, detector, filler, tied=False, **kwargs):
     else:
         generator, head = filler.backbone, filler.head
         _check_vocabularies(detector, filler)
+        if not head.tie_embeddings:
+            notes.append(_note_on_output(filler))
         if tied:
             generator = backbone
         elif "share_embeddings" not in kwargs:
@@ -133,6 +135,15 @@ def _can_share(backbone, generator):
         "the generator takes the discriminator's embeddings; its own differed "
         f"by up to {largest:.3g}"
         + ("" if largest else ", so that nothing was lost")
+    )
+
+
+def _note_on_output(filler):
+    table = _array(filler.head.output_embeddings)
+    words = _array(filler.backbone.token_embedding.embeddings)
+    return (
+        "the generator's output matrix is its embeddings here; its own "
+        f"differed from them by up to {np.max(np.abs(table - words)):.3g}"
     )
 
 

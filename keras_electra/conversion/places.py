@@ -13,6 +13,9 @@ import keras
 import numpy as np
 from keras import ops
 
+# The output matrix of an untied head. The original has no such thing.
+OUTPUT_TABLE = "generator_predictions/output_embeddings"
+
 
 @dataclasses.dataclass(frozen=True)
 class Place:
@@ -120,13 +123,16 @@ def network(backbone):
 
 
 def token_prediction_head(head):
-    """Places of a `TokenPredictionHead`; its table is the embeddings'."""
+    """Places of a `TokenPredictionHead`; a tied table is the embeddings'."""
     name = "generator_predictions"
-    return {
+    table = {
         **dense(head.dense, f"{name}/dense"),
         **layer_norm(head.layer_norm, f"{name}/LayerNorm"),
         f"{name}/output_bias": Place(head.bias),
     }
+    if not head.tie_embeddings:
+        table[OUTPUT_TABLE] = Place(head.output_embeddings)
+    return table
 
 
 def replaced_token_head(head):

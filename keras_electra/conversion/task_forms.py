@@ -109,7 +109,8 @@ def check_token_head(head):
 
 def _write_masked_lm(task):
     check_token_head(task.head)
-    return places.token_prediction_head(task.head), {}
+    table = places.token_prediction_head(task.head)
+    return table, {"tie_word_embeddings": task.head.tie_embeddings}
 
 
 # Text classification.

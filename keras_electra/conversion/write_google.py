@@ -59,6 +59,11 @@ def write_task(task, network, folder, tokenizer=None):
     table = places.embeddings(backbone.embeddings)
     if network == "generator":
         table.update(places.encoder(backbone, "generator"))
+        if not task.head.tie_embeddings:
+            raise ValueError(
+                "The original program's output matrix is the word embeddings. "
+                "This head has one of its own (tie_embeddings=False)."
+            )
         table.update(places.token_prediction_head(task.head))
     else:
         table.update(places.encoder(backbone))

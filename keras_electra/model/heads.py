@@ -39,6 +39,8 @@ class TokenPredictionHead(keras.layers.Layer):
 
     Args:
         embeddings: `ElectraEmbeddings`. Its token table is the output matrix.
+        tie_embeddings: bool. `False` is for checkpoints with an output matrix
+            of their own. Defaults to `True`, as in the original.
         activation: string. As in `ElectraBackbone`. Defaults to `"gelu"`.
         initializer_range: float. Standard deviation of the truncated normal
             the kernel starts from. Defaults to `0.02`.
@@ -53,10 +55,16 @@ class TokenPredictionHead(keras.layers.Layer):
     """
 
     def __init__(
-        self, embeddings, activation="gelu", initializer_range=0.02, **kwargs
+        self,
+        embeddings,
+        activation="gelu",
+        initializer_range=0.02,
+        tie_embeddings=True,
+        **kwargs,
     ):
         super().__init__(**kwargs)
         self.embeddings = embeddings
+        self.tie_embeddings = tie_embeddings
         self.activation = activation
         self.initializer_range = initializer_range
         self.dense = keras.layers.Dense(
@@ -80,12 +88,27 @@ class TokenPredictionHead(keras.layers.Layer):
             initializer="zeros",
             name="bias",
         )
+        self.output_embeddings = None
+        if not self.tie_embeddings:
+            self.output_embeddings = self.add_weight(
+                shape=(
+                    self.embeddings.vocabulary_size,
+                    self.embeddings.embedding_dim,
+                ),
+                initializer=keras.initializers.TruncatedNormal(
+                    stddev=self.initializer_range
+                ),
+                name="output_embeddings",
+            )
         self.built = True
 
     def call(self, x, mask_positions):
         x = gather_positions(x, mask_positions)  # (B, P, D)
         x = self.layer_norm(self.dense(x))  # (B, P, E)
-        return self.embeddings.reverse(x) + self.bias  # (B, P, V)
+        if self.tie_embeddings:
+            return self.embeddings.reverse(x) + self.bias  # (B, P, V)
+        table = ops.cast(self.output_embeddings, self.compute_dtype)
+        return ops.matmul(x, ops.transpose(table)) + self.bias  # (B, P, V)
 
     def compute_output_spec(self, x, mask_positions):
         return keras.KerasTensor(

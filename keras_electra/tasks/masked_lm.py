@@ -34,6 +34,8 @@ class ElectraMaskedLM(PresetSaving, keras_hub.models.MaskedLM):
             Defaults to `None`: a fresh one.
         head_activation: string or `None`. Activation of a fresh head.
             Defaults to the backbone's.
+        tie_embeddings: bool. Whether a fresh head has the embeddings for its
+            output matrix. Defaults to `True`.
         **kwargs: `name` and `compile` of `keras_hub.models.Task`.
 
     Call arguments:
@@ -61,6 +63,7 @@ class ElectraMaskedLM(PresetSaving, keras_hub.models.MaskedLM):
         preprocessor=None,
         head=None,
         head_activation=None,
+        tie_embeddings=True,
         **kwargs,
     ):
         # === Layers ===
@@ -69,6 +72,7 @@ class ElectraMaskedLM(PresetSaving, keras_hub.models.MaskedLM):
         self.head = head or TokenPredictionHead(
             backbone.embeddings,
             activation=head_activation or backbone.activation,
+            tie_embeddings=tie_embeddings,
             initializer_range=backbone.initializer_range,
             dtype=backbone.dtype_policy,
             name="token_prediction_head",
@@ -107,6 +111,7 @@ class ElectraMaskedLM(PresetSaving, keras_hub.models.MaskedLM):
     def get_config(self):
         config = super().get_config()
         config["head_activation"] = self.head.activation
+        config["tie_embeddings"] = self.head.tie_embeddings
         return config
 
     def compile_from_config(self, config):

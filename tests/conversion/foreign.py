@@ -1,0 +1,62 @@
+"""Checkpoints of other packages, tiny, with no weight at its initial value."""
+
+import numpy as np
+
+from tests import checks
+
+VOCABULARY = checks.VOCABULARY
+X = checks.ids([2, 5, 6, 7, 3, 8, 9, 3], [2, 12, 10, 3])
+X["segment_ids"][0, 5:] = 1
+SIZES = {
+    "vocab_size": len(VOCABULARY),
+    "embedding_size": 4,
+    "hidden_size": 8,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 12,
+    "max_position_embeddings": 16,
+}
+
+
+def network(architecture, seed=0, scale=0.3, **config):
+    """A network of transformers with random weights."""
+    import torch
+    import transformers
+
+    model = getattr(transformers, architecture)(
+        transformers.ElectraConfig(**{**SIZES, **config})
+    )
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.normal_(0.0, scale)
+            if name.endswith("LayerNorm.weight"):
+                parameter.add_(1.0)
+    model.tie_weights()
+    return model.eval()
+
+
+def save(model, folder, vocabulary=VOCABULARY, **kwargs):
+    """Saves a network and its vocabulary; returns the path as a string."""
+    model.save_pretrained(folder, **kwargs)
+    if vocabulary is not None:
+        write_vocabulary(folder, vocabulary)
+    return str(folder)
+
+
+def write_vocabulary(folder, vocabulary=VOCABULARY):
+    text = "".join(f"{token}\n" for token in vocabulary)
+    (folder / "vocab.txt").write_text(text, encoding="utf-8")
+
+
+def tensors_of(model):
+    """What a file of the model holds: names to tensors, tied ones included."""
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def same_weights(model, other):
+    """Bit for bit, in order."""
+    ours, theirs = model.get_weights(), other.get_weights()
+    return len(ours) == len(theirs) and all(
+        np.array_equal(a, b) for a, b in zip(ours, theirs)
+    )

@@ -1,0 +1,227 @@
+"""Checkpoints that transformers wrote compute the same numbers here.
+
+The largest differences are printed (`pytest -s`); the README quotes them.
+"""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_electra
+from keras_electra.conversion import places
+from keras_electra.conversion.hugging_face import is_transposed
+from keras_electra.conversion.hugging_face import transformers_name
+from keras_electra.model.sizes import SIZES
+from tests import checks
+from tests.conversion import foreign
+
+TASKS = {
+    "ElectraForPreTraining": keras_electra.ElectraReplacedTokenDetector,
+    "ElectraForMaskedLM": keras_electra.ElectraMaskedLM,
+    "ElectraForSequenceClassification": keras_electra.ElectraTextClassifier,
+    "ElectraForTokenClassification": keras_electra.ElectraTokenClassifier,
+    "ElectraForQuestionAnswering": keras_electra.ElectraQuestionAnswering,
+    "ElectraForMultipleChoice": keras_electra.ElectraMultipleChoice,
+    "ElectraModel": keras_electra.ElectraBackbone,
+}
+LABELLED = ("ElectraForSequenceClassification", "ElectraForTokenClassification")
+
+
+def check_same(model, folder):
+    x = foreign.X
+    result = keras_electra.compare_with_source(model, folder, x=x)
+    print(f"\n{keras.config.backend()} {type(model).__name__}: {result}")
+    assert result.hidden_states < 1e-4
+    has_head = not isinstance(model, keras_electra.ElectraBackbone)
+    assert (result.logits is not None) == has_head
+    assert result.logits is None or result.logits < 1e-4
+    return result
+
+
+@pytest.mark.parametrize("architecture", TASKS)
+@pytest.mark.parametrize("activation", ["gelu", "gelu_new"])
+def test_every_head(architecture, activation, made):
+    labels = {"num_labels": 3} if architecture in LABELLED else {}
+    folder = made(architecture, hidden_act=activation, **labels)
+    model = TASKS[architecture].from_preset(folder)
+    check_same(model, folder)
+    assert model.conversion_summary.new == ()
+    if labels:
+        assert model.num_classes == 3 and model.labels is None
+
+
+def test_untied_output_matrix(made, tmp_path):
+    folder = made("ElectraForMaskedLM", tie_word_embeddings=False)
+    filler = keras_electra.ElectraMaskedLM.from_preset(folder)
+    assert not filler.head.tie_embeddings
+    check_same(filler, folder)
+    filler.save_to_preset(tmp_path)
+    again = keras_electra.ElectraMaskedLM.from_preset(str(tmp_path))
+    assert foreign.same_weights(filler, again)
+
+
+def test_names_of_classes(tmp_path):
+    names = {0: "bad", 1: "good", 2: "so so"}
+    model = foreign.network(
+        "ElectraForSequenceClassification",
+        id2label=names,
+        label2id={label: id for id, label in names.items()},
+        problem_type="multi_label_classification",
+        classifier_dropout=0.25,
+    )
+    folder = foreign.save(model, tmp_path)
+    classifier = keras_electra.ElectraTextClassifier.from_preset(folder)
+    assert classifier.labels == ["bad", "good", "so so"]
+    assert classifier.head == "transformers"
+    assert classifier.problem_type == "multi_label"
+    assert classifier.dropout == 0.25
+    fresh = keras_electra.ElectraTextClassifier.from_preset(
+        folder, num_classes=2
+    )
+    assert fresh.head == "google" and fresh.num_classes == 2
+    assert "as was asked for" in str(fresh.conversion_summary)
+
+
+@pytest.mark.parametrize("form", ["float16", "bfloat16", "sharded"])
+def test_other_files(form, tmp_path):
+    import torch
+
+    model = foreign.network("ElectraForPreTraining")
+    if form == "sharded":
+        folder = foreign.save(model, tmp_path, max_shard_size="1KB")
+        assert len(list(tmp_path.glob("*.safetensors"))) > 2
+    else:
+        folder = foreign.save(model.to(getattr(torch, form)), tmp_path)
+    detector = keras_electra.ElectraReplacedTokenDetector.from_preset(folder)
+    assert {w.dtype for w in detector.weights} == {"float32"}
+    check_same(detector, folder)
+
+
+def test_pickled_file_with_old_names(tmp_path):
+    """As Google's generators were published, and more that is out of date."""
+    import torch
+
+    model = foreign.network("ElectraForMaskedLM")
+    tensors = {}
+    for name, tensor in foreign.tensors_of(model).items():
+        if "LayerNorm" in name:
+            name = name.replace("LayerNorm.weight", "LayerNorm.gamma")
+            name = name.replace("LayerNorm.bias", "LayerNorm.beta")
+        tensors[name] = tensor
+    assert "generator_lm_head.weight" in tensors
+    tensors["electra.embeddings.position_ids"] = torch.arange(16)[None]
+    tensors["electra.pooler.dense.weight"] = torch.ones(8, 8)
+    model.config.save_pretrained(tmp_path)
+    foreign.write_vocabulary(tmp_path)
+    torch.save(tensors, tmp_path / "pytorch_model.bin")
+    filler = keras_electra.ElectraMaskedLM.from_preset(tmp_path)
+    dropped = dict(filler.conversion_summary.dropped)
+    assert dropped == {
+        "electra.embeddings.position_ids": "a buffer, not a weight",
+        "electra.pooler.dense.weight": "ELECTRA has no pooler",
+        "generator_lm_head.weight": "equal to the word embeddings",
+    }
+    reference = foreign.save(model, tmp_path / "new")
+    check_same(filler, reference)
+
+
+def test_no_projection_and_padded_vocabulary(made):
+    folder = made("ElectraForPreTraining", embedding_size=8, vocab_size=16)
+    detector = keras_electra.ElectraReplacedTokenDetector.from_preset(folder)
+    assert detector.backbone.embeddings_projection is None
+    assert detector.backbone.vocabulary_size == 16
+    assert detector.preprocessor.tokenizer.vocabulary_size() == 13
+    check_same(detector, folder)
+
+
+def test_settings_of_the_network(made):
+    folder = made(
+        "ElectraForPreTraining",
+        hidden_dropout_prob=0.3,
+        attention_probs_dropout_prob=0.2,
+        initializer_range=0.05,
+    )
+    backbone = keras_electra.ElectraBackbone.from_preset(folder)
+    assert backbone.dropout == 0.3
+    assert backbone.attention_dropout == 0.2
+    assert backbone.initializer_range == 0.05
+    half = keras_electra.ElectraBackbone.from_preset(folder, dtype="bfloat16")
+    assert {w.dtype for w in half.weights} == {"bfloat16"}
+
+
+# The released small generator is as wide as the discriminator (256), unlike
+# that of the paper.
+OFFICIAL = {
+    "small discriminator": SIZES["small"].discriminator(),
+    "small generator": SIZES["small"].discriminator(),
+    "base discriminator": SIZES["base"].discriminator(),
+    "base generator": SIZES["base"].generator(),
+    "large discriminator": SIZES["large"].discriminator(),
+    "large generator": SIZES["large"].generator(),
+}
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_names_and_shapes_of_official_networks(name):
+    import torch
+    import transformers
+
+    sizes = OFFICIAL[name]
+    is_generator = name.endswith("generator")
+    architecture = "ForMaskedLM" if is_generator else "ForPreTraining"
+    with torch.device("meta"):
+        model = getattr(transformers, f"Electra{architecture}")(
+            transformers.ElectraConfig(
+                embedding_size=sizes["embedding_dim"],
+                hidden_size=sizes["hidden_dim"],
+                num_hidden_layers=sizes["num_layers"],
+                num_attention_heads=sizes["num_heads"],
+                intermediate_size=sizes["intermediate_dim"],
+            )
+        )
+    expected = {n: tuple(p.shape) for n, p in model.named_parameters()}
+    expected.pop("generator_lm_head.weight", None)
+    # Inside this scope variables have shapes and no values, and once the
+    # session is cleared they never get any.
+    with keras.StatelessScope():
+        task = TASKS[f"Electra{architecture}"](
+            keras_electra.ElectraBackbone(vocabulary_size=30522, **sizes),
+            compile=False,
+        )
+        keras.utils.clear_session(free_memory=False)
+    table = places.network(task.backbone)
+    head = (
+        places.token_prediction_head
+        if is_generator
+        else places.replaced_token_head
+    )
+    table.update(head(task.head))
+    found = {
+        transformers_name(key): place.shape[::-1]
+        if is_transposed(key)
+        else place.shape
+        for key, place in table.items()
+    }
+    assert found == expected
+    total = sum(int(np.prod(shape)) for shape in expected.values())
+    assert total == sum(int(np.prod(w.shape)) for w in task.weights)
+
+
+def test_the_small_size_for_real(tmp_path):
+    """13.5 million parameters, 30,522 tokens, 12 layers."""
+    model = foreign.network(
+        "ElectraForPreTraining",
+        vocab_size=30522,
+        embedding_size=128,
+        hidden_size=256,
+        num_hidden_layers=12,
+        num_attention_heads=4,
+        intermediate_size=1024,
+        max_position_embeddings=512,
+        scale=0.08,
+    )
+    folder = foreign.save(model, tmp_path, vocabulary=None)
+    detector = keras_electra.ElectraReplacedTokenDetector.from_preset(folder)
+    assert detector.backbone.count_params() == 13_483_008
+    check_same(detector, folder)
+    assert checks.outputs_of(detector, foreign.X).std() > 0.01
