@@ -156,8 +156,8 @@ class ElectraQuestionAnswering(
         if self.head == "simple":
             return {k: inputs[k] for k in inputs if k != "start_positions"}
         if "start_positions" not in inputs:
-            first = keras.ops.cast(inputs["token_ids"], "int32")[:, 0]
-            unknown = keras.ops.zeros_like(first) - 1
+            # Of the kind of the others, which may be NumPy's or symbolic.
+            unknown = inputs["token_ids"][:, 0] * 0 - 1
             inputs = {**inputs, "start_positions": unknown}
         return inputs
 

@@ -20,9 +20,7 @@ from keras_electra.tasks.texts import check_text_columns
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraTextEmbedder(
-    FineTuningTask, PresetSaving, keras_hub.models.Task
-):
+class ElectraTextEmbedder(FineTuningTask, PresetSaving, keras_hub.models.Task):
     """Embeds texts, for search, clustering and comparison.
 
     A discriminator's last layers know little but which tokens were replaced

@@ -1,0 +1,136 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_electra.tasks.question_answering import ElectraQuestionAnswering
+from keras_electra.tasks.question_answering_preprocessor import (
+    ElectraQuestionAnsweringPreprocessor,
+)
+from tests import checks
+
+X = checks.ids([2, 5, 3, 6, 7, 3], [2, 12, 3, 10, 3])
+X["segment_ids"][:, 3:6] = X["padding_mask"][:, 3:6]
+QUESTIONS = ["chef", "meal"]
+CONTEXTS = ["the chef cooked a meal . the chef ate", "a meal ."]
+ANSWERS = ["a meal", None]
+
+
+def build(dtype="float32", head="joint", **kwargs):
+    return ElectraQuestionAnswering(
+        checks.tiny_backbone(dtype=dtype, dropout=0.0),
+        preprocessor=ElectraQuestionAnsweringPreprocessor(
+            checks.tiny_tokenizer(), sequence_length=10, stride=4
+        ),
+        head=head,
+        beam_size=3,
+        **kwargs,
+    )
+
+
+@pytest.fixture(scope="module", params=["joint", "simple"])
+def trained(request):
+    keras.utils.set_random_seed(0)
+    task = build(head=request.param)
+    checks.compile_quickly(task, optimizer=keras.optimizers.Adam(0.01))
+    task.fit((QUESTIONS, CONTEXTS), ANSWERS, epochs=50, verbose=0)
+    return task
+
+
+def test_learns_and_answers(trained):
+    results = trained.evaluate(
+        (QUESTIONS, CONTEXTS), ANSWERS, verbose=0, return_dict=True
+    )
+    assert results["span_accuracy"] == 1.0
+    first, second = trained.answer(QUESTIONS, CONTEXTS, n_best=2)
+    assert first.text == "a meal" and second.text == ""
+    best = first.n_best[0]
+    assert (best.start, best.end) == (16, 22)
+    assert 1 <= len(first.n_best) <= 2
+    assert first.null_odds < 0 < second.null_odds
+    again = trained.answer(QUESTIONS[0], CONTEXTS[0], batch_size=1)
+    assert again.text == "a meal"
+    assert again.null_odds == pytest.approx(first.null_odds, abs=1e-4)
+
+
+def test_threshold_of_a_development_set(trained):
+    before = trained.null_threshold
+    score, threshold = trained.tune_null_threshold(
+        QUESTIONS, CONTEXTS, [["meal", "a meal"], []], metric="exact"
+    )
+    assert score == 1.0 and threshold == trained.null_threshold < 0
+    trained.null_threshold = None
+    assert trained.answer(QUESTIONS[1], CONTEXTS[1]).text != ""
+    trained.null_threshold = before
+    with pytest.raises(ValueError, match="`metric` must be one of"):
+        trained.tune_null_threshold(QUESTIONS, CONTEXTS, [[], []], "em")
+
+
+def test_errors(trained):
+    x = (QUESTIONS, CONTEXTS)
+    with pytest.raises(ValueError, match="'cheese', is not in it"):
+        trained.fit(x, ["cheese", None])
+    with pytest.raises(ValueError, match="question number 1, 'meal'.*char"):
+        trained.fit(x, [None, ("meal", 5)])
+    with pytest.raises(TypeError, match="tuple of two lists"):
+        trained.fit(QUESTIONS, ANSWERS)
+    with pytest.raises(ValueError, match="A question must not be empty"):
+        trained.answer("", "the chef")
+    with pytest.raises(TypeError, match="`answer` takes a string"):
+        trained.answer(QUESTIONS, 3)
+
+
+def test_arguments():
+    backbone = checks.tiny_backbone()
+    with pytest.raises(ValueError, match="`head` must be one of"):
+        ElectraQuestionAnswering(backbone, head="pooled")
+    with pytest.raises(ValueError, match="`answerability` must be one of"):
+        ElectraQuestionAnswering(backbone, answerability="yes")
+    with pytest.raises(ValueError, match="answer.*preprocessor"):
+        ElectraQuestionAnswering(backbone).answer("a", "b")
+
+
+def outputs_of(task, x):
+    outputs = task(x)
+    return np.asarray(
+        keras.ops.convert_to_numpy(outputs["end_logits"]), "float32"
+    )
+
+
+def test_saving(trained, tmp_path):
+    checks.check_config(trained)
+    trained.null_threshold = 0.5
+    trained.save_to_preset(tmp_path / "preset")
+    keras.utils.set_random_seed(1)
+    opened = ElectraQuestionAnswering.from_preset(str(tmp_path / "preset"))
+    trained.save(tmp_path / "task.keras")
+    loaded = keras.saving.load_model(tmp_path / "task.keras")
+    for other in (opened, loaded):
+        assert other.head == trained.head and other.null_threshold == 0.5
+        np.testing.assert_allclose(
+            outputs_of(trained, X), outputs_of(other, X), atol=1e-5
+        )
+    trained.null_threshold = 0.0
+
+
+@pytest.mark.parametrize("head", ["joint", "simple"])
+def test_precisions(head):
+    for policy in checks.PRECISIONS:
+        task = build(policy, head)
+        assert {w.dtype for w in task.trainable_weights} == {"float32"}
+        logits = outputs_of(task, X)
+        assert logits.shape == (2, 8) and np.all(np.isfinite(logits))
+    checks.compile_quickly(task)
+    x = (QUESTIONS, CONTEXTS)
+    history = task.fit(x, ANSWERS, batch_size=4, verbose=0).history
+    assert np.isfinite(history["loss"][0])
+
+
+@pytest.mark.parametrize("head", ["joint", "simple"])
+def test_lora_and_quantization(head):
+    task = build(head=head)
+    before = outputs_of(task, X)
+    task.quantize("int8")
+    allowed = before > -500
+    difference = np.abs(outputs_of(task, X) - before)[allowed]
+    assert difference.max() < 0.5
+    checks.check_lora(build(head=head))
