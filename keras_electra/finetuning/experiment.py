@@ -1,5 +1,8 @@
 """One task on one preset: trains, scores, and can do so again and again."""
 
+import copy
+import dataclasses
+
 from keras_electra.finetuning import training
 from keras_electra.finetuning.grouping import GroupedBatches
 from keras_electra.finetuning.networks import digest
@@ -23,6 +26,8 @@ class Experiment:
 
     Attributes:
         main_metric: string. The metric by which runs are judged.
+        sequence_length: int. The recipe's, or as many tokens as the network
+            has positions if these are fewer.
         settings: dict. Identity of a run beside its seed.
     """
 
@@ -33,21 +38,42 @@ class Experiment:
     def __init__(self, name, preset, recipe, options=None, **settings):
         self.name = name
         self.preset = str(preset)
-        self.options = options or Options()
-        self.epochs = self.options.epochs or recipe.epochs
-        self.batch_size = self.options.batch_size or recipe.batch_size
-        self.lengths = self.options.lengths
+        self.recipe = recipe
+        self.own_settings = settings
+        backbone = open_backbone(preset)
+        self.weights = digest(backbone)
+        self.sequence_length = min(
+            recipe.sequence_length, backbone.max_sequence_length
+        )
+        self._set_options(options or Options())
+
+    def _set_options(self, options):
+        self.options = options
+        self.epochs = options.epochs or self.recipe.epochs
+        self.batch_size = options.batch_size or self.recipe.batch_size
+        self.lengths = options.lengths
         self.settings = {
             "preset": self.preset,
-            "weights": digest(open_backbone(preset)),
-            "protocol": self.options.protocol,
+            "weights": self.weights,
+            "protocol": options.protocol,
             "epochs": self.epochs,
             "batch_size": self.batch_size,
-            "sequence_length": recipe.sequence_length,
-            "limit": self.options.limit,
-            **self.options.optimizer,
-            **settings,
+            "sequence_length": self.sequence_length,
+            "limit": options.limit,
+            **options.optimizer,
+            **self.own_settings,
         }
+
+    def with_options(self, options):
+        """The same experiment on the same rows with other `Options`.
+
+        `limit` stays as it is: the rows are made.
+        """
+        other = copy.copy(self)
+        other._set_options(
+            dataclasses.replace(options, limit=self.options.limit)
+        )
+        return other
 
     def build_task(self, backbone):
         """The task with fresh heads on a network."""

@@ -69,7 +69,7 @@ class GlueExperiment(Experiment):
         if self.recipe.both_orders:
             train = both_orders(train)
         self.preprocessor = ElectraTextClassifierPreprocessor.from_preset(
-            preset, sequence_length=self.recipe.sequence_length
+            preset, sequence_length=self.sequence_length
         )
         self.train = self._encoded(train)
         self.dev = {name: self._encoded(part) for name, part in dev.items()}

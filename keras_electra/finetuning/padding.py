@@ -40,7 +40,7 @@ def compare_padding(experiment, steps=40, repeats=3):
             task.fit(batches.dataset(), verbose=0)
             seconds = time.perf_counter() - start
             speeds[name] = max(speeds[name], size / seconds)
-    length = experiment.recipe.sequence_length
+    length = experiment.sequence_length
     return (
         f"{experiment.name}: {speeds['padded']:.0f} examples/s padded to "
         f"{length}, {speeds['grouped']:.0f} examples/s grouped by length: "

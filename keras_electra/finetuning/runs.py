@@ -99,7 +99,6 @@ def describe(run):
 
 def _run(experiment, weights, seed):
     keras.utils.set_random_seed(seed)
-    keras.utils.clear_session()
     run = {
         "task": experiment.name,
         "settings": experiment.settings,
@@ -133,7 +132,7 @@ def _read(path, settings):
 
 
 def _write(path, value):
-    text = json.dumps(value, indent=1, sort_keys=True) + "\n"
+    text = json.dumps(value, indent=1) + "\n"
     # In one step: a run that is interrupted leaves no half file.
     part = path.with_suffix(".part")
     part.write_text(text, encoding="utf-8")

@@ -55,7 +55,7 @@ class TaggingExperiment(Experiment):
         )
         numbers = {label: number for number, label in enumerate(self.labels)}
         self.preprocessor = ElectraTokenClassifierPreprocessor.from_preset(
-            preset, sequence_length=TAGGING.sequence_length
+            preset, sequence_length=self.sequence_length
         )
         self.train = self.preprocessor(
             sentences, y=[[numbers[tag] for tag in row] for row in labels]

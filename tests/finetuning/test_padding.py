@@ -1,0 +1,18 @@
+import keras
+import pytest
+
+from keras_electra.finetuning.glue import GlueExperiment
+from keras_electra.finetuning.options import Options
+from keras_electra.finetuning.padding import compare_padding
+
+
+@pytest.mark.skipif(
+    keras.config.backend() == "jax", reason="it would only compile"
+)
+def test_comparison_of_padding(preset, glue):
+    made = GlueExperiment(
+        "sst2", preset, glue, Options(batch_size=8, jit_compile=False)
+    )
+    report = compare_padding(made, steps=2, repeats=1)
+    assert report.startswith("sst2: ") and "padded to 16" in report
+    assert report.endswith("times as many")
