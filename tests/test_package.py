@@ -34,6 +34,19 @@ HOOKS = {"save_assets", "load_assets"}
 # Tested under another name than `tests/x/test_y.py` for `x/y.py`.
 TESTED_ELSEWHERE = {
     "conversion/tf_index.py": "conversion/test_tf_bundle.py",
+    # Reading: parts of what every test of a form goes through.
+    "conversion/places.py": "conversion/test_hugging_face.py",
+    "conversion/assign.py": "conversion/test_loading.py",
+    "conversion/checkpoint.py": "conversion/test_loading.py",
+    # Writing: there and back.
+    "conversion/task_forms.py": "conversion/test_export.py",
+    "conversion/google_head.py": "conversion/test_export.py",
+    "conversion/write_hugging_face.py": "conversion/test_export.py",
+    "conversion/write_google.py": "conversion/test_google_checkpoint.py",
+    "hub/registry.py": "test_presets.py",
+    "hub/opening.py": "test_presets.py",
+    "hub/saving.py": "test_presets.py",
+    "pretraining/train_step/torch_pickle.py": "conversion/test_tensor_files.py",
     "pretraining/train_step/tensorflow.py": "pretraining/test_train_step.py",
     "pretraining/train_step/torch.py": "pretraining/test_train_step.py",
     "pretraining/train_step/jax.py": "pretraining/test_train_step.py",

@@ -179,11 +179,13 @@ def _settings_of_config(config):
 
 
 def _has_capitals(tokens):
-    return any(
-        token != token.lower()
+    """Whether there are words with capitals; letters alone do not count."""
+    words = [
+        token.removeprefix("##")
         for token in tokens
         if not (token.startswith("[") and token.endswith("]"))
-    )
+    ]
+    return any(word != word.lower() for word in words if len(word) > 1)
 
 
 def _json(path):

@@ -1,0 +1,152 @@
+"""TF1 checkpoints through `from_preset`, and ours written as such."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import keras_electra
+from keras_electra.conversion import google
+from keras_electra.conversion.tf_bundle import TensorBundle
+from tests import checks
+from tests.conversion import foreign
+
+SPECIAL = {"mask_token_id": 4, "unselectable_token_ids": [0, 2, 3, 4]}
+
+
+@pytest.fixture(scope="module")
+def folder(golden):
+    return golden / "tiny_ckpt"
+
+
+@pytest.fixture(scope="module")
+def pretrainer(folder):
+    return keras_electra.ElectraPretrainer.from_preset(folder, **SPECIAL)
+
+
+@pytest.fixture
+def with_vocabulary(folder, golden, tmp_path):
+    """The original's checkpoint beside its vocabulary, without a config."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    shutil.copy(golden / "vocab.txt", tmp_path)
+    (tmp_path / "config.json").unlink()
+    return tmp_path
+
+
+def test_both_networks(pretrainer, folder):
+    assert pretrainer.backbone.num_heads == 4  # from config.json
+    assert pretrainer.generator.num_heads == 1
+    assert pretrainer.generator.embeddings is pretrainer.backbone.embeddings
+    bundle = TensorBundle(folder)
+    table = google.places(pretrainer)
+    assert set(table) == {
+        name
+        for name in bundle.names()
+        if not name.endswith(("/adam_m", "/adam_v")) and name != "global_step"
+    }
+    for name, place in table.items():
+        value = place.read(np.asarray(place.variable.numpy()))
+        np.testing.assert_array_equal(value, bundle.read(name))
+    dropped = dict(pretrainer.conversion_summary.dropped)
+    assert set(dropped.values()) == {
+        "state of the optimizer",
+        "counter of steps",
+    }
+    assert "nothing was lost" in str(pretrainer.conversion_summary)
+
+
+def test_each_network_alone(pretrainer, folder):
+    prefix = folder / "model.ckpt-40"
+    detector = keras_electra.ElectraReplacedTokenDetector.from_preset(prefix)
+    assert foreign.same_weights(detector.backbone, pretrainer.backbone)
+    filler = keras_electra.ElectraMaskedLM.from_preset(folder)
+    assert foreign.same_weights(filler.backbone, pretrainer.generator)
+    backbone = keras_electra.ElectraBackbone.from_preset(folder)
+    assert foreign.same_weights(backbone, pretrainer.backbone)
+
+
+def test_sizes_and_case_without_a_config(with_vocabulary):
+    classifier = keras_electra.ElectraTextClassifier.from_preset(
+        with_vocabulary, num_classes=2
+    )
+    assert classifier.backbone.num_heads == 1  # heads of 64 units
+    tokenizer = classifier.preprocessor.tokenizer
+    assert tokenizer.vocabulary_size() == 700
+    assert tokenizer.lowercase  # no capital in the vocabulary
+    assert classifier.preprocessor.sequence_length == 64
+
+
+def test_config_that_contradicts_the_weights(with_vocabulary):
+    config = {"discriminator_bert_config": {"hidden_size": 32}}
+    (with_vocabulary / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="hidden_size=32.*have 64"):
+        keras_electra.ElectraBackbone.from_preset(with_vocabulary)
+
+
+def test_weights_that_are_not_electras(tmp_path):
+    from keras_electra.conversion.tf_writer import write_checkpoint
+
+    write_checkpoint(tmp_path / "x", {"bert/pooler": np.ones(2, "float32")})
+    with pytest.raises(ValueError, match="holds no ELECTRA.*bert/pooler"):
+        keras_electra.ElectraBackbone.from_preset(tmp_path)
+
+
+@pytest.mark.parametrize("sharing", ["shared", "apart", "one network"])
+def test_pretrainers_there_and_back(sharing, tmp_path):
+    backbone = checks.tiny_backbone()
+    generator = checks.tiny_backbone(hidden_dim=4, num_heads=1)
+    if sharing == "one network":
+        generator = backbone
+    preprocessor = keras_electra.ElectraPretrainerPreprocessor(
+        keras_electra.ElectraTokenizer(
+            checks.VOCABULARY, lowercase=True, strip_accents=False
+        ),
+        sequence_length=8,
+    )
+    pretrainer = keras_electra.ElectraPretrainer(
+        backbone,
+        generator,
+        preprocessor=preprocessor,
+        share_embeddings=sharing != "apart",
+        compile=False,
+    )
+    pretrainer.export_to_tf1(tmp_path)
+    again = keras_electra.ElectraPretrainer.from_preset(
+        tmp_path, share_embeddings=sharing != "apart"
+    )
+    assert foreign.same_weights(pretrainer, again)
+    assert (again.generator is again.backbone) == (sharing == "one network")
+    assert (
+        again.preprocessor.tokenizer.fingerprint()
+        == preprocessor.tokenizer.fingerprint()
+    )
+    assert again.backbone.num_heads == 2
+    assert again.backbone.initializer_range == 0.5
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        keras_electra.ElectraReplacedTokenDetector,
+        keras_electra.ElectraMaskedLM,
+    ],
+)
+def test_tasks_there_and_back(cls, tmp_path):
+    task = cls(checks.tiny_backbone(), compile=False)
+    task.export_to_tf1(tmp_path)
+    assert foreign.same_weights(task, cls.from_preset(tmp_path))
+
+
+def test_what_the_original_has_not(tmp_path):
+    task = keras_electra.ElectraReplacedTokenDetector(
+        checks.tiny_backbone(activation="gelu_approximate"), compile=False
+    )
+    with pytest.raises(ValueError, match="exact GELU only"):
+        task.export_to_tf1(tmp_path / "a")
+    filler = keras_electra.ElectraMaskedLM(
+        checks.tiny_backbone(), tie_embeddings=False, compile=False
+    )
+    with pytest.raises(ValueError, match="tie_embeddings=False"):
+        filler.export_to_tf1(tmp_path / "b")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,125 @@
+"""Two networks from anywhere become one pre-trainer."""
+
+import numpy as np
+import pytest
+
+import keras_electra
+from tests import checks
+from tests.conversion import foreign
+
+FROM_PRESET = keras_electra.ElectraPretrainer.from_preset
+
+
+@pytest.fixture(scope="module")
+def pretrainer(discriminator, generator):
+    return FROM_PRESET(discriminator=discriminator, generator=generator)
+
+
+def array(variable):
+    return np.asarray(variable.numpy())
+
+
+def test_two_checkpoints(pretrainer, discriminator, generator):
+    detector = keras_electra.ElectraReplacedTokenDetector.from_preset(
+        discriminator
+    )
+    filler = keras_electra.ElectraMaskedLM.from_preset(generator)
+    assert foreign.same_weights(pretrainer.backbone, detector.backbone)
+    assert foreign.same_weights(pretrainer.discriminator_head, detector.head)
+    generator = pretrainer.generator
+    assert generator.hidden_dim == 4
+    assert generator.embeddings is pretrainer.backbone.embeddings
+    for ours, theirs in zip(
+        generator.transformer_layers, filler.backbone.transformer_layers
+    ):
+        assert foreign.same_weights(ours, theirs)
+    for name in ("dense", "layer_norm"):
+        assert foreign.same_weights(
+            getattr(pretrainer.generator_head, name),
+            getattr(filler.head, name),
+        )
+    largest = max(
+        np.abs(array(a) - array(b)).max()
+        for a, b in zip(
+            detector.backbone.embeddings.weights,
+            filler.backbone.embeddings.weights,
+        )
+    )
+    assert f"differed by up to {largest:.3g}" in str(
+        pretrainer.conversion_summary
+    )
+
+
+def test_it_trains_and_is_saved(pretrainer, tmp_path):
+    pretrainer.compile(run_eagerly=True)
+    logs = pretrainer.train_on_batch(foreign.X, return_dict=True)
+    assert np.isfinite(float(logs["loss"]))
+    pretrainer.save_to_preset(tmp_path)
+    again = FROM_PRESET(tmp_path)
+    assert foreign.same_weights(pretrainer, again)
+    # A pair of which one is a pre-trainer of ours.
+    both = FROM_PRESET(discriminator=tmp_path, generator=str(tmp_path))
+    assert foreign.same_weights(pretrainer, both)
+    assert "nothing was lost" in str(both.conversion_summary)
+
+
+def test_embeddings_may_stay_apart(discriminator, generator):
+    pretrainer = FROM_PRESET(
+        discriminator=discriminator,
+        generator=generator,
+        share_embeddings=False,
+    )
+    filler = keras_electra.ElectraMaskedLM.from_preset(generator)
+    assert foreign.same_weights(pretrainer.generator, filler.backbone)
+
+
+def test_embeddings_of_two_widths(discriminator, made):
+    wide = made("ElectraForMaskedLM", embedding_size=6)
+    pretrainer = FROM_PRESET(discriminator=discriminator, generator=wide)
+    assert not pretrainer.share_embeddings
+    assert pretrainer.generator.embedding_dim == 6
+    assert "embedding_dim is 4 in the discriminator and 6" in str(
+        pretrainer.conversion_summary
+    )
+
+
+def test_untied_output_is_told(discriminator, made):
+    untied = made("ElectraForMaskedLM", tie_word_embeddings=False)
+    pretrainer = FROM_PRESET(discriminator=discriminator, generator=untied)
+    assert "output matrix is its embeddings here" in str(
+        pretrainer.conversion_summary
+    )
+
+
+def test_missing_generator(discriminator):
+    pretrainer = FROM_PRESET(discriminator)
+    generator = pretrainer.generator
+    assert generator.embeddings is pretrainer.backbone.embeddings
+    # Half, as in the smallest of the paper's sizes.
+    assert generator.hidden_dim == 4 and generator.num_layers == 2
+    assert "a fresh one was made" in str(pretrainer.conversion_summary)
+
+
+def test_widths_of_fresh_generators():
+    for width, heads, expected in ((256, 4, 64), (768, 12, 256)):
+        from keras_electra.conversion.pairs import fresh_generator
+
+        backbone = checks.tiny_backbone(hidden_dim=width, num_heads=heads)
+        generator = fresh_generator(backbone)
+        assert generator.hidden_dim == expected
+        assert generator.num_heads == max(1, expected // 64)
+        assert generator.intermediate_dim == 4 * expected
+
+
+def test_vocabularies_that_differ(discriminator, tmp_path):
+    model = foreign.network("ElectraForMaskedLM")
+    other = [*foreign.VOCABULARY[:-1], "other"]
+    foreign.save(model, tmp_path, vocabulary=other)
+    with pytest.raises(ValueError, match="one vocabulary.*13 and 13"):
+        FROM_PRESET(discriminator=discriminator, generator=tmp_path)
+
+
+def test_what_must_be_given(discriminator):
+    for arguments in ({}, {"preset": "a", "discriminator": "b"}):
+        with pytest.raises(ValueError, match="Either `preset` or"):
+            FROM_PRESET(**arguments)

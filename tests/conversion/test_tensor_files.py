@@ -1,0 +1,79 @@
+"""Files of weights: one or several, safetensors or pickled."""
+
+import builtins
+
+import ml_dtypes
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from keras_electra.conversion.tensor_files import TensorFiles
+
+ARRAYS = {
+    "a": np.arange(6, dtype="float32").reshape(2, 3),
+    "b.half": np.float16([1.5, -2]),
+    "b.brain": np.array([0.5, 3], ml_dtypes.bfloat16),
+}
+
+
+def open_files(folder):
+    def find(name):
+        path = folder / name
+        return path if path.is_file() else None
+
+    return TensorFiles(find, "the checkpoint")
+
+
+def check(files):
+    assert files.names() == sorted(ARRAYS)
+    for name, expected in ARRAYS.items():
+        assert files.shape(name) == expected.shape
+        np.testing.assert_array_equal(
+            np.asarray(files.read(name), "float32"),
+            expected.astype("float32"),
+        )
+
+
+def test_safetensors(tmp_path):
+    safetensors.numpy.save_file(ARRAYS, tmp_path / "model.safetensors")
+    check(open_files(tmp_path))
+
+
+def test_pickle(tmp_path):
+    import torch
+
+    tensors = {
+        name: torch.tensor(array.astype("float32"))
+        for name, array in ARRAYS.items()
+    }
+    tensors["b.brain"] = tensors["b.brain"].bfloat16()
+    tensors["b.half"] = tensors["b.half"].half()
+    torch.save(tensors, tmp_path / "pytorch_model.bin")
+    check(open_files(tmp_path))
+    # What runs no code goes first.
+    safetensors.numpy.save_file({}, tmp_path / "model.safetensors")
+    assert open_files(tmp_path).names() == []
+
+
+def test_pickle_without_pytorch(tmp_path, monkeypatch):
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    real = builtins.__import__
+
+    def fail(name, *arguments, **kwargs):
+        if name == "keras_electra.pretraining.train_step":
+            raise ImportError("No module named 'torch'")
+        return real(name, *arguments, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", fail)
+    with pytest.raises(ImportError, match="needs PyTorch.*pip install torch"):
+        open_files(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no file", b"\x80\x02."])
+def test_damaged_files(content, tmp_path):
+    (tmp_path / "pytorch_model.bin").write_bytes(content)
+    with pytest.raises(ValueError, match="pytorch_model.bin cannot be read"):
+        open_files(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(ValueError, match="model.safetensors cannot be read"):
+        open_files(tmp_path)
