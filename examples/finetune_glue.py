@@ -11,6 +11,7 @@ The folder of data has a folder for each task, as GLUE distributes them
 
 import argparse
 import pathlib
+import sys
 
 from keras_electra.finetuning import options
 from keras_electra.finetuning.glue import GlueExperiment
@@ -41,7 +42,9 @@ def main():
             print(compare_padding(experiment))
         else:
             seeds = range(1, args.seeds + 1)
-            runs += run_all(experiment, seeds, output, args.random_weights)
+            runs += run_all(
+                experiment, seeds, output, args.random_weights, sys.stderr
+            )
     if runs:
         finish(runs, output, args.plot)
 

@@ -12,6 +12,7 @@ on where it was stopped.
 
 import argparse
 import pathlib
+import sys
 
 from keras_electra.finetuning import options
 from keras_electra.finetuning.report import finish
@@ -32,7 +33,7 @@ def main():
         predictions=output / "answers",
     )
     seeds = range(1, args.seeds + 1)
-    runs = run_all(experiment, seeds, output, args.random_weights)
+    runs = run_all(experiment, seeds, output, args.random_weights, sys.stderr)
     finish(runs, output, args.plot)
 
 

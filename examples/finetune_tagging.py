@@ -11,6 +11,7 @@ again goes on where it was stopped.
 
 import argparse
 import pathlib
+import sys
 
 from keras_electra.finetuning import options
 from keras_electra.finetuning.report import finish
@@ -29,7 +30,7 @@ def main():
         options.from_arguments(args),
     )
     seeds = range(1, args.seeds + 1)
-    runs = run_all(experiment, seeds, output, args.random_weights)
+    runs = run_all(experiment, seeds, output, args.random_weights, sys.stderr)
     finish(runs, output, args.plot)
 
 

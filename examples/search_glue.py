@@ -11,6 +11,7 @@ By Optuna, which is kept better than KerasTuner (see the package's
 import argparse
 import json
 import pathlib
+import sys
 
 from keras_electra.finetuning import options
 from keras_electra.finetuning.glue import GlueExperiment
@@ -27,7 +28,9 @@ def main():
         args.preset,
         args.data,
         options.Options(
-            limit=args.limit, jit_compile=False if args.no_jit else "auto"
+            limit=args.limit,
+            jit_compile=False if args.no_jit else "auto",
+            stream=sys.stderr,
         ),
         train_split=args.train_split,
         dev_splits=args.dev_splits,
@@ -44,6 +47,7 @@ def main():
         args.sampler,
         args.trials,
         range(1, args.seeds + 1),
+        sys.stderr,
     )
     path = pathlib.Path(args.output) / f"{args.task}-{args.sampler}.json"
     path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

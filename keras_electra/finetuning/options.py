@@ -20,7 +20,7 @@ class Options:
         optimizer: dict. Arguments of `keras_electra.finetuning_optimizer`.
         lengths: as in `GroupedBatches`.
         jit_compile: as in `keras.Model.compile`.
-        stream: where progress is shown, or `None`.
+        stream: where progress is shown, or `None` for nowhere.
     """
 
     protocol: str = "paper"
@@ -30,7 +30,7 @@ class Options:
     optimizer: dict = dataclasses.field(default_factory=dict)
     lengths: tuple | None = LENGTHS
     jit_compile: typing.Any = "auto"
-    stream: typing.Any = sys.stderr
+    stream: typing.Any = None
 
 
 def add_arguments(parser):
@@ -62,4 +62,5 @@ def from_arguments(args):
         limit=args.limit,
         optimizer={k: v for k, v in given.items() if v is not None},
         jit_compile=False if args.no_jit else "auto",
+        stream=sys.stderr,
     )

@@ -5,7 +5,6 @@ device.
 """
 
 import math
-import sys
 import time
 
 import keras
@@ -20,9 +19,9 @@ class TrainingProgress(keras.callbacks.Callback):
         batch_size: int, examples a step, for the speed.
         points: int. How often in a training the loss is read. Defaults to
             `30`.
-        stream: where the line goes, or `None` for nowhere. On a terminal the
-            line is written over, elsewhere every tenth of the training has a
-            line of its own. Defaults to standard error.
+        stream: where the line goes, e.g. `sys.stderr`, or `None`, the
+            default, for nowhere. On a terminal the line is written over,
+            elsewhere every tenth of the training has a line of its own.
 
     Attributes:
         curve: list of `[steps, loss]`: the mean of the loss since the point
@@ -33,9 +32,7 @@ class TrainingProgress(keras.callbacks.Callback):
         FloatingPointError: when the loss is not finite.
     """
 
-    def __init__(
-        self, title, num_steps, batch_size, points=30, stream=sys.stderr
-    ):
+    def __init__(self, title, num_steps, batch_size, points=30, stream=None):
         super().__init__()
         self.title = title
         self.num_steps = num_steps

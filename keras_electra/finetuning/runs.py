@@ -7,7 +7,6 @@ is named wherever its score is shown.
 
 import json
 import pathlib
-import sys
 import time
 
 import keras
@@ -17,7 +16,7 @@ from keras_electra.finetuning.statistics import summarize
 PRETRAINED, RANDOM = "pretrained", "random"
 
 
-def run_all(experiment, seeds, folder, random_weights=False, stream=sys.stderr):
+def run_all(experiment, seeds, folder, random_weights=False, stream=None):
     """Runs an experiment with all seeds, or reads what was run before.
 
     Args:
@@ -26,7 +25,7 @@ def run_all(experiment, seeds, folder, random_weights=False, stream=sys.stderr):
         folder: path for the results.
         random_weights: bool. Whether to run it from random weights, too.
             Defaults to `False`.
-        stream: where to tell about runs, or `None`.
+        stream: where to tell about runs, or `None`, the default.
 
     Returns:
         A list of dicts, a run each, as in the JSON files.

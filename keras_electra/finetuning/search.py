@@ -7,7 +7,6 @@ here, and it leaves building and training to the caller.
 
 import math
 import pathlib
-import sys
 
 from keras_electra.finetuning.options import Options
 from keras_electra.finetuning.runs import run_all
@@ -30,7 +29,7 @@ def search(
     sampler="grid",
     trials=20,
     seeds=(1,),
-    stream=sys.stderr,
+    stream=None,
 ):
     """Looks for the settings with the best mean of the main metric.
 
@@ -43,7 +42,7 @@ def search(
             order) or `"random"`.
         trials: int. Combinations to try, over all calls. Defaults to `20`.
         seeds: tuple of ints. Runs of every combination. Defaults to `(1,)`.
-        stream: where runs are told about, or `None`.
+        stream: where runs are told about, or `None`, the default.
 
     Returns:
         A list of `(score, settings)`, best first. Combinations in which a run

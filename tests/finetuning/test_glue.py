@@ -10,7 +10,7 @@ from keras_electra.finetuning.options import Options
 
 pytest.importorskip("sklearn")
 
-FAST = {"jit_compile": keras.config.backend() == "jax", "stream": None}
+FAST = {"jit_compile": keras.config.backend() == "jax"}
 # So that little is compiled: all rows have one length.
 ONE_LENGTH = {"lengths": None, **FAST}
 

@@ -1,4 +1,5 @@
 import argparse
+import sys
 
 from keras_electra.finetuning import options
 
@@ -10,7 +11,7 @@ def parse(*words):
 
 
 def test_nothing_given_is_the_protocol():
-    assert parse() == options.Options()
+    assert parse() == options.Options(stream=sys.stderr)
 
 
 def test_all_given():

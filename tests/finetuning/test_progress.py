@@ -22,7 +22,7 @@ def run(losses, epochs=1, **kwargs):
 
 
 def test_curve_has_the_mean_since_the_point_before():
-    progress = run([4.0, 2.0, 1.0, 3.0, 5.0], epochs=2, points=5, stream=None)
+    progress = run([4.0, 2.0, 1.0, 3.0, 5.0], epochs=2, points=5)
     steps, losses = zip(*progress.curve)
     assert steps == (2, 4, 5, 6, 8, 10)
     # Step 6 is the first of the second epoch.
@@ -50,4 +50,4 @@ def test_one_line_on_a_terminal():
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite(loss):
     with pytest.raises(FloatingPointError, match="after 2 of 3.*learning rate"):
-        run([1.0, loss, 1.0], points=3, stream=None)
+        run([1.0, loss, 1.0], points=3)

@@ -25,7 +25,7 @@ class Fake:
 
 def test_runs_once_and_remembers(tmp_path):
     fake = Fake()
-    runs = run_all(fake, [1, 2, 3], tmp_path, True, stream=None)
+    runs = run_all(fake, [1, 2, 3], tmp_path, True)
     assert [call[:2] for call in fake.calls] == [
         (seed, random) for random in (False, True) for seed in (1, 2, 3)
     ]
@@ -37,21 +37,21 @@ def test_runs_once_and_remembers(tmp_path):
     ]
     assert runs[2]["diverged"] == "The loss is nan."
     # The same again from the files.
-    again = run_all(fake, [1, 2, 3], tmp_path, True, stream=None)
+    again = run_all(fake, [1, 2, 3], tmp_path, True)
     assert len(fake.calls) == 6 and json.dumps(again) == json.dumps(runs)
     # Half a file is no result, nor are those of other settings.
     (tmp_path / "fake-pretrained-1.json").write_text('{"task": ')
-    run_all(fake, [1], tmp_path, stream=None)
+    run_all(fake, [1], tmp_path)
     assert len(fake.calls) == 7
     fake.settings = {"rate": 3}
-    run_all(fake, [1, 2], tmp_path, stream=None)
+    run_all(fake, [1, 2], tmp_path)
     assert len(fake.calls) == 9
     whole = json.loads((tmp_path / "fake.json").read_text())
     assert whole["summary"][0]["metrics"]["f1"]["mean"] == 15.0
 
 
 def test_summary_names_what_is_not_averaged(tmp_path):
-    runs = run_all(Fake(), [1, 2, 3], tmp_path, stream=None)
+    runs = run_all(Fake(), [1, 2, 3], tmp_path)
     found = summary(runs, "pretrained")
     assert found["metrics"]["f1"]["count"] == 2
     assert found["metrics"]["f1"]["median"] == 15.0
@@ -67,5 +67,5 @@ def test_other_errors_end_the_runs(tmp_path):
     fake = Fake()
     fake.run = lambda *args: {}["x"]
     with pytest.raises(KeyError):
-        run_all(fake, [1], tmp_path, stream=None)
+        run_all(fake, [1], tmp_path)
     assert not list(tmp_path.iterdir())

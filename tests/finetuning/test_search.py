@@ -44,17 +44,17 @@ def fake():
 
 def test_the_grid_is_tried_once_and_resumed(tmp_path):
     first = fake()
-    part = search(first, tmp_path, SPACE, trials=2, seeds=(1, 2), stream=None)
+    part = search(first, tmp_path, SPACE, trials=2, seeds=(1, 2))
     assert len(part) == 2 and len(first.calls) == 4
     second = fake()
-    found = search(second, tmp_path, SPACE, seeds=(1, 2), stream=None)
+    found = search(second, tmp_path, SPACE, seeds=(1, 2))
     assert len(second.calls) == 8
     assert len(set(first.calls + second.calls)) == 12
     assert found[0] == (51.5, {"learning_rate": 0.01, "epochs": 3})
     assert [score for score, _ in found[-2:]] == [None, None]
     assert found[-1][1]["learning_rate"] == 1.0
     third = fake()
-    assert search(third, tmp_path, SPACE, stream=None) == found
+    assert search(third, tmp_path, SPACE) == found
     assert not third.calls
     text = results_table(found, "f1")
     assert text.splitlines()[0] == "| f1 | learning_rate | epochs |"
@@ -64,7 +64,7 @@ def test_the_grid_is_tried_once_and_resumed(tmp_path):
 
 def test_at_random(tmp_path):
     made = fake()
-    found = search(made, tmp_path, SPACE, "random", trials=4, stream=None)
+    found = search(made, tmp_path, SPACE, "random", trials=4)
     assert len(found) == 4
     assert {call[0] for call in made.calls} <= set(SPACE["learning_rate"])
 

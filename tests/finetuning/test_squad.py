@@ -45,7 +45,6 @@ def test_answers_are_learnt(preset, tmp_path):
             optimizer={"learning_rate": 0.01, "layer_decay": 1.0},
             lengths=None,
             jit_compile=keras.config.backend() == "jax",
-            stream=None,
         ),
         head="simple",
         predictions=tmp_path,

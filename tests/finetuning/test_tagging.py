@@ -29,7 +29,6 @@ def test_chunks_are_learnt(preset, tmp_path):
             optimizer={"learning_rate": 0.01, "layer_decay": 1.0},
             lengths=None,
             jit_compile=keras.config.backend() == "jax",
-            stream=None,
         ),
     )
     assert made.labels == ["B-NP", "E-NP", "O", "S-VP"]
