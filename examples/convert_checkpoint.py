@@ -38,7 +38,8 @@ def main(arguments=None):
         kwargs["generator"] = options.generator
     model = cls.from_preset(options.source, **kwargs)
     if options.task == "pretrainer":
-        compare_parts(options.source, options.generator, options.text)
+        generator = options.generator or options.source
+        compare_parts(options.source, generator, options.text)
     else:
         compare(model, options.source, options.text)
     save = {
@@ -70,8 +71,12 @@ def compare_parts(discriminator, generator, texts):
         (keras_electra.ElectraReplacedTokenDetector, discriminator),
         (keras_electra.ElectraMaskedLM, generator),
     ):
-        if source is not None:
-            compare(cls.from_preset(source), source, texts)
+        try:
+            model = cls.from_preset(source)
+        except ValueError as error:  # a source with one network
+            print(f"not compared: {error}")
+        else:
+            compare(model, source, texts)
 
 
 def compare(model, source, texts):

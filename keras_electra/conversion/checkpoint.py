@@ -39,6 +39,10 @@ class Checkpoint:
         """Keyword arguments of `ElectraBackbone` for one of `networks`."""
         raise NotImplementedError
 
+    def notes(self, network):
+        """What was assumed about a network, as strings for the summary."""
+        return ()
+
     def token_head_arguments(self):
         """Keyword arguments of `ElectraMaskedLM` for its head."""
         return {}

@@ -88,7 +88,9 @@ def compare_with_source(model, source, texts=TEXTS, x=None):
         flat = {n: a.reshape(-1, length) for n, a in x.items()}
     else:
         flat = x
-    if _is_kerashub(source):
+    checkpoint = _opened(source, form)
+    source = checkpoint.source  # of an exported pair, one of its folders
+    if checkpoint.form == "KerasHub":
         hidden, logits, theirs = _run_kerashub(source, flat), None, None
     else:
         hidden, logits, theirs = _run_transformers(
@@ -152,10 +154,11 @@ def _spans(start, end, to_numpy):
     return np.stack([to_numpy(start), to_numpy(end)], axis=-1)
 
 
-def _is_kerashub(source):
+def _opened(source, form):
+    """The checkpoint, of a form that there is a program for."""
     from keras_electra.hub import opening
 
-    checkpoint = opening.open_checkpoint(source)
+    checkpoint = opening.open_checkpoint(source, form and form.network)
     if checkpoint is None or checkpoint.form not in (
         "transformers",
         "KerasHub",
@@ -164,7 +167,7 @@ def _is_kerashub(source):
             f"{source} is no checkpoint of transformers or KerasHub, so there "
             "is no program to compare with."
         )
-    return checkpoint.form == "KerasHub"
+    return checkpoint
 
 
 def _run_kerashub(source, x):

@@ -113,6 +113,25 @@ class GoogleCheckpoint(Checkpoint):
         activation = section.get("hidden_act", "gelu")
         return {**arguments, "activation": ACTIVATIONS[activation]}
 
+    def notes(self, network):
+        notes = []
+        if "num_attention_heads" not in self._section(network):
+            notes.append(
+                f"the {network} is taken to have heads of 64 units: no "
+                "config.json says otherwise"
+            )
+        says_case = "do_lower_case" in self._program() or any(
+            self._find(name) is not None
+            for name in (tokenizer_files.TOKENIZER, tokenizer_files.CONFIG)
+        )
+        if self._find(tokenizer_files.VOCABULARY) and not says_case:
+            lowers = self.tokenizer().lowercase
+            notes.append(
+                f"text is {'' if lowers else 'not '}lowered, because the "
+                f"vocabulary has {'no ' if lowers else ''}words with capitals"
+            )
+        return tuple(notes)
+
     def names(self):
         return self._all_names
 
@@ -143,11 +162,16 @@ class GoogleCheckpoint(Checkpoint):
         return None
 
     def tokenizer(self):
-        def find(name):
-            path = self._folder / name
-            return path if path.is_file() else None
-
-        program = self._config.get("pretraining_config", self._config)
         return tokenizer_files.read_tokenizer(
-            find, self.source, lowercase=program.get("do_lower_case")
+            self._find,
+            self.source,
+            lowercase=self._program().get("do_lower_case"),
         )
+
+    def _find(self, name):
+        path = self._folder / name
+        return path if path.is_file() else None
+
+    def _program(self):
+        """What the configuration beside says about the program."""
+        return self._config.get("pretraining_config", self._config)

@@ -42,7 +42,12 @@ def load_backbone(checkpoint, load_weights=True, network=None, **kwargs):
     network = choose_network(checkpoint, network, "ElectraBackbone")
     backbone = build_backbone(checkpoint, network, **kwargs)
     if load_weights:
-        summary = assign(checkpoint, network, places.network(backbone))
+        summary = assign(
+            checkpoint,
+            network,
+            places.network(backbone),
+            notes=checkpoint.notes(network),
+        )
         attach(backbone, summary)
     return backbone
 
@@ -69,6 +74,12 @@ def load_task(cls, checkpoint, load_weights=True, **kwargs):
         checkpoint, form.network if form else None, cls.__name__
     )
     has_head = form is not None and form.is_in(checkpoint, network)
+    if form and not has_head and checkpoint.architecture == form.architecture:
+        raise ValueError(
+            f"{checkpoint.source} is {form.architecture} by its config.json, "
+            f"but lacks the weights of its head, such as {form.mark!r}. Copy "
+            "or download it again."
+        )
     keeps_head = has_head and "num_classes" not in kwargs
     if keeps_head:
         arguments = form.arguments(checkpoint)
@@ -80,7 +91,7 @@ def load_task(cls, checkpoint, load_weights=True, **kwargs):
             checkpoint, network, dtype=kwargs.pop("dtype", None)
         )
     backbone = kwargs["backbone"]
-    notes = []
+    notes = list(checkpoint.notes(network))
     if "preprocessor" not in kwargs:
         tokenizer = load_tokenizer(checkpoint, backbone)
         kwargs["preprocessor"] = None

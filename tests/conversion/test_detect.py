@@ -83,6 +83,13 @@ def test_discriminator_for_a_generator(discriminator, generator):
         )
 
 
+def test_head_that_is_missing(broken):
+    model = foreign.network("ElectraModel")
+    foreign.save(model, broken)
+    change_config(broken, architectures=["ElectraForPreTraining"])
+    check_refused(broken, "lacks the weights of its head")
+
+
 def test_another_architecture(broken):
     change_config(broken, model_type="bert")
     check_refused(broken, "another architecture.*'bert'")

@@ -2,6 +2,7 @@
 
 import logging
 
+import keras
 import numpy as np
 import pytest
 
@@ -80,6 +81,7 @@ def test_tasks_there_and_back(kind, tmp_path, caplog):
         not isinstance(again.head, str)
     )
     result = keras_electra.compare_with_source(again, tmp_path)
+    print(f"\n{keras.config.backend()} {kind}: {result}")
     assert result.same_tokens
     assert result.hidden_states < 1e-4 and result.logits < 1e-4
 

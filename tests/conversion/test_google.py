@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keras_electra.conversion import google
+from keras_electra.conversion import places
 from keras_electra.conversion.tf_bundle import TensorBundle
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
@@ -139,8 +140,8 @@ def test_query_key_and_value_stand_side_by_side(pretrainer, arrays):
 
 def test_place_reads_and_writes_its_columns():
     variable = keras.Variable(np.zeros((2, 6), "float32"))
-    whole = google.Place(variable)
-    part = google.Place(variable, slice(2, 4))
+    whole = places.Place(variable)
+    part = places.Place(variable, slice(2, 4))
     assert whole.shape == (2, 6) and part.shape == (2, 2)
     array = np.zeros((2, 6))
     part.write(array, np.ones((2, 2)))

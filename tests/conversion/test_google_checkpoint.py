@@ -54,6 +54,7 @@ def test_both_networks(pretrainer, folder):
         "counter of steps",
     }
     assert "nothing was lost" in str(pretrainer.conversion_summary)
+    assert "64 units" not in str(pretrainer.conversion_summary)
 
 
 def test_each_network_alone(pretrainer, folder):
@@ -75,6 +76,9 @@ def test_sizes_and_case_without_a_config(with_vocabulary):
     assert tokenizer.vocabulary_size() == 700
     assert tokenizer.lowercase  # no capital in the vocabulary
     assert classifier.preprocessor.sequence_length == 64
+    summary = str(classifier.conversion_summary)
+    assert "heads of 64 units" in summary
+    assert "text is lowered, because" in summary
 
 
 def test_config_that_contradicts_the_weights(with_vocabulary):

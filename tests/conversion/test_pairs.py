@@ -50,10 +50,7 @@ def test_two_checkpoints(pretrainer, discriminator, generator):
     )
 
 
-def test_it_trains_and_is_saved(pretrainer, tmp_path):
-    pretrainer.compile(run_eagerly=True)
-    logs = pretrainer.train_on_batch(foreign.X, return_dict=True)
-    assert np.isfinite(float(logs["loss"]))
+def test_it_is_saved(pretrainer, tmp_path):
     pretrainer.save_to_preset(tmp_path)
     again = FROM_PRESET(tmp_path)
     assert foreign.same_weights(pretrainer, again)

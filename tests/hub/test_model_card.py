@@ -1,5 +1,7 @@
 """The card says what is known, and hand-written ones stay."""
 
+import numpy as np
+
 import keras_electra
 from keras_electra.hub.model_card import known_rows
 from tests import checks
@@ -30,18 +32,20 @@ def test_rows_of_a_pretrainer():
 
 
 def test_steps_and_metrics_of_a_training(tmp_path):
-    pretrainer = build()
-    pretrainer.compile(run_eagerly=True)
-    rows = {name: x[:, :8] for name, x in checks.ids([2, 5, 6, 7, 3]).items()}
-    history = pretrainer.fit(rows, batch_size=1, verbose=0)
+    classifier = keras_electra.ElectraTextClassifier(
+        checks.tiny_backbone(), num_classes=2, compile=False
+    )
+    checks.compile_quickly(classifier)
+    rows = checks.ids([2, 5, 6, 7, 3])
+    history = classifier.fit(rows, np.array([1]), batch_size=1, verbose=0)
     card = {"corpus": "two lines", "licence": "Apache-2.0"}
-    pretrainer.save_to_preset(tmp_path, card=card)
+    classifier.save_to_preset(tmp_path, card=card)
     text = (tmp_path / "README.md").read_text()
     assert "| steps | 1 |" in text
     assert f"| loss | {history.history['loss'][-1]:.4g} |" in text
     assert "| corpus | two lines |" in text
     assert "\nlicense: apache-2.0\n" in text
-    assert "keras_electra.ElectraPretrainer.from_preset" in text
+    assert "keras_electra.ElectraTextClassifier.from_preset" in text
 
 
 def test_written_anew_unless_somebody_wrote_it(tmp_path):
