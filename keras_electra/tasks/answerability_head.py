@@ -29,7 +29,8 @@ class AnswerabilityHead(keras.layers.Layer):
     """
 
     def __init__(self, use_span=True, **kwargs):
-        super().__init__(**kwargs)
+        # Scores come in float32 and are not to be rounded.
+        super().__init__(autocast=False, **kwargs)
         self.use_span = use_span
 
     def build(self, x_shape, *shapes):

@@ -31,8 +31,10 @@ def build(dtype="float32", head="joint", **kwargs):
 def trained(request):
     keras.utils.set_random_seed(0)
     task = build(head=request.param)
-    checks.compile_quickly(task, optimizer=keras.optimizers.Adam(0.01))
-    task.fit((QUESTIONS, CONTEXTS), ANSWERS, epochs=50, verbose=0)
+    checks.compile_quickly(task, optimizer=keras.optimizers.Adam(0.02))
+    # Many times over, as epochs cost more than steps.
+    x = (QUESTIONS * 40, CONTEXTS * 40)
+    task.fit(x, ANSWERS * 40, batch_size=6, epochs=3, verbose=0)
     return task
 
 
@@ -90,10 +92,10 @@ def test_arguments():
 
 
 def outputs_of(task, x):
-    outputs = task(x)
-    return np.asarray(
-        keras.ops.convert_to_numpy(outputs["end_logits"]), "float32"
-    )
+    """Scores of the ends, by the compiled network."""
+    x = {k: keras.ops.convert_to_tensor(array) for k, array in x.items()}
+    outputs = keras.Model.predict_on_batch(task, x)
+    return np.asarray(outputs["end_logits"], "float32")
 
 
 def test_saving(trained, tmp_path):
@@ -112,25 +114,24 @@ def test_saving(trained, tmp_path):
     trained.null_threshold = 0.0
 
 
-@pytest.mark.parametrize("head", ["joint", "simple"])
-def test_precisions(head):
-    for policy in checks.PRECISIONS:
-        task = build(policy, head)
-        assert {w.dtype for w in task.trainable_weights} == {"float32"}
-        logits = outputs_of(task, X)
-        assert logits.shape == (2, 8) and np.all(np.isfinite(logits))
+@pytest.mark.parametrize(
+    "policy, head", zip(checks.PRECISIONS, ["joint", "simple"])
+)
+def test_precisions(policy, head):
+    task = build(policy, head)
+    assert {w.dtype for w in task.trainable_weights} == {"float32"}
     checks.compile_quickly(task)
     x = (QUESTIONS, CONTEXTS)
     history = task.fit(x, ANSWERS, batch_size=4, verbose=0).history
     assert np.isfinite(history["loss"][0])
+    logits = outputs_of(task, X)
+    assert logits.shape == (2, 8) and np.all(np.isfinite(logits))
 
 
-@pytest.mark.parametrize("head", ["joint", "simple"])
-def test_lora_and_quantization(head):
-    task = build(head=head)
+def test_lora_and_quantization():
+    task = build()
     before = outputs_of(task, X)
     task.quantize("int8")
     allowed = before > -500
-    difference = np.abs(outputs_of(task, X) - before)[allowed]
-    assert difference.max() < 0.5
-    checks.check_lora(build(head=head))
+    assert np.abs(outputs_of(task, X) - before)[allowed].max() < 0.5
+    checks.check_lora(build(head="simple"))

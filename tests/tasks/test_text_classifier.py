@@ -19,11 +19,10 @@ LABELS = [0, 0, 1, 1]
 def build(dtype="float32", **kwargs):
     return ElectraTextClassifier(
         checks.tiny_backbone(dtype=dtype, dropout=0.0),
-        num_classes=2,
         preprocessor=ElectraTextClassifierPreprocessor(
             checks.tiny_tokenizer(), sequence_length=8
         ),
-        **kwargs,
+        **{"num_classes": 2, **kwargs},
     )
 
 
@@ -57,6 +56,80 @@ def test_default_compilation():
     assert task.loss.get_config()["from_logits"]
 
 
+def test_head_of_transformers():
+    task = build(head="transformers", dropout=0.5)
+    vectors = task.backbone(
+        {name: ops.convert_to_tensor(array) for name, array in X.items()}
+    )["sequence_output"]
+    kernel, bias = task.hidden_dense.get_weights()
+    first = ops.convert_to_numpy(vectors)[:, 0] @ kernel + bias
+    hidden = ops.gelu(first, approximate=False)
+    expected = ops.convert_to_numpy(task.output_dense(hidden))
+    np.testing.assert_allclose(checks.outputs_of(task, X), expected, atol=1e-5)
+
+
+def test_classify_names_classes():
+    task = build(num_classes=None, labels=["bad", "good"])
+    logits = task.predict(TEXTS[:2], verbose=0)
+    scores = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    results = task.classify(TEXTS[:2])
+    for result, row in zip(results, scores):
+        assert [name for name, _ in result] == (
+            ["good", "bad"] if row[1] > row[0] else ["bad", "good"]
+        )
+        assert [p for _, p in result] == (
+            pytest.approx(sorted(row, reverse=True), abs=1e-5)
+        )
+    one = task.classify(TEXTS[1], batch_size=1)
+    assert one[0][0] == results[1][0][0]
+    [pair] = task.classify((["the chef"], ["ate"]))
+    assert len(pair) == 2
+    assert build().classify("the")[0][0] in (0, 1)
+
+
+def test_several_labels_and_regression():
+    task = build(problem_type="multi_label", labels=["a", "b"])
+    logits = task.predict(["the chef"], verbose=0)[0]
+    found = dict(task.classify("the chef"))
+    for name, logit in zip("ab", logits):
+        assert found[name] == pytest.approx(1 / (1 + np.exp(-logit)), abs=1e-5)
+    assert type(task.loss) is keras.losses.BinaryCrossentropy
+    task = build(num_classes=1)
+    assert task.problem_type == "regression"
+    assert type(task.loss) is keras.losses.MeanSquaredError
+    value = task.predict(["the chef"], verbose=0)[0, 0]
+    assert task.classify("the chef") == pytest.approx(value, abs=1e-5)
+
+
+def test_errors():
+    task = build(labels=["bad", "good"])
+    task.compile(run_eagerly=keras.config.backend() != "jax")
+    for y, message in (
+        (["good", "great"], "known labels. Label 1 is 'great'"),
+        ([0, 2], "from 0 to 1.*Label 1 is 2"),
+        ([0.5, 1.0], "Label 0 is 0.5 of type float"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            task.fit(TEXTS[:2], y)
+    with pytest.raises(ValueError, match="not empty. Entry 1 is ''"):
+        task.classify(["the", ""])
+    with pytest.raises(TypeError, match="`classify` takes a string"):
+        task.classify(3)
+    task.fit(TEXTS[:2], ["good", "bad"], verbose=0)
+    assert task.text_pairs is False
+    for use in (task.classify, task.predict):
+        with pytest.raises(ValueError, match="trained on single texts"):
+            use((TEXTS[:2], TEXTS[:2]))
+    with pytest.raises(ValueError, match="`x` holds pairs of texts"):
+        task.fit((TEXTS[:2], TEXTS[:2]), [0, 1])
+    with pytest.raises(ValueError, match="classify.*preprocessor"):
+        ElectraTextClassifier(checks.tiny_backbone(), 2).classify("the")
+    with pytest.raises(ValueError, match="`head` must be one of"):
+        build(head="official")
+    with pytest.raises(ValueError, match="`problem_type` must be one of"):
+        build(problem_type="ranking")
+
+
 @pytest.mark.parametrize("num_classes", [0, -1, 2.0, "2", None, True])
 def test_num_classes_must_be_a_positive_integer(num_classes):
     with pytest.raises(ValueError, match="num_classes.*positive integer"):
@@ -70,7 +143,13 @@ def test_num_classes_may_come_from_numpy():
 
 
 def test_saving(tmp_path):
-    task = build(activation="softmax", dropout=0.2)
+    task = build(
+        activation="softmax",
+        dropout=0.2,
+        labels=["bad", "good"],
+        head="transformers",
+        text_pairs=True,
+    )
     checks.check_config(task)
     checks.check_preset(task, X, tmp_path / "preset")
     checks.check_keras_file(task, X, tmp_path / "task.keras")
@@ -78,7 +157,10 @@ def test_saving(tmp_path):
     opened = keras_hub.models.TextClassifier.from_preset(folder)
     checks.check_same_outputs(task, opened, X)
     assert opened.preprocessor.sequence_length == 8
-    other = ElectraTextClassifier.from_preset(folder, num_classes=5)
+    assert opened.labels == ["bad", "good"] and opened.text_pairs
+    other = ElectraTextClassifier.from_preset(
+        folder, num_classes=5, labels=None
+    )
     assert checks.outputs_of(other, X).shape == (2, 5)
     half = ElectraTextClassifier.from_preset(folder, dtype="bfloat16")
     assert half.backbone.weights[0].dtype == "bfloat16"

@@ -21,3 +21,16 @@ def test_pairs_have_two_segments():
     mask = ops.cast(x["padding_mask"], "int32")
     assert ops.convert_to_numpy(mask).tolist() == [[1, 1, 1, 1, 0, 0, 0, 0]]
     assert list(y) == [1]
+
+
+def test_a_text_alone_and_rows():
+    preprocess = ElectraTextClassifierPreprocessor(
+        checks.tiny_tokenizer(), sequence_length=4, truncate="waterfall"
+    )
+    x = preprocess("the chef")
+    assert x["token_ids"].tolist() == [2, 5, 6, 3]
+    assert preprocess(x) is x
+    pair = preprocess(("the chef", "ate"), y=None)
+    assert pair["token_ids"].tolist() == [2, 5, 3, 3]
+    pairs = preprocess((["the chef"], [""]), y=None)
+    assert pairs["token_ids"].tolist() == [[2, 5, 6, 3]]
