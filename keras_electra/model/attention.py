@@ -10,6 +10,8 @@ Shapes: B batch, L length, D hidden, N heads, H = D / N.
 import keras
 from keras import ops
 
+from keras_electra.model.dropout import HashDropout
+
 # Added to the score of a padding key (original `model/modeling.py:613`).
 MASKED_SCORE = -10000.0
 
@@ -45,7 +47,7 @@ class SelfAttention(keras.layers.Layer):
         self.num_heads = num_heads
         self.dropout = dropout
         self.initializer_range = initializer_range
-        self.dropout_layer = keras.layers.Dropout(
+        self.dropout_layer = HashDropout(
             dropout, dtype=self.dtype_policy, name="dropout"
         )
 

@@ -10,6 +10,8 @@ it, because each network has its own.
 import keras
 import keras_hub
 
+from keras_electra.model.dropout import HashDropout
+
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraEmbeddings(keras.layers.Layer):
@@ -84,7 +86,7 @@ class ElectraEmbeddings(keras.layers.Layer):
         self.layer_norm = keras.layers.LayerNormalization(
             epsilon=1e-12, dtype=self.dtype_policy, name="layer_norm"
         )
-        self.dropout_layer = keras.layers.Dropout(
+        self.dropout_layer = HashDropout(
             dropout, dtype=self.dtype_policy, name="dropout"
         )
 

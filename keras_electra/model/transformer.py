@@ -8,6 +8,7 @@ each is added to its input.
 import keras
 
 from keras_electra.model.attention import SelfAttention
+from keras_electra.model.dropout import HashDropout
 
 
 def activation_function(name):
@@ -89,7 +90,7 @@ class TransformerLayer(keras.layers.Layer):
             dtype=self.dtype_policy,
             name="attention",
         )
-        self.dropout_layer = keras.layers.Dropout(
+        self.dropout_layer = HashDropout(
             dropout, dtype=self.dtype_policy, name="dropout"
         )
 
