@@ -41,9 +41,12 @@ def main():
         if args.compare_padding:
             print(compare_padding(experiment))
         else:
-            seeds = range(1, args.seeds + 1)
             runs += run_all(
-                experiment, seeds, output, args.random_weights, sys.stderr
+                experiment,
+                range(1, args.seeds + 1),
+                output,
+                args.random_weights,
+                sys.stderr,
             )
     if runs:
         finish(runs, output, args.plot)

@@ -4,8 +4,8 @@
         --trials 12 --seeds 2
 
 By Optuna, which is kept better than KerasTuner (see the package's
-`finetuning/search.py`). The same command given again goes on where it was stopped; with more
-`--trials` it tries more.
+`finetuning/search.py`). The same command given again goes on where it was
+stopped; with more `--trials` it tries more.
 """
 
 import argparse

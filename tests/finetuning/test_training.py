@@ -148,14 +148,14 @@ def test_learns_from_grouped_batches_of_several_lengths():
     training.fine_tune(
         task,
         batches,
-        epochs=12,
-        learning_rate=0.03,
+        epochs=30,
+        learning_rate=0.01,
         layer_decay=1.0,
         callbacks=[watch],
         jit_compile=keras.config.backend() == "jax",
     )
-    assert len(seen) == 12 * 4
-    assert int(ops.convert_to_numpy(task.optimizer.iterations)) == 12 * 4
+    assert len(seen) == 30 * 4
+    assert int(ops.convert_to_numpy(task.optimizer.iterations)) == 30 * 4
     outputs = training.outputs_of(task, rows, batch_size=4, lengths=(8,))
     assert outputs.argmax(axis=-1).tolist() == LABELS.tolist()
     # The order of the rows is kept, and cutting changes nothing.
