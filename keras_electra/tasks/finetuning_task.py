@@ -58,9 +58,12 @@ class FineTuningTask:
         Raises:
             ValueError: when texts or labels are not what the task takes.
         """
-        split = kwargs.pop("validation_split", None)
-        if split and validation_data is None and is_in_memory(x):
-            kwargs["validation_split"] = split
+        if kwargs.get("validation_split") and not is_in_memory(x):
+            raise ValueError(
+                "`validation_split` is for data in memory. Received: "
+                f"validation_split={kwargs['validation_split']} and a data "
+                "set. Pass `validation_data` instead."
+            )
         x, y, sample_weight = self._ready(x, y, sample_weight)
         if isinstance(x, LoaderBatches):
             kwargs.setdefault("steps_per_epoch", x.num_batches)

@@ -13,6 +13,7 @@ from keras_electra.tasks.finetuning import restore_compilation
 from keras_electra.tasks.masked_lm_preprocessor import (
     ElectraMaskedLMPreprocessor,
 )
+from keras_electra.tasks.probabilities import softmax
 from keras_electra.tasks.shuffling import shuffled_fit
 
 
@@ -174,7 +175,7 @@ class ElectraMaskedLM(PresetSaving, keras_hub.models.MaskedLM):
             inference.predict_rows(self, rows, batch_size, masks), masks
         ):
             # A table may be padded beyond the vocabulary.
-            probabilities = _softmax(logits[: len(places), :num_tokens])
+            probabilities = softmax(logits[: len(places), :num_tokens])
             results.append(
                 [_best(row, top_k, tokenizer) for row in probabilities]
             )
@@ -196,11 +197,6 @@ class ElectraMaskedLM(PresetSaving, keras_hub.models.MaskedLM):
                     f"one of {len(ids)} tokens: {text[:60]!r}... Pass the "
                     "part around the [MASK]."
                 )
-
-
-def _softmax(logits):
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
 def _best(probabilities, top_k, tokenizer):

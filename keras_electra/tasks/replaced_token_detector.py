@@ -4,7 +4,6 @@ import typing
 
 import keras
 import keras_hub
-import numpy as np
 
 from keras_electra.hub import opening
 from keras_electra.hub.saving import PresetSaving
@@ -13,6 +12,7 @@ from keras_electra.model.heads import ReplacedTokenHead
 from keras_electra.tasks import inference
 from keras_electra.tasks.finetuning import default_optimizer
 from keras_electra.tasks.finetuning import restore_compilation
+from keras_electra.tasks.probabilities import sigmoid
 from keras_electra.tasks.replaced_token_detector_preprocessor import (
     ElectraReplacedTokenDetectorPreprocessor,
 )
@@ -197,8 +197,7 @@ class ElectraReplacedTokenDetector(PresetSaving, keras_hub.models.Task):
         for (text, window), logits in zip(
             windows, inference.predict_rows(self, pieces, batch_size)
         ):
-            # A sigmoid that does not overflow.
-            probabilities = np.exp(-np.logaddexp(0.0, -logits))
+            probabilities = sigmoid(logits)
             for place in range(window.first, window.last):
                 results[text].append(
                     DetectedToken(

@@ -5,6 +5,10 @@ import keras
 import numpy as np
 import pytest
 
+from keras_electra.pretraining.pretrainer import ElectraPretrainer
+from keras_electra.pretraining.pretrainer_preprocessor import (
+    ElectraPretrainerPreprocessor,
+)
 from keras_electra.tasks.multiple_choice import ElectraMultipleChoice
 from keras_electra.tasks.question_answering import ElectraQuestionAnswering
 from keras_electra.tasks.text_classifier import ElectraTextClassifier
@@ -167,6 +171,50 @@ def test_errors_come_before_the_training(case):
         task.fit(bad, [0, 0])
     with pytest.raises((ValueError, TypeError)):
         task.fit(x, [7.5, object()])
+
+
+def test_validation_split_is_for_data_in_memory():
+    cls, arguments, x, y, examples = CASES["texts"]
+    task = build(cls, **arguments)
+    source = grain.MapDataset.source(examples).batch(2)
+    with pytest.raises(ValueError, match="validation_split=0.5 and a data"):
+        task.fit(source, validation_split=0.5)
+    history = task.fit(x, y, validation_split=0.5, verbose=0)
+    assert "val_loss" in history.history
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    pretrainer = ElectraPretrainer(
+        checks.tiny_backbone(),
+        None,
+        preprocessor=ElectraPretrainerPreprocessor(
+            checks.tiny_tokenizer(), sequence_length=8
+        ),
+    )
+    folder = tmp_path_factory.mktemp("preset")
+    pretrainer.save_to_preset(str(folder))
+    return str(folder), pretrainer.backbone.get_weights()
+
+
+@pytest.mark.parametrize("name", ["texts", "words", "answers", "choices"])
+def test_opens_the_folder_of_a_pretrainer(name, folder):
+    cls, arguments, x, _, _ = CASES[name]
+    path, weights = folder
+    task = cls.from_preset(path, **arguments)
+    for ours, theirs in zip(task.backbone.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    # As many tokens as the network has positions.
+    assert task.preprocessor.sequence_length == 16
+    assert task._to_rows(x)["token_ids"].shape[-1] == 16
+
+
+def test_embedder_of_a_pretrainer(folder):
+    path, weights = folder
+    task = ElectraTextEmbedder.from_preset(path)
+    for ours, theirs in zip(task.backbone.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert task.embed("the chef").shape == (8,)
 
 
 def test_preprocessor_in_a_graph(case):
