@@ -230,3 +230,13 @@ def test_saving_again_replaces_weights_and_keeps_other_files(tmp_path):
     assert not list(folder.glob(".saving-*"))
     opened = ElectraReplacedTokenDetector.from_preset(str(folder))
     checks.check_same_outputs(task, opened, X)
+
+
+def test_exporting_into_a_preset_leaves_no_half_of_it(folder, tmp_path):
+    task = ElectraReplacedTokenDetector.from_preset(str(folder))
+    task.save_to_preset(tmp_path)
+    task.export_to_transformers(tmp_path)
+    assert not (tmp_path / "task.json").exists()
+    assert not list(tmp_path.glob("*.weights.*"))
+    again = ElectraReplacedTokenDetector.from_preset(tmp_path)
+    checks.check_same_outputs(task, again, X)

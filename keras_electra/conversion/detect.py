@@ -46,19 +46,14 @@ def open_checkpoint(preset, find, folder=None):
         return GoogleCheckpoint(folder, preset)
     config = read_config(find, preset)
     if "registered_name" in config:
+        _check_alone(preset, f"a preset ({CONFIG})", folder)
         if config["registered_name"] == KERASHUB_BACKBONE:
             return KerasHubCheckpoint(preset, find, config)
         return None
     has_weights = any(find(name) is not None for name in WEIGHT_FILES)
-    has_index = folder is not None and any(folder.glob("*.index"))
-    if has_weights and has_index:
-        raise ValueError(
-            f"{preset} is ambiguous: it holds both weights of transformers "
-            f"({', '.join(WEIGHT_FILES)}) and a TF1 checkpoint (*.index). "
-            "Put them in two folders, or give the prefix of the TF1 "
-            "checkpoint, such as 'folder/model.ckpt-40'."
-        )
-    if has_index:
+    if has_weights:
+        _check_alone(preset, "weights of transformers", folder)
+    if folder is not None and has_index(folder):
         return GoogleCheckpoint(folder, preset)
     if "model_type" in config or "architectures" in config:
         return TransformersCheckpoint(find, preset)
@@ -66,6 +61,21 @@ def open_checkpoint(preset, find, folder=None):
     raise ValueError(
         f"No checkpoint was recognized in {preset}. Looked for:{listed}"
     )
+
+
+def has_index(folder):
+    """Whether a folder holds a TF1 checkpoint."""
+    return any(folder.glob("*.index"))
+
+
+def _check_alone(preset, what, folder):
+    """Raises if there is a TF1 checkpoint, too."""
+    if folder is not None and has_index(folder):
+        raise ValueError(
+            f"{preset} is ambiguous: it holds both {what} and a TF1 "
+            "checkpoint (*.index). Put them in two folders, or give the "
+            "prefix of the TF1 checkpoint, such as 'folder/model.ckpt-40'."
+        )
 
 
 def read_config(find, source):

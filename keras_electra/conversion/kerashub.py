@@ -5,6 +5,7 @@ taken over under the original's names. Its pooler was never trained, because
 ELECTRA has none, and is left behind.
 """
 
+import functools
 import json
 
 import keras_hub
@@ -49,11 +50,17 @@ class KerasHubCheckpoint(Checkpoint):
         self.source = preset
         self._find = find
         self._config = config["config"]
+
+    @functools.cached_property
+    def _backbone(self):
         # float32, whatever the policy is: it is a file that is read.
-        self._backbone = keras_hub.models.ElectraBackbone.from_preset(
-            preset, dtype="float32"
+        return keras_hub.models.ElectraBackbone.from_preset(
+            self.source, dtype="float32"
         )
-        self._variables = variables(self._backbone)
+
+    @functools.cached_property
+    def _variables(self):
+        return variables(self._backbone)
 
     def backbone_arguments(self, network):
         return {

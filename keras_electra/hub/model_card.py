@@ -26,19 +26,23 @@ PIPELINES = {
 }
 
 
-def write_card(model, folder, card=None):
-    """Writes `README.md`, unless somebody else has written one.
+def may_be_written(folder):
+    """Whether a folder has no card, or one that was written here."""
+    path = folder / "README.md"
+    return not path.exists() or MARK in path.read_text(encoding="utf-8")
+
+
+def write_card(model, folder, title, card=None):
+    """Writes the `README.md` of a preset.
 
     Args:
         model: a task.
-        folder: `Path` of the preset.
+        folder: `Path` to write to.
+        title: string. Name of the preset.
         card: dict from strings to strings, or `None`. More rows, such as
             `corpus`, `language` and `licence`, and in place of rows that are
             known.
     """
-    path = folder / "README.md"
-    if path.exists() and MARK not in path.read_text(encoding="utf-8"):
-        return
     rows = {**known_rows(model), **(card or {})}
     name = type(model).__name__
     lines = ["---", "library_name: keras-hub", "tags: [electra]"]
@@ -46,13 +50,14 @@ def write_card(model, folder, card=None):
         lines.append(f"pipeline_tag: {PIPELINES[name]}")
     if "licence" in rows:
         lines.append(f"license: {str(rows['licence']).lower()}")
-    lines += ["---", MARK, f"# {folder.resolve().name}", ""]
+    lines += ["---", MARK, f"# {title}", ""]
     lines += [f"A preset of `keras_electra.{name}`:", "", "```python"]
     lines += ["import keras_electra", ""]
     lines += [f'model = keras_electra.{name}.from_preset("folder or handle")']
     lines += ["```", "", "| | |", "| --- | --- |"]
     lines += [f"| {row} | {value} |" for row, value in rows.items()]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    text = "\n".join(lines) + "\n"
+    (folder / "README.md").write_text(text, encoding="utf-8")
 
 
 def known_rows(model):

@@ -178,9 +178,12 @@ def _generator_beside(preset):
         return folder, False
     if saved_task(preset) == PRETRAINER:
         return preset, False
-    checkpoint = open_checkpoint(preset)
-    if checkpoint is not None and checkpoint.is_pair:
-        return preset, checkpoint.is_tied
+    # Of all other forms only the original's holds both.
+    local = _local(os.fspath(preset))
+    if local is not None and (not local.is_dir() or detect.has_index(local)):
+        checkpoint = open_checkpoint(preset)
+        if checkpoint is not None and checkpoint.is_pair:
+            return preset, checkpoint.is_tied
     return None, False
 
 

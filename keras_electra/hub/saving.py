@@ -8,6 +8,7 @@ import uuid
 import keras
 
 from keras_electra.conversion import export
+from keras_electra.hub.model_card import may_be_written
 from keras_electra.hub.model_card import write_card
 from keras_electra.hub.opening import ForeignPresets
 
@@ -17,8 +18,8 @@ def atomic_save_to_preset(save, preset_dir, **kwargs):
 
     All files are written to a new subfolder first (on the same disk whatever
     the folder is mounted on) and then moved, `config.json` last: without it
-    no folder is taken for a preset. Weights of an earlier preset that the
-    new one does not overwrite are removed, other files stay.
+    no folder is taken for a preset. Weights and `task.json` of an earlier
+    preset that the new one does not overwrite are removed, other files stay.
 
     Args:
         save: function of a folder and `**kwargs`, such as `save_to_preset`
@@ -37,9 +38,10 @@ def atomic_save_to_preset(save, preset_dir, **kwargs):
         files.sort(key=lambda path: (path.name == "config.json", path))
         names = {path.relative_to(written) for path in files}
         if pathlib.Path("config.json") in names:
-            for stale in target.glob("*.weights.*"):
-                if stale.relative_to(target) not in names:
-                    stale.unlink()
+            stale = [*target.glob("*.weights.*"), target / "task.json"]
+            for path in stale:
+                if path.relative_to(target) not in names:
+                    path.unlink(missing_ok=True)
         for path in files:
             place = target / path.relative_to(written)
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -129,10 +131,17 @@ class PresetSaving(ForeignPresets):
             card: dict or `None`. More rows of the `README.md`, such as
                 `{"corpus": "...", "licence": "apache-2.0"}`.
         """
+        folder, save = pathlib.Path(preset_dir), super().save_to_preset
+
+        def save_with_card(path, **kwargs):
+            save(path, **kwargs)
+            if may_be_written(folder):
+                title = folder.resolve().name
+                write_card(self, pathlib.Path(path), title, card)
+
         atomic_save_to_preset(
-            super().save_to_preset, preset_dir, max_shard_size=max_shard_size
+            save_with_card, preset_dir, max_shard_size=max_shard_size
         )
-        write_card(self, pathlib.Path(preset_dir), card)
 
     def save_task_weights(self, filepath):
         """Saves what the task has beside its backbone."""

@@ -152,6 +152,30 @@ def test_ambiguous_folder(broken, golden):
     check_refused(broken, "ambiguous.*two folders")
 
 
+def test_our_preset_beside_a_tf1_checkpoint(golden, tmp_path):
+    DETECTOR(checks.tiny_backbone(), compile=False).save_to_preset(tmp_path)
+    for file in (golden / "tiny_ckpt").glob("model.ckpt*"):
+        shutil.copy(file, tmp_path)
+    check_refused(tmp_path, "ambiguous: it holds both a preset")
+    assert DETECTOR.from_preset(tmp_path / "model.ckpt-40")
+
+
+def test_no_network_to_kaggle(monkeypatch):
+    import kagglehub
+    import requests
+
+    def fail(handle, path):
+        raise requests.exceptions.ConnectionError("cannot reach the hub")
+
+    monkeypatch.setattr(kagglehub, "model_download", fail)
+    for preset in (
+        "kaggle://someone/electra/keras/small",
+        "electra_base_discriminator_uncased_en",
+    ):
+        with pytest.raises(ConnectionError, match="is there a network"):
+            keras_electra.ElectraBackbone.from_preset(preset)
+
+
 def test_no_network(monkeypatch):
     import huggingface_hub
     from huggingface_hub.errors import LocalEntryNotFoundError

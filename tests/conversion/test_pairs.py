@@ -88,6 +88,19 @@ def test_untied_output_is_told(discriminator, made):
     )
 
 
+def test_two_presets_of_ours(discriminator, generator, pretrainer, tmp_path):
+    for name, cls, source in (
+        ("d", keras_electra.ElectraReplacedTokenDetector, discriminator),
+        ("g", keras_electra.ElectraMaskedLM, generator),
+    ):
+        cls.from_preset(source).save_to_preset(tmp_path / name)
+    both = FROM_PRESET(discriminator=tmp_path / "d", generator=tmp_path / "g")
+    assert foreign.same_weights(both, pretrainer)
+    alone = FROM_PRESET(tmp_path / "d")
+    assert foreign.same_weights(alone.backbone, pretrainer.backbone)
+    assert "a fresh one was made" in str(alone.conversion_summary)
+
+
 def test_missing_generator(discriminator):
     pretrainer = FROM_PRESET(discriminator)
     generator = pretrainer.generator
