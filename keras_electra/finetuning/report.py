@@ -32,6 +32,47 @@ def table(runs):
     return "\n".join([*lines, *(["", *notes] if notes else [])])
 
 
+def comparison(runs):
+    """A table in Markdown: pre-trained and random weights side by side.
+
+    Args:
+        runs: list of dicts from `run_all`, of any number of tasks.
+
+    Returns:
+        string. A row for each metric of each task: the mean over the seeds
+        with its 95 % interval and, in brackets, the median; then the guess
+        that looks at no text, for the main metric. Below, the runs that
+        diverged or are no better than that guess.
+    """
+    header = ("task", "metric", "runs", PRETRAINED, RANDOM, "constant guess")
+    rows, notes = [header, ("---",) * len(header)], []
+    for task in dict.fromkeys(run["task"] for run in runs):
+        own = [run for run in runs if run["task"] == task]
+        found = {
+            weights: summary(own, weights)
+            for weights in (PRETRAINED, RANDOM)
+            if any(run["weights"] == weights for run in own)
+        }
+        guess = {
+            run["main_metric"]: run["chance"] for run in own if "chance" in run
+        }
+        names = next((f["metrics"] for f in found.values() if f["metrics"]), ())
+        for name in names:
+            cells = [
+                found.get(weights, {"metrics": {}})["metrics"].get(name)
+                for weights in (PRETRAINED, RANDOM)
+            ]
+            counts = dict.fromkeys(str(of["count"]) for of in cells if of)
+            constant = f"{guess[name]:.1f}" if name in guess else ""
+            rows.append(
+                (task, name, "/".join(counts), *map(_cell, cells), constant)
+            )
+        for each in found.values():
+            notes += _notes(task, each, own)
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([*lines, *(["", *notes] if notes else [])])
+
+
 def finish(runs, folder, plots=False):
     """Prints the table of an example, and draws if asked to.
 
@@ -86,6 +127,13 @@ def _rows(task, found):
         if of["ci"] is not None:
             shown[3] = f"± {shown[3]}"
         yield (task, found["weights"], name, str(of["count"]), *shown)
+
+
+def _cell(of):
+    if of is None:
+        return "–"
+    spread = "" if of["ci"] is None else f" ± {of['ci']:.1f}"
+    return f"{of['mean']:.1f}{spread} ({of['median']:.1f})"
 
 
 def _notes(task, found, runs):

@@ -56,6 +56,23 @@ def run_all(experiment, seeds, folder, random_weights=False, stream=None):
     return runs
 
 
+def read_runs(folder):
+    """The runs in a folder of results, of all tasks.
+
+    Args:
+        folder: path that `run_all` was given.
+
+    Returns:
+        A list of dicts, a run each, by task, weights and seed.
+    """
+    runs = []
+    for path in pathlib.Path(folder).glob("*-*-*.json"):
+        run = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(run, dict) and "seed" in run:
+            runs.append(run)
+    return sorted(runs, key=lambda r: (r["task"], r["weights"], r["seed"]))
+
+
 def summary(runs, weights):
     """The runs from one kind of weights taken together.
 

@@ -34,7 +34,7 @@ def run(preset, tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_glue(run, glue, tmp_path):
+def test_glue(run, glue, tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib")
     arguments = ("--task", "sst2", "--data", glue, "--epochs", 1, "--seeds", 1)
     arguments += ("--random-weights", "--submissions", "--plot")
@@ -46,6 +46,9 @@ def test_glue(run, glue, tmp_path):
     assert len(results["runs"]) == 2 and len(results["summary"]) == 2
     assert (tmp_path / "sst2.png").is_file()
     assert (tmp_path / "submissions" / "seed-1" / "SST-2.tsv").is_file()
+    monkeypatch.setattr(sys, "argv", ["finetune_report.py", str(tmp_path)])
+    runpy.run_path(str(EXAMPLES / "finetune_report.py"), run_name="__main__")
+    assert "| sst2 | accuracy | 1 |" in capsys.readouterr().out
     # Nothing is run again, and the table is the same.
     again = run("finetune_glue.py", *arguments)
     assert "step" not in again.err and again.out == shown.out

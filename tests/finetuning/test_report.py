@@ -45,6 +45,23 @@ def test_runs_that_failed_are_named():
     )
 
 
+def test_comparison():
+    runs = [
+        run(1, 60.0),
+        run(2, 62.0),
+        run(1, 50.0, "random", at_chance=True),
+        run(2, 55.0, "random"),
+        {**run(1, 40.0), "task": "other"},
+    ]
+    lines = report.comparison(runs).splitlines()
+    assert lines[2:4] == [
+        "| rte | accuracy | 2 | 61.0 ± 12.7 (61.0) | 52.5 ± 31.8 (52.5) "
+        "| 52.7 |",
+        "| other | accuracy | 1 | 40.0 (40.0) | – | 52.7 |",
+    ]
+    assert lines[-1].startswith("rte, random: no better than a constant")
+
+
 def test_end_of_an_example(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     report.finish([run(1, 60.0), run(2, None)], tmp_path, plots=True)

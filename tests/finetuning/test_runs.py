@@ -3,6 +3,7 @@ import json
 import pytest
 
 from keras_electra.finetuning.runs import describe
+from keras_electra.finetuning.runs import read_runs
 from keras_electra.finetuning.runs import run_all
 from keras_electra.finetuning.runs import summary
 
@@ -39,6 +40,8 @@ def test_runs_once_and_remembers(tmp_path):
     # The same again from the files.
     again = run_all(fake, [1, 2, 3], tmp_path, True)
     assert len(fake.calls) == 6 and json.dumps(again) == json.dumps(runs)
+    (tmp_path / "some-other-1.json").write_text("[]")
+    assert read_runs(tmp_path) == again
     # Half a file is no result, nor are those of other settings.
     (tmp_path / "fake-pretrained-1.json").write_text('{"task": ')
     run_all(fake, [1], tmp_path)
