@@ -1,14 +1,13 @@
 """Checkpoints of the original program (google-research/electra, TF1).
 
-Its variables are addressed by name. One table says which weight of ours each
-name is; reading, and comparing gradients or optimizer slots, go by it. Query,
-key and value are one matrix here and three there, so a name may stand for a
-range of columns.
+Its variables are addressed by name. One table says which weight of a
+pre-trainer each name is; reading, and comparing gradients or optimizer slots,
+go by it. `google_checkpoint.py` makes it one of the forms of `from_preset`.
 """
 
 import keras
-import numpy as np
 
+from keras_electra.conversion.assign import fill
 from keras_electra.conversion.places import embeddings
 from keras_electra.conversion.places import encoder
 from keras_electra.conversion.places import replaced_token_head
@@ -74,16 +73,7 @@ def assign(pretrainer, arrays):
                 f"{place.shape}. It has {tuple(arrays[name].shape)}. Build "
                 "the pre-trainer with the checkpoint's sizes."
             )
-    buffers = {}
-    for name, place in table.items():
-        variable = place.variable
-        _, buffer = buffers.setdefault(
-            id(variable),
-            (variable, np.empty(tuple(variable.shape), "float32")),
-        )
-        place.write(buffer, arrays[name])
-    for variable, buffer in buffers.values():
-        variable.assign(buffer)
+    fill(table, arrays.__getitem__)
 
 
 def load_checkpoint(pretrainer, path):

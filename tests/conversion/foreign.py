@@ -1,5 +1,8 @@
 """Checkpoints of other packages, tiny, with no weight at its initial value."""
 
+import contextlib
+
+import keras
 import numpy as np
 
 from tests import checks
@@ -60,3 +63,11 @@ def same_weights(model, other):
     return len(ours) == len(theirs) and all(
         np.array_equal(a, b) for a, b in zip(ours, theirs)
     )
+
+
+@contextlib.contextmanager
+def unallocated():
+    """Inside, variables have shapes and no values, and never get any."""
+    with keras.StatelessScope():
+        yield
+        keras.utils.clear_session(free_memory=False)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import keras_electra
+from keras_electra.conversion.pairs import fresh_generator
 from tests import checks
 from tests.conversion import foreign
 
@@ -110,15 +111,17 @@ def test_missing_generator(discriminator):
     assert "a fresh one was made" in str(pretrainer.conversion_summary)
 
 
-def test_widths_of_fresh_generators():
-    for width, heads, expected in ((256, 4, 64), (768, 12, 256)):
-        from keras_electra.conversion.pairs import fresh_generator
-
-        backbone = checks.tiny_backbone(hidden_dim=width, num_heads=heads)
-        generator = fresh_generator(backbone)
-        assert generator.hidden_dim == expected
-        assert generator.num_heads == max(1, expected // 64)
-        assert generator.intermediate_dim == 4 * expected
+@pytest.mark.parametrize(
+    "width, heads, expected", [(256, 4, 64), (768, 12, 256), (1024, 16, 256)]
+)
+def test_widths_of_fresh_generators(width, heads, expected):
+    with foreign.unallocated():
+        generator = fresh_generator(
+            checks.tiny_backbone(hidden_dim=width, num_heads=heads)
+        )
+    assert generator.hidden_dim == expected
+    assert generator.num_heads == max(1, expected // 64)
+    assert generator.intermediate_dim == 4 * expected
 
 
 def test_vocabularies_that_differ(discriminator, tmp_path):
