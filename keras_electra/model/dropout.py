@@ -101,10 +101,12 @@ class HashDropout(keras.layers.Layer):
             return x
         *rows, width = ops.shape(x)
         lanes = (*rows, -(-width // 2))
-        counters = ops.reshape(ops.arange(_size(lanes), dtype="int32"), (-1,))
+        # In a column: TensorFlow's `view` wants to know the last axis.
+        counters = ops.reshape(ops.arange(_size(lanes), dtype="int32"), (-1, 1))
         bits = hash_counters(counters, self.seed_generator.next())
         bits = ops.reshape(ops.view(bits, "int16"), (*rows, 2 * lanes[-1]))
-        if width % 2:
+        # It may be a tensor, for rows of a length that varies.
+        if not isinstance(width, int) or width % 2:
             bits = bits[..., :width]
         kept = bits >= ops.cast(dropped_levels - LEVELS // 2, "int16")
         scale = ops.cast(LEVELS / (LEVELS - dropped_levels), x.dtype)

@@ -152,3 +152,16 @@ def test_layer_is_serialized():
 def test_rate_out_of_range(rate):
     with pytest.raises(ValueError, match="`rate` must be at least 0"):
         HashDropout(rate)
+
+
+def test_in_a_graph_that_knows_no_lengths():
+    # As attention probabilities are in `fit`, odd and even.
+    inputs = keras.Input((None, None))
+    doubled = keras.layers.Rescaling(2.0)(inputs)
+    model = keras.Model(inputs, HashDropout(0.5)(doubled))
+    model.compile("sgd", "mse", jit_compile=False)
+    for length in (3, 4):
+        ones = np.ones((2, 5, length), "float32")
+        loss = model.train_on_batch(ones, 0 * ones)
+        # Of 16 times the share that is kept.
+        assert 16 * 0.1 < loss < 16 * 0.9
