@@ -22,6 +22,7 @@ from keras_electra.tasks.question_answering_preprocessor import (
 )
 from keras_electra.tasks.simple_span_head import SimpleSpanHead
 from keras_electra.tasks.span_loss import SpanLoss
+from keras_electra.tasks.span_loss import spans_are_right
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -184,14 +185,7 @@ class ElectraQuestionAnswering(
         return self.loss(y, y_pred, sample_weight)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        ops = keras.ops
-        right = True
-        for i, name in enumerate(("start_logits", "end_logits")):
-            logits = y_pred[name]
-            if "answer_mask" in y_pred:
-                logits += MASKED_SCORE * (1.0 - y_pred["answer_mask"])
-            best = ops.cast(ops.argmax(logits, axis=-1), "int32")
-            right = ops.logical_and(right, best == ops.cast(y[:, i], "int32"))
+        right = spans_are_right(y, y_pred)
         self.span_accuracy.update_state(right, sample_weight)
         return self.get_metrics_result()
 

@@ -34,14 +34,11 @@ class SpanLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         y_true = ops.cast(y_true, "int32")
-        penalty = 0.0
-        if "answer_mask" in y_pred:
-            penalty = MASKED_SCORE * (1.0 - y_pred["answer_mask"])
         losses = [
             ops.sparse_categorical_crossentropy(
-                y_true[:, i], y_pred[name] + penalty, from_logits=True
+                y_true[:, i], logits, from_logits=True
             )
-            for i, name in enumerate(("start_logits", "end_logits"))
+            for i, logits in enumerate(_masked(y_pred))
         ]
         loss = (losses[0] + losses[1]) / 2
         if "answerable_logit" in y_pred:
@@ -57,3 +54,29 @@ class SpanLoss(keras.losses.Loss):
         config = super().get_config()
         config["answerability_weight"] = self.answerability_weight
         return config
+
+
+def spans_are_right(y_true, y_pred):
+    """Whether start and end both have the highest scores, row by row.
+
+    Args:
+        y_true: as in `SpanLoss`.
+        y_pred: as in `SpanLoss`.
+
+    Returns:
+        bool array of shape `(batch,)`.
+    """
+    right = [
+        ops.cast(ops.argmax(logits, axis=-1), "int32")
+        == ops.cast(y_true[:, i], "int32")
+        for i, logits in enumerate(_masked(y_pred))
+    ]
+    return ops.logical_and(*right)
+
+
+def _masked(y_pred):
+    """Scores of starts and of ends, low where no answer may be."""
+    penalty = 0.0
+    if "answer_mask" in y_pred:
+        penalty = MASKED_SCORE * (1.0 - y_pred["answer_mask"])
+    return [y_pred[name] + penalty for name in ("start_logits", "end_logits")]
