@@ -12,6 +12,8 @@ source's own library on the same text, and from the written files.
 
 import argparse
 
+import numpy as np
+
 import keras_electra
 from keras_electra.conversion.compare import TEXTS
 
@@ -80,10 +82,24 @@ def compare_parts(discriminator, generator, texts):
 
 
 def compare(model, source, texts):
+    x = random_rows(model.backbone) if model.preprocessor is None else None
     try:
-        print(keras_electra.compare_with_source(model, source, texts))
+        print(keras_electra.compare_with_source(model, source, texts, x))
     except (ValueError, ImportError) as error:
         print(f"not compared: {error}")
+
+
+def random_rows(backbone):
+    """Inputs for a checkpoint without a vocabulary."""
+    shape = (2, min(16, backbone.max_sequence_length))
+    ids = np.random.default_rng(0).integers(
+        backbone.vocabulary_size, size=shape
+    )
+    return {
+        "token_ids": ids,
+        "segment_ids": np.zeros(shape),
+        "padding_mask": np.ones(shape),
+    }
 
 
 def parse(arguments):
