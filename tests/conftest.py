@@ -23,6 +23,12 @@ import pytest
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _seed_of_module():
+    """What fixtures of a module draw does not depend on other modules."""
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(autouse=True)
 def _clean_state():
     keras.utils.set_random_seed(0)

@@ -7,6 +7,7 @@ of `config.json` follow from one another.
 
 import dataclasses
 import typing
+import warnings
 
 from keras_electra.conversion import google_head
 from keras_electra.conversion import places
@@ -163,6 +164,21 @@ def _write_text(task):
     )
 
 
+# Tagging.
+
+
+def _write_labels(task):
+    segment_id = getattr(task.preprocessor, "segment_id", 0)
+    if segment_id != 0:
+        warnings.warn(
+            "transformers reads sentences as segment 0, but this tagger was "
+            f"trained with segment_id={segment_id} of its preprocessor. Pass "
+            f"`token_type_ids` of {segment_id} there, or train it with 0.",
+            stacklevel=2,
+        )
+    return places.dense(task.output_dense, "classifier"), {}
+
+
 # Question answering.
 
 
@@ -241,6 +257,7 @@ TASK_FORMS = {
         lambda task: places.dense(task.output_dense, "classifier"),
         lambda checkpoint: _classes(checkpoint, "classifier/kernel"),
         _labels,
+        _write_labels,
     ),
     "ElectraQuestionAnswering": TaskForm(
         "ElectraForQuestionAnswering",

@@ -26,9 +26,9 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
         tokenizer: `ElectraTokenizer`.
         sequence_length: int. Length of the rows, in tokens. Defaults to
             `512`; loaded from a preset, to at most its network's positions.
-        segment_id: int. Segment of the sentences. Defaults to `1`, the
-            original's (`finetune/tagging/tagging_tasks.py:149`);
-            transformers' models are trained with `0`.
+        segment_id: int. Segment of the sentences. Defaults to `0`, as
+            everywhere and in transformers; the original tags with `1`
+            (`finetune/tagging/tagging_tasks.py:149`).
         rules: string. `"windows"`, the default, or `"original"` for the
             rows of the original program, which cut long sentences short.
         **kwargs: `name` and the like of `keras.layers.Layer`.
@@ -54,7 +54,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
         self,
         tokenizer,
         sequence_length=512,
-        segment_id=1,
+        segment_id=0,
         rules="windows",
         **kwargs,
     ):

@@ -86,6 +86,13 @@ def test_tasks_there_and_back(kind, tmp_path, caplog):
     assert result.hidden_states < 1e-4 and result.logits < 1e-4
 
 
+def test_tagger_of_another_segment_warns(tmp_path):
+    task = build("ElectraTokenClassifier", {"labels": LABELS})
+    task.preprocessor.segment_id = 1
+    with pytest.warns(UserWarning, match="trained with segment_id=1"):
+        task.export_to_transformers(tmp_path)
+
+
 def test_embedder_is_an_encoder(tmp_path):
     task = build("ElectraTextEmbedder", {})
     task.export_to_transformers(tmp_path)

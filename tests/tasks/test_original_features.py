@@ -87,7 +87,7 @@ def test_words(split, tokenizer, arrays, description):
     sentences = description["tagging"]["sets"][key]["sentences"]
     words = [words for words, _ in sentences]
     preprocess = ElectraTokenClassifierPreprocessor(
-        tokenizer, sequence_length=40, rules="original"
+        tokenizer, sequence_length=40, segment_id=1, rules="original"
     )
     rows = preprocess.split(words)
     check_rows(preprocess.pack(rows), arrays, key)
@@ -117,7 +117,7 @@ def test_words_of_sound_sentences(tokenizer, arrays, description):
     # Not: a word without pieces, a long sentence, a word "[SEP]".
     sound = [0, 1, 3, 6]
     preprocess = ElectraTokenClassifierPreprocessor(
-        tokenizer, sequence_length=40
+        tokenizer, sequence_length=40, segment_id=1
     )
     tags = description["tagging"]["sets"][key]["bioes"]
     x, y, weights = preprocess(

@@ -59,7 +59,6 @@ def test_entities(trained):
 def test_one_label_whatever_the_pieces(trained):
     """`cooked` is two pieces, and judged by the first."""
     x = checks.ids([2, 5, 6, 7, 8, 3])
-    x["segment_ids"] = x["padding_mask"]
     logits = checks.outputs_of(trained, x)[0, [1, 2, 3]]
     scores = np.exp(logits - logits.max(axis=-1, keepdims=True))
     scores /= scores.sum(axis=-1, keepdims=True)

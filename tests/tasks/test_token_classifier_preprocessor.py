@@ -16,16 +16,17 @@ def build(**kwargs):
 def test_labels_are_at_first_pieces():
     x, y, weights = build()(["the cooked", ["a"]], [[1, 2], "1"])
     assert x["token_ids"].tolist() == [[2, 5, 7, 8, 3, 0], [2, 12, 3, 0, 0, 0]]
-    assert x["segment_ids"].tolist() == x["padding_mask"].tolist()
+    assert not np.any(x["segment_ids"])
     assert y.tolist() == [[0, 1, 2, 0, 0, 0], [0, 1, 0, 0, 0, 0]]
     assert weights.tolist() == [[0, 1, 1, 0, 0, 0], [0, 1, 0, 0, 0, 0]]
     _, _, weights = build()(["the", "a"], [[1], [1]], [0.5, 2.0])
     assert weights[:, 1].tolist() == [0.5, 2.0]
 
 
-def test_segment_of_others():
-    x = build(segment_id=0)(["the chef"])
-    assert not np.any(x["segment_ids"])
+def test_segment_of_the_original():
+    x = build(segment_id=1)(["the chef"])
+    assert x["segment_ids"].tolist() == x["padding_mask"].tolist()
+    assert np.any(x["segment_ids"])
 
 
 def test_long_sentences_become_rows():
@@ -38,12 +39,12 @@ def test_long_sentences_become_rows():
 
 
 def test_config():
-    preprocess = build(segment_id=0, rules="original")
+    preprocess = build(segment_id=1, rules="original")
     again = ElectraTokenClassifierPreprocessor.from_config(
         preprocess.get_config()
     )
     assert again.sequence_length == preprocess.sequence_length
-    assert (again.segment_id, again.rules) == (0, "original")
+    assert (again.segment_id, again.rules) == (1, "original")
 
 
 def test_errors():
