@@ -29,7 +29,7 @@ def build(dtype="float32", **kwargs):
 def trained():
     task = build()
     checks.compile_quickly(task, optimizer=keras.optimizers.Adam(0.02))
-    task.fit(SENTENCES, LABELS, batch_size=4, epochs=30, verbose=0)
+    task.fit(SENTENCES, LABELS, batch_size=4, epochs=80, verbose=0)
     return task
 
 
