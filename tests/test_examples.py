@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -83,3 +84,33 @@ def test_pretrain_goes_on(corpus, tmp_path):
     assert "Resuming after epoch 2" in again and "Epoch 1/2" not in again
     filler = keras_electra.ElectraMaskedLM.from_preset(str(tmp_path / "preset"))
     assert len(filler.fill_mask("the [MASK] sat", top_k=2)[0]) == 2
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "torch",
+    reason="It starts a process for each backend by itself.",
+)
+def test_benchmark_takes_turns(tmp_path):
+    other = tmp_path / "other.py"
+    other.write_text(
+        'print(\'{"median_step_s": 1, "first_step_s": 2, \''
+        "'\"tokens_per_s\": 0.5}')"
+    )
+    output = run(
+        "examples/benchmark.py",
+        "--size=tiny",
+        "--batch=2",
+        "--seq=16",
+        "--ragged",
+        "--rounds=1",
+        "--steps=2",
+        "--backends=torch",
+        "--dtypes=float32",
+        f"--against={other}",
+        "--peers=hf",
+    )
+    rows = {line.split()[0]: line.split() for line in output.splitlines()[-5:]}
+    assert rows["hf"][2:5] == ["float32", "0", "1.00"]
+    ours = rows["keras_electra"]
+    assert float(ours[3].replace(",", "")) > 1  # tokens a second
+    assert float(ours[4].replace(",", "")) > 2  # times the other
