@@ -30,7 +30,7 @@ def _seed_of_module():
     keras.utils.set_random_seed(0)
     yield
     # Compiled functions of earlier modules stay alive; looking through them
-    # at every collection would take a third of the time.
+    # at every collection takes long.
     gc.collect()
     gc.freeze()
 
