@@ -81,7 +81,9 @@ class SelfAttention(keras.layers.Layer):
         x = self.query_key_value(x)  # (B, L, 3D)
         x = ops.reshape(x, (-1, length, 3, self.num_heads, head))
         x = ops.transpose(x, (2, 0, 3, 1, 4))  # (3, B, N, L, H)
-        query, key, value = x[0] * head**-0.5, x[1], x[2]
+        # Not `x[0]`: its gradient is a whole array of zeros on some backends.
+        query, key, value = ops.unstack(x, 3)
+        query = query * head**-0.5
         scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (B, N, L, L)
         # float32: a softmax over hundreds of keys in half precision loses
         # the small weights.

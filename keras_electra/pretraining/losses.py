@@ -15,21 +15,42 @@ def weighted_mean(values, weights):
     return ops.sum(values * weights) / (ops.sum(weights) + 1e-6)
 
 
-def token_prediction_loss(logits, token_ids):
+def exponentials(logits):
+    """`exp(logits - top)`, the shares of a softmax before they are divided.
+
+    The largest array of a training step. Loss and draw both start from it, so
+    that it is computed once.
+
+    Args:
+        logits: array of shape `(..., vocabulary_size)`.
+
+    Returns:
+        float32 arrays `shares` of shape `(..., vocabulary_size)` and `top`,
+        the greatest score, of shape `(..., 1)`, without a gradient; and the
+        index of the greatest score, of shape `(...,)`.
+    """
+    logits = ops.cast(logits, "float32")
+    best = ops.argmax(logits, axis=-1)
+    top = ops.take_along_axis(
+        ops.stop_gradient(logits), ops.expand_dims(best, -1), axis=-1
+    )
+    return ops.exp(logits - top), top, best
+
+
+def token_prediction_loss(logits, token_ids, shares, top):
     """Negative log-likelihood of the right token at each position.
 
     Args:
         logits: array of shape `(..., vocabulary_size)`.
         token_ids: int array of shape `(...,)`.
+        shares, top: what `exponentials` makes of `logits`.
 
     Returns:
         float32 array of shape `(...,)`, in nats.
     """
-    logits = ops.cast(logits, "float32")
-    right = ops.take_along_axis(
-        logits, ops.expand_dims(ops.cast(token_ids, "int32"), -1), axis=-1
-    )
-    return ops.logsumexp(logits, axis=-1) - ops.squeeze(right, axis=-1)
+    ids = ops.expand_dims(ops.cast(token_ids, "int32"), -1)
+    right = ops.take_along_axis(ops.cast(logits, "float32"), ids, axis=-1)
+    return ops.log(ops.sum(shares, axis=-1)) + ops.squeeze(top - right, -1)
 
 
 def replaced_token_loss(logits, replaced):

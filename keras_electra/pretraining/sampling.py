@@ -41,29 +41,31 @@ def adjust_logits(logits, temperature=1.0, forbidden_ids=None):
     return logits - 1000.0 * ops.cast(forbidden, "float32")
 
 
-def sample_tokens(logits, uniform):
+def sample_tokens(shares, uniform):
     """Draws one id a position by inverting the cumulative distribution.
 
     Args:
-        logits: float32 array of shape `(..., vocabulary_size)`.
+        shares: float32 array of shape `(..., vocabulary_size)`, at least 0.
+            Probabilities, or their multiples: only ratios count.
         uniform: float32 array of shape `(...,)`, in `[0, 1)`.
 
     Returns:
         int32 array of shape `(...,)`.
     """
-    vocabulary_size, shape = logits.shape[-1], ops.shape(uniform)
-    probabilities = ops.softmax(ops.reshape(logits, (-1, vocabulary_size)))
+    vocabulary_size, shape = shares.shape[-1], ops.shape(uniform)
     blocks = -(-vocabulary_size // BLOCK_WIDTH)
     padding = blocks * BLOCK_WIDTH - vocabulary_size
-    probabilities = ops.pad(probabilities, ((0, 0), (0, padding)))
-    probabilities = ops.reshape(probabilities, (-1, blocks, BLOCK_WIDTH))
-    ends = ops.cumsum(ops.sum(probabilities, axis=-1), axis=-1)  # (BP, N)
+    if padding:
+        shares = ops.reshape(shares, (-1, vocabulary_size))
+        shares = ops.pad(shares, ((0, 0), (0, padding)))
+    shares = ops.reshape(shares, (-1, blocks, BLOCK_WIDTH))
+    ends = ops.cumsum(ops.sum(shares, axis=-1), axis=-1)  # (BP, N)
     target = ops.reshape(uniform, (-1, 1)) * ends[:, -1:]
     block = _first_above(ends, target)  # (BP, 1)
     starts = ops.pad(ends, ((0, 0), (1, 0)))
     target = target - ops.take_along_axis(starts, block, axis=1)
     within = ops.take_along_axis(
-        probabilities, ops.expand_dims(block, -1), axis=1
+        shares, ops.expand_dims(block, -1), axis=1
     )  # (BP, 1, W)
     ends = ops.cumsum(ops.squeeze(within, axis=1), axis=-1)
     ids = block * BLOCK_WIDTH + _first_above(ends, target)
@@ -125,15 +127,19 @@ class SampleTokens(keras.layers.Layer):
         uniform = keras.random.uniform(
             ops.shape(mask_ids), dtype="float32", seed=seed
         )
-        scores = adjust_logits(
-            ops.stop_gradient(logits),
-            self.temperature,
-            mask_ids if self.forbid_correct else None,
-        )
+        shares, top, best = losses.exponentials(logits)
+        token_loss = losses.token_prediction_loss(logits, mask_ids, shares, top)
+        if self.temperature != 1.0 or self.forbid_correct:
+            scores = adjust_logits(
+                logits,
+                self.temperature,
+                mask_ids if self.forbid_correct else None,
+            )
+            shares, _, _ = losses.exponentials(scores)
         return {
-            "token_loss": losses.token_prediction_loss(logits, mask_ids),
-            "predicted_ids": ops.argmax(logits, axis=-1),
-            "sampled_ids": sample_tokens(scores, uniform),
+            "token_loss": token_loss,
+            "predicted_ids": best,
+            "sampled_ids": sample_tokens(ops.stop_gradient(shares), uniform),
         }
 
     def compute_output_spec(self, logits, mask_ids, training=None):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_electra.pretraining.losses import exponentials
 from keras_electra.pretraining.sampling import BLOCK_WIDTH
 from keras_electra.pretraining.sampling import SampleTokens
 from keras_electra.pretraining.sampling import adjust_logits
@@ -18,7 +19,7 @@ def draw(logits, uniform):
     uniform = np.asarray(uniform, "float32")
     logits = np.broadcast_to(logits, (len(uniform), len(logits)))
     ids = reference.run(
-        sample_tokens,
+        lambda logits, uniform: sample_tokens(exponentials(logits)[0], uniform),
         ops.convert_to_tensor(logits.astype("float32")),
         ops.convert_to_tensor(uniform),
     )
@@ -120,7 +121,7 @@ def test_one_number_a_position():
     right = np.array([[0, 2], [1, 0]])
     np.put_along_axis(logits, right[..., None], 0.0, axis=-1)
     ids = sample_tokens(
-        ops.convert_to_tensor(logits),
+        ops.convert_to_tensor(np.exp(logits)),
         ops.convert_to_tensor(np.full((2, 2), 0.5, "float32")),
     )
     np.testing.assert_array_equal(ops.convert_to_numpy(ids), right)

@@ -1,0 +1,222 @@
+"""Trains `electra_tiny_en`, from text files to the preset, on two cores.
+
+    KERAS_BACKEND=torch python examples/train_tiny_preset.py \
+        "corpus/*/*-train-*.txt.xz" --run run --preset electra_tiny_en
+
+Vocabulary, examples, a start by masked language modelling, then ELECTRA. A
+run that was stopped goes on from its last checkpoint when the same command is
+given again. Curves are in the folder of the run: `curves.csv`, `curves.png`
+and, with TensorFlow installed, `tensorboard`.
+"""
+
+import argparse
+import csv
+import importlib.util
+import pathlib
+
+import keras
+import numpy as np
+
+import keras_electra
+from keras_electra.pretraining import head_start
+from keras_electra.training.muon import short_run_optimizer
+
+VOCABULARY_SIZE = 8192
+SEQUENCE_LENGTH = 128
+BATCH_SIZE = 32  # rows
+EMBEDDING_DIM = 128
+DISCRIMINATOR = {
+    "num_layers": 4,
+    "num_heads": 4,
+    "hidden_dim": 256,
+    "intermediate_dim": 1024,
+}
+GENERATOR = {
+    "num_layers": 4,
+    "num_heads": 1,
+    "hidden_dim": 64,
+    "intermediate_dim": 256,
+}
+LEARNING_RATE = 4e-3
+# Of the start: twice the predictions for an eighth more time.
+MASKING_FRACTION = 0.3
+
+
+def main():
+    args = parse_arguments()
+    keras.config.set_dtype_policy(args.dtype)
+    keras.utils.set_random_seed(args.seed)
+    run = pathlib.Path(args.run)
+    run.mkdir(parents=True, exist_ok=True)
+    tokenizer = make_examples(args, run)
+    counts = count_tokens(run, tokenizer.vocabulary_size())
+    backbone = build(DISCRIMINATOR, tokenizer)
+    head_start.know_neighbours(backbone, args.seed)
+    start_by_masking(args, run, tokenizer, backbone, counts)
+    pretrainer = train(args, run, tokenizer, backbone, counts)
+    draw_curves(run)
+    pretrainer.save_to_preset(args.preset)
+    print(f"The preset is in {args.preset}, the curves are in {run}.")
+
+
+def make_examples(args, run):
+    vocabulary = run / "vocabulary.txt"
+    if not vocabulary.exists():
+        keras_electra.train_vocabulary(
+            args.corpus,
+            vocabulary_size=VOCABULARY_SIZE,
+            lowercase=True,
+            output=str(vocabulary),
+        )
+    tokenizer = keras_electra.ElectraTokenizer(str(vocabulary), lowercase=True)
+    keras_electra.build_examples(
+        args.corpus,
+        str(run / "examples"),
+        tokenizer,
+        sequence_length=SEQUENCE_LENGTH,
+        validation_fraction=0.002,
+        seed=args.seed,
+        num_processes=2,
+    )
+    return tokenizer
+
+
+def load(run, split, seed=0):
+    return keras_electra.load_examples(
+        str(run / "examples"), split, batch_size=BATCH_SIZE, seed=seed
+    )
+
+
+def count_tokens(run, vocabulary_size):
+    path = run / "counts.npy"
+    if not path.exists():
+        np.save(
+            path, head_start.count_tokens(load(run, "train"), vocabulary_size)
+        )
+    return np.load(path)
+
+
+def build(sizes, tokenizer, embeddings=None):
+    return keras_electra.ElectraBackbone(
+        vocabulary_size=tokenizer.vocabulary_size(),
+        embedding_dim=EMBEDDING_DIM,
+        max_sequence_length=SEQUENCE_LENGTH,
+        dropout=0.0,  # less than one pass over the text cannot overfit
+        # Variances as at the width of BERT, whose 0.02 is for 768.
+        initializer_range=0.6 / sizes["hidden_dim"] ** 0.5,
+        embeddings=embeddings,
+        **sizes,
+    )
+
+
+def start_by_masking(args, run, tokenizer, backbone, counts):
+    """Trains the discriminator's network as a masked language model.
+
+    The generator learns faster than the discriminator at first. One that
+    starts behind learns nothing but that most tokens are original.
+    """
+    model = keras_electra.ElectraPretrainer(
+        backbone,
+        backbone,
+        preprocessor(tokenizer),
+        mask_fraction=MASKING_FRACTION,
+        discriminator_weight=0.0,
+        seed=args.seed,
+    )
+    head_start.know_frequencies(model, counts)
+    fit(model, args, run, "masking", args.masking_steps, args.seed)
+
+
+def train(args, run, tokenizer, backbone, counts):
+    """ELECTRA."""
+    generator = build(GENERATOR, tokenizer, backbone.embeddings)
+    head_start.know_neighbours(generator, args.seed + 1, set_embeddings=False)
+    model = keras_electra.ElectraPretrainer(
+        backbone, generator, preprocessor(tokenizer), seed=args.seed
+    )
+    head_start.know_frequencies(model, counts)
+    # Other rows than those of the start.
+    fit(model, args, run, "electra", args.steps, args.seed + 1)
+    return model
+
+
+def preprocessor(tokenizer):
+    return keras_electra.ElectraPretrainerPreprocessor(
+        tokenizer, sequence_length=SEQUENCE_LENGTH
+    )
+
+
+def fit(model, args, run, name, steps, seed):
+    """Trains one stage, or what of it is left to train."""
+    epochs = max(1, steps // args.steps_per_epoch)
+    model.compile(
+        optimizer=short_run_optimizer(steps, learning_rate=LEARNING_RATE)
+    )
+    callbacks = [
+        keras_electra.ResumableCheckpoint(str(run / name)),
+        keras.callbacks.CSVLogger(str(run / f"{name}.csv"), append=True),
+    ]
+    if importlib.util.find_spec("tensorflow"):
+        callbacks.append(
+            keras.callbacks.TensorBoard(
+                str(run / "tensorboard" / name), write_graph=False
+            )
+        )
+    model.fit(
+        load(run, "train", seed),
+        validation_data=load(run, "validation"),
+        steps_per_epoch=steps // epochs,
+        epochs=epochs,
+        callbacks=callbacks,
+        verbose=2,
+    )
+
+
+def draw_curves(run):
+    """Draws what the CSV files hold."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    panels = {
+        "generator_loss": "loss of the masked tokens, nats",
+        "discriminator_loss": "loss of the discriminator, nats",
+        "discriminator_auc": "AUC of the discriminator",
+    }
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(12, 3.6))
+    for name in ("masking", "electra"):
+        rows = list(csv.DictReader((run / f"{name}.csv").open()))
+        for (metric, title), axis in zip(panels.items(), axes):
+            axis.set(title=title, xlabel="epoch")
+            for prefix, style in (("", "-"), ("val_", ":")):
+                if metric in rows[0]:
+                    axis.plot(
+                        [int(row["epoch"]) + 1 for row in rows],
+                        [float(row[prefix + metric]) for row in rows],
+                        style,
+                        label=f"{name}, {'held out' if prefix else 'training'}",
+                    )
+    axes[0].legend(fontsize="small")
+    figure.tight_layout()
+    figure.savefig(run / "curves.png", dpi=110)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("corpus", nargs="+", help="text files or patterns")
+    parser.add_argument("--run", default="run", help="folder of this run")
+    parser.add_argument("--preset", default="my_electra")
+    parser.add_argument("--masking-steps", type=int, default=7_000)
+    parser.add_argument("--steps", type=int, default=7_000)
+    parser.add_argument("--steps-per-epoch", type=int, default=250)
+    parser.add_argument("--dtype", default="mixed_bfloat16")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

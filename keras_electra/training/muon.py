@@ -1,0 +1,68 @@
+"""Muon for short pre-training runs.
+
+Muon moves a matrix by its orthogonalized momentum, so that all directions
+learn alike. Where there is time for a few thousand steps only, that is worth
+more than it costs. Keras' own class does the work; what is added is half
+precision in the orthogonalization, as the authors have it (Keller Jordan,
+"Muon: An optimizer for hidden layers in neural networks", 2024), which on two
+cores takes a fifth of the step otherwise.
+"""
+
+import keras
+from keras import ops
+
+from keras_electra.training import schedules
+from keras_electra.training.optimizers import UNDECAYED_NAMES
+
+# Of the discriminator's head: one column, which has no directions.
+ADAM_LAYERS = ("head/output_dense",)
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class HalfPrecisionMuon(keras.optimizers.Muon):
+    """`keras.optimizers.Muon` that orthogonalizes in bfloat16.
+
+    Arguments are those of `keras.optimizers.Muon`.
+    """
+
+    def zeropower_via_newtonschulz5(self, x, steps):
+        """The orthogonalization of `keras.optimizers.Muon`, in bfloat16."""
+        half = super().zeropower_via_newtonschulz5(
+            ops.cast(x, "bfloat16"), steps
+        )
+        return ops.cast(half, x.dtype)
+
+
+def short_run_optimizer(
+    num_steps, learning_rate=6e-3, warmup_steps=None, weight_decay=0.01
+):
+    """The optimizer for a pre-training run of a few thousand steps.
+
+    Matrices of the layers take Muon's steps, embeddings, biases and
+    LayerNorms Adam's, at one learning rate (Liu et al. 2025, "Muon is
+    scalable for LLM training": steps of Muon are scaled to Adam's size).
+
+    Args:
+        num_steps: int > 0, weight updates of the whole run: the rate reaches
+            0 there.
+        learning_rate: float, the rate before warm-up and decay. Defaults to
+            `6e-3`.
+        warmup_steps: int or `None`. Defaults to a twentieth of the run.
+        weight_decay: float >= 0. Defaults to `0.01`. Biases and LayerNorms
+            are not decayed.
+
+    Returns:
+        A `HalfPrecisionMuon`.
+    """
+    if warmup_steps is None:
+        warmup_steps = num_steps // 20
+    optimizer = HalfPrecisionMuon(
+        schedules.WarmupPolynomialDecay(learning_rate, num_steps, warmup_steps),
+        weight_decay=weight_decay,
+        adam_weight_decay=weight_decay,
+        exclude_layers=list(ADAM_LAYERS),
+        epsilon=1e-8,
+        global_clipnorm=1.0,
+    )
+    optimizer.exclude_from_weight_decay(var_names=list(UNDECAYED_NAMES))
+    return optimizer
