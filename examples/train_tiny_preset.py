@@ -6,7 +6,7 @@
 Vocabulary, examples, a start by masked language modelling, then ELECTRA. A
 run that was stopped goes on from its last checkpoint when the same command is
 given again. Curves are in the folder of the run: `curves.csv`, `curves.png`
-and, with TensorFlow installed, `tensorboard`.
+and, with TensorBoard installed, `tensorboard`.
 """
 
 import argparse
@@ -64,7 +64,7 @@ def make_examples(args, run):
     if not vocabulary.exists():
         keras_electra.train_vocabulary(
             args.corpus,
-            vocabulary_size=VOCABULARY_SIZE,
+            vocabulary_size=args.vocabulary_size,
             lowercase=True,
             output=str(vocabulary),
         )
@@ -156,7 +156,7 @@ def fit(model, args, run, name, steps, seed):
         keras_electra.ResumableCheckpoint(str(run / name)),
         keras.callbacks.CSVLogger(str(run / f"{name}.csv"), append=True),
     ]
-    if importlib.util.find_spec("tensorflow"):
+    if importlib.util.find_spec("tensorboard"):
         callbacks.append(
             keras.callbacks.TensorBoard(
                 str(run / "tensorboard" / name), write_graph=False
@@ -210,6 +210,7 @@ def parse_arguments():
     parser.add_argument("corpus", nargs="+", help="text files or patterns")
     parser.add_argument("--run", default="run", help="folder of this run")
     parser.add_argument("--preset", default="my_electra")
+    parser.add_argument("--vocabulary-size", type=int, default=VOCABULARY_SIZE)
     parser.add_argument("--masking-steps", type=int, default=7_000)
     parser.add_argument("--steps", type=int, default=7_000)
     parser.add_argument("--steps-per-epoch", type=int, default=250)

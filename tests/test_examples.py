@@ -88,6 +88,34 @@ def test_pretrain_goes_on(corpus, tmp_path):
 
 @pytest.mark.skipif(
     keras.config.backend() != "torch",
+    reason="Its networks of full size take long to compile.",
+)
+def test_tiny_preset_goes_on(corpus, tmp_path):
+    arguments = [
+        "examples/train_tiny_preset.py",
+        *corpus,
+        "--vocabulary-size=60",
+        "--masking-steps=2",
+        "--steps=2",
+        "--steps-per-epoch=1",
+        f"--run={tmp_path / 'run'}",
+        f"--preset={tmp_path / 'preset'}",
+    ]
+    assert "preset is in" in run(*arguments)
+    for name in ("masking.csv", "electra.csv"):
+        lines = (tmp_path / "run" / name).read_text().splitlines()
+        assert len(lines) == 3 and "val_generator_loss" in lines[0]
+    assert (tmp_path / "run" / "curves.png").stat().st_size > 10_000
+    again = run(*arguments)  # finished already: nothing is trained
+    assert "Epoch 1/2" not in again
+    detector = keras_electra.ElectraReplacedTokenDetector.from_preset(
+        str(tmp_path / "preset")
+    )
+    assert len(detector.detect("the cat sat")) >= 3
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "torch",
     reason="It starts a process for each backend by itself.",
 )
 def test_benchmark_takes_turns(tmp_path):

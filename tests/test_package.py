@@ -45,7 +45,6 @@ TESTED_ELSEWHERE = {
     "conversion/write_google.py": "conversion/test_google_checkpoint.py",
     "hub/registry.py": "test_presets.py",
     "hub/opening.py": "test_presets.py",
-    "hub/saving.py": "test_presets.py",
     "pretraining/train_step/torch_pickle.py": "conversion/test_tensor_files.py",
     "pretraining/train_step/tensorflow.py": "pretraining/test_train_step.py",
     "pretraining/train_step/torch.py": "pretraining/test_train_step.py",

@@ -1,5 +1,6 @@
 """How tasks are saved and exported: whole, or not at all."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -135,6 +136,7 @@ class PresetSaving(ForeignPresets):
 
         def save_with_card(path, **kwargs):
             save(path, **kwargs)
+            _name_precision_of_weights(pathlib.Path(path) / "config.json")
             if may_be_written(folder):
                 title = folder.resolve().name
                 write_card(self, pathlib.Path(path), title, card)
@@ -159,3 +161,17 @@ class PresetSaving(ForeignPresets):
         optimizer = getattr(self, "optimizer", None)  # none if not compiled
         layers = self.backbone._flatten_layers()
         return [*layers, *filter(None, [optimizer])]
+
+
+def _name_precision_of_weights(path):
+    """Writes `float32` in place of mixed precision, which weights are in.
+
+    A preset opens in the precision that is set by then, whatever it was saved
+    under. KerasHub does not know the names of mixed precision (its
+    `is_float_dtype` raises), and no task opens such a preset.
+    """
+    config = json.loads(path.read_text(encoding="utf-8"))
+    policy = (config["config"].get("dtype") or {}).get("config", {})
+    if policy.get("name", "").startswith("mixed_"):
+        policy["name"] = "float32"
+        path.write_text(json.dumps(config, indent=4), encoding="utf-8")

@@ -12,7 +12,9 @@ down:
   depends on their distance alone).
 
 Only values are set: the network is the same, and all of it is trained.
-Measured by `examples/train_tiny_preset.py --trials`.
+After 1.2 million tokens of the corpus of `examples/train_tiny_preset.py`
+(its network, its start by masking) the held-out loss is 4.75 nats, without
+neighbours 5.85.
 """
 
 import numpy as np
@@ -83,17 +85,17 @@ def know_neighbours(backbone, seed=0, set_embeddings=True):
         projection *= max(1, backbone.hidden_dim / width) ** 0.5
         backbone.embeddings_projection.kernel.assign(projection)
     attention = backbone.transformer_layers[0].attention
-    hidden_dim, num_heads = backbone.hidden_dim, backbone.num_heads
-    head_dim = hidden_dim // num_heads
+    hidden_dim = backbone.hidden_dim
+    head_dim = hidden_dim // backbone.num_heads
     # To the coordinates of the embeddings, and from there to a head.
     back = np.linalg.pinv(projection)
     reading = _numbers(attention.query_key_value.kernel).reshape(
-        hidden_dim, 3, num_heads, head_dim
+        hidden_dim, 3, backbone.num_heads, head_dim
     )
     writing = _numbers(attention.output_dense.kernel).reshape(
-        num_heads, head_dim, hidden_dim
+        backbone.num_heads, head_dim, hidden_dim
     )
-    for head, offset in zip(range(num_heads), OFFSETS):
+    for head, offset in zip(range(backbone.num_heads), OFFSETS):
         query, key = _turned(angles, offset, width, head_dim, generator)
         value = np.zeros((width, head_dim))
         tokens = 2 * len(angles)  # their coordinates start here

@@ -1,0 +1,63 @@
+import keras
+import numpy as np
+from keras import ops
+
+from keras_electra.model.heads import ReplacedTokenHead
+from keras_electra.training.muon import HalfPrecisionMuon
+from keras_electra.training.muon import short_run_optimizer
+
+
+def test_orthogonalizes_in_half_precision():
+    """As Keras' own class does, to the precision of bfloat16."""
+    x = np.random.default_rng(0).normal(size=(8, 24)).astype("float32")
+    x = ops.convert_to_tensor(x)
+    half = HalfPrecisionMuon().zeropower_via_newtonschulz5(x, 5)
+    whole = keras.optimizers.Muon().zeropower_via_newtonschulz5(x, 5)
+    assert keras.backend.standardize_dtype(half.dtype) == "float32"
+    half, whole = ops.convert_to_numpy(half), ops.convert_to_numpy(whole)
+    cosine = (half * whole).sum() / (half**2).sum() ** 0.5
+    assert cosine / (whole**2).sum() ** 0.5 > 0.99
+    values = np.linalg.svd(half, compute_uv=False)
+    assert 0.6 < values.min() and values.max() < 1.3
+
+
+def test_which_variables_take_which_step():
+    model = keras.Sequential(
+        [
+            keras.layers.Embedding(7, 4, name="token_embedding"),
+            keras.layers.Dense(4, name="dense"),
+            ReplacedTokenHead(name="discriminator_head"),
+        ]
+    )
+    model.build((None, 3))
+    optimizer = short_run_optimizer(100, learning_rate=0.1)
+    optimizer.build(model.trainable_variables)
+    by_muon = {
+        variable.path
+        for variable, velocity in zip(
+            model.trainable_variables, optimizer.adam_velocities
+        )
+        if velocity is None
+    }
+    head = model.layers[2]
+    assert by_muon == {model.layers[1].kernel.path, head.dense.kernel.path}
+    decayed = [
+        variable.path
+        for variable in model.trainable_variables
+        if optimizer._use_weight_decay(variable)
+    ]
+    assert not any("bias" in path for path in decayed)
+    assert model.layers[1].kernel.path in decayed
+
+
+def test_warm_up_and_decay():
+    rate = short_run_optimizer(100, learning_rate=0.1)._learning_rate
+    values = [float(rate(step)) for step in (0, 5, 50, 100)]
+    np.testing.assert_allclose(values, [0, 0.095, 0.05, 0], atol=1e-6)
+
+
+def test_config():
+    optimizer = short_run_optimizer(100)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert isinstance(again, HalfPrecisionMuon)
+    assert again.get_config() == optimizer.get_config()
