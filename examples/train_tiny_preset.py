@@ -38,7 +38,7 @@ GENERATOR = {
     "intermediate_dim": 256,
 }
 LEARNING_RATE = 4e-3
-# Of the start: twice the predictions for an eighth more time.
+# Of the start: twice the predictions for little more time.
 MASKING_FRACTION = 0.3
 
 

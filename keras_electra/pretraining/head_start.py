@@ -12,9 +12,6 @@ down:
   depends on their distance alone).
 
 Only values are set: the network is the same, and all of it is trained.
-After 1.2 million tokens of the corpus of `examples/train_tiny_preset.py`
-(its network, its start by masking) the held-out loss is 4.75 nats, without
-neighbours 5.85.
 """
 
 import numpy as np
@@ -42,7 +39,7 @@ def count_tokens(examples, vocabulary_size, num_batches=400):
         int64 array of shape `(vocabulary_size,)`.
     """
     counts = np.zeros(vocabulary_size, "int64")
-    for batch, _ in zip(examples, range(num_batches)):
+    for _, batch in zip(range(num_batches), examples):
         ids = np.asarray(batch["token_ids"])[
             np.asarray(batch["padding_mask"]) > 0
         ]

@@ -4,8 +4,8 @@ Muon moves a matrix by its orthogonalized momentum, so that all directions
 learn alike. Where there is time for a few thousand steps only, that is worth
 more than it costs. Keras' own class does the work; what is added is half
 precision in the orthogonalization, as the authors have it (Keller Jordan,
-"Muon: An optimizer for hidden layers in neural networks", 2024), which on two
-cores takes a fifth of the step otherwise.
+"Muon: An optimizer for hidden layers in neural networks", 2024), because on a
+CPU it is a good part of the step otherwise.
 """
 
 import keras
