@@ -29,7 +29,6 @@ from keras_electra.training.muon import short_run_optimizer
 SEQUENCE_LENGTH = 32  # tokens: short rows, more steps
 VOCABULARY_SIZE = 2048  # tokens; a small table is learnt in few steps
 BATCH_SIZE = 32  # rows
-LEARNING_RATE = 4e-3
 START_SHARE = 0.5  # of the steps, for the start by masked language modelling
 # Smaller than the size "tiny", for more steps in the same time.
 NETWORK = {
@@ -128,9 +127,7 @@ def pretrain(tokenizer, folder, steps, seed):
         (pretrainer, steps - start_steps),
     ):
         head_start.know_frequencies(model, counts)
-        model.compile(
-            optimizer=short_run_optimizer(own, learning_rate=LEARNING_RATE)
-        )
+        model.compile(optimizer=short_run_optimizer(own))
         epochs = min(EPOCHS, own)
         model.fit(
             train,

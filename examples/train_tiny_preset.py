@@ -37,7 +37,6 @@ GENERATOR = {
     "hidden_dim": 64,
     "intermediate_dim": 256,
 }
-LEARNING_RATE = 4e-3
 # Of the start: twice the predictions for little more time.
 MASKING_FRACTION = 0.3
 
@@ -149,9 +148,7 @@ def preprocessor(tokenizer):
 def fit(model, args, run, name, steps, seed):
     """Trains one stage, or what of it is left to train."""
     epochs = max(1, steps // args.steps_per_epoch)
-    model.compile(
-        optimizer=short_run_optimizer(steps, learning_rate=LEARNING_RATE)
-    )
+    model.compile(optimizer=short_run_optimizer(steps))
     callbacks = [
         keras_electra.ResumableCheckpoint(str(run / name)),
         keras.callbacks.CSVLogger(str(run / f"{name}.csv"), append=True),

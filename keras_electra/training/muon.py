@@ -34,7 +34,7 @@ class HalfPrecisionMuon(keras.optimizers.Muon):
 
 
 def short_run_optimizer(
-    num_steps, learning_rate=6e-3, warmup_steps=None, weight_decay=0.01
+    num_steps, learning_rate=4e-3, warmup_steps=None, weight_decay=0.01
 ):
     """The optimizer for a pre-training run of a few thousand steps.
 
@@ -46,7 +46,7 @@ def short_run_optimizer(
         num_steps: int > 0, weight updates of the whole run: the rate reaches
             0 there.
         learning_rate: float, the rate before warm-up and decay. Defaults to
-            `6e-3`.
+            `4e-3`.
         warmup_steps: int or `None`. Defaults to a twentieth of the run.
         weight_decay: float >= 0. Defaults to `0.01`. Biases and LayerNorms
             are not decayed.
