@@ -1,5 +1,6 @@
 """The examples run, on a small corpus and for a few steps."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -112,6 +113,51 @@ def test_tiny_preset_goes_on(corpus, tmp_path):
         str(tmp_path / "preset")
     )
     assert len(detector.detect("the cat sat")) >= 3
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "torch",
+    reason="Its networks take long to compile.",
+)
+def test_trials_of_the_tiny_preset(corpus, tmp_path):
+    output = run(
+        "examples/tiny_preset_trials.py",
+        *corpus,
+        "--vocabulary-size=60",
+        "--seconds=0.2",
+        "--shapes",
+        "1x64",
+        "1x128",
+        f"--run={tmp_path / 'run'}",
+    )
+    rows = [line.split() for line in output.splitlines()[-2:]]
+    assert [row[0] for row in rows] == ["1x64", "1x128"]
+    assert 0.0 < float(rows[0][-1]) < 10.0
+    lines = (tmp_path / "run" / "trials.jsonl").read_text().splitlines()
+    assert len(lines) == 2 and "learning_rate" in lines[0]
+
+
+def test_blimp_has_a_column_for_each_network(tmp_path):
+    pair = {
+        "sentence_good": "The cats sleep.",
+        "sentence_bad": "The cats sleeps.",
+        "linguistics_term": "agreement",
+        "UID": "one",
+    }
+    (tmp_path / "one.jsonl").write_text(json.dumps(pair))
+    output = run(
+        "examples/score_blimp.py",
+        f"--blimp={tmp_path}",
+        f"--output={tmp_path / 'found.json'}",
+    )
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert list(found) == [
+        "electra_tiny_en, discriminator",
+        "electra_tiny_en, generator",
+    ]
+    for of in found.values():
+        assert of["phenomena"]["agreement"] in (0.0, 50.0, 100.0)
+    assert "| mean of all sets |" in output
 
 
 @pytest.mark.skipif(
