@@ -5,14 +5,16 @@
 
 Vocabulary, examples, a start by masked language modelling, then ELECTRA. A
 run that was stopped goes on from its last checkpoint when the same command is
-given again. Curves are in the folder of the run: `curves.csv`, `curves.png`
-and, with TensorBoard installed, `tensorboard`.
+given again. Curves are in the folder of the run: `masking.csv`, `electra.csv`,
+`curves.png` and, with TensorBoard installed, `tensorboard`. `--steps 0` leaves
+it at masked language modelling, `--masking-steps 0` leaves the start out.
 """
 
 import argparse
 import csv
 import importlib.util
 import pathlib
+import time
 
 import keras
 import numpy as np
@@ -54,8 +56,10 @@ def main():
     counts = count_tokens(run, tokenizer.vocabulary_size())
     backbone = build(DISCRIMINATOR, tokenizer)
     head_start.know_neighbours(backbone, args.seed)
-    start_by_masking(args, run, tokenizer, backbone, counts)
-    pretrainer = train(args, run, tokenizer, backbone, counts)
+    if args.masking_steps:
+        pretrainer = start_by_masking(args, run, tokenizer, backbone, counts)
+    if args.steps:
+        pretrainer = train(args, run, tokenizer, backbone, counts)
     draw_curves(run)
     pretrainer.save_to_preset(args.preset)
     print(f"The preset is in {args.preset}, the curves are in {run}.")
@@ -120,6 +124,7 @@ def start_by_masking(args, run, tokenizer, backbone, counts):
     model = masked_language_model(backbone, tokenizer, counts, args.seed)
     optimizer = short_run_optimizer(args.masking_steps, MASKING_RATE)
     fit(model, optimizer, args, run, "masking", args.masking_steps, args.seed)
+    return model
 
 
 def masked_language_model(backbone, tokenizer, counts, seed):
@@ -161,6 +166,7 @@ def fit(model, optimizer, args, run, name, steps, seed):
     model.compile(optimizer=optimizer)
     callbacks = [
         keras_electra.ResumableCheckpoint(str(run / name)),
+        EpochSeconds(),
         keras.callbacks.CSVLogger(str(run / f"{name}.csv"), append=True),
     ]
     if importlib.util.find_spec("tensorboard"):
@@ -179,6 +185,19 @@ def fit(model, optimizer, args, run, name, steps, seed):
     )
 
 
+class EpochSeconds(keras.callbacks.Callback):
+    """Adds the time of training, without that of evaluation, to the logs."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begin = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.end = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["seconds"] = self.end - self.begin
+
+
 def draw_curves(run):
     """Draws what the CSV files hold."""
     import matplotlib
@@ -193,6 +212,8 @@ def draw_curves(run):
     }
     figure, axes = pyplot.subplots(1, len(panels), figsize=(12, 3.6))
     for name in ("masking", "electra"):
+        if not (run / f"{name}.csv").exists():
+            continue
         rows = list(csv.DictReader((run / f"{name}.csv").open()))
         for (metric, title), axis in zip(panels.items(), axes):
             axis.set(title=title, xlabel="epoch")
@@ -223,7 +244,10 @@ def parse_arguments():
     parser.add_argument("--steps-per-epoch", type=int, default=500)
     parser.add_argument("--dtype", default="mixed_bfloat16")
     parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args()
+    args = parser.parse_args()
+    if not (args.masking_steps or args.steps):
+        parser.error("--steps and --masking-steps cannot both be 0.")
+    return args
 
 
 if __name__ == "__main__":
