@@ -24,7 +24,9 @@ from keras_electra.pretraining import head_start
 from keras_electra.training.muon import short_run_optimizer
 
 VOCABULARY_SIZE = 8192
-SEQUENCE_LENGTH = 128
+SEQUENCE_LENGTH = 128  # of the rows to train on
+# That texts may have. The rows of the longer ones stay sines and cosines.
+MAX_SEQUENCE_LENGTH = 512
 BATCH_SIZE = 16  # rows; in a given time more steps help more than more rows
 EMBEDDING_DIM = 128
 DISCRIMINATOR = {  # chosen by tiny_preset_trials.py
@@ -106,7 +108,7 @@ def build(sizes, tokenizer, embeddings=None):
     return keras_electra.ElectraBackbone(
         vocabulary_size=tokenizer.vocabulary_size(),
         embedding_dim=EMBEDDING_DIM,
-        max_sequence_length=SEQUENCE_LENGTH,
+        max_sequence_length=MAX_SEQUENCE_LENGTH,
         dropout=0.0,  # less than one pass over the text cannot overfit
         # Variances as at the width of BERT, whose 0.02 is for 768.
         initializer_range=0.6 / sizes["hidden_dim"] ** 0.5,
