@@ -16,6 +16,7 @@ from keras_electra.conversion.loading import attach
 from keras_electra.conversion.loading import build_preprocessor
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.sizes import SIZES
+from keras_electra.model.sizes import closest_size
 
 SHARED_SIZES = (
     "vocabulary_size",
@@ -94,9 +95,7 @@ def fresh_generator(backbone):
     Returns:
         An `ElectraBackbone`.
     """
-    size = min(
-        SIZES.values(), key=lambda s: abs(s.hidden_dim - backbone.hidden_dim)
-    )
+    size = SIZES[closest_size(backbone.hidden_dim)]
     width = backbone.hidden_dim * size.generator_hidden_dim // size.hidden_dim
     heads = max(1, width // 64)
     width = max(1, width // heads) * heads

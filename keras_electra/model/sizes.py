@@ -65,6 +65,26 @@ SIZES = {
 }
 
 
+def closest_size(hidden_dim, num_layers=12, names=tuple(SIZES)):
+    """Name of the size that is closest in width, then in depth.
+
+    Args:
+        hidden_dim: int. Width of a network.
+        num_layers: int. Defaults to `12`.
+        names: tuple of strings. Sizes to choose from. Defaults to all.
+
+    Returns:
+        string.
+    """
+    return min(
+        names,
+        key=lambda name: (
+            abs(SIZES[name].hidden_dim - hidden_dim),
+            abs(SIZES[name].num_layers - num_layers),
+        ),
+    )
+
+
 def get_size(name):
     """Looks a size up by name.
 

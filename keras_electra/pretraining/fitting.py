@@ -11,6 +11,7 @@ import contextlib
 import keras
 from keras import ops
 
+from keras_electra.model.sizes import closest_size
 from keras_electra.pretraining.batch_stream import BatchStream
 from keras_electra.pretraining.batch_stream import to_stream
 from keras_electra.pretraining.guard import StopOnSkippedSteps
@@ -60,7 +61,7 @@ class PretrainingFit(TrainStep):
         self._auto_optimizer = optimizer == "auto"
         self._compile_kwargs = kwargs
         if self._auto_optimizer:
-            optimizer = pretraining_optimizer(closest_size(self.backbone))
+            optimizer = pretraining_optimizer(self._recipe())
         if generator_optimizer is not None:
             optimizer = self._split_optimizer(
                 keras.optimizers.get(optimizer),
@@ -160,9 +161,13 @@ class PretrainingFit(TrainStep):
         if steps is None:
             return
         optimizer = pretraining_optimizer(
-            closest_size(self.backbone), num_steps=steps * epochs
+            self._recipe(), num_steps=steps * epochs
         )
         self.compile(optimizer=optimizer, **self._compile_kwargs)
+
+    def _recipe(self):
+        """Name of the size whose recipe is the default."""
+        return closest_size(self.backbone.hidden_dim, self.backbone.num_layers)
 
     def evaluate(self, x=None, y=None, **kwargs):
         """Reports loss and metrics on data, masked the same way every time.
@@ -253,10 +258,3 @@ class PretrainingFit(TrainStep):
         scale = ops.where(loss == 0, 1.0, loss / scaled_loss)
         norm = global_norm(gradients)
         return norm * scale, (global_norm(own) if own else 0.0 * norm) * scale
-
-
-def closest_size(backbone):
-    for name, width in (("large", 1024), ("base", 768), ("small", 256)):
-        if backbone.hidden_dim >= width:
-            return name
-    return "tiny"

@@ -11,12 +11,12 @@ the protocol.
 
 import dataclasses
 
+from keras_electra.model.sizes import closest_size
 from keras_electra.training import schedules
 from keras_electra.training.optimizers import ElectraAdamW
 
-# Largest hidden width of small and of base; wider is large. Smaller networks
-# than small are trained like small.
-SMALL_WIDTH, BASE_WIDTH = 256, 768
+# A network is trained like the one of these that is closest in width.
+NAMES = ("small", "base", "large")
 # Shares of all steps (original `configure_finetuning.py:60`; paper, table 7).
 WARMUP_FRACTION = 0.1
 
@@ -83,8 +83,8 @@ def finetuning_rate(hidden_dim, protocol="paper"):
         protocol: string, `"paper"` (the default) or `"google"`.
 
     Returns:
-        float: 3e-4 up to small, 1e-4 up to base, 5e-5 for large; 1e-4 for
-        small under `"google"`.
+        float: 3e-4 for small, 1e-4 for base, 5e-5 for large, whichever is
+        closest in width; 1e-4 for small under `"google"`.
     """
     rates = finetuning_protocol(protocol).learning_rates
     return rates[_size(hidden_dim)]
@@ -201,5 +201,5 @@ def finetuning_optimizer(
 
 
 def _size(hidden_dim):
-    """0 for small and below, 1 for base, 2 for large."""
-    return (hidden_dim > SMALL_WIDTH) + (hidden_dim > BASE_WIDTH)
+    """0 for small, 1 for base, 2 for large, by the closest width."""
+    return NAMES.index(closest_size(hidden_dim, names=NAMES))

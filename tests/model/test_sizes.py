@@ -74,3 +74,17 @@ def test_heads_of_discriminators_have_64_units():
 def test_unknown_size():
     with pytest.raises(ValueError, match="'base', 'large'.*'huge'"):
         sizes.get_size("huge")
+
+
+@pytest.mark.parametrize(
+    "width, layers, size",
+    [(128, 4, "tiny"), (288, 3, "mini"), (288, 12, "small"), (800, 12, "base")],
+)
+def test_closest_size(width, layers, size):
+    assert sizes.closest_size(width, layers) == size
+
+
+def test_closest_size_among_some():
+    names = ("small", "base")
+    assert sizes.closest_size(64, 2, names) == "small"
+    assert sizes.closest_size(1024, 24, names) == "base"

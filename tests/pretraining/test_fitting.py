@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 
-from keras_electra.pretraining.fitting import closest_size
 from keras_electra.training.optimizers import ElectraAdamW
 from tests.pretraining.conftest import FAST
 
@@ -45,13 +44,6 @@ def test_recipe_is_fitted_to_the_run(make_pretrainer, rows):
     optimizer = pretrainer.optimizer
     pretrainer.fit(rows, batch_size=16, verbose=0)
     assert pretrainer.optimizer is optimizer  # goes on with what it has
-
-
-def test_closest_size(make_pretrainer):
-    backbone = make_pretrainer().backbone
-    for width, size in ((128, "tiny"), (256, "small"), (800, "base")):
-        backbone.hidden_dim = width
-        assert closest_size(backbone) == size
 
 
 def test_raw_text_needs_a_preprocessor(make_pretrainer):

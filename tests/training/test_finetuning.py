@@ -62,7 +62,7 @@ def test_correct_rates():
 
 @pytest.mark.parametrize(
     "width, paper, google, decay",
-    [(128, 3e-4, 1e-4, 0.8), (256, 3e-4, 1e-4, 0.8), (768, 1e-4, 1e-4, 0.8)]
+    [(128, 3e-4, 1e-4, 0.8), (288, 3e-4, 1e-4, 0.8), (768, 1e-4, 1e-4, 0.8)]
     + [(1024, 5e-5, 5e-5, 0.9)],
 )
 def test_protocols(width, paper, google, decay):
