@@ -3,6 +3,8 @@
 import copy
 import dataclasses
 
+import keras
+
 from keras_electra.finetuning import training
 from keras_electra.finetuning.grouping import GroupedBatches
 from keras_electra.finetuning.networks import digest
@@ -59,6 +61,7 @@ class Experiment:
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "sequence_length": self.sequence_length,
+            "dtype": options.dtype or keras.config.dtype_policy().name,
             "limit": options.limit,
             **options.optimizer,
             **self.own_settings,
@@ -104,7 +107,10 @@ class Experiment:
         Returns:
             A task of this package.
         """
-        return self.build_task(open_backbone(self.preset, random_weights))
+        dtype = self.options.dtype
+        return self.build_task(
+            open_backbone(self.preset, random_weights, dtype)
+        )
 
     def batches(self, seed):
         """The training rows as `GroupedBatches`."""

@@ -6,6 +6,7 @@ pre-trained with: small networks are often pre-trained without.
 
 import hashlib
 
+import keras
 import numpy as np
 
 from keras_electra.model.backbone import ElectraBackbone
@@ -13,13 +14,15 @@ from keras_electra.model.backbone import ElectraBackbone
 DROPOUT = 0.1
 
 
-def open_backbone(preset, random_weights=False, dropout=DROPOUT):
+def open_backbone(preset, random_weights=False, dtype=None, dropout=DROPOUT):
     """The network of a preset.
 
     Args:
         preset: string, name or path of a preset.
         random_weights: bool. Whether to leave it as it is initialized.
             Defaults to `False`.
+        dtype: string or `None`. Policy such as `"mixed_bfloat16"`. Defaults
+            to Keras' own of the moment.
         dropout: float. Defaults to `0.1`.
 
     Returns:
@@ -28,6 +31,7 @@ def open_backbone(preset, random_weights=False, dropout=DROPOUT):
     return ElectraBackbone.from_preset(
         preset,
         load_weights=not random_weights,
+        dtype=dtype or keras.config.dtype_policy(),
         dropout=dropout,
         attention_dropout=dropout,
     )

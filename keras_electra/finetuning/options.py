@@ -16,6 +16,8 @@ class Options:
         protocol: string, `"paper"` or `"google"`.
         epochs: int or `None` for the recipe's.
         batch_size: int or `None` for the recipe's.
+        dtype: string or `None`. Policy of the network, e.g.
+            `"mixed_bfloat16"`. Defaults to `None`: Keras' own of the moment.
         limit: int or `None`. Examples to train on, from the front.
         optimizer: dict. Arguments of `keras_electra.finetuning_optimizer`.
         lengths: as in `GroupedBatches`.
@@ -26,6 +28,7 @@ class Options:
     protocol: str = "paper"
     epochs: int | None = None
     batch_size: int | None = None
+    dtype: str | None = None
     limit: int | None = None
     optimizer: dict = dataclasses.field(default_factory=dict)
     lengths: tuple | None = LENGTHS
@@ -45,6 +48,7 @@ def add_arguments(parser):
     add("--learning-rate", type=float, help="the protocol's if not given")
     add("--layer-decay", type=float, help="the protocol's if not given")
     add("--weight-decay", type=float, help="the protocol's if not given")
+    add("--dtype", help="float32 (if not given) or mixed_bfloat16")
     add("--limit", type=int, help="train on the first examples only")
     add("--no-jit", action="store_true", help="do not compile with XLA")
     add("--plot", action="store_true", help="draw the learning curves")
@@ -59,6 +63,7 @@ def from_arguments(args):
         protocol=args.protocol,
         epochs=args.epochs,
         batch_size=args.batch_size,
+        dtype=args.dtype,
         limit=args.limit,
         optimizer={k: v for k, v in given.items() if v is not None},
         jit_compile=False if args.no_jit else "auto",

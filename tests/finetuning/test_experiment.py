@@ -18,6 +18,7 @@ def test_settings_are_the_identity_of_a_run(preset):
         "epochs": 2,
         "batch_size": 4,
         "sequence_length": 16,
+        "dtype": "float32",
         "limit": 7,
         "layer_decay": 0.5,
         "head": "x",
@@ -28,6 +29,14 @@ def test_settings_are_the_identity_of_a_run(preset):
     # What is made of the data stays.
     assert other.settings["limit"] == 7 and other.settings["head"] == "x"
     assert made.settings["protocol"] == "paper"
+
+
+def test_precision(preset):
+    options = Options(dtype="mixed_bfloat16")
+    made = experiment.Experiment("some", preset, RECIPE, options)
+    assert made.settings["dtype"] == "mixed_bfloat16"
+    made.build_task = lambda backbone: backbone
+    assert made.build().compute_dtype == "bfloat16"
 
 
 def test_batches_of_its_rows(preset):
