@@ -22,6 +22,7 @@ import train_tiny_preset as recipe
 from keras_electra.pretraining import head_start
 from keras_electra.training.muon import short_run_optimizer
 
+TINY = recipe.RECIPES["tiny"]
 HEAD_DIM = 64  # at most
 TIMED_STEPS = 8  # after as many that warm up
 
@@ -70,17 +71,17 @@ def trial(args, run, tokenizer, counts, shape, batch_size, rate):
     model = recipe.masked_language_model(backbone, tokenizer, counts, args.seed)
     start = model.get_weights()
     model.compile(optimizer=short_run_optimizer(1_000, rate))
-    seconds = seconds_per_step(model, recipe.load(run, "train", 1, batch_size))
+    seconds = seconds_per_step(model, recipe.load(run, "train", batch_size, 1))
     steps = max(1, round(args.seconds / seconds))
     model.set_weights(start)
     model.compile(optimizer=short_run_optimizer(steps, rate))
-    data = recipe.load(run, "train", args.seed, batch_size)
+    data = recipe.load(run, "train", batch_size, args.seed)
     begin = time.perf_counter()
     model.fit(data, steps_per_epoch=steps, epochs=1, verbose=0)
     tokens = steps * batch_size * recipe.SEQUENCE_LENGTH
     spent = time.perf_counter() - begin
     held_out = model.evaluate(
-        recipe.load(run, "validation"), verbose=0, return_dict=True
+        recipe.load(run, "validation", batch_size), verbose=0, return_dict=True
     )
     return {
         "shape": shape,
@@ -124,13 +125,14 @@ def parse_arguments():
     parser.add_argument("--run", default="run", help="folder of the run")
     parser.add_argument("--shapes", nargs="+", default=["4x256"])
     parser.add_argument(
-        "--batch-sizes", nargs="+", type=int, default=[recipe.BATCH_SIZE]
+        "--batch-sizes", nargs="+", type=int, default=[TINY.batch_size]
     )
     parser.add_argument("--rates", nargs="+", type=float, default=[4e-3])
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument(
-        "--vocabulary-size", type=int, default=recipe.VOCABULARY_SIZE
+        "--vocabulary-size", type=int, default=TINY.vocabulary_size
     )
+    parser.add_argument("--num-processes", type=int, default=2)
     parser.add_argument("--dtype", default="mixed_bfloat16")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()

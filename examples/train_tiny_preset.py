@@ -3,6 +3,11 @@
     KERAS_BACKEND=torch python examples/train_tiny_preset.py \
         "corpus/*/*-train-*.txt.xz" --run run --preset electra_tiny_en
 
+`--size small` trains `electra_small_en`, on one GPU:
+
+    KERAS_BACKEND=jax python examples/train_tiny_preset.py --size small \
+        "corpus/*/*-train-*.txt.xz" --run run --preset electra_small_en
+
 Vocabulary, examples, a start by masked language modelling, then ELECTRA. A
 run that was stopped goes on from its last checkpoint when the same command is
 given again. Curves are in the folder of the run: `masking.csv`, `electra.csv`,
@@ -11,40 +16,109 @@ it at masked language modelling, `--masking-steps 0` leaves the start out.
 """
 
 import argparse
-import csv
+import dataclasses
 import importlib.util
 import pathlib
-import time
 
 import keras
 import numpy as np
+from training_curves import EpochSeconds
+from training_curves import draw_curves
 
 import keras_electra
 from keras_electra.pretraining import head_start
 from keras_electra.training.muon import short_run_optimizer
 
-VOCABULARY_SIZE = 8192
 SEQUENCE_LENGTH = 128  # of the rows to train on
 # That texts may have. The rows of the longer ones stay sines and cosines.
 MAX_SEQUENCE_LENGTH = 512
-BATCH_SIZE = 16  # rows; in a given time more steps help more than more rows
 EMBEDDING_DIM = 128
-DISCRIMINATOR = {  # chosen by tiny_preset_trials.py
-    "num_layers": 3,
-    "num_heads": 6,
-    "hidden_dim": 288,
-    "intermediate_dim": 1152,
-}
 # Of the start: twice the predictions for little more time.
 MASKING_FRACTION = 0.3
-MASKING_RATE = 4e-3
-# Lower, so that what the start has learnt is not overwritten.
-ELECTRA_RATE = 2e-3
-# Of the discriminator's loss; the paper's 50 is for two networks.
+# Of the discriminator's loss. With the paper's 50 it rules over the shared
+# embeddings, and in a short run the generator unlearns what it knew.
 DISCRIMINATOR_WEIGHT = 5.0
-# Draws of a generator as good as the discriminator are hard to tell from
-# originals. With this about half of them come from the tail.
-TEMPERATURE = 1.25
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What differs between the presets.
+
+    Attributes:
+        discriminator: dict. Sizes of `ElectraBackbone`.
+        generator: dict or `None`. The same, or `None` for one network in
+            both roles: as good as two in the paper (section 3.2: GLUE 84.4
+            with all weights tied, 84.3 with the embeddings), and what the
+            start has learnt is kept.
+        temperature: float. Draws of a generator as good as the discriminator
+            are hard to tell from originals. At 1.25 about half of them come
+            from the tail.
+        vocabulary_size: int.
+        batch_size: int, in rows. On a CPU more steps help more than rows.
+        masking_rate: float. Learning rate of the start.
+        rate: float. Of ELECTRA; lower, so that what the start has learnt is
+            not overwritten.
+        masking_steps: int.
+        steps: int. Of ELECTRA.
+        steps_per_execution: int. Steps that a GPU takes without a pause;
+            on torch Keras takes one.
+    """
+
+    discriminator: dict
+    generator: dict | None
+    temperature: float
+    vocabulary_size: int
+    batch_size: int
+    masking_rate: float
+    rate: float
+    masking_steps: int
+    steps: int
+    steps_per_execution: int = 1
+
+
+RECIPES = {
+    "tiny": Recipe(  # two processor cores; shape by tiny_preset_trials.py
+        discriminator={
+            "num_layers": 3,
+            "num_heads": 6,
+            "hidden_dim": 288,
+            "intermediate_dim": 1152,
+        },
+        generator=None,
+        temperature=1.25,
+        vocabulary_size=8192,
+        batch_size=16,
+        masking_rate=4e-3,
+        rate=2e-3,
+        masking_steps=9_000,
+        steps=4_500,
+    ),
+    "small": Recipe(  # one GPU; the paper's networks
+        discriminator={
+            "num_layers": 12,
+            "num_heads": 4,
+            "hidden_dim": 256,
+            "intermediate_dim": 1024,
+        },
+        generator={
+            "num_layers": 12,
+            "num_heads": 1,
+            "hidden_dim": 64,
+            "intermediate_dim": 256,
+        },
+        temperature=1.0,
+        vocabulary_size=16384,
+        batch_size=512,
+        masking_rate=2e-3,
+        rate=1e-3,
+        masking_steps=1_500,
+        steps=2_500,
+        steps_per_execution=10,
+    ),
+}
+
+
+FROM_RECIPE = ("vocabulary_size", "batch_size", "masking_steps", "steps")
 
 
 def main():
@@ -55,13 +129,13 @@ def main():
     run.mkdir(parents=True, exist_ok=True)
     tokenizer = make_examples(args, run)
     counts = count_tokens(run, tokenizer.vocabulary_size())
-    backbone = build(DISCRIMINATOR, tokenizer)
+    backbone = build(RECIPES[args.size].discriminator, tokenizer)
     head_start.know_neighbours(backbone, args.seed)
     pretrainer = masked_language_model(backbone, tokenizer, counts, args.seed)
     if args.masking_steps:
         start_by_masking(args, run, pretrainer)
     if args.steps:
-        pretrainer = train(args, run, pretrainer)
+        pretrainer = train(args, run, pretrainer, counts)
     draw_curves(run)
     pretrainer.save_to_preset(args.preset)
     print(f"The preset is in {args.preset}, the curves are in {run}.")
@@ -84,12 +158,12 @@ def make_examples(args, run):
         sequence_length=SEQUENCE_LENGTH,
         validation_fraction=0.002,
         seed=args.seed,
-        num_processes=2,
+        num_processes=args.num_processes,
     )
     return tokenizer
 
 
-def load(run, split, seed=0, batch_size=BATCH_SIZE):
+def load(run, split, batch_size, seed=0):
     return keras_electra.load_examples(
         str(run / "examples"), split, batch_size=batch_size, seed=seed
     )
@@ -99,12 +173,13 @@ def count_tokens(run, vocabulary_size):
     path = run / "counts.npy"
     if not path.exists():
         np.save(
-            path, head_start.count_tokens(load(run, "train"), vocabulary_size)
+            path,
+            head_start.count_tokens(load(run, "train", 16), vocabulary_size),
         )
     return np.load(path)
 
 
-def build(sizes, tokenizer):
+def build(sizes, tokenizer, embeddings=None):
     return keras_electra.ElectraBackbone(
         vocabulary_size=tokenizer.vocabulary_size(),
         embedding_dim=EMBEDDING_DIM,
@@ -112,6 +187,7 @@ def build(sizes, tokenizer):
         dropout=0.0,  # less than one pass over the text cannot overfit
         # Variances as at the width of BERT, whose 0.02 is for 768.
         initializer_range=0.6 / sizes["hidden_dim"] ** 0.5,
+        embeddings=embeddings,
         **sizes,
     )
 
@@ -135,28 +211,36 @@ def start_by_masking(args, run, model):
     The generator learns faster than the discriminator at first. One that
     starts behind learns nothing but that most tokens are original.
     """
-    optimizer = short_run_optimizer(args.masking_steps, MASKING_RATE)
-    fit(model, optimizer, args, run, "masking", args.masking_steps, args.seed)
+    rate = RECIPES[args.size].masking_rate
+    steps = args.masking_steps
+    fit(model, args, run, "masking", steps, rate, args.seed)
 
 
-def train(args, run, start):
-    """ELECTRA, with one network for both roles.
-
-    As good as two in the paper (section 3.2: GLUE 84.4 with all weights tied,
-    84.3 with the embeddings), and what the start has learnt is kept.
-    """
+def train(args, run, start, counts):
+    """ELECTRA, from the network that the start has trained."""
+    recipe = RECIPES[args.size]
+    generator = start.backbone
+    if recipe.generator:
+        generator = build(
+            recipe.generator, start.preprocessor.tokenizer, start.backbone.embeddings
+        )
+        head_start.know_neighbours(
+            generator, args.seed + 1, set_embeddings=False
+        )
     model = keras_electra.ElectraPretrainer(
         start.backbone,
-        start.backbone,
+        generator,
         start.preprocessor,
         discriminator_weight=DISCRIMINATOR_WEIGHT,
-        temperature=TEMPERATURE,
+        temperature=recipe.temperature,
         seed=args.seed,
     )
-    model.generator_head.set_weights(start.generator_head.get_weights())
-    optimizer = short_run_optimizer(args.steps, ELECTRA_RATE)
+    if recipe.generator:
+        head_start.know_frequencies(model, counts)
+    else:
+        model.generator_head.set_weights(start.generator_head.get_weights())
     # Other rows than those of the start.
-    fit(model, optimizer, args, run, "electra", args.steps, args.seed + 1)
+    fit(model, args, run, "electra", args.steps, recipe.rate, args.seed + 1)
     return model
 
 
@@ -166,74 +250,34 @@ def preprocessor(tokenizer):
     )
 
 
-def fit(model, optimizer, args, run, name, steps, seed):
+def fit(model, args, run, name, steps, rate, seed):
     """Trains one stage, or what of it is left to train."""
     epochs = max(1, steps // args.steps_per_epoch)
-    model.compile(optimizer=optimizer)
+    at_once = RECIPES[args.size].steps_per_execution
+    if keras.config.backend() == "torch":
+        at_once = 1
+    model.compile(
+        optimizer=short_run_optimizer(steps, rate), steps_per_execution=at_once
+    )
     callbacks = [
         keras_electra.ResumableCheckpoint(str(run / name)),
         EpochSeconds(),
         keras.callbacks.CSVLogger(str(run / f"{name}.csv"), append=True),
     ]
-    if importlib.util.find_spec("tensorboard"):
+    if importlib.util.find_spec("tensorflow"):
         callbacks.append(
             keras.callbacks.TensorBoard(
                 str(run / "tensorboard" / name), write_graph=False
             )
         )
     model.fit(
-        load(run, "train", seed),
-        validation_data=load(run, "validation"),
+        load(run, "train", args.batch_size, seed),
+        validation_data=load(run, "validation", args.batch_size),
         steps_per_epoch=steps // epochs,
         epochs=epochs,
         callbacks=callbacks,
         verbose=2,
     )
-
-
-class EpochSeconds(keras.callbacks.Callback):
-    """Adds the time of training, without that of evaluation, to the logs."""
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.begin = time.perf_counter()
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.end = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        logs["seconds"] = self.end - self.begin
-
-
-def draw_curves(run):
-    """Draws what the CSV files hold."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    panels = {
-        "generator_loss": "loss of the masked tokens, nats",
-        "discriminator_loss": "loss of the discriminator, nats",
-        "discriminator_auc": "AUC of the discriminator",
-    }
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(12, 3.6))
-    for name in ("masking", "electra"):
-        if not (run / f"{name}.csv").exists():
-            continue
-        rows = list(csv.DictReader((run / f"{name}.csv").open()))
-        for (metric, title), axis in zip(panels.items(), axes):
-            axis.set(title=title, xlabel="epoch")
-            for prefix, style in (("", "-"), ("val_", ":")):
-                if metric in rows[0]:
-                    axis.plot(
-                        [int(row["epoch"]) + 1 for row in rows],
-                        [float(row[prefix + metric]) for row in rows],
-                        style,
-                        label=f"{name}, {'held out' if prefix else 'training'}",
-                    )
-    axes[0].legend(fontsize="small")
-    figure.tight_layout()
-    figure.savefig(run / "curves.png", dpi=110)
 
 
 def parse_arguments():
@@ -244,13 +288,18 @@ def parse_arguments():
     parser.add_argument("corpus", nargs="+", help="text files or patterns")
     parser.add_argument("--run", default="run", help="folder of this run")
     parser.add_argument("--preset", default="my_electra")
-    parser.add_argument("--vocabulary-size", type=int, default=VOCABULARY_SIZE)
-    parser.add_argument("--masking-steps", type=int, default=9_000)
-    parser.add_argument("--steps", type=int, default=4_500)
+    parser.add_argument("--size", choices=RECIPES, default="tiny")
+    for name in FROM_RECIPE:
+        option = "--" + name.replace("_", "-")
+        parser.add_argument(option, type=int, help="the recipe's if not given")
     parser.add_argument("--steps-per-epoch", type=int, default=500)
+    parser.add_argument("--num-processes", type=int, default=2)
     parser.add_argument("--dtype", default="mixed_bfloat16")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    for name in FROM_RECIPE:
+        if getattr(args, name) is None:
+            setattr(args, name, getattr(RECIPES[args.size], name))
     if not (args.masking_steps or args.steps):
         parser.error("--steps and --masking-steps cannot both be 0.")
     return args

@@ -4,8 +4,14 @@ Query, key and value come from one matrix product: the same numbers as three
 (each has its own columns and its own draw of initial values), in one large
 product instead of three small ones. Scores are soft-maxed in float32.
 
+Accelerators have kernels that never write the scores to memory. They are used
+where no weights are dropped, which these kernels cannot do alike on every
+backend; on a CPU plain products are faster.
+
 Shapes: B batch, L length, D hidden, N heads, H = D / N.
 """
+
+import functools
 
 import keras
 from keras import ops
@@ -14,6 +20,13 @@ from keras_electra.model.dropout import HashDropout
 
 # Added to the score of a padding key (original `model/modeling.py:613`).
 MASKED_SCORE = -10000.0
+
+
+@functools.cache
+def on_accelerator():
+    """Whether tensors are made on something else than a CPU."""
+    device = getattr(ops.convert_to_tensor([0]), "device", "cpu")
+    return "cpu" not in str(device).lower()
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -47,6 +60,7 @@ class SelfAttention(keras.layers.Layer):
         self.num_heads = num_heads
         self.dropout = dropout
         self.initializer_range = initializer_range
+        self.fused = on_accelerator()
         self.dropout_layer = HashDropout(
             dropout, dtype=self.dtype_policy, name="dropout"
         )
@@ -80,6 +94,21 @@ class SelfAttention(keras.layers.Layer):
         head = width // self.num_heads
         x = self.query_key_value(x)  # (B, L, 3D)
         x = ops.reshape(x, (-1, length, 3, self.num_heads, head))
+        if self.fused and not (self.dropout and training):
+            x = self._fused(x, padding_mask)  # (B, L, N, H)
+        else:
+            x = self._plain(x, padding_mask, training)
+        return self.output_dense(ops.reshape(x, (-1, length, width)))
+
+    def _fused(self, x, padding_mask):
+        query, key, value = ops.unstack(x, 3, axis=2)  # (B, L, N, H)
+        length = ops.shape(x)[1]
+        mask = ops.cast(padding_mask, "bool")[:, None, None, :]
+        mask = ops.broadcast_to(mask, (ops.shape(x)[0], 1, length, length))
+        return ops.dot_product_attention(query, key, value, mask=mask)
+
+    def _plain(self, x, padding_mask, training):
+        head = x.shape[-1]
         x = ops.transpose(x, (2, 0, 3, 1, 4))  # (3, B, N, L, H)
         # Not `x[0]`: its gradient is a whole array of zeros on some backends.
         query, key, value = ops.unstack(x, 3)
@@ -92,8 +121,7 @@ class SelfAttention(keras.layers.Layer):
         scores = scores + MASKED_SCORE * padding[:, None, None, :]
         weights = ops.cast(ops.softmax(scores), self.compute_dtype)
         weights = self.dropout_layer(weights, training=training)
-        x = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
-        return self.output_dense(ops.reshape(x, (-1, length, width)))
+        return ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
 
     def compute_output_spec(self, x, padding_mask, training=None):
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)

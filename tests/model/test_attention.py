@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_electra.model import attention
 from keras_electra.model.attention import SelfAttention
 from tests.model import reference
 
@@ -40,6 +41,31 @@ def test_by_hand():
     expected = attend(X, MASK, reference.randomize(layer))
     ours = reference.run(layer, X, MASK)
     np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_fused_attention_gives_the_same(policy):
+    layer = build(dtype=policy)
+    reference.randomize(layer)
+    plain = ops.convert_to_numpy(ops.cast(layer(X, MASK), "float32"))
+    layer.fused = True
+    fused = ops.convert_to_numpy(ops.cast(layer(X, MASK), "float32"))
+    atol = 1e-5 if policy == "float32" else 0.1
+    np.testing.assert_allclose(
+        plain * MASK[..., None], fused * MASK[..., None], atol=atol
+    )
+    assert np.isfinite(fused).all()
+
+
+def test_fused_attention_is_for_accelerators_and_without_dropout(monkeypatch):
+    layer = build(dropout=0.5)
+    assert layer.fused == attention.on_accelerator()
+    layer.fused = True
+    monkeypatch.setattr(layer, "_fused", lambda x, mask: 0 * x[:, :, 0])
+    bias = ops.convert_to_numpy(layer.output_dense.bias)
+    now = ops.convert_to_numpy(layer(X, MASK, training=False))
+    np.testing.assert_array_equal(now, np.broadcast_to(bias, now.shape))
+    assert np.any(ops.convert_to_numpy(layer(X, MASK, training=True)) != now)
 
 
 def test_what_stands_in_the_padding_is_not_read():

@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 from keras_electra.model.heads import ReplacedTokenHead
@@ -19,6 +20,30 @@ def test_orthogonalizes_in_half_precision():
     assert cosine / (whole**2).sum() ** 0.5 > 0.99
     values = np.linalg.svd(half, compute_uv=False)
     assert 0.6 < values.min() and values.max() < 1.3
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_all_matrices_of_a_shape_at_once(nesterov, monkeypatch):
+    """Variables go where Keras' own class takes them, one by one."""
+    random = np.random.default_rng(0)
+    shapes = [(4, 12), (4, 12), (12, 4), (12, 4), (5, 5), (7,)]
+    start = [random.normal(size=shape).astype("float32") for shape in shapes]
+    monkeypatch.setattr(
+        HalfPrecisionMuon,
+        "zeropower_via_newtonschulz5",
+        keras.optimizers.Muon.zeropower_via_newtonschulz5,
+    )
+    ends = []
+    for optimizer_class in (HalfPrecisionMuon, keras.optimizers.Muon):
+        optimizer = optimizer_class(0.1, nesterov=nesterov)
+        variables = [keras.Variable(value) for value in start]
+        for step in range(1, 4):
+            gradients = [ops.convert_to_tensor(step - x) for x in start]
+            optimizer.apply(gradients, variables)
+        ends.append([ops.convert_to_numpy(v) for v in variables])
+    for ours, theirs, before in zip(*ends, start):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
+        assert np.abs(ours - before).mean() > 1e-2
 
 
 def test_which_variables_take_which_step():
