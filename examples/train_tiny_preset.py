@@ -62,6 +62,7 @@ class Recipe:
         steps: int. Of ELECTRA.
         steps_per_execution: int. Steps that a GPU takes without a pause;
             on torch Keras takes one.
+        weights_dtype: string. Of the weights on disk.
     """
 
     discriminator: dict
@@ -74,6 +75,7 @@ class Recipe:
     masking_steps: int
     steps: int
     steps_per_execution: int = 1
+    weights_dtype: str = "float32"
 
 
 RECIPES = {
@@ -111,9 +113,10 @@ RECIPES = {
         batch_size=512,
         masking_rate=2e-3,
         rate=1e-3,
-        masking_steps=1_500,
-        steps=2_500,
+        masking_steps=1_800,
+        steps=1_900,
         steps_per_execution=10,
+        weights_dtype="float16",
     ),
 }
 
@@ -137,7 +140,9 @@ def main():
     if args.steps:
         pretrainer = train(args, run, pretrainer, counts)
     draw_curves(run)
-    pretrainer.save_to_preset(args.preset)
+    pretrainer.save_to_preset(
+        args.preset, weights_dtype=RECIPES[args.size].weights_dtype
+    )
     print(f"The preset is in {args.preset}, the curves are in {run}.")
 
 
@@ -222,7 +227,9 @@ def train(args, run, start, counts):
     generator = start.backbone
     if recipe.generator:
         generator = build(
-            recipe.generator, start.preprocessor.tokenizer, start.backbone.embeddings
+            recipe.generator,
+            start.preprocessor.tokenizer,
+            start.backbone.embeddings,
         )
         head_start.know_neighbours(
             generator, args.seed + 1, set_embeddings=False

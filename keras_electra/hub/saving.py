@@ -9,6 +9,8 @@ import uuid
 import keras
 
 from keras_electra.conversion import export
+from keras_electra.hub.half_precision import check_weights_dtype
+from keras_electra.hub.half_precision import store_in_half
 from keras_electra.hub.model_card import may_be_written
 from keras_electra.hub.model_card import write_card
 from keras_electra.hub.opening import ForeignPresets
@@ -119,7 +121,9 @@ class PresetSaving(ForeignPresets):
             lambda path: write(self, pathlib.Path(path)), folder
         )
 
-    def save_to_preset(self, preset_dir, max_shard_size=10, card=None):
+    def save_to_preset(
+        self, preset_dir, max_shard_size=10, card=None, weights_dtype="float32"
+    ):
         """Saves to a folder; a full disk leaves what was there before.
 
         A `README.md` says what the model is; one that was written by hand
@@ -131,12 +135,22 @@ class PresetSaving(ForeignPresets):
                 Defaults to `10`.
             card: dict or `None`. More rows of the `README.md`, such as
                 `{"corpus": "...", "licence": "apache-2.0"}`.
+            weights_dtype: string. Precision of the weights on disk,
+                `"float32"` or `"float16"`: half the size, for a network that
+                is the same to rounding. Defaults to `"float32"`.
+
+        Raises:
+            ValueError: when there is no such `weights_dtype`, or a weight is
+                too large for it.
         """
+        check_weights_dtype(weights_dtype)
         folder, save = pathlib.Path(preset_dir), super().save_to_preset
 
         def save_with_card(path, **kwargs):
             save(path, **kwargs)
             _name_precision_of_weights(pathlib.Path(path) / "config.json")
+            if weights_dtype == "float16":
+                store_in_half(pathlib.Path(path))
             if may_be_written(folder):
                 title = folder.resolve().name
                 write_card(self, pathlib.Path(path), title, card)

@@ -1,8 +1,8 @@
-"""The shipped preset: offline, and with equal outputs on every backend.
+"""The shipped presets: offline, and with equal outputs on every backend.
 
-The numbers were recorded on torch. After a new training of the preset:
+The numbers were recorded on torch. After a new training of a preset:
 
-    KERAS_BACKEND=torch python -m tests.hub.test_electra_tiny_en
+    KERAS_BACKEND=torch python -m tests.hub.test_shipped_presets
 """
 
 import json
@@ -15,8 +15,9 @@ import pytest
 import keras_electra
 from keras_electra.hub import registry
 
-NAME = "electra_tiny_en"
-RECORDED = pathlib.Path(__file__).parent.parent / "golden" / f"{NAME}.json"
+TINY = "electra_tiny_en"
+MEGABYTES = {TINY: 25, "electra_small_en": 60}
+GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
 SENTENCES = [
     "The chef kicked the delicious meal.",
     "The capital of France is a small river in the north of the country.",
@@ -38,11 +39,11 @@ def offline(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
-def found():
-    """What the preset says to the sentences."""
-    detector = keras_electra.ElectraReplacedTokenDetector.from_preset(NAME)
-    filler = keras_electra.ElectraMaskedLM.from_preset(NAME)
-    embedder = keras_electra.ElectraTextEmbedder.from_preset(NAME)
+def found(preset):
+    """What a preset says to the sentences."""
+    detector = keras_electra.ElectraReplacedTokenDetector.from_preset(preset)
+    filler = keras_electra.ElectraMaskedLM.from_preset(preset)
+    embedder = keras_electra.ElectraTextEmbedder.from_preset(preset)
     return {
         "replaced": [
             [[token.token, float(token.probability)] for token in tokens]
@@ -56,8 +57,14 @@ def found():
     }
 
 
-def test_outputs_are_as_recorded(offline):
-    now, recorded = found(), json.loads(RECORDED.read_text(encoding="utf-8"))
+def recorded_of(preset):
+    return GOLDEN / f"{preset}.json"
+
+
+@pytest.mark.parametrize("preset", MEGABYTES)
+def test_outputs_are_as_recorded(preset, offline):
+    recorded = json.loads(recorded_of(preset).read_text(encoding="utf-8"))
+    now = found(preset)
     for name in ("replaced", "filled"):
         for ours, theirs in zip(now[name], recorded[name], strict=True):
             assert [token for token, _ in ours] == [t for t, _ in theirs]
@@ -67,15 +74,16 @@ def test_outputs_are_as_recorded(offline):
     np.testing.assert_allclose(now["embedded"], recorded["embedded"], atol=1e-4)
 
 
-def test_size_on_disk():
-    folder = registry.presets_folder() / NAME
+@pytest.mark.parametrize("preset", MEGABYTES)
+def test_size_on_disk(preset):
+    folder = registry.presets_folder() / preset
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
-    assert size < 25e6
+    assert size < MEGABYTES[preset] * 1e6
 
 
 def test_it_knows_more_than_frequencies():
     """Words that fit are likelier than frequent ones."""
-    filler = keras_electra.ElectraMaskedLM.from_preset(NAME)
+    filler = keras_electra.ElectraMaskedLM.from_preset(TINY)
     sentences = [
         "They have been married [MASK] ten years.",
         "She opened the [MASK] and went into the room.",
@@ -89,4 +97,7 @@ def test_it_knows_more_than_frequencies():
 
 
 if __name__ == "__main__":
-    RECORDED.write_text(json.dumps(found(), indent=1) + "\n", encoding="utf-8")
+    for preset in MEGABYTES:
+        recorded_of(preset).write_text(
+            json.dumps(found(preset), indent=1) + "\n", encoding="utf-8"
+        )
