@@ -33,13 +33,14 @@ START_SHARE = 0.5  # of the steps, for the start by masked language modelling
 # Smaller than the size "tiny", for more steps in the same time.
 NETWORK = {
     "num_layers": 1,
-    "num_heads": 2,
+    "num_heads": 4,
     "hidden_dim": 128,
     "intermediate_dim": 512,
     "max_sequence_length": SEQUENCE_LENGTH,
     "dropout": 0.0,  # a run this short does not overfit
     "initializer_range": 0.08,  # about 1 / sqrt(128)
 }
+NEIGHBOUR_HEADS = 2  # the other ones read the whole text
 EPOCHS = 2  # how often each part of pre-training reports
 CLASSES = 6  # at most
 LABELLED, TESTED = 40, 150  # passages of a class to learn from, and to test
@@ -98,7 +99,7 @@ def pretrain(tokenizer, folder, steps, seed):
     size = {"vocabulary_size": tokenizer.vocabulary_size(), **NETWORK}
     backbone = keras_electra.ElectraBackbone(**size)
     # What a short run has no time to find out by itself.
-    head_start.know_neighbours(backbone, seed)
+    head_start.know_neighbours(backbone, seed, num_heads=NEIGHBOUR_HEADS)
     preprocessor = keras_electra.ElectraPretrainerPreprocessor(
         tokenizer, sequence_length=SEQUENCE_LENGTH
     )

@@ -137,6 +137,18 @@ def test_trials_of_the_tiny_preset(corpus, tmp_path):
     assert len(lines) == 2 and "learning_rate" in lines[0]
 
 
+def test_gpu_benchmark_takes_turns():
+    output = run(
+        "examples/benchmark_gpu.py",
+        *("--sizes", "tiny", "--lengths", "32", "--tokens", "256"),
+        *("--steps", "1", "--rounds", "2", "--dropout", "0"),
+        *("--programs", f"keras_electra {keras.config.backend()}"),
+    )
+    row = output.splitlines()[-1].split()
+    assert row[:2] == ["tiny", "32"]
+    assert float(row[4].replace(",", "")) > 0 and row[5].endswith("%")
+
+
 def test_blimp_has_a_column_for_each_network(tmp_path):
     pair = {
         "sentence_good": "The cats sleep.",

@@ -61,8 +61,8 @@ def know_frequencies(pretrainer, counts):
     pretrainer.generator_head.bias.assign(np.log(counts / counts.sum()))
 
 
-def know_neighbours(backbone, seed=0, set_embeddings=True):
-    """Lets the heads of the first layer read the tokens nearby.
+def know_neighbours(backbone, seed=0, set_embeddings=True, num_heads=None):
+    """Lets heads of the first layer read the tokens nearby.
 
     Args:
         backbone: `ElectraBackbone` with fresh weights.
@@ -70,6 +70,9 @@ def know_neighbours(backbone, seed=0, set_embeddings=True):
         set_embeddings: bool. Whether to set the embeddings, too; `False` for
             a network that shares those of another, which were set. Defaults
             to `True`.
+        num_heads: int or `None`. How many heads of the first layer. Defaults
+            to all. In a network of one layer the others are what `[CLS]`
+            reads the text with.
     """
     generator = np.random.default_rng(seed)
     width = backbone.embedding_dim
@@ -92,7 +95,7 @@ def know_neighbours(backbone, seed=0, set_embeddings=True):
     writing = _numbers(attention.output_dense.kernel).reshape(
         backbone.num_heads, head_dim, hidden_dim
     )
-    for head, offset in zip(range(backbone.num_heads), OFFSETS):
+    for head, offset in zip(range(backbone.num_heads), OFFSETS[:num_heads]):
         query, key = _turned(angles, offset, width, head_dim, generator)
         value = np.zeros((width, head_dim))
         tokens = 2 * len(angles)  # their coordinates start here
