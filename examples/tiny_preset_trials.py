@@ -68,7 +68,9 @@ def trial(args, run, tokenizer, counts, shape, batch_size, rate):
     keras.utils.set_random_seed(args.seed)
     backbone = recipe.build(sizes(shape), tokenizer)
     head_start.know_neighbours(backbone, args.seed)
-    model = recipe.masked_language_model(backbone, tokenizer, counts, args.seed)
+    model = recipe.masked_language_model(
+        backbone, tokenizer, counts, TINY, args.seed
+    )
     start = model.get_weights()
     model.compile(optimizer=short_run_optimizer(1_000, rate))
     seconds = seconds_per_step(model, recipe.load(run, "train", batch_size, 1))

@@ -46,15 +46,16 @@ class Recipe:
 
     Attributes:
         discriminator: dict. Sizes of `ElectraBackbone`.
-        generator: dict or `None`. The same, or `None` for one network in
-            both roles: as good as two in the paper (section 3.2: GLUE 84.4
-            with all weights tied, 84.3 with the embeddings), and what the
-            start has learnt is kept.
-        temperature: float. Draws of a generator as good as the discriminator
-            are hard to tell from originals. At 1.25 about half of them come
-            from the tail.
+        generator: dict. The same. A quarter of the discriminator's width,
+            as in the paper's small one (table 6): one that is as good as the
+            discriminator draws what nobody can tell from the original.
         vocabulary_size: int.
         batch_size: int, in rows. On a CPU more steps help more than rows.
+        mask_token_rate: float. Of the start: share of the selected tokens
+            that become [MASK].
+        random_token_rate: float. Of the start: share that becomes another
+            token. With none, every token that is not [MASK] can be taken for
+            right, and a small network does not learn to read it.
         masking_rate: float. Learning rate of the start.
         rate: float. Of ELECTRA; lower, so that what the start has learnt is
             not overwritten.
@@ -66,10 +67,11 @@ class Recipe:
     """
 
     discriminator: dict
-    generator: dict | None
-    temperature: float
+    generator: dict
     vocabulary_size: int
     batch_size: int
+    mask_token_rate: float
+    random_token_rate: float
     masking_rate: float
     rate: float
     masking_steps: int
@@ -86,14 +88,20 @@ RECIPES = {
             "hidden_dim": 288,
             "intermediate_dim": 1152,
         },
-        generator=None,
-        temperature=1.25,
+        generator={
+            "num_layers": 3,
+            "num_heads": 2,
+            "hidden_dim": 72,
+            "intermediate_dim": 288,
+        },
         vocabulary_size=8192,
         batch_size=16,
+        mask_token_rate=0.4,
+        random_token_rate=0.4,
         masking_rate=4e-3,
         rate=2e-3,
-        masking_steps=9_000,
-        steps=4_500,
+        masking_steps=8_500,
+        steps=8_500,
     ),
     "small": Recipe(  # one GPU; the paper's networks
         discriminator={
@@ -108,9 +116,10 @@ RECIPES = {
             "hidden_dim": 64,
             "intermediate_dim": 256,
         },
-        temperature=1.0,
         vocabulary_size=16384,
         batch_size=512,
+        mask_token_rate=0.85,
+        random_token_rate=0.0,
         masking_rate=2e-3,
         rate=1e-3,
         masking_steps=1_800,
@@ -134,7 +143,9 @@ def main():
     counts = count_tokens(run, tokenizer.vocabulary_size())
     backbone = build(RECIPES[args.size].discriminator, tokenizer)
     head_start.know_neighbours(backbone, args.seed)
-    pretrainer = masked_language_model(backbone, tokenizer, counts, args.seed)
+    pretrainer = masked_language_model(
+        backbone, tokenizer, counts, RECIPES[args.size], args.seed
+    )
     if args.masking_steps:
         start_by_masking(args, run, pretrainer)
     if args.steps:
@@ -197,12 +208,14 @@ def build(sizes, tokenizer, embeddings=None):
     )
 
 
-def masked_language_model(backbone, tokenizer, counts, seed):
+def masked_language_model(backbone, tokenizer, counts, recipe, seed):
     model = keras_electra.ElectraPretrainer(
         backbone,
         backbone,
         preprocessor(tokenizer),
         mask_fraction=MASKING_FRACTION,
+        mask_token_rate=recipe.mask_token_rate,
+        random_token_rate=recipe.random_token_rate,
         discriminator_weight=0.0,
         seed=seed,
     )
@@ -224,28 +237,20 @@ def start_by_masking(args, run, model):
 def train(args, run, start, counts):
     """ELECTRA, from the network that the start has trained."""
     recipe = RECIPES[args.size]
-    generator = start.backbone
-    if recipe.generator:
-        generator = build(
-            recipe.generator,
-            start.preprocessor.tokenizer,
-            start.backbone.embeddings,
-        )
-        head_start.know_neighbours(
-            generator, args.seed + 1, set_embeddings=False
-        )
+    generator = build(
+        recipe.generator,
+        start.preprocessor.tokenizer,
+        start.backbone.embeddings,
+    )
+    head_start.know_neighbours(generator, args.seed + 1, set_embeddings=False)
     model = keras_electra.ElectraPretrainer(
         start.backbone,
         generator,
         start.preprocessor,
         discriminator_weight=DISCRIMINATOR_WEIGHT,
-        temperature=recipe.temperature,
         seed=args.seed,
     )
-    if recipe.generator:
-        head_start.know_frequencies(model, counts)
-    else:
-        model.generator_head.set_weights(start.generator_head.get_weights())
+    head_start.know_frequencies(model, counts)
     # Other rows than those of the start.
     fit(model, args, run, "electra", args.steps, recipe.rate, args.seed + 1)
     return model

@@ -35,7 +35,9 @@ def prepare_generator(backbone, generator, share_embeddings):
     return generator
 
 
-def check_numbers(mask_fraction, mask_token_rate, temperature):
+def check_numbers(
+    mask_fraction, mask_token_rate, random_token_rate, temperature
+):
     """Raises when a number is out of its range."""
     if not 0.0 < mask_fraction < 1.0:
         raise ValueError(
@@ -46,6 +48,12 @@ def check_numbers(mask_fraction, mask_token_rate, temperature):
         raise ValueError(
             "`mask_token_rate` must be from 0 to 1. "
             f"Received: mask_token_rate={mask_token_rate}."
+        )
+    if random_token_rate < 0.0 or mask_token_rate + random_token_rate > 1.0:
+        raise ValueError(
+            "`random_token_rate` must be from 0 to `1 - mask_token_rate`. "
+            f"Received: mask_token_rate={mask_token_rate}, "
+            f"random_token_rate={random_token_rate}."
         )
     if temperature <= 0.0:
         raise ValueError(

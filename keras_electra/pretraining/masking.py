@@ -102,6 +102,24 @@ def replace_ids(ids, positions, new_ids, weights):
     return ops.reshape(replaced, ops.shape(ids))
 
 
+def exchange_ids(ids, weights):
+    """Ids that were selected at another place of the batch.
+
+    Args:
+        ids: int array of shape `(batch, num_positions)`.
+        weights: array of the same shape. Ids where it is 0 go nowhere.
+
+    Returns:
+        int array of shape `(batch, num_positions)`: from the row before, and
+        in a batch of one from another position of the row. A place whose
+        turn is an id of weight 0 keeps its own.
+    """
+    others, used = (
+        ops.roll(ops.roll(x, 1, axis=0), 1, axis=1) for x in (ids, weights)
+    )
+    return ops.where(used > 0, others, ids)
+
+
 @keras.saving.register_keras_serializable(package="keras_electra")
 class MaskTokens(keras.layers.Layer):
     """Masks a share of the tokens, and says which and what they were.
@@ -113,8 +131,11 @@ class MaskTokens(keras.layers.Layer):
         mask_fraction: float. Share of the tokens to predict. Defaults to
             `0.15` (paper, table 6: 0.15 for small and base, 0.25 for large).
         mask_token_rate: float. Share of the selected tokens that become
-            [MASK]; the rest stays as it is. Defaults to `0.85` (original
+            [MASK]. Defaults to `0.85` (original
             `pretrain/pretrain_helpers.py:201`).
+        random_token_rate: float. Share of the selected tokens that become a
+            token that was selected in another row, so that common tokens
+            come often. What is left stays as it is. Defaults to `0.0`.
         seed: int or `None`. Seed of the draws.
         **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
 
@@ -135,6 +156,7 @@ class MaskTokens(keras.layers.Layer):
         unselectable_token_ids,
         mask_fraction=0.15,
         mask_token_rate=0.85,
+        random_token_rate=0.0,
         seed=None,
         **kwargs,
     ):
@@ -143,6 +165,7 @@ class MaskTokens(keras.layers.Layer):
         self.unselectable_token_ids = sorted(unselectable_token_ids)
         self.mask_fraction = mask_fraction
         self.mask_token_rate = mask_token_rate
+        self.random_token_rate = random_token_rate
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.evaluation_seed_generator = evaluation_seed(1)
@@ -172,8 +195,14 @@ class MaskTokens(keras.layers.Layer):
         shown = keras.random.uniform(
             ops.shape(positions), dtype="float32", seed=seed
         )
+        new_ids = mask_ids
+        if self.random_token_rate:
+            above = shown >= 1.0 - self.random_token_rate
+            new_ids = ops.where(
+                above, exchange_ids(mask_ids, weights), mask_ids
+            )
         new_ids = ops.where(
-            shown < self.mask_token_rate, self.mask_token_id, mask_ids
+            shown < self.mask_token_rate, self.mask_token_id, new_ids
         )
         return {
             "token_ids": replace_ids(token_ids, positions, new_ids, weights),
@@ -208,6 +237,7 @@ class MaskTokens(keras.layers.Layer):
                 "unselectable_token_ids": self.unselectable_token_ids,
                 "mask_fraction": self.mask_fraction,
                 "mask_token_rate": self.mask_token_rate,
+                "random_token_rate": self.random_token_rate,
                 "seed": self.seed,
             }
         )

@@ -46,6 +46,10 @@ class ElectraPretrainer(
             Defaults to `0.15`.
         mask_token_rate: float. Share of these that is shown as [MASK].
             Defaults to `0.85`.
+        random_token_rate: float. Share of these that is shown as another
+            token of the text. ELECTRA has none, its default is `0.0`; a
+            masked language model that is to be fine-tuned gains by it, as it
+            must read what is not masked, too (BERT: 0.8 [MASK], 0.1 random).
         generator_weight: float. Weight of the generator's loss. Defaults to
             `1.0`.
         discriminator_weight: float. Weight of the discriminator's loss. With
@@ -96,6 +100,7 @@ class ElectraPretrainer(
         preprocessor=None,
         mask_fraction=0.15,
         mask_token_rate=0.85,
+        random_token_rate=0.0,
         generator_weight=1.0,
         discriminator_weight=50.0,
         temperature=1.0,
@@ -107,7 +112,9 @@ class ElectraPretrainer(
         generator_head_activation=None,
         **kwargs,
     ):
-        check_numbers(mask_fraction, mask_token_rate, temperature)
+        check_numbers(
+            mask_fraction, mask_token_rate, random_token_rate, temperature
+        )
         mask_token_id, unselectable_token_ids = special_ids(
             preprocessor, mask_token_id, unselectable_token_ids
         )
@@ -119,6 +126,7 @@ class ElectraPretrainer(
             unselectable_token_ids,
             mask_fraction=mask_fraction,
             mask_token_rate=mask_token_rate,
+            random_token_rate=random_token_rate,
             seed=seed,
             name="mask_tokens",
         )
@@ -196,6 +204,7 @@ class ElectraPretrainer(
         self.preprocessor = preprocessor
         self.mask_fraction = mask_fraction
         self.mask_token_rate = mask_token_rate
+        self.random_token_rate = random_token_rate
         self.generator_weight = generator_weight
         self.discriminator_weight = discriminator_weight
         self.temperature = temperature

@@ -78,6 +78,7 @@ class PretrainingSaving(PresetSaving):
                 "generator": generator,
                 "mask_fraction": self.mask_fraction,
                 "mask_token_rate": self.mask_token_rate,
+                "random_token_rate": self.random_token_rate,
                 "generator_weight": self.generator_weight,
                 "discriminator_weight": self.discriminator_weight,
                 "temperature": self.temperature,

@@ -112,6 +112,42 @@ def test_shares():
     np.testing.assert_array_equal(shown[kept], y["mask_ids"][kept])
 
 
+def test_random_tokens():
+    """40% [MASK], 40% other tokens of the batch, 20% as they are."""
+    rng = np.random.default_rng(3)
+    ids = np.arange(5, 5 + 17 * 2000).reshape(2000, 17).astype("int32")
+    ids = np.pad(ids, ((0, 0), (1, 0)), constant_values=2)
+    lengths = rng.integers(10, 19, (2000, 1))
+    padding = (np.arange(18) < lengths).astype("int32")
+    layer = build(mask_token_rate=0.4, random_token_rate=0.4)
+    y = mask(layer, ids * padding, padding)
+    used = y["mask_weights"] == 1
+    shown = np.take_along_axis(y["token_ids"], y["mask_positions"], axis=1)
+    masked, kept = shown == MASK, shown == y["mask_ids"]
+    other = used & ~masked & ~kept
+    error = 4 * np.sqrt(0.4 * 0.6 / used.sum())
+    assert abs(masked[used].mean() - 0.4) < error
+    # Rows with fewer slots in use have nothing to give for some.
+    assert 0.25 < other.sum() / used.sum() < 0.4 + error
+    # From the row before, where it was selected, never padding or [CLS].
+    source = (shown - 5) // 17
+    rows = np.arange(2000)[:, None]
+    assert np.all(
+        source[other] == np.broadcast_to(rows - 1, shown.shape)[other] % 2000
+    )
+    for row in range(1, 40):
+        given = y["mask_ids"][row - 1][used[row - 1]]
+        assert np.isin(shown[row][other[row]], given).all()
+
+
+def test_random_tokens_in_a_batch_of_one():
+    ids = np.arange(5, 105, dtype="int32")[None]
+    layer = build(mask_token_rate=0.0, random_token_rate=1.0)
+    y = mask(layer, ids, np.ones_like(ids))
+    assert (y["token_ids"] != ids).sum() == y["mask_weights"].sum() == 15
+    assert np.isin(y["token_ids"], ids).all()
+
+
 @pytest.mark.parametrize("rate, expected", [(0.0, 0.0), (1.0, 1.0)])
 def test_all_or_none_shown_as_mask(rate, expected):
     ids, padding = batch()
@@ -251,7 +287,7 @@ def test_replace_ids():
 
 
 def test_config_and_spec():
-    layer = build(mask_fraction=0.2, mask_token_rate=0.5)
+    layer = build(mask_fraction=0.2, mask_token_rate=0.5, random_token_rate=0.1)
     config = layer.get_config()
     assert MaskTokens.from_config(config).get_config() == config
     assert config["unselectable_token_ids"] == SPECIAL

@@ -201,6 +201,7 @@ def test_mixed_precision(make_pretrainer, rows, policy):
     [
         (dict(mask_fraction=0.0), "mask_fraction"),
         (dict(mask_token_rate=1.5), "mask_token_rate"),
+        (dict(random_token_rate=0.2), "random_token_rate"),
         (dict(temperature=0.0), "temperature"),
         (dict(mask_token_id=None), "mask_token_id"),
     ],
