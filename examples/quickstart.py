@@ -112,12 +112,15 @@ def pretrain(tokenizer, folder, steps, seed):
     )
     counts = head_start.count_tokens(train, tokenizer.vocabulary_size())
     # A discriminator that starts behind its generator learns nothing: it
-    # alone gets the neighbours, and first learns to fill masks itself.
+    # alone gets the neighbours, and first learns to restore the text itself.
     start = keras_electra.ElectraPretrainer(
         backbone,
         backbone,
         preprocessor,
         mask_fraction=0.3,
+        # Others become [MASK] or stay: it learns to doubt what it reads.
+        mask_token_rate=0.4,
+        random_token_rate=0.4,
         discriminator_weight=0.0,
         seed=seed,
     )

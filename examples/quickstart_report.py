@@ -13,7 +13,8 @@ One network, the generator, fills places that were masked. Its guesses go into
 the text, and another one, the discriminator, says for each token whether
 it is the original. The generator is thrown away in the end; to recognize its
 guesses, the discriminator has to know how words go together. So that it keeps
-up, it fills masked places itself for the first half of the steps."""
+up, it restores text with masked and exchanged words for the first half of the
+steps."""
 REPLACED = """\
 The saved model is opened again. In paragraphs that were kept back, the
 generator replaces tokens, and the discriminator gives each token a probability
