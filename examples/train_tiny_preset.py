@@ -8,20 +8,21 @@
     KERAS_BACKEND=jax python examples/train_tiny_preset.py --size small \
         "corpus/*/*-train-*.txt.xz" --run run --preset electra_small_en
 
-Vocabulary, examples, a start by masked language modelling, then ELECTRA. A
-run that was stopped goes on from its last checkpoint when the same command is
-given again. Curves are in the folder of the run: `masking.csv`, `electra.csv`,
-`curves.png` and, with TensorBoard installed, `tensorboard`. `--steps 0` leaves
-it at masked language modelling, `--masking-steps 0` leaves the start out.
+Vocabulary, examples, a start by masked language modelling, then ELECTRA, for
+the tiny one against two generators in turn. A run that was stopped goes on from
+its last checkpoint when the same command is given again. Curves are in the
+folder of the run: `masking.csv`, `electra.csv`, `late.csv`, `curves.png` and,
+with TensorBoard installed, `tensorboard`. `--steps 0 --late-steps 0` leaves it
+at masked language modelling, `--masking-steps 0` leaves the start out.
 """
 
 import argparse
-import dataclasses
 import importlib.util
 import pathlib
 
 import keras
 import numpy as np
+from preset_recipes import RECIPES
 from training_curves import EpochSeconds
 from training_curves import draw_curves
 
@@ -38,99 +39,13 @@ MASKING_FRACTION = 0.3
 # Of the discriminator's loss. With the paper's 50 it rules over the shared
 # embeddings, and in a short run the generator unlearns what it knew.
 DISCRIMINATOR_WEIGHT = 5.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """What differs between the presets.
-
-    Attributes:
-        discriminator: dict. Sizes of `ElectraBackbone`.
-        generator: dict. The same. A quarter of the discriminator's width,
-            as in the paper's small one (table 6): one that is as good as the
-            discriminator draws what nobody can tell from the original.
-        vocabulary_size: int.
-        batch_size: int, in rows. On a CPU more steps help more than rows.
-        mask_token_rate: float. Of the start: share of the selected tokens
-            that become [MASK].
-        random_token_rate: float. Of the start: share that becomes another
-            token. With none, every token that is not [MASK] can be taken for
-            right, and a small network does not learn to read it.
-        masking_rate: float. Learning rate of the start.
-        rate: float. Of ELECTRA; lower, so that what the start has learnt is
-            not overwritten.
-        masking_steps: int.
-        steps: int. Of ELECTRA.
-        steps_per_execution: int. Steps that a GPU takes without a pause;
-            on torch Keras takes one.
-        weights_dtype: string. Of the weights on disk.
-    """
-
-    discriminator: dict
-    generator: dict
-    vocabulary_size: int
-    batch_size: int
-    mask_token_rate: float
-    random_token_rate: float
-    masking_rate: float
-    rate: float
-    masking_steps: int
-    steps: int
-    steps_per_execution: int = 1
-    weights_dtype: str = "float32"
-
-
-RECIPES = {
-    "tiny": Recipe(  # two processor cores; shape by tiny_preset_trials.py
-        discriminator={
-            "num_layers": 3,
-            "num_heads": 6,
-            "hidden_dim": 288,
-            "intermediate_dim": 1152,
-        },
-        generator={
-            "num_layers": 3,
-            "num_heads": 2,
-            "hidden_dim": 72,
-            "intermediate_dim": 288,
-        },
-        vocabulary_size=8192,
-        batch_size=16,
-        mask_token_rate=0.4,
-        random_token_rate=0.4,
-        masking_rate=4e-3,
-        rate=2e-3,
-        masking_steps=8_500,
-        steps=8_500,
-    ),
-    "small": Recipe(  # one GPU; the paper's networks
-        discriminator={
-            "num_layers": 12,
-            "num_heads": 4,
-            "hidden_dim": 256,
-            "intermediate_dim": 1024,
-        },
-        generator={
-            "num_layers": 12,
-            "num_heads": 1,
-            "hidden_dim": 64,
-            "intermediate_dim": 256,
-        },
-        vocabulary_size=16384,
-        batch_size=512,
-        mask_token_rate=0.85,
-        random_token_rate=0.0,
-        masking_rate=2e-3,
-        rate=1e-3,
-        masking_steps=1_800,
-        steps=1_900,
-        steps_per_execution=10,
-        weights_dtype="float16",
-    ),
-}
-
-
-FROM_RECIPE = ("vocabulary_size", "batch_size", "masking_steps", "steps")
+FROM_RECIPE = (
+    "vocabulary_size",
+    "batch_size",
+    "masking_steps",
+    "steps",
+    "late_steps",
+)
 
 
 def main():
@@ -148,8 +63,12 @@ def main():
     )
     if args.masking_steps:
         start_by_masking(args, run, pretrainer)
+    # Now, as ELECTRA changes the layers that it copies.
+    late = with_first_layers(pretrainer, RECIPES[args.size], args.seed)
     if args.steps:
         pretrainer = train(args, run, pretrainer, counts)
+    if args.late_steps:
+        pretrainer = go_on(args, run, late, pretrainer)
     draw_curves(run)
     pretrainer.save_to_preset(
         args.preset, weights_dtype=RECIPES[args.size].weights_dtype
@@ -243,16 +162,51 @@ def train(args, run, start, counts):
         start.backbone.embeddings,
     )
     head_start.know_neighbours(generator, args.seed + 1, set_embeddings=False)
-    model = keras_electra.ElectraPretrainer(
+    model = electra(start, generator, args.seed)
+    head_start.know_frequencies(model, counts)
+    # Other rows than those of the start.
+    fit(model, args, run, "electra", args.steps, recipe.rate, args.seed + 1)
+    return model
+
+
+def electra(start, generator, seed):
+    return keras_electra.ElectraPretrainer(
         start.backbone,
         generator,
         start.preprocessor,
         discriminator_weight=DISCRIMINATOR_WEIGHT,
-        seed=args.seed,
+        seed=seed,
     )
-    head_start.know_frequencies(model, counts)
-    # Other rows than those of the start.
-    fit(model, args, run, "electra", args.steps, recipe.rate, args.seed + 1)
+
+
+def with_first_layers(start, recipe, seed):
+    """ELECTRA with the first layers of the start for a generator.
+
+    They know already what to propose, and the discriminator has more layers
+    to tell it by.
+    """
+    generator = build(
+        dict(recipe.discriminator, num_layers=recipe.late_layers),
+        start.preprocessor.tokenizer,
+        start.backbone.embeddings,
+    )
+    for copy, layer in [
+        (generator.embeddings_projection, start.backbone.embeddings_projection),
+        *zip(generator.transformer_layers, start.backbone.transformer_layers),
+    ]:
+        copy.set_weights(layer.get_weights())
+    model = electra(start, generator, seed)
+    model.generator_head.set_weights(start.generator_head.get_weights())
+    return model
+
+
+def go_on(args, run, model, trained):
+    """ELECTRA against the second generator."""
+    model.discriminator_head.set_weights(
+        trained.discriminator_head.get_weights()
+    )
+    rate = RECIPES[args.size].late_rate
+    fit(model, args, run, "late", args.late_steps, rate, args.seed + 2)
     return model
 
 
@@ -312,8 +266,8 @@ def parse_arguments():
     for name in FROM_RECIPE:
         if getattr(args, name) is None:
             setattr(args, name, getattr(RECIPES[args.size], name))
-    if not (args.masking_steps or args.steps):
-        parser.error("--steps and --masking-steps cannot both be 0.")
+    if not (args.masking_steps or args.steps or args.late_steps):
+        parser.error("One of the three numbers of steps must be above 0.")
     return args
 
 
