@@ -85,14 +85,14 @@ def test_it_knows_more_than_frequencies():
     """Words that fit are likelier than frequent ones."""
     filler = keras_electra.ElectraMaskedLM.from_preset(TINY)
     sentences = [
-        "They have been married [MASK] ten years.",
+        "The film was directed [MASK] John Ford.",
         "She opened the [MASK] and went into the room.",
     ]
     [[preposition], [noun]] = [
         [token for token, _ in guesses[0]]
         for guesses in filler.fill_mask(sentences, top_k=1)
     ]
-    assert preposition == "for"
+    assert preposition == "by"
     assert noun == "door"
 
 
