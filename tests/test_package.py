@@ -52,6 +52,9 @@ TESTED_ELSEWHERE = {
     "pretraining/train_step/jax.py": "pretraining/test_train_step.py",
     # Against the plain update on torch, and through exact resuming.
     "pretraining/train_step/torch_update.py": "training/test_optimizers.py",
+    # The encoder layer and its dropout, written out for torch.
+    "pretraining/train_step/torch_layer.py": "model/test_torch_layer.py",
+    "pretraining/train_step/torch_dropout.py": "model/test_torch_layer.py",
     "pretraining/train_step/torch_random.py": "pretraining/test_resume.py",
     # Against the original program's numbers.
     "tasks/answer_mask.py": "tasks/test_original_heads.py",

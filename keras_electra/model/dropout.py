@@ -31,6 +31,16 @@ MULTIPLIER_2 = _int32(0x846CA68B)
 GOLDEN_RATIO = _int32(0x9E3779B1)  # 2**32 over the golden ratio, odd
 
 
+def dropped_levels(rate):
+    """How many of the `LEVELS` numbers drop an element."""
+    return round(rate * LEVELS)
+
+
+def scale_of_kept(rate):
+    """What is kept is multiplied by this, so that the mean stays."""
+    return LEVELS / (LEVELS - dropped_levels(rate))
+
+
 def hash_counters(counters, seed):
     """Mixes counters and a seed to 32 bits that look random.
 
@@ -96,8 +106,7 @@ class HashDropout(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=False):
-        dropped_levels = round(self.rate * LEVELS)
-        if not training or not dropped_levels:
+        if not training or not dropped_levels(self.rate):
             return x
         *rows, width = ops.shape(x)
         lanes = (*rows, -(-width // 2))
@@ -108,8 +117,9 @@ class HashDropout(keras.layers.Layer):
         # It may be a tensor, for rows of a length that varies.
         if not isinstance(width, int) or width % 2:
             bits = bits[..., :width]
-        kept = bits >= ops.cast(dropped_levels - LEVELS // 2, "int16")
-        scale = ops.cast(LEVELS / (LEVELS - dropped_levels), x.dtype)
+        first_kept = dropped_levels(self.rate) - LEVELS // 2
+        kept = bits >= ops.cast(first_kept, "int16")
+        scale = ops.cast(scale_of_kept(self.rate), x.dtype)
         return x * ops.where(kept, scale, ops.zeros_like(scale))
 
     def compute_output_shape(self, input_shape):

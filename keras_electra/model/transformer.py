@@ -128,6 +128,11 @@ class TransformerLayer(keras.layers.Layer):
         self.built = True
 
     def call(self, x, padding_mask, training=None):
+        if keras.config.backend() == "torch":
+            from keras_electra.pretraining.train_step import torch_layer
+
+            if torch_layer.can_run(self, x):
+                return torch_layer.run(self, x, padding_mask, training)
         y = self.attention(x, padding_mask, training=training)
         y = self.dropout_layer(y, training=training)
         x = self.attention_layer_norm(x + y)

@@ -209,12 +209,9 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         from keras_electra.pretraining.train_step import torch_update
 
         indices = [self._get_variable_index(v) for v in trainable_variables]
-        corrections = ()
+        step = None
         if self.bias_correction:
-            corrections = (
-                self._correction(self.beta_1),
-                self._correction(self.beta_2),
-            )
+            step = ops.cast(self.iterations + 1, "float32")
         torch_update.adam_step(
             [v.value for v in trainable_variables],
             grads,
@@ -226,7 +223,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
             self.beta_1,
             self.beta_2,
             self.epsilon,
-            *corrections,
+            step,
         )
 
 

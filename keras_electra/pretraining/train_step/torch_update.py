@@ -2,8 +2,8 @@
 
 The same arithmetic as the backend-neutral code in `training/`, for all
 variables at once. Some 250 variables times a dozen operations are thousands
-of small kernel launches a step otherwise; torch's `_foreach_` functions,
-which its own optimizers stand on, need about a dozen.
+of small kernel launches a step otherwise; the functions that torch's own
+optimizers stand on need a few.
 """
 
 import torch
@@ -38,10 +38,11 @@ def adam_step(
     beta_1,
     beta_2,
     epsilon,
-    correction_1=None,
-    correction_2=None,
+    step=None,
 ):
     """One step of Adam with decoupled weight decay, in place.
+
+    It is one pass over memory, by the function under `torch.optim.AdamW`.
 
     Args:
         weights: list of tensors, changed in place.
@@ -50,38 +51,32 @@ def adam_step(
         velocities: list of tensors, shapes as `weights`, changed in place.
         decays: list of floats, weight decay of each tensor, 0 for none.
         rates: list of floats, a factor of `learning_rate` for each tensor.
-        learning_rate: float or scalar tensor.
+        learning_rate: scalar tensor.
         beta_1: float, decay of `momentums`.
         beta_2: float, decay of `velocities`.
         epsilon: float, added to the root of the second moment.
-        correction_1: scalar tensor `1 - beta_1 ** t`, or `None` to leave the
-            first moment as it is. Defaults to `None`.
-        correction_2: the same for the second moment. Defaults to `None`.
+        step: scalar tensor, the number of this step from 1, for the
+            correction of the bias of both moments, or `None` to leave it.
+            Defaults to `None`.
     """
-    gradients = [g.to(w.dtype) for g, w in zip(gradients, weights)]
-    torch._foreach_mul_(momentums, beta_1)
-    torch._foreach_add_(momentums, gradients, alpha=1 - beta_1)
-    torch._foreach_mul_(velocities, beta_2)
-    torch._foreach_addcmul_(velocities, gradients, gradients, 1 - beta_2)
-
-    if correction_2 is None:
-        roots = torch._foreach_sqrt(velocities)
-    else:
-        roots = torch._foreach_div(velocities, correction_2)
-        torch._foreach_sqrt_(roots)
-    torch._foreach_add_(roots, epsilon)
-    updates = torch._foreach_div(momentums, roots)
-    if correction_1 is not None:
-        torch._foreach_div_(updates, correction_1)
-
-    for decay in sorted(set(decays) - {0.0}):
-        chosen = [i for i, own in enumerate(decays) if own == decay]
-        torch._foreach_add_(
-            [updates[i] for i in chosen],
+    if step is None:  # after endless steps there is no bias
+        step = torch.full_like(learning_rate, torch.inf, dtype=torch.float32)
+    gradients = [g.to(w.dtype).contiguous() for g, w in zip(gradients, weights)]
+    settings = list(zip(decays, rates))
+    for decay, rate in sorted(set(settings)):
+        chosen = [i for i, own in enumerate(settings) if own == (decay, rate)]
+        torch._fused_adamw_(
             [weights[i] for i in chosen],
-            alpha=decay,
+            [gradients[i] for i in chosen],
+            [momentums[i] for i in chosen],
+            [velocities[i] for i in chosen],
+            [],
+            [step] * len(chosen),
+            lr=learning_rate * rate,
+            beta1=beta_1,
+            beta2=beta_2,
+            weight_decay=decay,
+            eps=epsilon,
+            amsgrad=False,
+            maximize=False,
         )
-    if any(rate != 1 for rate in rates):
-        torch._foreach_mul_(updates, rates)
-    torch._foreach_mul_(updates, learning_rate)
-    torch._foreach_sub_(weights, updates)

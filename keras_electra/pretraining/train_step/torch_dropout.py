@@ -1,0 +1,82 @@
+"""The draws of `HashDropout` on a CPU, in place.
+
+The same bits as the layer draws, by the same arithmetic. Operation by
+operation that is fourteen passes over new memory each; here they work in one
+buffer, and a comparison makes a mask of all or no bits, so that dropping is
+one `and`.
+"""
+
+import functools
+import math
+
+import torch
+
+from keras_electra.model import dropout
+
+
+def keep_mask(shape, rate, seed):
+    """Draws what is kept.
+
+    Args:
+        shape: tuple of ints, of what is dropped from.
+        rate: float, the share to drop.
+        seed: integer tensor of shape `(2,)`, as `SeedGenerator` gives it.
+
+    Returns:
+        int16 tensor of that shape: -1, all bits, where an element is kept,
+        0 where it is dropped.
+    """
+    *rows, width = shape
+    lanes = -(-width // 2)
+    key, second_key = _keys(*seed.tolist())
+    bits = _counters(math.prod(rows) * lanes) + key
+    shifted = torch.empty_like(bits)
+    _fold_(bits, 16, shifted).mul_(dropout.MULTIPLIER_1).add_(second_key)
+    _fold_(bits, 15, shifted).mul_(dropout.MULTIPLIER_2)
+    _fold_(bits, 16, shifted)
+    mask = bits.view(torch.int16).view(*rows, 2 * lanes)[..., :width]
+    threshold = dropout.dropped_levels(rate) - dropout.LEVELS // 2
+    return mask.contiguous().ge_(threshold).neg_()
+
+
+def drop_(x, mask):
+    """Sets to zero, in place, what the mask drops; nothing is scaled.
+
+    Args:
+        x: contiguous float tensor.
+        mask: what `keep_mask` gives for its shape.
+
+    Returns:
+        `x`.
+    """
+    same_width = torch.int16 if x.element_size() == 2 else torch.int32
+    x.view(same_width).bitwise_and_(mask.to(same_width))
+    return x
+
+
+def _fold_(x, bits, shifted):
+    torch.bitwise_right_shift(x, bits, out=shifted)
+    # The shift repeats the sign, which the mask takes off again.
+    return x.bitwise_xor_(shifted.bitwise_and_((1 << (32 - bits)) - 1))
+
+
+@functools.lru_cache(maxsize=8)  # as many shapes as a step has, and some
+def _counters(count):
+    return torch.arange(count, dtype=torch.int32).mul_(dropout.GOLDEN_RATIO)
+
+
+def _keys(first, second):
+    """The two keys of `hash_counters`, in Python's integers."""
+    key = _mix(first * dropout.GOLDEN_RATIO + second)
+    return _signed(key), _signed(_mix(key + dropout.GOLDEN_RATIO))
+
+
+def _mix(x):
+    x &= 0xFFFFFFFF
+    x = (x ^ x >> 16) * dropout.MULTIPLIER_1 & 0xFFFFFFFF
+    x = (x ^ x >> 15) * dropout.MULTIPLIER_2 & 0xFFFFFFFF
+    return x ^ x >> 16
+
+
+def _signed(x):
+    return x - (1 << 32) if x >= 1 << 31 else x

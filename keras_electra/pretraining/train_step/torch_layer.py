@@ -1,0 +1,250 @@
+"""One encoder layer on a CPU, forward and backward written out.
+
+The same numbers as `TransformerLayer`, to rounding. What it saves is
+everything between the matrix products: biases are added by the products,
+dropout is one pass over integers, nothing is cast or copied to please a
+general operation, the residual sums are part of the products' gradients, and
+the hundred small operations of a layer are not each recorded for autograd.
+
+Shapes: B batch, L length, D hidden, F feed-forward, N heads, H = D / N.
+"""
+
+import torch
+from torch.nn import functional
+
+from keras_electra.model.attention import MASKED_SCORE
+from keras_electra.model.dropout import dropped_levels
+from keras_electra.model.dropout import scale_of_kept
+from keras_electra.pretraining.train_step.torch_dropout import drop_
+from keras_electra.pretraining.train_step.torch_dropout import keep_mask
+
+EPSILON = 1e-12  # of both layer normalizations
+GELU = {"gelu": "none", "gelu_approximate": "tanh"}
+
+
+def can_run(layer, x):
+    """Whether a `TransformerLayer` can be run here, and gains by it.
+
+    Products in float16 are slow on a CPU when they add a bias, a compiler
+    does better with plain operations, and dense layers that are quantized or
+    have a LoRA adapter compute something else.
+    """
+    return (
+        x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.bfloat16)
+        and layer.activation in GELU
+        and not torch.compiler.is_compiling()
+        and not any(
+            dense.lora_enabled or dense.quantization_mode
+            for dense in _dense_layers(layer)
+        )
+    )
+
+
+def run(layer, x, padding_mask, training):
+    """What `layer.call` returns, by `EncoderLayer`.
+
+    Args:
+        layer: `TransformerLayer`.
+        x: tensor of shape `(B, L, D)`.
+        padding_mask: tensor of shape `(B, L)`.
+        training: bool, whether to drop anything.
+
+    Returns:
+        Tensor of shape `(B, L, D)`.
+    """
+    (batch, length, width), heads = x.shape, layer.num_heads
+    bias = None
+    if not padding_mask.all():
+        bias = MASKED_SCORE * (1 - padding_mask[:, None].to(x.dtype))
+
+    def draw(dropout, *shape):
+        if training and dropped_levels(dropout.rate):
+            seed = dropout.seed_generator.next()
+            return keep_mask(shape, dropout.rate, seed)
+        return None
+
+    drops = [layer.attention.dropout_layer] + 2 * [layer.dropout_layer]
+    masks = (
+        draw(drops[0], batch * heads, length, length),
+        draw(drops[1], batch * length, width),
+        draw(drops[2], batch * length, width),
+    )
+    scales = [
+        1.0 if mask is None else scale_of_kept(drop.rate)
+        for mask, drop in zip(masks[:2], drops)
+    ]
+    qkv, out, inner, back = _dense_layers(layer)
+    norm, norm_2 = layer.attention_layer_norm, layer.output_layer_norm
+    weights = [
+        *(qkv.kernel, qkv.bias, out.kernel, out.bias, norm.gamma, norm.beta),
+        *(inner.kernel, inner.bias, back.kernel, back.bias),
+        *(norm_2.gamma, norm_2.beta),
+    ]
+    weights = [weight.value for weight in weights]
+    gelu = GELU[layer.activation]
+    return EncoderLayer.apply(x, bias, masks, scales, heads, gelu, *weights)
+
+
+def _dense_layers(layer):
+    attention = layer.attention
+    return (
+        *(attention.query_key_value, attention.output_dense),
+        *(layer.intermediate_dense, layer.output_dense),
+    )
+
+
+class EncoderLayer(torch.autograd.Function):
+    """`apply(x, bias, masks, scales, num_heads, gelu, *weights)`.
+
+    Args:
+        x: `(B, L, D)`, in the type to compute in.
+        bias: `(B, 1, L)` to add to the scores, or `None`.
+        masks: three, each of `keep_mask` or `None`: of the attention weights
+            `(B * N, L, L)`, and of the two outputs `(B * L, D)`.
+        scales: two floats that what is kept is multiplied by: attention
+            weights, outputs.
+        num_heads: int.
+        gelu: `"none"` for the exact one, `"tanh"` for the approximate one.
+        weights: kernels and biases of the four dense layers and scales and
+            shifts of the two normalizations, in the order of the layer.
+
+    Returns:
+        `(B, L, D)`, in the type of `x`.
+    """
+
+    @staticmethod
+    def forward(ctx, x, bias, masks, scales, num_heads, gelu, *weights):
+        ctx.weight_types = [weight.dtype for weight in weights]
+        # The normalizations keep theirs, whose rounding would count.
+        gain, shift, gain_2, shift_2 = *weights[4:6], *weights[10:]
+        dense = [w.to(x.dtype) for w in (*weights[:4], *weights[6:10])]
+        w_qkv, b_qkv, w_out, b_out, w_in, b_in, w_back, b_back = dense
+        (batch, length, width), head = x.shape, x.shape[2] // num_heads
+        keep_weights, keep_attention, keep_output = masks
+        weight_scale, output_scale = scales
+        x = x.reshape(-1, width)
+
+        qkv = torch.addmm(b_qkv, x, w_qkv)
+        qkv = _split_heads(qkv.view(batch, length, 3, num_heads, head))
+        query, key, value = qkv  # (BN, L, H)
+        query.mul_(head**-0.5)
+        scores = torch.bmm(query, key.transpose(1, 2))  # (BN, L, L)
+        if bias is not None:
+            scores.view(batch, num_heads, length, length).add_(bias[:, None])
+        shares = torch.softmax(scores, -1)
+        kept = _kept(shares, keep_weights)
+        value.mul_(weight_scale)
+        read = torch.bmm(kept, value).view(batch, num_heads, length, head)
+        read = read.transpose(1, 2).reshape(-1, width)  # (BL, D)
+
+        y = torch.addmm(b_out, read, w_out)
+        total = _add(x, y, keep_attention, output_scale)
+        middle, *moments = _normalize(total, gain, shift)
+        inner = torch.addmm(b_in, middle, w_in)  # (BL, F)
+        active = functional.gelu(inner, approximate=gelu)
+        y = torch.addmm(b_back, active, w_back)
+        total_2 = _add(middle, y, keep_output, output_scale)
+        result, *moments_2 = _normalize(total_2, gain_2, shift_2)
+
+        ctx.shape = (batch, length, num_heads, head)
+        ctx.scales, ctx.gelu, ctx.masks = scales, gelu, masks
+        ctx.save_for_backward(
+            x, qkv, shares, read, total, *moments, middle, inner, active,
+            total_2, *moments_2, w_qkv, w_out, gain, shift, w_in, w_back,
+            gain_2, shift_2,
+        )  # fmt: skip
+        return result.view(batch, length, width)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        (
+            x, qkv, shares, read, total, mean, deviation, middle, inner,
+            active, total_2, mean_2, deviation_2, w_qkv, w_out, gain, shift,
+            w_in, w_back, gain_2, shift_2,
+        ) = ctx.saved_tensors  # fmt: skip
+        batch, length, num_heads, head = ctx.shape
+        keep_weights, keep_attention, keep_output = ctx.masks
+        weight_scale, output_scale = ctx.scales
+        width = x.shape[1]
+        gradient = gradient.reshape(-1, width)
+
+        d_total_2, d_gain_2, d_shift_2 = _normalize_backward(
+            gradient, total_2, mean_2, deviation_2, gain_2, shift_2
+        )
+        d_y = _scaled(d_total_2, keep_output, output_scale)
+        d_w_back, d_b_back = active.t() @ d_y, d_y.sum(0)
+        d_inner = torch.ops.aten.gelu_backward(
+            d_y @ w_back.t(), inner, approximate=ctx.gelu
+        )
+        d_w_in, d_b_in = middle.t() @ d_inner, d_inner.sum(0)
+        d_middle = torch.addmm(d_total_2, d_inner, w_in.t())
+
+        d_total, d_gain, d_shift = _normalize_backward(
+            d_middle, total, mean, deviation, gain, shift
+        )
+        d_y = _scaled(d_total, keep_attention, output_scale)
+        d_w_out, d_b_out = read.t() @ d_y, d_y.sum(0)
+        d_read = (d_y @ w_out.t()).view(batch, length, num_heads, head)
+        d_read = d_read.transpose(1, 2).reshape(-1, length, head)  # (BN, L, H)
+
+        query, key, value = qkv
+        d_qkv = torch.empty_like(qkv)
+        kept = _kept(shares, keep_weights)
+        torch.bmm(kept.transpose(1, 2), d_read, out=d_qkv[2])
+        d_qkv[2].mul_(weight_scale)
+        d_shares = torch.bmm(d_read, value.transpose(1, 2))
+        if keep_weights is not None:
+            drop_(d_shares, keep_weights)
+        d_scores = torch._softmax_backward_data(
+            d_shares, shares, -1, shares.dtype
+        )
+        torch.bmm(d_scores, key, out=d_qkv[0])
+        d_qkv[0].mul_(head**-0.5)
+        torch.bmm(d_scores.transpose(1, 2), query, out=d_qkv[1])
+        d_qkv = d_qkv.view(3, batch, num_heads, length, head)
+        d_qkv = d_qkv.permute(1, 3, 0, 2, 4).reshape(-1, 3 * width)
+        d_w_qkv, d_b_qkv = x.t() @ d_qkv, d_qkv.sum(0)
+        d_x = torch.addmm(d_total, d_qkv, w_qkv.t())
+
+        gradients = [
+            d_w_qkv, d_b_qkv, d_w_out, d_b_out, d_gain, d_shift,
+            d_w_in, d_b_in, d_w_back, d_b_back, d_gain_2, d_shift_2,
+        ]  # fmt: skip
+        gradients = [g.to(t) for g, t in zip(gradients, ctx.weight_types)]
+        return (d_x.view(batch, length, width), *[None] * 5, *gradients)
+
+
+def _split_heads(x):
+    batch, length, three, num_heads, head = x.shape
+    x = x.permute(2, 0, 3, 1, 4)
+    return x.reshape(three, batch * num_heads, length, head)
+
+
+def _kept(x, mask):
+    return x if mask is None else drop_(x.clone(), mask)
+
+
+def _add(x, y, mask, scale):
+    """`x + dropout(y)`; `y` may be overwritten."""
+    return torch.add(x, y if mask is None else drop_(y, mask), alpha=scale)
+
+
+def _scaled(gradient, mask, scale):
+    """The gradient of the `y` of `_add`."""
+    return gradient if mask is None else drop_(gradient * scale, mask)
+
+
+def _normalize(x, gain, shift):
+    return torch.native_layer_norm(x, x.shape[-1:], gain, shift, EPSILON)
+
+
+def _normalize_backward(gradient, x, mean, deviation, gain, shift):
+    shape, wanted = x.shape[-1:], [True, False, False]
+    d_x, _, _ = torch.ops.aten.native_layer_norm_backward(
+        gradient, x, shape, mean, deviation, gain, shift, wanted
+    )
+    # The same function sums these in half precision, off by 5 percent.
+    normal = torch.native_layer_norm(x, shape, None, None, EPSILON)[0]
+    return d_x, (gradient * normal).sum(0), gradient.sum(0)
