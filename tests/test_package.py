@@ -46,6 +46,9 @@ TESTED_ELSEWHERE = {
     "hub/half_precision.py": "hub/test_saving.py",
     "hub/registry.py": "test_presets.py",
     "hub/opening.py": "test_presets.py",
+    "pretraining/train_step/torch_vocabulary.py": (
+        "pretraining/test_torch_vocabulary.py"
+    ),
     "pretraining/train_step/torch_pickle.py": "conversion/test_tensor_files.py",
     "pretraining/train_step/tensorflow.py": "pretraining/test_train_step.py",
     "pretraining/train_step/torch.py": "pretraining/test_train_step.py",

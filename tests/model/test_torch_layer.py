@@ -103,6 +103,17 @@ def test_the_draws_are_those_of_the_layer(shape):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_sign_says_what_is_dropped(dtype):
+    shape, seed = (5, 7), torch.tensor([3, 4])
+    keep = torch_dropout.keep_mask(shape, 0.3, seed)
+    signs = torch_dropout.sign_mask(shape, 0.3, seed)
+    x = torch.rand(shape).to(getattr(torch, dtype)) + 0.1
+    signed = torch_dropout.sign_(x.clone(), signs)
+    assert (signed.abs() == x).all()
+    assert ((signed > 0) == (keep == -1)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_dropping_sets_to_zero(dtype):
     x = torch.tensor([[1.5, -2.0, float("inf")]], dtype=getattr(torch, dtype))
     mask = torch.tensor([[-1, 0, 0]], dtype=torch.int16)

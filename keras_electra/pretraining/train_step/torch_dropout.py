@@ -26,6 +26,26 @@ def keep_mask(shape, rate, seed):
         int16 tensor of that shape: -1, all bits, where an element is kept,
         0 where it is dropped.
     """
+    mask, threshold = _draw(shape, rate, seed)
+    return mask.ge_(threshold).neg_()
+
+
+def sign_mask(shape, rate, seed):
+    """Draws what is dropped, for `sign_`.
+
+    Args:
+        shape, rate, seed: as those of `keep_mask`, which keeps the others.
+
+    Returns:
+        int16 tensor of that shape: only the sign bit where an element is
+        dropped, 0 where it is kept.
+    """
+    mask, threshold = _draw(shape, rate, seed)
+    return mask.lt_(threshold).bitwise_left_shift_(15)
+
+
+def _draw(shape, rate, seed):
+    """Random int16 tensor, and the threshold below which to drop."""
     *rows, width = shape
     lanes = -(-width // 2)
     key, second_key = _keys(*seed.tolist())
@@ -36,7 +56,7 @@ def keep_mask(shape, rate, seed):
     _fold_(bits, 16, shifted)
     mask = bits.view(torch.int16).view(*rows, 2 * lanes)[..., :width]
     threshold = dropout.dropped_levels(rate) - dropout.LEVELS // 2
-    return mask.contiguous().ge_(threshold).neg_()
+    return mask.contiguous(), threshold
 
 
 def drop_(x, mask):
@@ -51,6 +71,26 @@ def drop_(x, mask):
     """
     same_width = torch.int16 if x.element_size() == 2 else torch.int32
     x.view(same_width).bitwise_and_(mask.to(same_width))
+    return x
+
+
+def sign_(x, mask):
+    """Makes negative, in place, what the mask drops.
+
+    What is not negative before, as the shares of a softmax, then carries its
+    mask: `relu` of it is what is kept, `abs` is what it was.
+
+    Args:
+        x: contiguous float tensor, nowhere negative.
+        mask: what `sign_mask` gives for its shape.
+
+    Returns:
+        `x`.
+    """
+    if x.element_size() == 2:
+        x.view(torch.int16).bitwise_or_(mask)
+    else:
+        x.view(torch.int32).bitwise_or_(mask.to(torch.int32) << 16)
     return x
 
 

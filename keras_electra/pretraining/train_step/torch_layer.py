@@ -17,6 +17,8 @@ from keras_electra.model.dropout import dropped_levels
 from keras_electra.model.dropout import scale_of_kept
 from keras_electra.pretraining.train_step.torch_dropout import drop_
 from keras_electra.pretraining.train_step.torch_dropout import keep_mask
+from keras_electra.pretraining.train_step.torch_dropout import sign_
+from keras_electra.pretraining.train_step.torch_dropout import sign_mask
 
 EPSILON = 1e-12  # of both layer normalizations
 GELU = {"gelu": "none", "gelu_approximate": "tanh"}
@@ -58,17 +60,17 @@ def run(layer, x, padding_mask, training):
     if not padding_mask.all():
         bias = MASKED_SCORE * (1 - padding_mask[:, None].to(x.dtype))
 
-    def draw(dropout, *shape):
+    def draw(mask, dropout, *shape):
         if training and dropped_levels(dropout.rate):
             seed = dropout.seed_generator.next()
-            return keep_mask(shape, dropout.rate, seed)
+            return mask(shape, dropout.rate, seed)
         return None
 
     drops = [layer.attention.dropout_layer] + 2 * [layer.dropout_layer]
     masks = (
-        draw(drops[0], batch * heads, length, length),
-        draw(drops[1], batch * length, width),
-        draw(drops[2], batch * length, width),
+        draw(sign_mask, drops[0], batch * heads, length, length),
+        draw(keep_mask, drops[1], batch * length, width),
+        draw(keep_mask, drops[2], batch * length, width),
     )
     scales = [
         1.0 if mask is None else scale_of_kept(drop.rate)
@@ -100,8 +102,8 @@ class EncoderLayer(torch.autograd.Function):
     Args:
         x: `(B, L, D)`, in the type to compute in.
         bias: `(B, 1, L)` to add to the scores, or `None`.
-        masks: three, each of `keep_mask` or `None`: of the attention weights
-            `(B * N, L, L)`, and of the two outputs `(B * L, D)`.
+        masks: three, or `None` each: `sign_mask` of the attention weights
+            `(B * N, L, L)`, `keep_mask` of the two outputs `(B * L, D)`.
         scales: two floats that what is kept is multiplied by: attention
             weights, outputs.
         num_heads: int.
@@ -121,7 +123,8 @@ class EncoderLayer(torch.autograd.Function):
         dense = [w.to(x.dtype) for w in (*weights[:4], *weights[6:10])]
         w_qkv, b_qkv, w_out, b_out, w_in, b_in, w_back, b_back = dense
         (batch, length, width), head = x.shape, x.shape[2] // num_heads
-        keep_weights, keep_attention, keep_output = masks
+        signs, *keeps = masks
+        keep_attention, keep_output = keeps
         weight_scale, output_scale = scales
         x = x.reshape(-1, width)
 
@@ -133,7 +136,9 @@ class EncoderLayer(torch.autograd.Function):
         if bias is not None:
             scores.view(batch, num_heads, length, length).add_(bias[:, None])
         shares = torch.softmax(scores, -1)
-        kept = _kept(shares, keep_weights)
+        del scores
+        # Negative is what is dropped: no mask has to be kept.
+        kept = shares if signs is None else sign_(shares, signs).relu()
         value.mul_(weight_scale)
         read = torch.bmm(kept, value).view(batch, num_heads, length, head)
         read = read.transpose(1, 2).reshape(-1, width)  # (BL, D)
@@ -148,7 +153,8 @@ class EncoderLayer(torch.autograd.Function):
         result, *moments_2 = _normalize(total_2, gain_2, shift_2)
 
         ctx.shape = (batch, length, num_heads, head)
-        ctx.scales, ctx.gelu, ctx.masks = scales, gelu, masks
+        ctx.scales, ctx.gelu, ctx.keeps = scales, gelu, keeps
+        ctx.drops_weights = signs is not None
         ctx.save_for_backward(
             x, qkv, shares, read, total, *moments, middle, inner, active,
             total_2, *moments_2, w_qkv, w_out, gain, shift, w_in, w_back,
@@ -165,7 +171,7 @@ class EncoderLayer(torch.autograd.Function):
             w_in, w_back, gain_2, shift_2,
         ) = ctx.saved_tensors  # fmt: skip
         batch, length, num_heads, head = ctx.shape
-        keep_weights, keep_attention, keep_output = ctx.masks
+        keep_attention, keep_output = ctx.keeps
         weight_scale, output_scale = ctx.scales
         width = x.shape[1]
         gradient = gradient.reshape(-1, width)
@@ -191,12 +197,13 @@ class EncoderLayer(torch.autograd.Function):
 
         query, key, value = qkv
         d_qkv = torch.empty_like(qkv)
-        kept = _kept(shares, keep_weights)
+        kept = shares.relu() if ctx.drops_weights else shares
         torch.bmm(kept.transpose(1, 2), d_read, out=d_qkv[2])
         d_qkv[2].mul_(weight_scale)
         d_shares = torch.bmm(d_read, value.transpose(1, 2))
-        if keep_weights is not None:
-            drop_(d_shares, keep_weights)
+        if ctx.drops_weights:
+            d_shares = torch.ops.aten.threshold_backward(d_shares, kept, 0)
+            shares = shares.abs()
         d_scores = torch._softmax_backward_data(
             d_shares, shares, -1, shares.dtype
         )
@@ -220,10 +227,6 @@ def _split_heads(x):
     batch, length, three, num_heads, head = x.shape
     x = x.permute(2, 0, 3, 1, 4)
     return x.reshape(three, batch * num_heads, length, head)
-
-
-def _kept(x, mask):
-    return x if mask is None else drop_(x.clone(), mask)
 
 
 def _add(x, y, mask, scale):
