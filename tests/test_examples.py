@@ -201,3 +201,27 @@ def test_benchmark_takes_turns(tmp_path):
     ours = rows["keras_electra"]
     assert float(ours[3].replace(",", "")) > 1  # tokens a second
     assert float(ours[4].replace(",", "")) > 2  # times the other
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "torch",
+    reason="It starts a process for each backend by itself.",
+)
+def test_finetuning_benchmark(tmp_path):
+    folder = tmp_path / "SST-2"
+    folder.mkdir()
+    rows = [f"a fine day {'again ' * i}\t{i % 2}\n" for i in range(6)]
+    (folder / "train.tsv").write_text("sentence\tlabel\n" + "".join(rows))
+    output = run(
+        "examples/benchmark_finetuning.py",
+        f"--data={tmp_path}",
+        "--preset=electra_tiny_en",
+        "--texts=6",
+        "--batch=2",
+        "--backends=torch",
+        "--peers",
+        "--dtypes=bfloat16",
+        "--rounds=1",
+    )
+    row = next(r for r in output.splitlines() if r.startswith("keras_electra"))
+    assert all(float(n.replace(",", "")) > 1 for n in row.split()[3:5])

@@ -210,14 +210,12 @@ class ElectraTextClassifier(
         columns = tuple(part for part, _ in parts)
         inference.require_tokenizer(self, "classify")
         self.check_inputs(columns if len(columns) > 1 else columns[0])
-        results = []
-        for first in range(0, len(columns[0]), batch_size):
-            few = tuple(
-                column[first : first + batch_size] for column in columns
-            )
+        results = [None] * len(columns[0])
+        for batch in inference.batches_by_length(columns, batch_size):
+            few = tuple([column[i] for i in batch] for column in columns)
             x = self.preprocessor(few if len(few) > 1 else few[0], y=None)
-            logits = inference.predict_short(self, x)
-            results += [self._result(row) for row in logits]
+            for i, row in zip(batch, inference.predict_short(self, x)):
+                results[i] = self._result(row)
         return results[0] if is_one else results
 
     def _result(self, outputs):

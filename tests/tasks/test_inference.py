@@ -1,3 +1,4 @@
+import keras
 import pytest
 
 from keras_electra.tasks import inference
@@ -5,11 +6,21 @@ from tests import checks
 
 
 def test_few_lengths():
-    lengths = [inference.round_up(size, limit=100) for size in (2, 17, 64, 65)]
-    assert lengths == [16, 32, 64, 100]
+    sizes = (2, 17, 24, 25, 64, 65)
+    lengths = [inference.round_up(size, limit=90) for size in sizes]
+    exact = [2, 17, 24, 25, 64, 65]
+    rounded = [8, 24, 24, 32, 64, 90]
+    on_torch = keras.config.backend() == "torch"
+    assert lengths == (exact if on_torch else rounded)
+    assert inference.round_up(91, limit=90) == 90
     assert [inference.round_up(n, 10, shortest=1) for n in (1, 2, 3)] == (
-        [1, 2, 4]
+        [1, 2, 3]
     )
+
+
+def test_texts_of_a_length_go_together():
+    columns = (["aaa", "a", "", "aa"], ["", "bbbb", "b", ""])
+    assert inference.batches_by_length(columns, 3) == [[1, 0, 3], [2]]
 
 
 def test_rows_have_special_tokens_and_padding():
