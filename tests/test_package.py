@@ -55,7 +55,9 @@ TESTED_ELSEWHERE = {
     "pretraining/train_step/jax.py": "pretraining/test_train_step.py",
     # Against the plain update on torch, and through exact resuming.
     "pretraining/train_step/torch_update.py": "training/test_optimizers.py",
-    # The encoder layer and its dropout, written out for torch.
+    # The encoder layer, written out for each backend.
+    "pretraining/train_step/tensorflow_layer.py": "model/test_encoder_layer.py",
+    "pretraining/train_step/jax_layer.py": "model/test_encoder_layer.py",
     "pretraining/train_step/torch_layer.py": "model/test_torch_layer.py",
     "pretraining/train_step/torch_dropout.py": "model/test_torch_layer.py",
     "pretraining/train_step/torch_random.py": "pretraining/test_resume.py",

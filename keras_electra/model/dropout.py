@@ -70,6 +70,32 @@ def _shift_right(x, bits):
     return ops.bitwise_and(ops.right_shift(x, bits), (1 << (32 - bits)) - 1)
 
 
+def drop(x, rate, seed):
+    """What `HashDropout` does in training.
+
+    Args:
+        x: float array of any shape with at least one axis.
+        rate: float, the share to drop.
+        seed: integer array of shape `(2,)`.
+
+    Returns:
+        Array of the shape of `x`.
+    """
+    *rows, width = ops.shape(x)
+    lanes = (*rows, -(-width // 2))
+    # In a column: TensorFlow's `view` wants to know the last axis.
+    counters = ops.reshape(ops.arange(_size(lanes), dtype="int32"), (-1, 1))
+    bits = hash_counters(counters, seed)
+    bits = ops.reshape(ops.view(bits, "int16"), (*rows, 2 * lanes[-1]))
+    # It may be a tensor, for rows of a length that varies.
+    if not isinstance(width, int) or width % 2:
+        bits = bits[..., :width]
+    first_kept = dropped_levels(rate) - LEVELS // 2
+    kept = bits >= ops.cast(first_kept, "int16")
+    scale = ops.cast(scale_of_kept(rate), x.dtype)
+    return x * ops.where(kept, scale, ops.zeros_like(scale))
+
+
 @keras.saving.register_keras_serializable(package="keras_electra")
 class HashDropout(keras.layers.Layer):
     """Sets a share of its input to zero in training, and scales the rest.
@@ -108,19 +134,7 @@ class HashDropout(keras.layers.Layer):
     def call(self, x, training=False):
         if not training or not dropped_levels(self.rate):
             return x
-        *rows, width = ops.shape(x)
-        lanes = (*rows, -(-width // 2))
-        # In a column: TensorFlow's `view` wants to know the last axis.
-        counters = ops.reshape(ops.arange(_size(lanes), dtype="int32"), (-1, 1))
-        bits = hash_counters(counters, self.seed_generator.next())
-        bits = ops.reshape(ops.view(bits, "int16"), (*rows, 2 * lanes[-1]))
-        # It may be a tensor, for rows of a length that varies.
-        if not isinstance(width, int) or width % 2:
-            bits = bits[..., :width]
-        first_kept = dropped_levels(self.rate) - LEVELS // 2
-        kept = bits >= ops.cast(first_kept, "int16")
-        scale = ops.cast(scale_of_kept(self.rate), x.dtype)
-        return x * ops.where(kept, scale, ops.zeros_like(scale))
+        return drop(x, self.rate, self.seed_generator.next())
 
     def compute_output_shape(self, input_shape):
         return input_shape

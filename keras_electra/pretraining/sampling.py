@@ -64,10 +64,14 @@ def sample_tokens(shares, uniform):
     block = _first_above(ends, target)  # (BP, 1)
     starts = ops.pad(ends, ((0, 0), (1, 0)))
     target = target - ops.take_along_axis(starts, block, axis=1)
-    within = ops.take_along_axis(
-        shares, ops.expand_dims(block, -1), axis=1
-    )  # (BP, 1, W)
-    ends = ops.cumsum(ops.squeeze(within, axis=1), axis=-1)
+    # One axis of all blocks: some backends turn the array round otherwise.
+    rows = ops.arange(ops.shape(block)[0], dtype="int32")[:, None]
+    within = ops.take(
+        ops.reshape(shares, (-1, BLOCK_WIDTH)),
+        ops.squeeze(rows * blocks + block, axis=1),
+        axis=0,
+    )  # (BP, W)
+    ends = ops.cumsum(within, axis=-1)
     ids = block * BLOCK_WIDTH + _first_above(ends, target)
     return ops.reshape(ids, shape)
 

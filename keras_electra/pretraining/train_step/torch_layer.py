@@ -24,7 +24,7 @@ EPSILON = 1e-12  # of both layer normalizations
 GELU = {"gelu": "none", "gelu_approximate": "tanh"}
 
 
-def can_run(layer, x):
+def can_run(layer, x, training):
     """Whether a `TransformerLayer` can be run here, and gains by it.
 
     Products in float16 are slow on a CPU when they add a bias, a compiler

@@ -1,0 +1,162 @@
+"""One encoder layer on a CPU, in the forms that XLA is fast in there.
+
+The same numbers as `TransformerLayer`, to rounding, differentiated by JAX. XLA
+has fast kernels for products, but only of operands that lie in memory row by
+row and, in half precision, only with a float32 result; transposed operands,
+as every gradient has them, run at half the speed, and so does a half-precision
+result. Here every operand is laid out, and every result is rounded afterwards.
+Batch and length are one axis: gradients of biases summed over two take fifty
+times as long.
+
+Shapes: B batch, L length, D hidden, F feed-forward, N heads, H = D / N.
+"""
+
+import functools
+
+import jax
+from jax import numpy as jnp
+from jax.experimental.layout import Layout
+from jax.experimental.layout import with_layout_constraint
+
+from keras_electra.model.attention import MASKED_SCORE
+
+
+def can_run(layer, x, training):
+    """Whether a `TransformerLayer` can be run here, and gains by it.
+
+    Dense layers that are quantized or have a LoRA adapter compute something
+    else.
+    """
+    dense = (
+        *(layer.attention.query_key_value, layer.attention.output_dense),
+        *(layer.intermediate_dense, layer.output_dense),
+    )
+    return (
+        jax.default_backend() == "cpu"
+        and x.dtype in (jnp.float32, jnp.bfloat16)
+        and not any(
+            part.lora_enabled or part.quantization_mode for part in dense
+        )
+    )
+
+
+def run(layer, x, padding_mask, training):
+    """What `layer.call` returns.
+
+    Args:
+        layer: `TransformerLayer`.
+        x: array of shape `(B, L, D)`.
+        padding_mask: array of shape `(B, L)`.
+        training: bool, whether to drop anything.
+
+    Returns:
+        Array of shape `(B, L, D)`.
+    """
+    shape, width = x.shape, x.shape[-1]
+    x = x.reshape(-1, width)
+    y = _attend(layer.attention, x, padding_mask, training)
+    y = layer.dropout_layer(y, training=training)
+    x = _normalize(layer.attention_layer_norm, x + y)
+    y = layer.intermediate_dense.activation(_dense(layer.intermediate_dense, x))
+    y = _dense(layer.output_dense, y)
+    y = layer.dropout_layer(y, training=training)
+    return _normalize(layer.output_layer_norm, x + y).reshape(shape)
+
+
+def _attend(attention, x, padding_mask, training):
+    (batch, length), heads = padding_mask.shape, attention.num_heads
+    width, head = x.shape[-1], x.shape[-1] // heads
+    x = _dense(attention.query_key_value, x)
+    x = x.reshape(batch, length, 3, heads, head).transpose(2, 0, 3, 1, 4)
+    query, key, value = unstack(x.reshape(3, -1, length, head))  # (BN, L, H)
+    query = query * head**-0.5
+    scores = product(query, key.swapaxes(1, 2), jnp.float32)  # (BN, L, L)
+    padding = 1.0 - padding_mask.astype(jnp.float32)
+    scores = scores.reshape(batch, heads, length, length)
+    scores = scores + MASKED_SCORE * padding[:, None, None, :]
+    weights = jax.nn.softmax(scores).astype(x.dtype)
+    weights = attention.dropout_layer(weights, training=training)
+    x = product(weights.reshape(-1, length, length), value, x.dtype)
+    x = x.reshape(batch, heads, length, head).transpose(0, 2, 1, 3)
+    return _dense(attention.output_dense, x.reshape(-1, width))
+
+
+def _dense(dense, x):
+    y = product(x, dense.kernel.value, x.dtype)
+    return y + spread(dense.bias.value.astype(x.dtype), len(x))
+
+
+def _normalize(norm, x):
+    """Layer normalization of each row, in float32."""
+    dtype, x = x.dtype, x.astype(jnp.float32)
+    x = x - x.mean(-1, keepdims=True)
+    x = x * jax.lax.rsqrt((x * x).mean(-1, keepdims=True) + norm.epsilon)
+    gamma, beta = (spread(w.value, len(x)) for w in (norm.gamma, norm.beta))
+    return (x * gamma + beta).astype(dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def product(a, b, dtype):
+    """`a @ b` of two matrices or two batches of them.
+
+    Args:
+        a: array of shape `(..., rows, inner)`, in the type to compute in.
+        b: array of shape `(..., inner, columns)`. Its gradient is in its own
+            type.
+        dtype: of the result, which is summed in float32.
+
+    Returns:
+        Array of shape `(..., rows, columns)`.
+    """
+    a, b = _in_rows(a), _in_rows(b.astype(a.dtype))
+    result = jnp.matmul(a, b, preferred_element_type=jnp.float32)
+    return _in_rows(result).astype(dtype)
+
+
+def _product_forward(a, b, dtype):
+    return product(a, b, dtype), (a, b)
+
+
+def _product_backward(dtype, operands, gradient):
+    a, b = operands
+    gradient = gradient.astype(a.dtype)
+    d_a = product(gradient, b.swapaxes(-1, -2), a.dtype)
+    if a.shape[-1] <= gradient.shape[-1]:  # the smaller one is turned round
+        return d_a, product(a.swapaxes(-1, -2), gradient, b.dtype)
+    d_b = product(gradient.swapaxes(-1, -2), a, b.dtype)
+    return d_a, d_b.swapaxes(-1, -2)
+
+
+product.defvjp(_product_forward, _product_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def spread(vector, rows):
+    """The same vector in each row; its gradient is summed by a product."""
+    return jnp.broadcast_to(vector, (rows, len(vector)))
+
+
+def _spread_backward(rows, _, gradient):
+    ones = jnp.ones((8, rows), gradient.dtype)  # kernels have 8 rows at least
+    return (product(ones, gradient, gradient.dtype)[0],)
+
+
+spread.defvjp(
+    lambda vector, rows: (spread(vector, rows), None), _spread_backward
+)
+
+
+@jax.custom_vjp
+def unstack(x):
+    """Three arrays of one; the gradient is written once, not added up."""
+    return x[0], x[1], x[2]
+
+
+unstack.defvjp(
+    lambda x: (unstack(x), None), lambda _, parts: (jnp.stack(parts),)
+)
+
+
+def _in_rows(x):
+    """The same array, its last axis side by side in memory."""
+    return with_layout_constraint(x, Layout(tuple(range(x.ndim))))

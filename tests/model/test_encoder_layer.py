@@ -1,0 +1,148 @@
+"""The encoder layer as each backend has it written out, and the plain one."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_electra.model.transformer import TransformerLayer
+from keras_electra.pretraining.train_step import encoder_layer
+
+ROWS, LENGTH, WIDTH = 3, 7, 12
+SHAPE = (ROWS, LENGTH, WIDTH)
+
+
+def make_layer(dtype="float32", activation="gelu", dropout=0.1):
+    keras.utils.set_random_seed(3)
+    layer = TransformerLayer(
+        num_heads=3,
+        intermediate_dim=24,
+        dropout=dropout,
+        attention_dropout=2 * dropout,
+        activation=activation,
+        initializer_range=0.3,
+        dtype=dtype,
+    )
+    layer.build(SHAPE, SHAPE[:2])
+    for weight in layer.trainable_variables:  # biases are zero at first
+        noise = keras.random.normal(weight.shape, stddev=0.1, seed=1)
+        weight.assign(weight + noise)
+    return layer
+
+
+def results(layer, monkeypatch, fast, training=True, padded=True):
+    """Output and all gradients, in float32."""
+    random = np.random.default_rng(0)
+    x, factor = (
+        ops.convert_to_tensor(random.normal(size=SHAPE), layer.compute_dtype)
+        for _ in range(2)
+    )
+    mask = np.ones((ROWS, LENGTH), "int32")
+    if padded:
+        mask[1, 3:], mask[2, 5:] = 0, 0
+    mask = ops.convert_to_tensor(mask)
+    if not encoder_layer.can_run(layer, x, training):
+        pytest.skip("Here the plain layer is the only one.")
+    run, used = encoder_layer.run, []
+    monkeypatch.setattr(encoder_layer, "can_run", lambda *_: fast)
+    monkeypatch.setattr(
+        encoder_layer, "run", lambda *args: used.append(1) or run(*args)
+    )
+    found = differentiate(layer, x, mask, factor, training)
+    monkeypatch.undo()
+    assert bool(used) == fast
+    return [ops.convert_to_numpy(ops.cast(t, "float32")) for t in found]
+
+
+def differentiate(layer, x, mask, factor, training):
+    """Output, and gradients of its product with `factor`."""
+    backend = keras.config.backend()
+    weights = [variable.value for variable in layer.trainable_variables]
+    if backend == "torch":
+        x.requires_grad_()
+        layer.zero_grad()
+        output = layer(x, mask, training=training)
+        output.backward(factor)
+        weights = [variable.value for variable in layer.trainable_variables]
+        return [output.detach(), x.grad, *[weight.grad for weight in weights]]
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        @tf.function
+        def step(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                output = layer(x, mask, training=training)
+            return output, *tape.gradient(output, [x, *weights], factor)
+
+        return step(x)
+    import jax
+
+    others = [variable.value for variable in layer.non_trainable_variables]
+
+    def product(x, weights):
+        output, _ = layer.stateless_call(
+            weights, others, x, mask, training=training
+        )
+        return (output * factor).astype("float32").sum(), output
+
+    step = jax.jit(jax.grad(product, argnums=(0, 1), has_aux=True))
+    (d_x, d_weights), output = step(x, weights)
+    return [output, d_x, *d_weights]
+
+
+@pytest.mark.parametrize(
+    "activation, training, padded",
+    [
+        ("gelu", True, True),
+        ("gelu_approximate", True, False),
+        ("gelu", False, True),
+    ],
+)
+def test_equals_the_plain_layer(monkeypatch, activation, training, padded):
+    plain, fast = (
+        results(
+            make_layer(activation=activation),
+            monkeypatch,
+            fast,
+            training,
+            padded,
+        )
+        for fast in (False, True)
+    )
+    for expected, received in zip(plain, fast, strict=True):
+        np.testing.assert_allclose(received, expected, atol=2e-5, rtol=1e-5)
+
+
+def test_half_precision_is_as_exact_as_in_the_plain_layer(monkeypatch):
+    exact, plain, fast = (
+        results(make_layer(dtype), monkeypatch, fast)
+        for dtype, fast in [
+            ("float32", False),
+            ("mixed_bfloat16", False),
+            ("mixed_bfloat16", True),
+        ]
+    )
+    for truth, theirs, ours in zip(exact, plain, fast, strict=True):
+        scale = np.linalg.norm(truth)
+        error, usual = (np.linalg.norm(a - truth) for a in (ours, theirs))
+        assert error < 1.5 * usual + 0.002 * scale
+
+
+def test_nothing_is_dropped_at_rate_zero(monkeypatch):
+    plain, fast = (
+        results(make_layer(dropout=0.0), monkeypatch, fast)
+        for fast in (False, True)
+    )
+    for expected, received in zip(plain, fast, strict=True):
+        np.testing.assert_allclose(received, expected, atol=2e-5, rtol=1e-5)
+
+
+def test_it_is_used_where_it_computes_the_same():
+    layer, x = make_layer(), ops.ones(SHAPE)
+    usual = encoder_layer.can_run(layer, x, True)
+    on_cpu = "cpu" in str(getattr(x, "device", "cpu")).lower()
+    assert usual == on_cpu
+    assert not encoder_layer.can_run(layer, ops.cast(x, "float16"), True)
+    layer.output_dense.enable_lora(2)
+    assert not encoder_layer.can_run(layer, x, True)
