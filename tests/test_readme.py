@@ -10,6 +10,9 @@ import re
 import keras
 import numpy as np
 
+from keras_electra.finetuning.runs import read_runs
+from keras_electra.finetuning.runs import summary
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHORTER = {
     "vocabulary_size=30522": "vocabulary_size=120",
@@ -49,3 +52,14 @@ def write_corpus(folder):
             words = generator.choice(WORDS, size=(6, 12))
             lines += [" ".join(sentence) + "." for sentence in words] + [""]
         (folder / name).write_text("\n".join(lines), encoding="utf-8")
+
+
+def test_figures_of_fine_tuning():
+    """Those of the tiny preset are the means of the runs in the repository."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    runs = read_runs(ROOT / "examples" / "results" / "electra_tiny_en")
+    for task in {run["task"] for run in runs}:
+        own = [run for run in runs if run["task"] == task]
+        for weights in ("pretrained", "random"):
+            found = summary(own, weights)["metrics"][own[0]["main_metric"]]
+            assert f"{found['mean']:.1f} ± {found['ci']:.1f}" in readme, task

@@ -148,7 +148,8 @@ def _read(path, settings):
 
 
 def _write(path, value):
-    text = json.dumps(value, indent=1) + "\n"
+    rows = (f"{json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
+    text = "{\n" + ",\n".join(rows) + "\n}\n"
     # In one step: a run that is interrupted leaves no half file.
     part = path.with_suffix(".part")
     part.write_text(text, encoding="utf-8")
