@@ -4,9 +4,12 @@ The same numbers as `TransformerLayer`, to rounding. What it saves is
 everything between the matrix products: biases are added by the products,
 dropout is one pass over integers, nothing is cast or copied to please a
 general operation, the residual sums are part of the products' gradients, and
-the hundred small operations of a layer are not each recorded for autograd.
+the hundred small operations of a layer are not each recorded for autograd. In
+training, only the tokens are computed: what the plain layer gives for padding,
+which nothing reads, is zero here.
 
-Shapes: B batch, L length, D hidden, F feed-forward, N heads, H = D / N.
+Shapes: B batch, L length, T tokens that are not padding (or B * L), D hidden,
+F feed-forward, N heads, H = D / N.
 """
 
 import torch
@@ -56,9 +59,11 @@ def run(layer, x, padding_mask, training):
         Tensor of shape `(B, L, D)`.
     """
     (batch, length, width), heads = x.shape, layer.num_heads
-    bias = None
+    bias = rows = None
     if not padding_mask.all():
         bias = MASKED_SCORE * (1 - padding_mask[:, None].to(x.dtype))
+        if training:
+            rows = padding_mask.reshape(-1).nonzero()[:, 0]
 
     def draw(mask, dropout, *shape):
         if training and dropped_levels(dropout.rate):
@@ -66,11 +71,15 @@ def run(layer, x, padding_mask, training):
             return mask(shape, dropout.rate, seed)
         return None
 
+    def draw_kept(dropout):
+        mask = draw(keep_mask, dropout, batch * length, width)
+        return None if mask is None else _pick(mask, rows)
+
     drops = [layer.attention.dropout_layer] + 2 * [layer.dropout_layer]
     masks = (
         draw(sign_mask, drops[0], batch * heads, length, length),
-        draw(keep_mask, drops[1], batch * length, width),
-        draw(keep_mask, drops[2], batch * length, width),
+        draw_kept(drops[1]),
+        draw_kept(drops[2]),
     )
     scales = [
         1.0 if mask is None else scale_of_kept(drop.rate)
@@ -85,7 +94,9 @@ def run(layer, x, padding_mask, training):
     ]
     weights = [weight.value for weight in weights]
     gelu = GELU[layer.activation]
-    return EncoderLayer.apply(x, bias, masks, scales, heads, gelu, *weights)
+    return EncoderLayer.apply(
+        *(x, rows, bias, masks, scales, heads, gelu, *weights)
+    )
 
 
 def _dense_layers(layer):
@@ -97,13 +108,14 @@ def _dense_layers(layer):
 
 
 class EncoderLayer(torch.autograd.Function):
-    """`apply(x, bias, masks, scales, num_heads, gelu, *weights)`.
+    """`apply(x, rows, bias, masks, scales, num_heads, gelu, *weights)`.
 
     Args:
         x: `(B, L, D)`, in the type to compute in.
+        rows: `(T,)`, the tokens to compute of the `B * L`, or `None` for all.
         bias: `(B, 1, L)` to add to the scores, or `None`.
         masks: three, or `None` each: `sign_mask` of the attention weights
-            `(B * N, L, L)`, `keep_mask` of the two outputs `(B * L, D)`.
+            `(B * N, L, L)`, `keep_mask` of the two outputs `(T, D)`.
         scales: two floats that what is kept is multiplied by: attention
             weights, outputs.
         num_heads: int.
@@ -116,7 +128,7 @@ class EncoderLayer(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x, bias, masks, scales, num_heads, gelu, *weights):
+    def forward(ctx, x, rows, bias, masks, scales, num_heads, gelu, *weights):
         ctx.weight_types = [weight.dtype for weight in weights]
         # The normalizations keep theirs, whose rounding would count.
         gain, shift, gain_2, shift_2 = *weights[4:6], *weights[10:]
@@ -126,9 +138,9 @@ class EncoderLayer(torch.autograd.Function):
         signs, *keeps = masks
         keep_attention, keep_output = keeps
         weight_scale, output_scale = scales
-        x = x.reshape(-1, width)
+        x = _pick(x.reshape(-1, width), rows)
 
-        qkv = torch.addmm(b_qkv, x, w_qkv)
+        qkv = _spread(torch.addmm(b_qkv, x, w_qkv), rows, batch * length)
         qkv = _split_heads(qkv.view(batch, length, 3, num_heads, head))
         query, key, value = qkv  # (BN, L, H)
         query.mul_(head**-0.5)
@@ -141,12 +153,12 @@ class EncoderLayer(torch.autograd.Function):
         kept = shares if signs is None else sign_(shares, signs).relu()
         value.mul_(weight_scale)
         read = torch.bmm(kept, value).view(batch, num_heads, length, head)
-        read = read.transpose(1, 2).reshape(-1, width)  # (BL, D)
+        read = _pick(read.transpose(1, 2).reshape(-1, width), rows)  # (T, D)
 
         y = torch.addmm(b_out, read, w_out)
         total = _add(x, y, keep_attention, output_scale)
         middle, *moments = _normalize(total, gain, shift)
-        inner = torch.addmm(b_in, middle, w_in)  # (BL, F)
+        inner = torch.addmm(b_in, middle, w_in)  # (T, F)
         active = functional.gelu(inner, approximate=gelu)
         y = torch.addmm(b_back, active, w_back)
         total_2 = _add(middle, y, keep_output, output_scale)
@@ -158,8 +170,9 @@ class EncoderLayer(torch.autograd.Function):
         ctx.save_for_backward(
             x, qkv, shares, read, total, *moments, middle, inner, active,
             total_2, *moments_2, w_qkv, w_out, gain, shift, w_in, w_back,
-            gain_2, shift_2,
+            gain_2, shift_2, rows,
         )  # fmt: skip
+        result = _spread(result, rows, batch * length)
         return result.view(batch, length, width)
 
     @staticmethod
@@ -168,13 +181,13 @@ class EncoderLayer(torch.autograd.Function):
         (
             x, qkv, shares, read, total, mean, deviation, middle, inner,
             active, total_2, mean_2, deviation_2, w_qkv, w_out, gain, shift,
-            w_in, w_back, gain_2, shift_2,
+            w_in, w_back, gain_2, shift_2, rows,
         ) = ctx.saved_tensors  # fmt: skip
         batch, length, num_heads, head = ctx.shape
         keep_attention, keep_output = ctx.keeps
         weight_scale, output_scale = ctx.scales
         width = x.shape[1]
-        gradient = gradient.reshape(-1, width)
+        gradient = _pick(gradient.reshape(-1, width), rows)
 
         d_total_2, d_gain_2, d_shift_2 = _normalize_backward(
             gradient, total_2, mean_2, deviation_2, gain_2, shift_2
@@ -192,7 +205,8 @@ class EncoderLayer(torch.autograd.Function):
         )
         d_y = _scaled(d_total, keep_attention, output_scale)
         d_w_out, d_b_out = read.t() @ d_y, d_y.sum(0)
-        d_read = (d_y @ w_out.t()).view(batch, length, num_heads, head)
+        d_read = _spread(d_y @ w_out.t(), rows, batch * length)
+        d_read = d_read.view(batch, length, num_heads, head)
         d_read = d_read.transpose(1, 2).reshape(-1, length, head)  # (BN, L, H)
 
         query, key, value = qkv
@@ -212,15 +226,28 @@ class EncoderLayer(torch.autograd.Function):
         torch.bmm(d_scores.transpose(1, 2), query, out=d_qkv[1])
         d_qkv = d_qkv.view(3, batch, num_heads, length, head)
         d_qkv = d_qkv.permute(1, 3, 0, 2, 4).reshape(-1, 3 * width)
+        d_qkv = _pick(d_qkv, rows)
         d_w_qkv, d_b_qkv = x.t() @ d_qkv, d_qkv.sum(0)
         d_x = torch.addmm(d_total, d_qkv, w_qkv.t())
+        d_x = _spread(d_x, rows, batch * length)
 
         gradients = [
             d_w_qkv, d_b_qkv, d_w_out, d_b_out, d_gain, d_shift,
             d_w_in, d_b_in, d_w_back, d_b_back, d_gain_2, d_shift_2,
         ]  # fmt: skip
         gradients = [g.to(t) for g, t in zip(gradients, ctx.weight_types)]
-        return (d_x.view(batch, length, width), *[None] * 5, *gradients)
+        return (d_x.view(batch, length, width), *[None] * 6, *gradients)
+
+
+def _pick(x, rows):
+    return x if rows is None else x.index_select(0, rows)
+
+
+def _spread(x, rows, count):
+    """The inverse of `_pick`, with zeros elsewhere."""
+    if rows is None:
+        return x
+    return x.new_zeros(count, x.shape[1]).index_copy_(0, rows, x)
 
 
 def _split_heads(x):
