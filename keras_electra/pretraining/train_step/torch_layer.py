@@ -22,6 +22,9 @@ from keras_electra.pretraining.train_step.torch_dropout import drop_
 from keras_electra.pretraining.train_step.torch_dropout import keep_mask
 from keras_electra.pretraining.train_step.torch_dropout import sign_
 from keras_electra.pretraining.train_step.torch_dropout import sign_mask
+from keras_electra.pretraining.train_step.torch_product import input_gradient
+from keras_electra.pretraining.train_step.torch_product import kernel_gradient
+from keras_electra.pretraining.train_step.torch_product import product
 
 EPSILON = 1e-12  # of both layer normalizations
 GELU = {"gelu": "none", "gelu_approximate": "tanh"}
@@ -140,7 +143,7 @@ class EncoderLayer(torch.autograd.Function):
         weight_scale, output_scale = scales
         x = _pick(x.reshape(-1, width), rows)
 
-        qkv = _spread(torch.addmm(b_qkv, x, w_qkv), rows, batch * length)
+        qkv = _spread(product(x, w_qkv, b_qkv), rows, batch * length)
         qkv = _split_heads(qkv.view(batch, length, 3, num_heads, head))
         query, key, value = qkv  # (BN, L, H)
         query.mul_(head**-0.5)
@@ -155,12 +158,12 @@ class EncoderLayer(torch.autograd.Function):
         read = torch.bmm(kept, value).view(batch, num_heads, length, head)
         read = _pick(read.transpose(1, 2).reshape(-1, width), rows)  # (T, D)
 
-        y = torch.addmm(b_out, read, w_out)
+        y = product(read, w_out, b_out)
         total = _add(x, y, keep_attention, output_scale)
         middle, *moments = _normalize(total, gain, shift)
-        inner = torch.addmm(b_in, middle, w_in)  # (T, F)
+        inner = product(middle, w_in, b_in)  # (T, F)
         active = functional.gelu(inner, approximate=gelu)
-        y = torch.addmm(b_back, active, w_back)
+        y = product(active, w_back, b_back)
         total_2 = _add(middle, y, keep_output, output_scale)
         result, *moments_2 = _normalize(total_2, gain_2, shift_2)
 
@@ -193,19 +196,19 @@ class EncoderLayer(torch.autograd.Function):
             gradient, total_2, mean_2, deviation_2, gain_2, shift_2
         )
         d_y = _scaled(d_total_2, keep_output, output_scale)
-        d_w_back, d_b_back = active.t() @ d_y, d_y.sum(0)
+        d_w_back, d_b_back = kernel_gradient(active, d_y), d_y.sum(0)
         d_inner = torch.ops.aten.gelu_backward(
-            d_y @ w_back.t(), inner, approximate=ctx.gelu
+            input_gradient(d_y, w_back), inner, approximate=ctx.gelu
         )
-        d_w_in, d_b_in = middle.t() @ d_inner, d_inner.sum(0)
-        d_middle = torch.addmm(d_total_2, d_inner, w_in.t())
+        d_w_in, d_b_in = kernel_gradient(middle, d_inner), d_inner.sum(0)
+        d_middle = input_gradient(d_inner, w_in, d_total_2)
 
         d_total, d_gain, d_shift = _normalize_backward(
             d_middle, total, mean, deviation, gain, shift
         )
         d_y = _scaled(d_total, keep_attention, output_scale)
-        d_w_out, d_b_out = read.t() @ d_y, d_y.sum(0)
-        d_read = _spread(d_y @ w_out.t(), rows, batch * length)
+        d_w_out, d_b_out = kernel_gradient(read, d_y), d_y.sum(0)
+        d_read = _spread(input_gradient(d_y, w_out), rows, batch * length)
         d_read = d_read.view(batch, length, num_heads, head)
         d_read = d_read.transpose(1, 2).reshape(-1, length, head)  # (BN, L, H)
 
@@ -227,8 +230,8 @@ class EncoderLayer(torch.autograd.Function):
         d_qkv = d_qkv.view(3, batch, num_heads, length, head)
         d_qkv = d_qkv.permute(1, 3, 0, 2, 4).reshape(-1, 3 * width)
         d_qkv = _pick(d_qkv, rows)
-        d_w_qkv, d_b_qkv = x.t() @ d_qkv, d_qkv.sum(0)
-        d_x = torch.addmm(d_total, d_qkv, w_qkv.t())
+        d_w_qkv, d_b_qkv = kernel_gradient(x, d_qkv), d_qkv.sum(0)
+        d_x = input_gradient(d_qkv, w_qkv, d_total)
         d_x = _spread(d_x, rows, batch * length)
 
         gradients = [
