@@ -46,6 +46,9 @@ TESTED_ELSEWHERE = {
     "hub/half_precision.py": "hub/test_saving.py",
     "hub/registry.py": "test_presets.py",
     "hub/opening.py": "test_presets.py",
+    "pretraining/train_step/torch_product.py": (
+        "pretraining/test_torch_product.py"
+    ),
     "pretraining/train_step/torch_vocabulary.py": (
         "pretraining/test_torch_vocabulary.py"
     ),
