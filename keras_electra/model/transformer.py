@@ -132,6 +132,21 @@ class TransformerLayer(keras.layers.Layer):
         self.output_layer_norm.build(x_shape)
         self.built = True
 
+    def dense_layers(self):
+        """The four, in the order of the computation."""
+        attention = self.attention
+        return (
+            *(attention.query_key_value, attention.output_dense),
+            *(self.intermediate_dense, self.output_dense),
+        )
+
+    def is_adapted(self):
+        """Whether a dense layer is quantized or has a LoRA adapter."""
+        return any(
+            dense.lora_enabled or dense.quantization_mode
+            for dense in self.dense_layers()
+        )
+
     def call(self, x, padding_mask, training=None):
         # Not above: it imports this package.
         from keras_electra.pretraining.train_step import encoder_layer

@@ -27,16 +27,10 @@ def can_run(layer, x, training):
     Dense layers that are quantized or have a LoRA adapter compute something
     else.
     """
-    dense = (
-        *(layer.attention.query_key_value, layer.attention.output_dense),
-        *(layer.intermediate_dense, layer.output_dense),
-    )
     return (
         jax.default_backend() == "cpu"
         and x.dtype in (jnp.float32, jnp.bfloat16)
-        and not any(
-            part.lora_enabled or part.quantization_mode for part in dense
-        )
+        and not layer.is_adapted()
     )
 
 

@@ -32,10 +32,7 @@ def can_run(layer, x, training):
         bool(training)
         and not on_accelerator()
         and x.dtype in (tf.float32, tf.bfloat16)
-        and not any(
-            dense.lora_enabled or dense.quantization_mode
-            for dense in _dense_layers(layer)
-        )
+        and not layer.is_adapted()
     )
 
 
@@ -51,7 +48,7 @@ def run(layer, x, padding_mask, training):
     Returns:
         Tensor of shape `(B, L, D)`.
     """
-    qkv, out, inner, back = _dense_layers(layer)
+    qkv, out, inner, back = layer.dense_layers()
     attention, width = layer.attention, x.shape[-1]
     batch, length = tf.unstack(tf.shape(padding_mask))
     heads, head = attention.num_heads, width // attention.num_heads
@@ -79,14 +76,6 @@ def run(layer, x, padding_mask, training):
     y = activated(inner.activation)(_product(inner, x), bias)
     x = add(x, _product(back, y), back, layer.output_layer_norm)
     return tf.reshape(x, shape)
-
-
-def _dense_layers(layer):
-    attention = layer.attention
-    return (
-        *(attention.query_key_value, attention.output_dense),
-        *(layer.intermediate_dense, layer.output_dense),
-    )
 
 
 def _product(dense, x):

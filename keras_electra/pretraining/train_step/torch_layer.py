@@ -42,10 +42,7 @@ def can_run(layer, x, training):
         and x.dtype in (torch.float32, torch.bfloat16)
         and layer.activation in GELU
         and not torch.compiler.is_compiling()
-        and not any(
-            dense.lora_enabled or dense.quantization_mode
-            for dense in _dense_layers(layer)
-        )
+        and not layer.is_adapted()
     )
 
 
@@ -88,7 +85,7 @@ def run(layer, x, padding_mask, training):
         1.0 if mask is None else scale_of_kept(drop.rate)
         for mask, drop in zip(masks[:2], drops)
     ]
-    qkv, out, inner, back = _dense_layers(layer)
+    qkv, out, inner, back = layer.dense_layers()
     norm, norm_2 = layer.attention_layer_norm, layer.output_layer_norm
     weights = [
         *(qkv.kernel, qkv.bias, out.kernel, out.bias, norm.gamma, norm.beta),
@@ -99,14 +96,6 @@ def run(layer, x, padding_mask, training):
     gelu = GELU[layer.activation]
     return EncoderLayer.apply(
         *(x, rows, bias, masks, scales, heads, gelu, *weights)
-    )
-
-
-def _dense_layers(layer):
-    attention = layer.attention
-    return (
-        *(attention.query_key_value, attention.output_dense),
-        *(layer.intermediate_dense, layer.output_dense),
     )
 
 
