@@ -16,7 +16,8 @@ class StopOnSkippedSteps(keras.callbacks.Callback):
             skipped step, so it may take 15 of them to find its scale.
 
     Raises:
-        FloatingPointError: at the end of the batch that reaches the limit.
+        FloatingPointError: at the end of the batch that reaches the limit, or
+            of a later one where Keras has gone on.
     """
 
     # Keras may then go on to the next step before this one's logs are here.
@@ -43,7 +44,7 @@ class StopOnSkippedSteps(keras.callbacks.Callback):
         self.seen, self.skipped = batch, skipped
         if self.in_a_row >= self.limit:
             raise FloatingPointError(
-                f"The gradients of the last {self.in_a_row} steps were not "
+                f"The gradients of the last {self.limit} steps were not "
                 "finite, so none of these steps changed a weight. Expected "
                 "finite gradients. Lower the learning rate, lengthen the "
                 "warm-up, or use `mixed_bfloat16` instead of `mixed_float16`; "

@@ -33,3 +33,11 @@ def test_several_steps_at_once():
     assert guard.in_a_row == 2
     with pytest.raises(FloatingPointError):
         guard.on_train_batch_end(3, {"skipped_steps": 4.0})
+
+
+def test_names_its_limit_where_a_later_batch_comes_first():
+    guard = StopOnSkippedSteps(3)
+    guard.on_epoch_begin(0)
+    guard.on_train_batch_end(1, {"skipped_steps": 2.0})
+    with pytest.raises(FloatingPointError, match="last 3 steps"):
+        guard.on_train_batch_end(3, {"skipped_steps": 4.0})
