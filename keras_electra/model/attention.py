@@ -45,6 +45,8 @@ class SelfAttention(keras.layers.Layer):
         x: float array of shape `(batch, length, hidden_dim)`.
         padding_mask: array of shape `(batch, length)`, 1 for a token, 0 for
             padding.
+        seed: of the dropout, from `dropout_layer.draw_seed`. Defaults to
+            `None`: nothing is dropped.
 
     Output shape:
         `(batch, length, hidden_dim)`.
@@ -89,15 +91,15 @@ class SelfAttention(keras.layers.Layer):
         self.output_dense.build(x_shape)
         self.built = True
 
-    def call(self, x, padding_mask, training=None):
+    def call(self, x, padding_mask, seed=None):
         length, width = ops.shape(x)[1], x.shape[-1]
         head = width // self.num_heads
         x = self.query_key_value(x)  # (B, L, 3D)
         x = ops.reshape(x, (-1, length, 3, self.num_heads, head))
-        if self.fused and not (self.dropout and training):
+        if self.fused and seed is None:
             x = self._fused(x, padding_mask)  # (B, L, N, H)
         else:
-            x = self._plain(x, padding_mask, training)
+            x = self._plain(x, padding_mask, seed)
         return self.output_dense(ops.reshape(x, (-1, length, width)))
 
     def _fused(self, x, padding_mask):
@@ -107,7 +109,7 @@ class SelfAttention(keras.layers.Layer):
         mask = ops.broadcast_to(mask, (ops.shape(x)[0], 1, length, length))
         return ops.dot_product_attention(query, key, value, mask=mask)
 
-    def _plain(self, x, padding_mask, training):
+    def _plain(self, x, padding_mask, seed):
         head = x.shape[-1]
         x = ops.transpose(x, (2, 0, 3, 1, 4))  # (3, B, N, L, H)
         # Not `x[0]`: its gradient is a whole array of zeros on some backends.
@@ -120,10 +122,10 @@ class SelfAttention(keras.layers.Layer):
         padding = 1.0 - ops.cast(padding_mask, "float32")
         scores = scores + MASKED_SCORE * padding[:, None, None, :]
         weights = ops.cast(ops.softmax(scores), self.compute_dtype)
-        weights = self.dropout_layer(weights, training=training)
+        weights = self.dropout_layer.drop(weights, seed)
         return ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
 
-    def compute_output_spec(self, x, padding_mask, training=None):
+    def compute_output_spec(self, x, padding_mask, seed=None):
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
     def get_config(self):

@@ -132,9 +132,16 @@ class HashDropout(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=False):
+        return self.drop(x, self.draw_seed(training))
+
+    def draw_seed(self, training):
+        """What `drop` takes to drop something, `None` if nothing is to be."""
         if not training or not dropped_levels(self.rate):
-            return x
-        return drop(x, self.rate, self.seed_generator.next())
+            return None
+        return self.seed_generator.next()
+
+    def drop(self, x, seed):
+        return x if seed is None else drop(x, self.rate, seed)
 
     def compute_output_shape(self, input_shape):
         return input_shape

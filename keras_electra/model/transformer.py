@@ -5,6 +5,8 @@ output of the attention and on the output of the feed-forward block, before
 each is added to its input.
 """
 
+import functools
+
 import keras
 
 from keras_electra.model.attention import SelfAttention
@@ -147,20 +149,40 @@ class TransformerLayer(keras.layers.Layer):
             for dense in self.dense_layers()
         )
 
-    def call(self, x, padding_mask, training=None):
+    def draw_seeds(self, training):
+        """Seeds of the attention weights and the two outputs, or `None`s."""
+        dropouts = (
+            self.attention.dropout_layer,
+            *2 * (self.dropout_layer,),
+        )
+        return [dropout.draw_seed(training) for dropout in dropouts]
+
+    def call(self, x, padding_mask, training=None, seeds=None):
         # Not above: it imports this package.
         from keras_electra.pretraining.train_step import encoder_layer
 
+        seeds = seeds or self.draw_seeds(training)
         if encoder_layer.can_run(self, x, training):
-            return encoder_layer.run(self, x, padding_mask, training)
-        y = self.attention(x, padding_mask, training=training)
-        y = self.dropout_layer(y, training=training)
+            return encoder_layer.run(self, x, padding_mask, training, seeds)
+        y = self.attention(x, padding_mask, seeds[0])
+        y = self.dropout_layer.drop(y, seeds[1])
         x = self.attention_layer_norm(x + y)
         y = self.output_dense(self.intermediate_dense(x))
-        y = self.dropout_layer(y, training=training)
+        y = self.dropout_layer.drop(y, seeds[2])
         return self.output_layer_norm(x + y)
 
-    def compute_output_spec(self, x, padding_mask, training=None):
+    def rematerialized_call(self, layer_call, *args, **kwargs):
+        """What `keras.RematScope` computes twice has its dropout drawn once.
+
+        Seeds that were drawn anew would give gradients of another network.
+        """
+        seeds = self.draw_seeds(kwargs.get("training"))
+        # Keywords are bound here: TensorFlow rematerializes without them.
+        call = functools.partial(layer_call, seeds=seeds, **kwargs)
+        call = super().rematerialized_call(call, *args, **kwargs)
+        return lambda *args, **_: call(*args)
+
+    def compute_output_spec(self, x, padding_mask, training=None, seeds=None):
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
     def get_config(self):

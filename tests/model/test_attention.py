@@ -63,9 +63,10 @@ def test_fused_attention_is_for_accelerators_and_without_dropout(monkeypatch):
     layer.fused = True
     monkeypatch.setattr(layer, "_fused", lambda x, mask: 0 * x[:, :, 0])
     bias = ops.convert_to_numpy(layer.output_dense.bias)
-    now = ops.convert_to_numpy(layer(X, MASK, training=False))
+    now = ops.convert_to_numpy(layer(X, MASK))
     np.testing.assert_array_equal(now, np.broadcast_to(bias, now.shape))
-    assert np.any(ops.convert_to_numpy(layer(X, MASK, training=True)) != now)
+    seed = layer.dropout_layer.draw_seed(True)
+    assert np.any(ops.convert_to_numpy(layer(X, MASK, seed=seed)) != now)
 
 
 def test_what_stands_in_the_padding_is_not_read():
@@ -102,9 +103,11 @@ def test_softmax_in_float32(policy, monkeypatch):
 
 def test_dropout_of_the_weights_only_in_training():
     layer = build(dropout=0.5)
+    assert layer.dropout_layer.draw_seed(training=False) is None
     reference.randomize(layer)
     still = reference.run(layer, X, MASK)
-    dropped = reference.to_numpy(layer(X, MASK, training=True))
+    seed = layer.dropout_layer.draw_seed(training=True)
+    dropped = reference.to_numpy(layer(X, MASK, seed=seed))
     np.testing.assert_array_equal(still, reference.run(layer, X, MASK))
     assert not np.allclose(still, dropped)
     # What is dropped are weights, not outputs: none is zero.

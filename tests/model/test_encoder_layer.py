@@ -12,7 +12,7 @@ ROWS, LENGTH, WIDTH = 3, 7, 12
 SHAPE = (ROWS, LENGTH, WIDTH)
 
 
-def make_layer(dtype="float32", activation="gelu", dropout=0.1):
+def make_layer(dtype="float32", activation="gelu", dropout=0.1, name=None):
     keras.utils.set_random_seed(3)
     layer = TransformerLayer(
         num_heads=3,
@@ -22,6 +22,7 @@ def make_layer(dtype="float32", activation="gelu", dropout=0.1):
         activation=activation,
         initializer_range=0.3,
         dtype=dtype,
+        name=name,
     )
     layer.build(SHAPE, SHAPE[:2])
     for weight in layer.trainable_variables:  # biases are zero at first
@@ -150,3 +151,23 @@ def test_it_is_used_where_it_computes_the_same():
     assert not encoder_layer.can_run(layer, ops.cast(x, "float16"), True)
     layer.output_dense.enable_lora(2)
     assert not encoder_layer.can_run(layer, x, True)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("mode", ["full", "list_of_layers"])
+def test_rematerialized_it_drops_the_same_twice(monkeypatch, mode, fast):
+    if (keras.config.backend(), mode, fast) == ("tensorflow", "full", False):
+        pytest.skip("Keras rematerializes Dense in no graph of TensorFlow.")
+    expected = results(make_layer(), monkeypatch, fast)
+    calls = []
+    with keras.RematScope(mode, layer_names=["the_layer"]):
+        layer = make_layer(name="the_layer")
+        call = layer.call
+        monkeypatch.setattr(
+            layer, "call", lambda *a, **k: calls.append(1) or call(*a, **k)
+        )
+        found = results(layer, monkeypatch, fast)
+    if keras.config.backend() == "torch":  # the others trace the two at once
+        assert len(calls) == 2
+    for one, other in zip(expected, found):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)

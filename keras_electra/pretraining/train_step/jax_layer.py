@@ -34,30 +34,31 @@ def can_run(layer, x, training):
     )
 
 
-def run(layer, x, padding_mask, training):
+def run(layer, x, padding_mask, training, seeds):
     """What `layer.call` returns.
 
     Args:
         layer: `TransformerLayer`.
         x: array of shape `(B, L, D)`.
         padding_mask: array of shape `(B, L)`.
-        training: bool, whether to drop anything.
+        training: bool.
+        seeds: list of three, of `layer.draw_seeds(training)`.
 
     Returns:
         Array of shape `(B, L, D)`.
     """
     shape, width = x.shape, x.shape[-1]
     x = x.reshape(-1, width)
-    y = _attend(layer.attention, x, padding_mask, training)
-    y = layer.dropout_layer(y, training=training)
+    y = _attend(layer.attention, x, padding_mask, seeds[0])
+    y = layer.dropout_layer.drop(y, seeds[1])
     x = _normalize(layer.attention_layer_norm, x + y)
     y = layer.intermediate_dense.activation(_dense(layer.intermediate_dense, x))
     y = _dense(layer.output_dense, y)
-    y = layer.dropout_layer(y, training=training)
+    y = layer.dropout_layer.drop(y, seeds[2])
     return _normalize(layer.output_layer_norm, x + y).reshape(shape)
 
 
-def _attend(attention, x, padding_mask, training):
+def _attend(attention, x, padding_mask, seed):
     (batch, length), heads = padding_mask.shape, attention.num_heads
     width, head = x.shape[-1], x.shape[-1] // heads
     x = _dense(attention.query_key_value, x)
@@ -69,7 +70,7 @@ def _attend(attention, x, padding_mask, training):
     scores = scores.reshape(batch, heads, length, length)
     scores = scores + MASKED_SCORE * padding[:, None, None, :]
     weights = jax.nn.softmax(scores).astype(x.dtype)
-    weights = attention.dropout_layer(weights, training=training)
+    weights = attention.dropout_layer.drop(weights, seed)
     x = product(weights.reshape(-1, length, length), value, x.dtype)
     x = x.reshape(batch, heads, length, head).transpose(0, 2, 1, 3)
     return _dense(attention.output_dense, x.reshape(-1, width))

@@ -18,7 +18,6 @@ import tensorflow as tf
 from keras_electra.model.attention import MASKED_SCORE
 from keras_electra.model.attention import on_accelerator
 from keras_electra.model.dropout import drop
-from keras_electra.model.dropout import dropped_levels
 
 
 def can_run(layer, x, training):
@@ -36,14 +35,15 @@ def can_run(layer, x, training):
     )
 
 
-def run(layer, x, padding_mask, training):
+def run(layer, x, padding_mask, training, seeds):
     """What `layer.call` returns.
 
     Args:
         layer: `TransformerLayer`.
         x: tensor of shape `(B, L, D)`.
         padding_mask: tensor of shape `(B, L)`.
-        training: bool, `True`.
+        training: bool.
+        seeds: list of three, of `layer.draw_seeds(training)`.
 
     Returns:
         Tensor of shape `(B, L, D)`.
@@ -60,21 +60,21 @@ def run(layer, x, padding_mask, training):
     query, key, value = tf.unstack(tf.transpose(y, (2, 0, 3, 1, 4)))
     scores = tf.matmul(query, key, transpose_b=True)  # (B, N, L, L)
     padding = 1.0 - tf.cast(padding_mask, tf.float32)
-    rate, seed = _draw(attention.dropout_layer)
+    rate, seed = _told(attention.dropout_layer, seeds[0])
     weights = shares(rate, head**-0.5)(scores, padding, seed)
     y = tf.transpose(tf.matmul(weights, value), (0, 2, 1, 3))
     y = _product(out, tf.reshape(y, (-1, width)))
 
-    def add(x, y, dense, norm):
-        rate, seed = _draw(layer.dropout_layer)
+    def add(x, y, dense, norm, seed):
+        rate, seed = _told(layer.dropout_layer, seed)
         weights = dense.bias.value, norm.gamma.value, norm.beta.value
         weights = [tf.convert_to_tensor(weight) for weight in weights]
         return sum_normalized(rate, norm.epsilon)(x, y, *weights, seed)
 
-    x = add(x, y, out, layer.attention_layer_norm)
+    x = add(x, y, out, layer.attention_layer_norm, seeds[1])
     bias = tf.convert_to_tensor(inner.bias.value)
     y = activated(inner.activation)(_product(inner, x), bias)
-    x = add(x, _product(back, y), back, layer.output_layer_norm)
+    x = add(x, _product(back, y), back, layer.output_layer_norm, seeds[2])
     return tf.reshape(x, shape)
 
 
@@ -82,11 +82,11 @@ def _product(dense, x):
     return tf.matmul(x, tf.cast(dense.kernel.value, x.dtype))
 
 
-def _draw(dropout):
+def _told(dropout, seed):
     """The rate, as XLA is told it, and a seed that tells nothing at 0."""
-    if not dropped_levels(dropout.rate):
+    if seed is None:
         return 0.0, tf.zeros((2,), tf.int32)
-    return dropout.rate, tf.cast(dropout.seed_generator.next(), tf.int32)
+    return dropout.rate, tf.cast(seed, tf.int32)
 
 
 def fused(function):

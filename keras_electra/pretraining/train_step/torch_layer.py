@@ -16,7 +16,6 @@ import torch
 from torch.nn import functional
 
 from keras_electra.model.attention import MASKED_SCORE
-from keras_electra.model.dropout import dropped_levels
 from keras_electra.model.dropout import scale_of_kept
 from keras_electra.pretraining.train_step.torch_dropout import drop_
 from keras_electra.pretraining.train_step.torch_dropout import keep_mask
@@ -46,14 +45,15 @@ def can_run(layer, x, training):
     )
 
 
-def run(layer, x, padding_mask, training):
+def run(layer, x, padding_mask, training, seeds):
     """What `layer.call` returns, by `EncoderLayer`.
 
     Args:
         layer: `TransformerLayer`.
         x: tensor of shape `(B, L, D)`.
         padding_mask: tensor of shape `(B, L)`.
-        training: bool, whether to drop anything.
+        training: bool.
+        seeds: list of three, of `layer.draw_seeds(training)`.
 
     Returns:
         Tensor of shape `(B, L, D)`.
@@ -65,25 +65,21 @@ def run(layer, x, padding_mask, training):
         if training:
             rows = padding_mask.reshape(-1).nonzero()[:, 0]
 
-    def draw(mask, dropout, *shape):
-        if training and dropped_levels(dropout.rate):
-            seed = dropout.seed_generator.next()
-            return mask(shape, dropout.rate, seed)
-        return None
+    rates = layer.attention.dropout_layer.rate, layer.dropout_layer.rate
 
-    def draw_kept(dropout):
-        mask = draw(keep_mask, dropout, batch * length, width)
-        return None if mask is None else _pick(mask, rows)
+    def kept(seed):
+        if seed is None:
+            return None
+        return _pick(keep_mask((batch * length, width), rates[1], seed), rows)
 
-    drops = [layer.attention.dropout_layer] + 2 * [layer.dropout_layer]
-    masks = (
-        draw(sign_mask, drops[0], batch * heads, length, length),
-        draw_kept(drops[1]),
-        draw_kept(drops[2]),
-    )
+    signs = None
+    if seeds[0] is not None:
+        shape = batch * heads, length, length
+        signs = sign_mask(shape, rates[0], seeds[0])
+    masks = signs, kept(seeds[1]), kept(seeds[2])
     scales = [
-        1.0 if mask is None else scale_of_kept(drop.rate)
-        for mask, drop in zip(masks[:2], drops)
+        1.0 if seed is None else scale_of_kept(rate)
+        for seed, rate in zip(seeds, rates)
     ]
     qkv, out, inner, back = layer.dense_layers()
     norm, norm_2 = layer.attention_layer_norm, layer.output_layer_norm
