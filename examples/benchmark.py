@@ -15,6 +15,7 @@ same round.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -72,6 +73,7 @@ def run(contender, args):
         command += [f"--{option}", str(getattr(args, option))]
     command += ["--dtypes" if ours else "--dtype", dtype]
     command += ["--ragged"] * args.ragged
+    command += ["--rematerialize"] * (args.rematerialize and ours)
     command += ["--profile"] * (args.profile and ours)
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
@@ -164,14 +166,20 @@ def work(args):
 
     policy = dtype if dtype == "float32" else f"mixed_{dtype}"
     keras.config.set_dtype_policy(policy)
-    pretrainer = keras_electra.ElectraPretrainer.from_size(
-        args.size,
-        vocabulary_size=VOCABULARY,
-        mask_token_id=SPECIAL["mask"],
-        unselectable_token_ids=list(SPECIAL.values()),
-        dropout=args.dropout,
-        seed=0,
-    )
+    # For activations that are computed twice instead of kept.
+    scope = contextlib.nullcontext()
+    if args.rematerialize:
+        names = [f"transformer_layer_{i}" for i in range(24)]
+        scope = keras.RematScope("list_of_layers", layer_names=names)
+    with scope:
+        pretrainer = keras_electra.ElectraPretrainer.from_size(
+            args.size,
+            vocabulary_size=VOCABULARY,
+            mask_token_id=SPECIAL["mask"],
+            unselectable_token_ids=list(SPECIAL.values()),
+            dropout=args.dropout,
+            seed=0,
+        )
     x, num_tokens = make_batch(args)
     seconds = time_steps(lambda: pretrainer.train_on_batch(x), args.steps)
     step = statistics.median(seconds[2:])
@@ -278,6 +286,11 @@ def parse_arguments():
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=6, help="timed, a round")
+    parser.add_argument(
+        "--rematerialize",
+        action="store_true",
+        help="layers of ours, for memory",
+    )
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser.parse_args()
