@@ -34,7 +34,7 @@ def main():
     contenders = [(OURS, backend) for backend in args.backends]
     contenders += [(peer, "torch") for peer in args.peers]
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run(worker("export", args, folder), check=True)
+        run(worker("export", args, folder), args.backends[0])
         for dtype in args.dtypes:
             results = {contender: [] for contender in contenders}
             for _ in range(args.rounds):
