@@ -250,11 +250,13 @@ class PretrainingFit(TrainStep):
         Returns:
             Two float32 scalars, with the loss scaling taken out.
         """
-        own = [
-            gradient
-            for gradient, variable in zip(gradients, self.trainable_variables)
-            if variable.path.startswith(("generator/", "generator_head/"))
-        ]
+        own, others = [], []
+        for gradient, variable in zip(gradients, self.trainable_variables):
+            of_generator = variable.path.startswith(
+                ("generator/", "generator_head/")
+            )
+            (own if of_generator else others).append(gradient)
         scale = ops.where(loss == 0, 1.0, loss / scaled_loss)
-        norm = global_norm(gradients)
-        return norm * scale, (global_norm(own) if own else 0.0 * norm) * scale
+        norm = global_norm(others) * scale
+        own_norm = global_norm(own) * scale if own else 0.0 * norm
+        return ops.sqrt(norm**2 + own_norm**2), own_norm

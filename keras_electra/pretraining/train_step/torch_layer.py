@@ -131,16 +131,17 @@ class EncoderLayer(torch.autograd.Function):
         qkv = _spread(product(x, w_qkv, b_qkv), rows, batch * length)
         qkv = _split_heads(qkv.view(batch, length, 3, num_heads, head))
         query, key, value = qkv  # (BN, L, H)
-        query.mul_(head**-0.5)
-        scores = torch.bmm(query, key.transpose(1, 2))  # (BN, L, L)
+        scores = x.new_empty(len(query), length, length)  # (BN, L, L)
+        _scaled_product(scores, query, key.transpose(1, 2), head**-0.5)
         if bias is not None:
             scores.view(batch, num_heads, length, length).add_(bias[:, None])
         shares = torch.softmax(scores, -1)
         del scores
         # Negative is what is dropped: no mask has to be kept.
         kept = shares if signs is None else sign_(shares, signs).relu()
-        value.mul_(weight_scale)
-        read = torch.bmm(kept, value).view(batch, num_heads, length, head)
+        read = torch.empty_like(value)
+        _scaled_product(read, kept, value, weight_scale)
+        read = read.view(batch, num_heads, length, head)
         read = _pick(read.transpose(1, 2).reshape(-1, width), rows)  # (T, D)
 
         y = product(read, w_out, b_out)
@@ -200,18 +201,17 @@ class EncoderLayer(torch.autograd.Function):
         query, key, value = qkv
         d_qkv = torch.empty_like(qkv)
         kept = shares.relu() if ctx.drops_weights else shares
-        torch.bmm(kept.transpose(1, 2), d_read, out=d_qkv[2])
-        d_qkv[2].mul_(weight_scale)
-        d_shares = torch.bmm(d_read, value.transpose(1, 2))
+        _scaled_product(d_qkv[2], kept.transpose(1, 2), d_read, weight_scale)
+        d_shares = torch.empty_like(shares)
+        _scaled_product(d_shares, d_read, value.transpose(1, 2), weight_scale)
         if ctx.drops_weights:
             d_shares = torch.ops.aten.threshold_backward(d_shares, kept, 0)
             shares = shares.abs()
         d_scores = torch._softmax_backward_data(
             d_shares, shares, -1, shares.dtype
         )
-        torch.bmm(d_scores, key, out=d_qkv[0])
-        d_qkv[0].mul_(head**-0.5)
-        torch.bmm(d_scores.transpose(1, 2), query, out=d_qkv[1])
+        _scaled_product(d_qkv[0], d_scores, key, head**-0.5)
+        _scaled_product(d_qkv[1], d_scores.transpose(1, 2), query, head**-0.5)
         d_qkv = d_qkv.view(3, batch, num_heads, length, head)
         d_qkv = d_qkv.permute(1, 3, 0, 2, 4).reshape(-1, 3 * width)
         d_qkv = _pick(d_qkv, rows)
@@ -242,6 +242,11 @@ def _split_heads(x):
     batch, length, three, num_heads, head = x.shape
     x = x.permute(2, 0, 3, 1, 4)
     return x.reshape(three, batch * num_heads, length, head)
+
+
+def _scaled_product(result, a, b, scale):
+    """Writes `scale * a @ b` into `result`."""
+    result.baddbmm_(a, b, beta=0, alpha=scale)
 
 
 def _add(x, y, mask, scale):

@@ -77,12 +77,12 @@ class Prediction(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, d_loss, d_best, d_drawn):
         (gradient,) = ctx.saved_tensors
-        d_logits = torch.empty_like(gradient)
         rows, width = gradient.shape
         # The factor in half precision would be off alike for every token.
+        # In place, so that there is one such large array.
         for part in _parts(rows, _rows_at_once(width)):
-            d_logits[part] = gradient[part] * d_loss[part, None]
-        return d_logits, None, None
+            gradient[part] = gradient[part] * d_loss[part, None]
+        return gradient, None, None
 
 
 def _rows_at_once(width):
