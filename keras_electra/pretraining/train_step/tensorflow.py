@@ -7,6 +7,12 @@ import tensorflow as tf
 class TrainStep:
     """`train_step` of `ElectraPretrainer`."""
 
+    def make_train_function(self, force=False):
+        # Variables that the first trace would make cost a second trace.
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
     def train_step(self, data):
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
