@@ -175,6 +175,24 @@ def test_steps_per_execution(make_pretrainer, rows):
         np.testing.assert_allclose(one, two, atol=1e-5)
 
 
+@pytest.mark.skipif(
+    keras.config.backend() == "torch", reason="Torch compiles no step."
+)
+def test_the_step_is_traced_once(make_pretrainer, rows, monkeypatch):
+    """A second trace doubles the time to the first step."""
+    pretrainer, traces = make_pretrainer(), []
+    step = type(pretrainer).train_step
+    monkeypatch.setattr(
+        type(pretrainer),
+        "train_step",
+        lambda self, *args: traces.append(1) or step(self, *args),
+    )
+    pretrainer.compile(optimizer=ElectraAdamW(1e-3))
+    for _ in range(2):
+        pretrainer.train_on_batch(rows)
+    assert len(traces) == 1
+
+
 def test_compiled_and_eager_agree(make_pretrainer, rows):
     """XLA on TensorFlow draws other numbers; `test_original_numbers` has it."""
     results, start = [], make_pretrainer().get_weights()
