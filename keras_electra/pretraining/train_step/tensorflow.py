@@ -9,8 +9,9 @@ class TrainStep:
 
     def make_train_function(self, force=False):
         # Variables that the first trace would make cost a second trace.
-        with self.distribute_strategy.scope():
-            self.optimizer.build(self.trainable_variables)
+        if not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
 
     def train_step(self, data):
