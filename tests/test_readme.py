@@ -9,6 +9,7 @@ import re
 
 import keras
 import numpy as np
+import pytest
 
 from keras_electra.finetuning.runs import read_runs
 from keras_electra.finetuning.runs import summary
@@ -20,6 +21,15 @@ SHORTER = {
     "num_steps=1_000_000": "num_steps=4",
     "batch_size=128": "batch_size=4",
     "steps_per_epoch=1000, epochs=1000": "steps_per_epoch=2, epochs=2",
+}
+ROWS = {
+    "cola": "| CoLA",
+    "conll2000": "| CoNLL-2000",
+    "mrpc": "| MRPC",
+    "rte": "| RTE",
+    "squad-subset": "| XQuAD",
+    "sst2": "| SST-2",
+    "stsb": "| STS-B",
 }
 WORDS = "the cat sat on a mat and saw that rain fell over quiet hills".split()
 
@@ -54,12 +64,18 @@ def write_corpus(folder):
         (folder / name).write_text("\n".join(lines), encoding="utf-8")
 
 
-def test_figures_of_fine_tuning():
-    """Those of the tiny preset are the means of the runs in the repository."""
+@pytest.mark.parametrize("preset", ["electra_small_en", "electra_tiny_en"])
+def test_figures_of_fine_tuning(preset):
+    """Those of the presets are the means of the runs in the repository."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    runs = read_runs(ROOT / "examples" / "results" / "electra_tiny_en")
+    runs = read_runs(ROOT / "examples" / "results" / preset)
+    heads = [line for line in readme.splitlines() if "from random w" in line]
+    (head,) = (line for line in heads if f"`{preset}`" in line)
+    table = readme.split(head)[1].split("\n\n")[0].splitlines()
     for task in {run["task"] for run in runs}:
         own = [run for run in runs if run["task"] == task]
+        (row,) = (line for line in table if line.startswith(ROWS[task]))
         for weights in ("pretrained", "random"):
+            assert len([r for r in own if r["weights"] == weights]) == 3
             found = summary(own, weights)["metrics"][own[0]["main_metric"]]
-            assert f"{found['mean']:.1f} ± {found['ci']:.1f}" in readme, task
+            assert f"{found['mean']:.1f} ± {found['ci']:.1f}" in row, task

@@ -187,7 +187,7 @@ def test_the_step_is_traced_once(make_pretrainer, rows, monkeypatch):
         "train_step",
         lambda self, *args: traces.append(1) or step(self, *args),
     )
-    pretrainer.compile(optimizer=ElectraAdamW(1e-3))
+    pretrainer.compile(optimizer=ElectraAdamW(1e-3), **FAST)
     for _ in range(2):
         pretrainer.train_on_batch(rows)
     assert len(traces) == 1
