@@ -138,12 +138,18 @@ class ElectraMultipleChoice(
 
         Raises:
             TypeError: when `contexts` is neither a string nor a list of them.
-            ValueError: when a string is empty or there are fewer than two
-                choices, or there is no preprocessor.
+            ValueError: when a string is empty, there are fewer than two
+                choices or not one list of them a context, or there is no
+                preprocessor.
         """
         contexts, is_one = inference.check_texts(contexts, "choose")
         inference.require_tokenizer(self, "choose")
-        choices = [choices] if is_one else [list(texts) for texts in choices]
+        choices = [choices] if is_one else list(choices)
+        if len(choices) != len(contexts):
+            raise ValueError(
+                "`choices` must hold one list of choices a context. Received: "
+                f"{len(contexts)} contexts and {len(choices)} lists."
+            )
         results = [None] * len(contexts)
         for count in {len(texts) for texts in choices}:
             # Equally many choices at a time: they are one array.

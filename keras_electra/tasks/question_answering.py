@@ -267,14 +267,24 @@ class ElectraQuestionAnswering(
             0.0 to 1.0, and the threshold.
 
         Raises:
-            ValueError: when `metric` is unknown.
+            ValueError: when `metric` is unknown, or there are more or fewer
+                answers than questions. The threshold stays as it was.
         """
         check_option("metric", metric, tuple(SCORES))
-        self.null_threshold = None
-        results = self.answer(list(questions), list(contexts), **kwargs)
+        if len(answers) != len(questions):
+            raise ValueError(
+                "`answers` must hold one list of right answers a question. "
+                f"Received: {len(questions)} questions and {len(answers)} "
+                "lists."
+            )
+        before, self.null_threshold = self.null_threshold, None
+        try:
+            results = self.answer(list(questions), list(contexts), **kwargs)
+        finally:
+            self.null_threshold = before
         scores = [
             best_score(SCORES[metric], result.text, golds)
-            for result, golds in zip(results, answers, strict=True)
+            for result, golds in zip(results, answers)
         ]
         score, self.null_threshold = best_threshold(
             [result.null_odds for result in results],

@@ -71,6 +71,8 @@ def test_errors():
         task.fit(CONTEXTS, [0, 0])
     with pytest.raises(TypeError, match="must be strings. Example 0 holds 3"):
         task.choose("the", ["a", 3])
+    with pytest.raises(ValueError, match="2 contexts and 1 lists"):
+        task.choose(CONTEXTS, CHOICES[:1])
     with pytest.raises(ValueError, match="choose.*preprocessor"):
         ElectraMultipleChoice(checks.tiny_backbone()).choose("the", ["a", "b"])
 

@@ -65,6 +65,11 @@ def test_threshold_of_a_development_set(trained):
     trained.null_threshold = before
     with pytest.raises(ValueError, match="`metric` must be one of"):
         trained.tune_null_threshold(QUESTIONS, CONTEXTS, [[], []], "em")
+    with pytest.raises(ValueError, match="2 questions and 1 lists"):
+        trained.tune_null_threshold(QUESTIONS, CONTEXTS, [[]])
+    with pytest.raises(ValueError, match="must not be empty"):
+        trained.tune_null_threshold(QUESTIONS, ["", ""], [[], []])
+    assert trained.null_threshold == before
 
 
 def test_errors(trained):
