@@ -7,6 +7,7 @@ mean nothing here are errors.
 """
 
 import contextlib
+import functools
 
 import keras
 from keras import ops
@@ -60,6 +61,10 @@ class PretrainingFit(TrainStep):
             )
         self._auto_optimizer = optimizer == "auto"
         self._compile_kwargs = kwargs
+        # Not the optimizer itself, which Keras would save twice.
+        self._compile_with = functools.partial(
+            self.compile, generator_optimizer=generator_optimizer, **kwargs
+        )
         if self._auto_optimizer:
             optimizer = pretraining_optimizer(self._recipe())
         if generator_optimizer is not None:
@@ -160,10 +165,9 @@ class PretrainingFit(TrainStep):
         """Sets the recipe's schedule to the length of this run."""
         if steps is None:
             return
-        optimizer = pretraining_optimizer(
-            self._recipe(), num_steps=steps * epochs
+        self._compile_with(
+            pretraining_optimizer(self._recipe(), num_steps=steps * epochs)
         )
-        self.compile(optimizer=optimizer, **self._compile_kwargs)
 
     def _recipe(self):
         """Name of the size whose recipe is the default."""

@@ -46,6 +46,17 @@ def test_recipe_is_fitted_to_the_run(make_pretrainer, rows):
     assert pretrainer.optimizer is optimizer  # goes on with what it has
 
 
+def test_recipe_beside_a_generator_optimizer(make_pretrainer, rows):
+    pretrainer = make_pretrainer()
+    own = keras.optimizers.SGD(0.0)
+    pretrainer.compile(generator_optimizer=own, **FAST)
+    pretrainer.fit(rows, batch_size=16, epochs=2, verbose=0)
+    assert int(own.iterations) == 8
+    (recipe,) = (o for o in pretrainer.optimizer.optimizers if o is not own)
+    schedule = recipe.get_config()["learning_rate"]["config"]
+    assert schedule["num_steps"] == 8
+
+
 def test_raw_text_needs_a_preprocessor(make_pretrainer):
     with pytest.raises(ValueError, match="preprocessor"):
         make_pretrainer().fit(["w1 w2"] * 4, verbose=0)
