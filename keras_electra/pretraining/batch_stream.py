@@ -140,6 +140,35 @@ class _Iterator(grain.DatasetIterator):
         self._next_position = int(state["position"])
 
 
+def hold_out(x, share):
+    """Parts examples in memory into those to train and to validate on.
+
+    Args:
+        x: as `Rows` takes it.
+        share: float between 0 and 1, of the examples, from the end.
+
+    Returns:
+        Two of the kind of `x`, with arrays in place of lists.
+
+    Raises:
+        ValueError: when `x` is not in memory, or one part would be empty.
+    """
+    if not is_in_memory(x):
+        raise ValueError(
+            "`validation_split` is for data in memory. Received: "
+            f"validation_split={share} and a {type(x).__name__}. Pass "
+            "`validation_data` instead."
+        )
+    rows = Rows(x)
+    size = int(len(rows) * (1 - share))
+    if not 0 < size < len(rows):
+        raise ValueError(
+            "`validation_split` must leave examples to train and to validate "
+            f"on. Received: validation_split={share} for {len(rows)} examples."
+        )
+    return rows.take(slice(size)), rows.take(slice(size, None))
+
+
 def to_stream(x, batch_size=None, shuffle=False, length=None):
     """Makes a stream of what `fit` was given, where it can be one.
 

@@ -14,6 +14,7 @@ from keras import ops
 
 from keras_electra.model.sizes import closest_size
 from keras_electra.pretraining.batch_stream import BatchStream
+from keras_electra.pretraining.batch_stream import hold_out
 from keras_electra.pretraining.batch_stream import to_stream
 from keras_electra.pretraining.guard import StopOnSkippedSteps
 from keras_electra.pretraining.inputs import check_ids
@@ -115,9 +116,10 @@ class PretrainingFit(TrainStep):
             batch_size: int or `None`. Rows a step, for lists and arrays.
             sample_weight: must be `None`.
             validation_data: as `x`. Masked the same way at every evaluation.
-            **kwargs: arguments of `keras.Model.fit`. Of an endless data set
-                an epoch takes one pass, unless `steps_per_epoch` says
-                otherwise.
+            **kwargs: arguments of `keras.Model.fit`. `validation_split` is
+                the share of lists or arrays, from the end, to validate on.
+                Of an endless data set an epoch takes one pass, unless
+                `steps_per_epoch` says otherwise.
 
         Returns:
             A `keras.callbacks.History`.
@@ -135,6 +137,9 @@ class PretrainingFit(TrainStep):
         )
         if isinstance(validation_data, tuple) and len(validation_data) == 1:
             validation_data = validation_data[0]
+        share = kwargs.pop("validation_split", None)
+        if share and validation_data is None:
+            x, validation_data = hold_out(x, share)
         x = to_stream(x, batch_size, kwargs.pop("shuffle", True))
         steps = kwargs.get("steps_per_epoch") or count_batches(x)
         if isinstance(x, BatchStream):

@@ -6,6 +6,7 @@ import pytest
 from keras_electra.pretraining.batch_stream import BatchStream
 from keras_electra.pretraining.batch_stream import MemoryBatches
 from keras_electra.pretraining.batch_stream import Rows
+from keras_electra.pretraining.batch_stream import hold_out
 from keras_electra.pretraining.batch_stream import to_stream
 
 TEXTS = [f"text {i}" for i in range(10)]
@@ -52,6 +53,17 @@ def test_pairs_and_arrays():
     assert list(first) == TEXTS[:3] and list(second) == TEXTS[:-4:-1]
     arrays = to_stream({"token_ids": np.arange(6)}, batch_size=3)
     np.testing.assert_array_equal(next(iter(arrays))["token_ids"], [0, 1, 2])
+
+
+def test_the_last_examples_are_held_out():
+    (a, b), (c, d) = hold_out((list("pqrstuvw"), list(range(8))), 0.25)
+    assert list(a) == list("pqrstu") and list(c) == list("vw")
+    assert list(b) == [0, 1, 2, 3, 4, 5] and list(d) == [6, 7]
+    with pytest.raises(ValueError, match="for data in memory.*a BatchStream"):
+        hold_out(to_stream(["a", "b"]), 0.5)
+    for share in (0.9, 1.0, 1.5, -0.5):
+        with pytest.raises(ValueError, match="`validation_split` must leave"):
+            hold_out(["a", "b"], share)
 
 
 def test_other_data_sets_pass_through():

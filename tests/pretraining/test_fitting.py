@@ -104,6 +104,19 @@ def test_validation_steps(make_pretrainer, rows):
     assert history["val_loss"][0] == history["val_loss"][1]
 
 
+def test_validation_split(make_pretrainer, rows):
+    """Three quarters are trained on, the rest is validated on."""
+    pretrainer = make_pretrainer()
+    pretrainer.compile(optimizer=keras.optimizers.SGD(0.0), **FAST)
+    history = pretrainer.fit(
+        rows, validation_split=0.25, batch_size=16, verbose=0
+    ).history
+    assert int(pretrainer.optimizer.iterations) == 3
+    held_out = {name: array[-16:] for name, array in rows.items()}
+    again = pretrainer.evaluate(held_out, batch_size=16, verbose=0)
+    assert history["val_loss"][0] == pytest.approx(again[0], abs=1e-5)
+
+
 @pytest.mark.filterwarnings("error:Your input ran out of data")
 def test_epochs_are_whole_passes(make_pretrainer, rows):
     pretrainer = make_pretrainer()
