@@ -5,6 +5,7 @@ superfluous spaces.
 """
 
 import collections
+import math
 import re
 import string
 
@@ -67,11 +68,12 @@ def best_threshold(null_odds, scores, has_answer, texts):
 
     Returns:
         `(score, threshold)`: the best mean score, and the greatest null odds
-        that are still answered. The threshold is 0.0 if answering nothing is
-        best.
+        that are still answered. If answering nothing is best, that is just
+        below the least of them; the official script has 0.0 there, above
+        which odds need not be.
     """
     current = sum(not has for has in has_answer)
-    best, threshold = current, 0.0
+    best, threshold = current, math.nextafter(min(null_odds), -math.inf)
     order = sorted(range(len(texts)), key=lambda i: null_odds[i])
     for i in order:
         if has_answer[i]:

@@ -62,6 +62,9 @@ def test_threshold_of_a_development_set(trained):
     assert score == 1.0 and threshold == trained.null_threshold < 0
     trained.null_threshold = None
     assert trained.answer(QUESTIONS[1], CONTEXTS[1]).text != ""
+    score, _ = trained.tune_null_threshold(QUESTIONS, CONTEXTS, [[], []])
+    assert score == 1.0
+    assert [a.text for a in trained.answer(QUESTIONS, CONTEXTS)] == ["", ""]
     trained.null_threshold = before
     with pytest.raises(ValueError, match="`metric` must be one of"):
         trained.tune_null_threshold(QUESTIONS, CONTEXTS, [[], []], "em")
