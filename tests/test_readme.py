@@ -79,6 +79,6 @@ def test_figures_of_fine_tuning(preset):
             found = summary(own, weights)["metrics"][own[0]["main_metric"]]
             assert row.split("|")[3].strip() == f"{found['count']}", task
             figure = f"{found['mean']:.1f}"
-            if found["ci"] is not None:  # of one run
+            if found["ci"] is not None:  # one run has none
                 figure += f" ± {found['ci']:.1f}"
             assert figure in row, task
