@@ -4,6 +4,7 @@ They train for days as they stand, so numbers that only say how long are made
 small; everything else is run as it is written.
 """
 
+import json
 import pathlib
 import re
 
@@ -82,3 +83,14 @@ def test_figures_of_fine_tuning(preset):
             if found["ci"] is not None:  # one run has none
                 figure += f" ± {found['ci']:.1f}"
             assert figure in row, task
+
+
+def test_figures_of_blimp():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    path = ROOT / "examples" / "results" / "blimp.json"
+    found = json.loads(path.read_text(encoding="utf-8")).values()
+    for phenomenon in next(iter(found))["phenomena"]:
+        values = [of["phenomena"][phenomenon] for of in found]
+        assert "| " + " | ".join(f"{v:.1f}" for v in values) + " |" in readme
+    overall = " | ".join(f"{of['overall']:.1f}" for of in found)
+    assert f"| mean of all sets | {overall} |" in readme
