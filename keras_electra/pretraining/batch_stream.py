@@ -11,8 +11,10 @@ import random
 import grain
 import numpy as np
 
-from keras_electra.pretraining.inputs import is_in_memory
 from keras_electra.text.order import ExampleOrder
+from keras_electra.training.in_memory import check_validation_split
+from keras_electra.training.in_memory import is_in_memory
+from keras_electra.training.in_memory import training_size
 
 
 class Rows:
@@ -153,19 +155,9 @@ def hold_out(x, share):
     Raises:
         ValueError: when `x` is not in memory, or one part would be empty.
     """
-    if not is_in_memory(x):
-        raise ValueError(
-            "`validation_split` is for data in memory. Received: "
-            f"validation_split={share} and a {type(x).__name__}. Pass "
-            "`validation_data` instead."
-        )
+    check_validation_split(x, share)
     rows = Rows(x)
-    size = int(len(rows) * (1 - share))
-    if not 0 < size < len(rows):
-        raise ValueError(
-            "`validation_split` must leave examples to train and to validate "
-            f"on. Received: validation_split={share} for {len(rows)} examples."
-        )
+    size = training_size(len(rows), share)
     return rows.take(slice(size)), rows.take(slice(size, None))
 
 

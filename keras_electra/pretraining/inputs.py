@@ -1,15 +1,8 @@
 """Checks of what the pre-trainer is given, before anything is computed."""
 
-import keras
 import numpy as np
 
-
-def is_in_memory(x):
-    """Whether `x` is a list, an array, or a tuple or dict of these."""
-    if isinstance(x, (tuple, dict)):
-        parts = x.values() if isinstance(x, dict) else x
-        return len(x) > 0 and all(is_in_memory(part) for part in parts)
-    return isinstance(x, (list, np.ndarray)) or keras.ops.is_tensor(x)
+from keras_electra.training.in_memory import is_in_memory
 
 
 def count_batches(x):

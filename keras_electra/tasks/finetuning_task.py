@@ -11,8 +11,8 @@ from keras_electra.tasks.finetuning import restore_compilation
 from keras_electra.tasks.in_graph import run_in_python
 from keras_electra.tasks.loaders import LoaderBatches
 from keras_electra.tasks.loaders import is_loader
-from keras_electra.tasks.shuffling import is_in_memory
 from keras_electra.tasks.shuffling import shuffled_fit
+from keras_electra.training.in_memory import is_in_memory
 
 
 class FineTuningTask:
@@ -58,12 +58,6 @@ class FineTuningTask:
         Raises:
             ValueError: when texts or labels are not what the task takes.
         """
-        if kwargs.get("validation_split") and not is_in_memory(x):
-            raise ValueError(
-                "`validation_split` is for data in memory. Received: "
-                f"validation_split={kwargs['validation_split']} and a data "
-                "set. Pass `validation_data` instead."
-            )
         x, y, sample_weight = self._ready(x, y, sample_weight)
         if isinstance(x, LoaderBatches):
             kwargs.setdefault("steps_per_epoch", x.num_batches)

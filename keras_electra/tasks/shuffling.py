@@ -12,6 +12,10 @@ import grain
 import keras
 import numpy as np
 
+from keras_electra.training.in_memory import check_validation_split
+from keras_electra.training.in_memory import is_in_memory
+from keras_electra.training.in_memory import training_size
+
 
 def shuffled_fit(
     fit,
@@ -44,8 +48,10 @@ def shuffled_fit(
 
     Raises:
         ValueError: when lists and arrays differ in length, or
-            `validation_split` leaves nothing to train or validate on.
+            `validation_split` leaves nothing to train or validate on, or is
+            given with a data set.
     """
+    check_validation_split(x, validation_split)
     if not is_in_memory(x):
         return fit(
             x,
@@ -59,13 +65,7 @@ def shuffled_fit(
     data = _map_leaves(_to_array, (x, y, sample_weight))
     indices = range(_count(data))
     if validation_split and validation_data is None:
-        size = int(len(indices) * (1 - validation_split))
-        if not 0 < size < len(indices):
-            raise ValueError(
-                "`validation_split` must leave examples to train and to "
-                f"validate on. Received: validation_split={validation_split} "
-                f"for {len(indices)} examples."
-            )
+        size = training_size(len(indices), validation_split)
         indices, held_out = indices[:size], np.arange(size, len(indices))
         validation_data = _take(data, held_out)
     batches = grain.MapDataset.source(indices)
@@ -79,14 +79,6 @@ def shuffled_fit(
     return fit(
         batches, shuffle=False, validation_data=validation_data, **kwargs
     )
-
-
-def is_in_memory(x):
-    """Whether data is lists, arrays, or tuples or dicts of these."""
-    if isinstance(x, (tuple, dict)):
-        leaves = x.values() if isinstance(x, dict) else x
-        return bool(leaves) and all(is_in_memory(leaf) for leaf in leaves)
-    return isinstance(x, (list, np.ndarray)) or keras.ops.is_tensor(x)
 
 
 def _map_leaves(function, data):

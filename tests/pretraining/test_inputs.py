@@ -25,12 +25,6 @@ def test_missing_keys_are_named():
         inputs.check_ids({"token_ids": ROW["token_ids"]}, 3)
 
 
-def test_is_in_memory():
-    assert inputs.is_in_memory(["a"]) and inputs.is_in_memory((["a"], ["b"]))
-    assert inputs.is_in_memory(ROW)
-    assert not inputs.is_in_memory(iter(["a"])) and not inputs.is_in_memory({})
-
-
 def test_count_batches():
     assert inputs.count_batches(["a"]) is None  # not yet in batches
     assert inputs.count_batches(range(3)) == 3

@@ -71,3 +71,5 @@ def test_errors():
         shuffled_fit(record, ["a", "b"], [1])
     with pytest.raises(ValueError, match="validation_split=0.9 for 2"):
         shuffled_fit(record, ["a", "b"], [1, 2], validation_split=0.9)
+    with pytest.raises(ValueError, match="validation_split=0.5 and a data"):
+        shuffled_fit(record, iter([["a", "b"]]), validation_split=0.5)
