@@ -49,6 +49,11 @@ class Answers(typing.NamedTuple):
     n_best: list
     null_odds: float
 
+    @property
+    def best_text(self):
+        """The best answer, whatever the odds; empty if none was found."""
+        return next((answer.text for answer in self.n_best if answer.text), "")
+
 
 def rank_answers(
     document,
@@ -107,10 +112,10 @@ def rank_answers(
             for span, probability, pair in zip(spans, probabilities, kept)
         ]
     null_odds = _null_odds(outputs, kept[0] if answers else np.zeros(2, "f4"))
-    text = next((answer.text for answer in answers if answer.text), "")
+    result = Answers("", answers, null_odds)
     if null_threshold is not None and null_odds > null_threshold:
-        text = ""
-    return Answers(text, answers, null_odds)
+        return result
+    return result._replace(text=result.best_text)
 
 
 def _candidates(window, output, n_best, max_answer_length):

@@ -277,20 +277,17 @@ class ElectraQuestionAnswering(
                 f"Received: {len(questions)} questions and {len(answers)} "
                 "lists."
             )
-        before, self.null_threshold = self.null_threshold, None
-        try:
-            results = self.answer(list(questions), list(contexts), **kwargs)
-        finally:
-            self.null_threshold = before
+        results = self.answer(list(questions), list(contexts), **kwargs)
+        texts = [result.best_text for result in results]
         scores = [
-            best_score(SCORES[metric], result.text, golds)
-            for result, golds in zip(results, answers)
+            best_score(SCORES[metric], text, golds)
+            for text, golds in zip(texts, answers)
         ]
         score, self.null_threshold = best_threshold(
             [result.null_odds for result in results],
             scores,
             [bool(golds) for golds in answers],
-            [result.text for result in results],
+            texts,
         )
         return score, self.null_threshold
 
