@@ -8,17 +8,23 @@ result. Here every operand is laid out, and every result is rounded afterwards.
 Batch and length are one axis: gradients of biases summed over two take fifty
 times as long.
 
+All layers of a network call one function: JAX traces it once, and XLA, which
+is told to leave the calls in, has less to compile.
+
 Shapes: B batch, L length, D hidden, F feed-forward, N heads, H = D / N.
 """
 
 import functools
+import typing
 
 import jax
 from jax import numpy as jnp
 from jax.experimental.layout import Layout
 from jax.experimental.layout import with_layout_constraint
+from jax.experimental.xla_metadata import set_xla_metadata
 
 from keras_electra.model.attention import MASKED_SCORE
+from keras_electra.model.dropout import drop
 
 
 def can_run(layer, x, training):
@@ -47,21 +53,53 @@ def run(layer, x, padding_mask, training, seeds):
     Returns:
         Array of shape `(B, L, D)`.
     """
+    first, last = layer.attention_layer_norm, layer.output_layer_norm
+    settings = _Settings(
+        num_heads=layer.num_heads,
+        activation=layer.intermediate_dense.activation,
+        attention_dropout=layer.attention_dropout,
+        dropout=layer.dropout,
+        epsilon=last.epsilon,
+    )
+    denses = [(d.kernel.value, d.bias.value) for d in layer.dense_layers()]
+    norms = [(norm.gamma.value, norm.beta.value) for norm in (first, last)]
+    with set_xla_metadata(inlineable="false"):
+        return _call(settings, denses, norms, x, padding_mask, seeds)
+
+
+class _Settings(typing.NamedTuple):
+    """What the function of a layer is compiled for."""
+
+    num_heads: int
+    activation: typing.Callable
+    attention_dropout: float
+    dropout: float
+    epsilon: float
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _call(settings, denses, norms, x, padding_mask, seeds):
+    # For this call, not for those within.
+    with set_xla_metadata(inlineable=None):
+        return _layer(settings, denses, norms, x, padding_mask, seeds)
+
+
+def _layer(settings, denses, norms, x, padding_mask, seeds):
+    qkv, out, inner, back = denses
     shape, width = x.shape, x.shape[-1]
     x = x.reshape(-1, width)
-    y = _attend(layer.attention, x, padding_mask, seeds[0])
-    y = layer.dropout_layer.drop(y, seeds[1])
-    x = _normalize(layer.attention_layer_norm, x + y)
-    y = layer.intermediate_dense.activation(_dense(layer.intermediate_dense, x))
-    y = _dense(layer.output_dense, y)
-    y = layer.dropout_layer.drop(y, seeds[2])
-    return _normalize(layer.output_layer_norm, x + y).reshape(shape)
+    y = _dense(out, _attend(settings, _dense(qkv, x), padding_mask, seeds[0]))
+    y = _drop(y, settings.dropout, seeds[1])
+    x = _normalize(norms[0], x + y, settings.epsilon)
+    y = _dense(back, settings.activation(_dense(inner, x)))
+    y = _drop(y, settings.dropout, seeds[2])
+    return _normalize(norms[1], x + y, settings.epsilon).reshape(shape)
 
 
-def _attend(attention, x, padding_mask, seed):
-    (batch, length), heads = padding_mask.shape, attention.num_heads
-    width, head = x.shape[-1], x.shape[-1] // heads
-    x = _dense(attention.query_key_value, x)
+def _attend(settings, x, padding_mask, seed):
+    (batch, length), heads = padding_mask.shape, settings.num_heads
+    width = x.shape[-1] // 3
+    head = width // heads
     x = x.reshape(batch, length, 3, heads, head).transpose(2, 0, 3, 1, 4)
     query, key, value = unstack(x.reshape(3, -1, length, head))  # (BN, L, H)
     query = query * head**-0.5
@@ -70,23 +108,28 @@ def _attend(attention, x, padding_mask, seed):
     scores = scores.reshape(batch, heads, length, length)
     scores = scores + MASKED_SCORE * padding[:, None, None, :]
     weights = jax.nn.softmax(scores).astype(x.dtype)
-    weights = attention.dropout_layer.drop(weights, seed)
+    weights = _drop(weights, settings.attention_dropout, seed)
     x = product(weights.reshape(-1, length, length), value, x.dtype)
     x = x.reshape(batch, heads, length, head).transpose(0, 2, 1, 3)
-    return _dense(attention.output_dense, x.reshape(-1, width))
+    return x.reshape(-1, width)
 
 
-def _dense(dense, x):
-    y = product(x, dense.kernel.value, x.dtype)
-    return y + spread(dense.bias.value.astype(x.dtype), len(x))
+def _drop(x, rate, seed):
+    return x if seed is None else drop(x, rate, seed)
 
 
-def _normalize(norm, x):
+def _dense(weights, x):
+    kernel, bias = weights
+    y = product(x, kernel, x.dtype)
+    return y + spread(bias.astype(x.dtype), len(x))
+
+
+def _normalize(weights, x, epsilon):
     """Layer normalization of each row, in float32."""
     dtype, x = x.dtype, x.astype(jnp.float32)
     x = x - x.mean(-1, keepdims=True)
-    x = x * jax.lax.rsqrt((x * x).mean(-1, keepdims=True) + norm.epsilon)
-    gamma, beta = (spread(w.value, len(x)) for w in (norm.gamma, norm.beta))
+    x = x * jax.lax.rsqrt((x * x).mean(-1, keepdims=True) + epsilon)
+    gamma, beta = (spread(weight, len(x)) for weight in weights)
     return (x * gamma + beta).astype(dtype)
 
 
