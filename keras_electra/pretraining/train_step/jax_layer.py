@@ -57,8 +57,8 @@ def run(layer, x, padding_mask, training, seeds):
     settings = _Settings(
         num_heads=layer.num_heads,
         activation=layer.intermediate_dense.activation,
-        attention_dropout=layer.attention_dropout,
-        dropout=layer.dropout,
+        attention_dropout=layer.attention.dropout_layer.rate,
+        dropout=layer.dropout_layer.rate,
         epsilon=last.epsilon,
     )
     denses = [(d.kernel.value, d.bias.value) for d in layer.dense_layers()]
@@ -79,8 +79,9 @@ class _Settings(typing.NamedTuple):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _call(settings, denses, norms, x, padding_mask, seeds):
-    # For this call, not for those within.
-    with set_xla_metadata(inlineable=None):
+    # Calls within are not meant. `None` would not do: JAX drops what is empty
+    # when it differentiates, and the mark of this call would be theirs.
+    with set_xla_metadata(inlineable="true"):
         return _layer(settings, denses, norms, x, padding_mask, seeds)
 
 
