@@ -1,5 +1,7 @@
 """What JAX makes of the layers of a network: one function, called by each."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -42,22 +44,8 @@ def lowered():
     return jax.jit(jax.grad(loss)).lower(trainable).as_text()
 
 
-def lines_with(lowered, *parts):
-    return [
-        line
-        for line in lowered.splitlines()
-        if all(part in line for part in parts)
-    ]
-
-
 def test_layers_share_their_functions(lowered):
-    functions = lines_with(lowered, "func.func private @_call")
-    calls = lines_with(lowered, "call @_call")
+    functions = re.findall(r"func private @_layer\w*", lowered)
+    calls = re.findall(r"call @_layer", lowered)
     assert len(functions) == 2  # forward and backward
     assert len(calls) == NUM_LAYERS * len(functions)
-
-
-def test_calls_of_layers_are_left_in_and_no_others(lowered):
-    marked = lines_with(lowered, 'inlineable = "false"')
-    assert len(marked) == len(lines_with(lowered, "call @_call"))
-    assert all("call @_call" in line for line in marked)

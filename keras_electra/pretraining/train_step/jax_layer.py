@@ -8,8 +8,7 @@ result. Here every operand is laid out, and every result is rounded afterwards.
 Batch and length are one axis: gradients of biases summed over two take fifty
 times as long.
 
-All layers of a network call one function: JAX traces it once, and XLA, which
-is told to leave the calls in, has less to compile.
+All layers of a network call one function, which JAX traces once.
 
 Shapes: B batch, L length, D hidden, F feed-forward, N heads, H = D / N.
 """
@@ -21,7 +20,6 @@ import jax
 from jax import numpy as jnp
 from jax.experimental.layout import Layout
 from jax.experimental.layout import with_layout_constraint
-from jax.experimental.xla_metadata import set_xla_metadata
 
 from keras_electra.model.attention import MASKED_SCORE
 from keras_electra.model.dropout import drop
@@ -63,8 +61,7 @@ def run(layer, x, padding_mask, training, seeds):
     )
     denses = [(d.kernel.value, d.bias.value) for d in layer.dense_layers()]
     norms = [(norm.gamma.value, norm.beta.value) for norm in (first, last)]
-    with set_xla_metadata(inlineable="false"):
-        return _call(settings, denses, norms, x, padding_mask, seeds)
+    return _layer(settings, denses, norms, x, padding_mask, seeds)
 
 
 class _Settings(typing.NamedTuple):
@@ -78,13 +75,6 @@ class _Settings(typing.NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _call(settings, denses, norms, x, padding_mask, seeds):
-    # Calls within are not meant. `None` would not do: JAX drops what is empty
-    # when it differentiates, and the mark of this call would be theirs.
-    with set_xla_metadata(inlineable="true"):
-        return _layer(settings, denses, norms, x, padding_mask, seeds)
-
-
 def _layer(settings, denses, norms, x, padding_mask, seeds):
     qkv, out, inner, back = denses
     shape, width = x.shape, x.shape[-1]
