@@ -56,8 +56,11 @@ TESTED_ELSEWHERE = {
     "pretraining/train_step/tensorflow.py": "pretraining/test_train_step.py",
     "pretraining/train_step/torch.py": "pretraining/test_train_step.py",
     "pretraining/train_step/jax.py": "pretraining/test_train_step.py",
-    # Against the plain update on torch, and through exact resuming.
+    # Against the plain update and numbers by hand, and through exact resuming.
     "pretraining/train_step/torch_update.py": "training/test_optimizers.py",
+    "pretraining/train_step/tensorflow_update.py": (
+        "training/test_optimizers.py"
+    ),
     # The encoder layer, written out for each backend.
     "pretraining/train_step/tensorflow_layer.py": "model/test_encoder_layer.py",
     "pretraining/train_step/jax_layer.py": "model/test_encoder_layer.py",

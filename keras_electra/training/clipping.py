@@ -1,8 +1,8 @@
 """The length of all gradients together, and clipping by it.
 
-Always in float32, whatever the gradients are in. On torch the work goes to a
-few multi-tensor kernels instead of some 750 small ones (see
-`pretraining/train_step/torch_update.py`).
+Always in float32, whatever the gradients are in. On torch and TensorFlow the
+work goes to few kernels instead of many small ones (see `torch_update.py` and
+`tensorflow_update.py` in `pretraining/train_step`).
 """
 
 import keras
@@ -35,6 +35,10 @@ def global_norm(gradients):
         from keras_electra.pretraining.train_step import torch_update
 
         return torch_update.global_norm(gradients)
+    if keras.config.backend() == "tensorflow":
+        from keras_electra.pretraining.train_step import tensorflow_update
+
+        return tensorflow_update.global_norm(gradients)
     squares = [ops.sum(ops.square(ops.cast(g, "float32"))) for g in gradients]
     return ops.sqrt(ops.sum(ops.stack(squares)))
 

@@ -4,8 +4,9 @@ Adam without bias correction, epsilon outside the root, weight decay that
 spares biases and LayerNorm, a rate for each layer if wanted, gradients
 clipped by their global norm. Keras'
 `AdamW` corrects the bias, which makes its first steps up to three times
-smaller here, and decays everything. The price of an own class on torch: it
-leaves Keras' fused path, so it brings one (`_backend_update_step`).
+smaller here, and decays everything. The price of an own class: it leaves
+Keras' fused path on torch, so it brings one (`_backend_update_step`), and has
+another on TensorFlow.
 """
 
 import keras
@@ -118,20 +119,24 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         self._rates = tuple(self._rate_of(v) for v in variables)
 
     def update_step(self, gradient, variable, learning_rate):
-        """Updates one variable; all backends but torch come through here."""
+        """Updates one variable; torch updates all at once instead."""
         index = self._get_variable_index(variable)
         momentum, velocity = self._momentums[index], self._velocities[index]
         dtype = variable.dtype
         gradient = ops.cast(gradient, dtype)
         learning_rate = ops.cast(learning_rate, dtype)
+        if keras.config.backend() == "tensorflow" and dtype == "float32":
+            return self._tensorflow_update_step(
+                gradient, variable, learning_rate, index
+            )
 
         m = momentum * self.beta_1 + gradient * (1 - self.beta_1)
         v = velocity * self.beta_2 + ops.square(gradient) * (1 - self.beta_2)
         self.assign(momentum, m)
         self.assign(velocity, v)
         if self.bias_correction:
-            m = m / ops.cast(self._correction(self.beta_1), dtype)
-            v = v / ops.cast(self._correction(self.beta_2), dtype)
+            m = m / ops.cast(1.0 - self._power(self.beta_1), dtype)
+            v = v / ops.cast(1.0 - self._power(self.beta_2), dtype)
         update = m / (ops.sqrt(v) + self.epsilon)
         if self._decays[index]:
             update = update + variable * self._decays[index]
@@ -186,9 +191,33 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         found = set(layers) & set(self.layer_rates or ())
         return self.layer_rates[found.pop()] if found else 1.0
 
-    def _correction(self, beta):
+    def _power(self, beta):
         step = ops.cast(self.iterations + 1, "float32")
-        return 1.0 - ops.power(ops.cast(beta, "float32"), step)
+        return ops.power(ops.cast(beta, "float32"), step)
+
+    def _tensorflow_update_step(self, gradient, variable, rate, index):
+        from keras_electra.pretraining.train_step import tensorflow_update
+
+        powers = None
+        if self.bias_correction:
+            powers = [self._power(beta) for beta in (self.beta_1, self.beta_2)]
+            powers = [ops.cast(power, variable.dtype) for power in powers]
+        if self._rates[index] != 1:
+            rate = rate * self._rates[index]
+        if isinstance(variable, keras.Variable):
+            variable = variable.value
+        tensorflow_update.adam_step(
+            variable,
+            gradient,
+            self._momentums[index].value,
+            self._velocities[index].value,
+            self._decays[index],
+            rate,
+            self.beta_1,
+            self.beta_2,
+            self.epsilon,
+            powers,
+        )
 
     # The methods below replace hooks of Keras' optimizers, by name.
 

@@ -197,7 +197,7 @@ def test_both_paths_agree(clip):
 
 
 @pytest.mark.skipif(
-    keras.config.backend() != "torch", reason="there is one path elsewhere"
+    keras.config.backend() != "torch", reason="torch's functions"
 )
 def test_torch_takes_the_fast_path(monkeypatch):
     from keras_electra.pretraining.train_step import torch_update
@@ -209,6 +209,27 @@ def test_torch_takes_the_fast_path(monkeypatch):
     variables = [make_variable([1.0]), make_variable([2.0])]
     apply(ElectraAdamW(0.1), [[1.0], [1.0]], variables)
     assert steps == [2]
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "tensorflow", reason="TensorFlow's kernel"
+)
+@pytest.mark.parametrize("dtype, kernels", [("float32", 2), ("bfloat16", 0)])
+def test_tensorflow_takes_the_fast_path_in_float32(dtype, kernels):
+    # In bfloat16 the kernel's `1 - beta_2` would be 0.
+    import tensorflow as tf
+
+    variables = [keras.Variable([1.0, 2.0], dtype=dtype) for _ in range(2)]
+    optimizer = ElectraAdamW(0.1)
+    optimizer.build(variables)
+    gradients = [tf.ones((2,), dtype)] * 2
+    step = tf.function(lambda: optimizer.apply(gradients, variables))
+    types = [
+        o.type for o in step.get_concrete_function().graph.get_operations()
+    ]
+    assert types.count("ResourceApplyAdam") == kernels
+    step()
+    assert all((value < [1.0, 2.0]).all() for value in values(variables))
 
 
 # Clipping.
