@@ -64,6 +64,9 @@ TESTED_ELSEWHERE = {
     # The encoder layer, written out for each backend.
     "pretraining/train_step/tensorflow_layer.py": "model/test_encoder_layer.py",
     "pretraining/train_step/jax_layer.py": "model/test_encoder_layer.py",
+    "pretraining/train_step/torch_attention.py": (
+        "model/test_torch_attention.py"
+    ),
     "pretraining/train_step/torch_layer.py": "model/test_torch_layer.py",
     "pretraining/train_step/torch_dropout.py": "model/test_torch_layer.py",
     "pretraining/train_step/torch_random.py": "pretraining/test_resume.py",

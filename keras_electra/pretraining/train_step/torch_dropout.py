@@ -14,47 +14,52 @@ import torch
 from keras_electra.model import dropout
 
 
-def keep_mask(shape, rate, seed):
+def keep_mask(shape, rate, seed, pick=None):
     """Draws what is kept.
 
     Args:
         shape: tuple of ints, of what is dropped from.
         rate: float, the share to drop.
         seed: integer tensor of shape `(2,)`, as `SeedGenerator` gives it.
+        pick: function, to draw only some of it: what it returns of a tensor
+            of that shape, whose last axis counts pairs of elements. Defaults
+            to `None`, for all.
 
     Returns:
-        int16 tensor of that shape: -1, all bits, where an element is kept,
-        0 where it is dropped.
+        int16 tensor of that shape, or of what is picked: -1, all bits, where
+        an element is kept, 0 where it is dropped.
     """
-    mask, threshold = _draw(shape, rate, seed)
+    mask, threshold = _draw(shape, rate, seed, pick)
     return mask.ge_(threshold).neg_()
 
 
-def sign_mask(shape, rate, seed):
+def sign_mask(shape, rate, seed, pick=None):
     """Draws what is dropped, for `sign_`.
 
     Args:
-        shape, rate, seed: as those of `keep_mask`, which keeps the others.
+        shape, rate, seed, pick: as those of `keep_mask`, which keeps the
+            others.
 
     Returns:
-        int16 tensor of that shape: only the sign bit where an element is
-        dropped, 0 where it is kept.
+        int16 tensor of that shape, or of what is picked: only the sign bit
+        where an element is dropped, 0 where it is kept.
     """
-    mask, threshold = _draw(shape, rate, seed)
+    mask, threshold = _draw(shape, rate, seed, pick)
     return mask.lt_(threshold).bitwise_left_shift_(15)
 
 
-def _draw(shape, rate, seed):
+def _draw(shape, rate, seed, pick):
     """Random int16 tensor, and the threshold below which to drop."""
     *rows, width = shape
     lanes = -(-width // 2)
     key, second_key = _keys(*seed.tolist())
-    bits = _counters(math.prod(rows) * lanes) + key
+    counters = _counters(math.prod(rows) * lanes).view(*rows, lanes)
+    bits = (counters if pick is None else pick(counters)) + key
     shifted = torch.empty_like(bits)
     _fold_(bits, 16, shifted).mul_(dropout.MULTIPLIER_1).add_(second_key)
     _fold_(bits, 15, shifted).mul_(dropout.MULTIPLIER_2)
     _fold_(bits, 16, shifted)
-    mask = bits.view(torch.int16).view(*rows, 2 * lanes)[..., :width]
+    mask = bits.view(torch.int16)[..., :width]
     threshold = dropout.dropped_levels(rate) - dropout.LEVELS // 2
     return mask.contiguous(), threshold
 

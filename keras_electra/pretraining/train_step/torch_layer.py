@@ -9,17 +9,21 @@ training, only the tokens are computed: what the plain layer gives for padding,
 which nothing reads, is zero here.
 
 Shapes: B batch, L length, T tokens that are not padding (or B * L), D hidden,
-F feed-forward, N heads, H = D / N.
+F feed-forward.
 """
 
 import torch
 from torch.nn import functional
 
-from keras_electra.model.attention import MASKED_SCORE
 from keras_electra.model.dropout import scale_of_kept
+from keras_electra.pretraining.train_step.torch_attention import attend
+from keras_electra.pretraining.train_step.torch_attention import attend_backward
+from keras_electra.pretraining.train_step.torch_attention import by_length
+from keras_electra.pretraining.train_step.torch_attention import pick
+from keras_electra.pretraining.train_step.torch_attention import spread
+from keras_electra.pretraining.train_step.torch_attention import whole_batch
 from keras_electra.pretraining.train_step.torch_dropout import drop_
 from keras_electra.pretraining.train_step.torch_dropout import keep_mask
-from keras_electra.pretraining.train_step.torch_dropout import sign_
 from keras_electra.pretraining.train_step.torch_dropout import sign_mask
 from keras_electra.pretraining.train_step.torch_product import input_gradient
 from keras_electra.pretraining.train_step.torch_product import kernel_gradient
@@ -59,24 +63,24 @@ def run(layer, x, padding_mask, training, seeds):
         Tensor of shape `(B, L, D)`.
     """
     (batch, length, width), heads = x.shape, layer.num_heads
-    bias = rows = None
-    if not padding_mask.all():
-        bias = MASKED_SCORE * (1 - padding_mask[:, None].to(x.dtype))
-        if training:
-            rows = padding_mask.reshape(-1).nonzero()[:, 0]
-
+    rows, groups = None, [whole_batch(padding_mask, x.dtype)]
+    if training and groups[0].bias is not None:
+        groups, rows = by_length(padding_mask, x.dtype)
     rates = layer.attention.dropout_layer.rate, layer.dropout_layer.rate
 
-    def kept(seed):
+    def keep(seed):
         if seed is None:
             return None
-        return _pick(keep_mask((batch * length, width), rates[1], seed), rows)
+        shape = batch * length, width
+        return keep_mask(shape, rates[1], seed, lambda draws: pick(draws, rows))
 
-    signs = None
-    if seeds[0] is not None:
-        shape = batch * heads, length, length
-        signs = sign_mask(shape, rates[0], seeds[0])
-    masks = signs, kept(seeds[1]), kept(seeds[2])
+    def signs(group):
+        if seeds[0] is None:
+            return None
+        shape = batch, heads, length, length
+        return sign_mask(shape, rates[0], seeds[0], group.pick)
+
+    masks = [signs(group) for group in groups], keep(seeds[1]), keep(seeds[2])
     scales = [
         1.0 if seed is None else scale_of_kept(rate)
         for seed, rate in zip(seeds, rates)
@@ -91,19 +95,19 @@ def run(layer, x, padding_mask, training, seeds):
     weights = [weight.value for weight in weights]
     gelu = GELU[layer.activation]
     return EncoderLayer.apply(
-        *(x, rows, bias, masks, scales, heads, gelu, *weights)
+        *(x, rows, groups, masks, scales, heads, gelu, *weights)
     )
 
 
 class EncoderLayer(torch.autograd.Function):
-    """`apply(x, rows, bias, masks, scales, num_heads, gelu, *weights)`.
+    """`apply(x, rows, groups, masks, scales, num_heads, gelu, *weights)`.
 
     Args:
         x: `(B, L, D)`, in the type to compute in.
         rows: `(T,)`, the tokens to compute of the `B * L`, or `None` for all.
-        bias: `(B, 1, L)` to add to the scores, or `None`.
-        masks: three, or `None` each: `sign_mask` of the attention weights
-            `(B * N, L, L)`, `keep_mask` of the two outputs `(T, D)`.
+        groups: list of `Group`, of the tokens in that order.
+        masks: `sign_mask` of the attention weights of each group, and
+            `keep_mask` of each of the two outputs `(T, D)`, or `None`s.
         scales: two floats that what is kept is multiplied by: attention
             weights, outputs.
         num_heads: int.
@@ -116,33 +120,27 @@ class EncoderLayer(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x, rows, bias, masks, scales, num_heads, gelu, *weights):
+    def forward(ctx, x, rows, groups, masks, scales, num_heads, gelu, *weights):
         ctx.weight_types = [weight.dtype for weight in weights]
         # The normalizations keep theirs, whose rounding would count.
         gain, shift, gain_2, shift_2 = *weights[4:6], *weights[10:]
         dense = [w.to(x.dtype) for w in (*weights[:4], *weights[6:10])]
         w_qkv, b_qkv, w_out, b_out, w_in, b_in, w_back, b_back = dense
-        (batch, length, width), head = x.shape, x.shape[2] // num_heads
+        shape, width = x.shape, x.shape[-1]
         signs, *keeps = masks
         keep_attention, keep_output = keeps
         weight_scale, output_scale = scales
-        x = _pick(x.reshape(-1, width), rows)
+        x = pick(x.reshape(-1, width), rows)
 
-        qkv = _spread(product(x, w_qkv, b_qkv), rows, batch * length)
-        qkv = _split_heads(qkv.view(batch, length, 3, num_heads, head))
-        query, key, value = qkv  # (BN, L, H)
-        scores = x.new_empty(len(query), length, length)  # (BN, L, L)
-        _scaled_product(scores, query, key.transpose(1, 2), head**-0.5)
-        if bias is not None:
-            scores.view(batch, num_heads, length, length).add_(bias[:, None])
-        shares = torch.softmax(scores, -1)
-        del scores
-        # Negative is what is dropped: no mask has to be kept.
-        kept = shares if signs is None else sign_(shares, signs).relu()
-        read = torch.empty_like(value)
-        _scaled_product(read, kept, value, weight_scale)
-        read = read.view(batch, num_heads, length, head)
-        read = _pick(read.transpose(1, 2).reshape(-1, width), rows)  # (T, D)
+        qkv = product(x, w_qkv, b_qkv)
+        read, *attended = zip(
+            *(
+                attend(qkv[g.tokens], g, mask, num_heads, weight_scale)
+                for g, mask in zip(groups, signs)
+            )
+        )
+        del qkv
+        read = _join(read)  # (T, D)
 
         y = product(read, w_out, b_out)
         total = _add(x, y, keep_attention, output_scale)
@@ -153,30 +151,27 @@ class EncoderLayer(torch.autograd.Function):
         total_2 = _add(middle, y, keep_output, output_scale)
         result, *moments_2 = _normalize(total_2, gain_2, shift_2)
 
-        ctx.shape = (batch, length, num_heads, head)
-        ctx.scales, ctx.gelu, ctx.keeps = scales, gelu, keeps
-        ctx.drops_weights = signs is not None
+        ctx.groups, ctx.num_heads, ctx.gelu = groups, num_heads, gelu
+        ctx.scales, ctx.keeps, ctx.drops = scales, keeps, signs[0] is not None
         ctx.save_for_backward(
-            x, qkv, shares, read, total, *moments, middle, inner, active,
-            total_2, *moments_2, w_qkv, w_out, gain, shift, w_in, w_back,
-            gain_2, shift_2, rows,
+            x, read, total, *moments, middle, inner, active, total_2,
+            *moments_2, w_qkv, w_out, gain, shift, w_in, w_back, gain_2,
+            shift_2, rows, *attended[0], *attended[1],
         )  # fmt: skip
-        result = _spread(result, rows, batch * length)
-        return result.view(batch, length, width)
+        return spread(result, rows, shape[:-1].numel()).view(shape)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         (
-            x, qkv, shares, read, total, mean, deviation, middle, inner,
-            active, total_2, mean_2, deviation_2, w_qkv, w_out, gain, shift,
-            w_in, w_back, gain_2, shift_2, rows,
+            x, read, total, mean, deviation, middle, inner, active, total_2,
+            mean_2, deviation_2, w_qkv, w_out, gain, shift, w_in, w_back,
+            gain_2, shift_2, rows, *attended,
         ) = ctx.saved_tensors  # fmt: skip
-        batch, length, num_heads, head = ctx.shape
+        groups, shape = ctx.groups, gradient.shape
         keep_attention, keep_output = ctx.keeps
         weight_scale, output_scale = ctx.scales
-        width = x.shape[1]
-        gradient = _pick(gradient.reshape(-1, width), rows)
+        gradient = pick(gradient.reshape(-1, shape[-1]), rows)
 
         d_total_2, d_gain_2, d_shift_2 = _normalize_backward(
             gradient, total_2, mean_2, deviation_2, gain_2, shift_2
@@ -194,59 +189,29 @@ class EncoderLayer(torch.autograd.Function):
         )
         d_y = _scaled(d_total, keep_attention, output_scale)
         d_w_out, d_b_out = kernel_gradient(read, d_y), d_y.sum(0)
-        d_read = _spread(input_gradient(d_y, w_out), rows, batch * length)
-        d_read = d_read.view(batch, length, num_heads, head)
-        d_read = d_read.transpose(1, 2).reshape(-1, length, head)  # (BN, L, H)
-
-        query, key, value = qkv
-        d_qkv = torch.empty_like(qkv)
-        kept = shares.relu() if ctx.drops_weights else shares
-        _scaled_product(d_qkv[2], kept.transpose(1, 2), d_read, weight_scale)
-        d_shares = torch.empty_like(shares)
-        _scaled_product(d_shares, d_read, value.transpose(1, 2), weight_scale)
-        if ctx.drops_weights:
-            d_shares = torch.ops.aten.threshold_backward(d_shares, kept, 0)
-            shares = shares.abs()
-        d_scores = torch._softmax_backward_data(
-            d_shares, shares, -1, shares.dtype
+        d_read = input_gradient(d_y, w_out)
+        qkv, shares = attended[: len(groups)], attended[len(groups) :]
+        settings = ctx.drops, ctx.num_heads, weight_scale
+        d_qkv = _join(
+            [
+                attend_backward(d_read[g.tokens], *tensors, g, *settings)
+                for g, *tensors in zip(groups, qkv, shares)
+            ]
         )
-        _scaled_product(d_qkv[0], d_scores, key, head**-0.5)
-        _scaled_product(d_qkv[1], d_scores.transpose(1, 2), query, head**-0.5)
-        d_qkv = d_qkv.view(3, batch, num_heads, length, head)
-        d_qkv = d_qkv.permute(1, 3, 0, 2, 4).reshape(-1, 3 * width)
-        d_qkv = _pick(d_qkv, rows)
         d_w_qkv, d_b_qkv = kernel_gradient(x, d_qkv), d_qkv.sum(0)
         d_x = input_gradient(d_qkv, w_qkv, d_total)
-        d_x = _spread(d_x, rows, batch * length)
+        d_x = spread(d_x, rows, shape[:-1].numel()).view(shape)
 
         gradients = [
             d_w_qkv, d_b_qkv, d_w_out, d_b_out, d_gain, d_shift,
             d_w_in, d_b_in, d_w_back, d_b_back, d_gain_2, d_shift_2,
         ]  # fmt: skip
         gradients = [g.to(t) for g, t in zip(gradients, ctx.weight_types)]
-        return (d_x.view(batch, length, width), *[None] * 6, *gradients)
+        return (d_x, *[None] * 6, *gradients)
 
 
-def _pick(x, rows):
-    return x if rows is None else x.index_select(0, rows)
-
-
-def _spread(x, rows, count):
-    """The inverse of `_pick`, with zeros elsewhere."""
-    if rows is None:
-        return x
-    return x.new_zeros(count, x.shape[1]).index_copy_(0, rows, x)
-
-
-def _split_heads(x):
-    batch, length, three, num_heads, head = x.shape
-    x = x.permute(2, 0, 3, 1, 4)
-    return x.reshape(three, batch * num_heads, length, head)
-
-
-def _scaled_product(result, a, b, scale):
-    """Writes `scale * a @ b` into `result`."""
-    result.baddbmm_(a, b, beta=0, alpha=scale)
+def _join(parts):
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _add(x, y, mask, scale):

@@ -1,0 +1,177 @@
+"""Self-attention on a CPU, forward and backward, for rows of similar length.
+
+Attention takes a number for every two places of a row, most of them padding
+where most rows are short. In training the rows are therefore taken in groups,
+by their length, and each group is cut to its longest row. The tokens are put
+in the order of the groups, so that a group has a slice of them.
+
+Shapes: B rows of a group, L its length, T its tokens that are not padding (or
+B * L), D hidden, N heads, H = D / N.
+"""
+
+import dataclasses
+
+import torch
+
+from keras_electra.model.attention import MASKED_SCORE
+from keras_electra.pretraining.train_step.torch_dropout import sign_
+
+GROUP_ROWS = 8
+LENGTH_STEP = 8  # lengths are multiples, for the products' sake
+
+
+@dataclasses.dataclass
+class Group:
+    """Rows of a batch that attention is computed for together.
+
+    Args:
+        length: int, L.
+        tokens: slice of the tokens of all groups.
+        rows: `(B,)`, places in the batch, or `None` for the whole batch.
+        inside: `(T,)`, the places of the tokens among the `B * L` of the
+            group, or `None` where they are all.
+        bias: `(B, 1, L)` to add to the scores, or `None`.
+    """
+
+    length: int
+    tokens: slice
+    rows: torch.Tensor = None
+    inside: torch.Tensor = None
+    bias: torch.Tensor = None
+
+    def pick(self, draws):
+        """Its part of an array `(batch, N, length, pairs)` of a batch."""
+        if self.rows is None:
+            return draws
+        pairs = -(-self.length // 2)
+        return draws[self.rows, :, : self.length, :pairs]
+
+
+def whole_batch(padding_mask, dtype):
+    """One group that computes padding, too.
+
+    Args:
+        padding_mask: tensor of shape `(batch, length)`.
+        dtype: the type to compute in.
+    """
+    batch, length = padding_mask.shape
+    bias = None if padding_mask.all() else _bias(padding_mask, dtype)
+    return Group(length, slice(0, batch * length), bias=bias)
+
+
+def by_length(padding_mask, dtype):
+    """Groups of rows that leave padding out.
+
+    Args:
+        padding_mask: tensor of shape `(batch, length)`.
+        dtype: the type to compute in.
+
+    Returns:
+        A list of groups, and the places of their tokens among those of the
+        batch.
+    """
+    batch, length = padding_mask.shape
+    lengths = (padding_mask * torch.arange(1, length + 1)).amax(1)
+    groups, places, start = [], [], 0
+    for rows in lengths.argsort().split(GROUP_ROWS):
+        longest = max(1, int(lengths[rows[-1]]))
+        longest = min(length, -(-longest // LENGTH_STEP) * LENGTH_STEP)
+        mask = padding_mask[rows, :longest]
+        inside = mask.reshape(-1).nonzero()[:, 0]
+        places.append(rows[inside // longest] * length + inside % longest)
+        tokens = slice(start, start + len(inside))
+        start = tokens.stop
+        group = Group(longest, tokens, rows)
+        if len(inside) < mask.numel():
+            group.inside, group.bias = inside, _bias(mask, dtype)
+        groups.append(group)
+    return groups, torch.cat(places)
+
+
+def attend(qkv, group, signs, num_heads, weight_scale):
+    """What the tokens of a group read.
+
+    Args:
+        qkv: `(T, 3 * D)`, queries, keys and values of its tokens.
+        group: `Group`.
+        signs: `sign_mask` of its weights `(B, N, L, L)`, or `None`.
+        num_heads: int.
+        weight_scale: float, times the weights that are not dropped.
+
+    Returns:
+        `(T, D)`, and two tensors for `attend_backward`.
+    """
+    length, width = group.length, qkv.shape[1] // 3
+    count = len(qkv) if group.inside is None else len(group.bias) * length
+    head = width // num_heads
+    qkv = spread(qkv, group.inside, count)
+    qkv = qkv.view(-1, length, 3, num_heads, head).permute(2, 0, 3, 1, 4)
+    qkv = qkv.reshape(3, -1, length, head)
+    query, key, value = qkv  # (BN, L, H)
+    scores = qkv.new_empty(len(query), length, length)
+    _scaled_product(scores, query, key.transpose(1, 2), head**-0.5)
+    if group.bias is not None:
+        by_row = scores.view(-1, num_heads, length, length)
+        by_row.add_(group.bias[:, None])
+    shares = torch.softmax(scores, -1)
+    del scores
+    kept = shares
+    if signs is not None:
+        # Negative is what is dropped: no mask has to be kept.
+        kept = sign_(shares, signs.view(shares.shape)).relu()
+    read = torch.empty_like(value)
+    _scaled_product(read, kept, value, weight_scale)
+    read = read.view(-1, num_heads, length, head).transpose(1, 2)
+    return pick(read.reshape(-1, width), group.inside), qkv, shares
+
+
+def attend_backward(d_read, qkv, shares, group, drops, num_heads, weight_scale):
+    """The gradient `(T, 3 * D)` of the `qkv` that `attend` was given.
+
+    Args:
+        d_read: `(T, D)`, the gradient of what `attend` gave.
+        qkv, shares: the tensors that it gave for this.
+        group, num_heads, weight_scale: as those of `attend`.
+        drops: bool, whether it had `signs`.
+    """
+    _, count, length, head = qkv.shape
+    count, width = count * length // num_heads, num_heads * head
+    d_read = spread(d_read, group.inside, count)
+    d_read = d_read.view(-1, length, num_heads, head)
+    d_read = d_read.transpose(1, 2).reshape(-1, length, head)  # (BN, L, H)
+
+    query, key, value = qkv
+    d_qkv = torch.empty_like(qkv)
+    kept = shares.relu() if drops else shares
+    _scaled_product(d_qkv[2], kept.transpose(1, 2), d_read, weight_scale)
+    d_shares = torch.empty_like(shares)
+    _scaled_product(d_shares, d_read, value.transpose(1, 2), weight_scale)
+    if drops:
+        d_shares = torch.ops.aten.threshold_backward(d_shares, kept, 0)
+        shares = shares.abs()
+    d_scores = torch._softmax_backward_data(d_shares, shares, -1, shares.dtype)
+    _scaled_product(d_qkv[0], d_scores, key, head**-0.5)
+    _scaled_product(d_qkv[1], d_scores.transpose(1, 2), query, head**-0.5)
+    d_qkv = d_qkv.view(3, -1, num_heads, length, head)
+    d_qkv = d_qkv.permute(1, 3, 0, 2, 4).reshape(-1, 3 * width)
+    return pick(d_qkv, group.inside)
+
+
+def pick(x, rows):
+    return x if rows is None else x.index_select(0, rows)
+
+
+def spread(x, rows, count):
+    """The inverse of `pick`, with zeros elsewhere."""
+    if rows is None:
+        return x
+    return x.new_zeros(count, x.shape[1]).index_copy_(0, rows, x)
+
+
+def _bias(padding_mask, dtype):
+    return MASKED_SCORE * (1 - padding_mask[:, None].to(dtype))
+
+
+def _scaled_product(result, a, b, scale):
+    """Writes `scale * a @ b` into `result`."""
+    result.baddbmm_(a, b, beta=0, alpha=scale)
