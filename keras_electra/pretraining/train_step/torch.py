@@ -9,8 +9,8 @@ class TrainStep:
 
     def train_step(self, data):
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        self.zero_grad()  # before the forward pass, which needs the memory
         outputs = self(x, training=True)
-        self.zero_grad()
         loss = self.compute_loss(x=x, y_pred=outputs)
         scaled_loss = self.optimizer.scale_loss(loss)
         scaled_loss.backward()

@@ -154,9 +154,9 @@ class EncoderLayer(torch.autograd.Function):
         ctx.groups, ctx.num_heads, ctx.gelu = groups, num_heads, gelu
         ctx.scales, ctx.keeps, ctx.drops = scales, keeps, signs[0] is not None
         ctx.save_for_backward(
-            x, read, total, *moments, middle, inner, active, total_2,
-            *moments_2, w_qkv, w_out, gain, shift, w_in, w_back, gain_2,
-            shift_2, rows, *attended[0], *attended[1],
+            x, read, total, *moments, middle, inner, total_2, *moments_2,
+            w_qkv, w_out, gain, shift, w_in, w_back, gain_2, shift_2, rows,
+            *attended[0], *attended[1],
         )  # fmt: skip
         return spread(result, rows, shape[:-1].numel()).view(shape)
 
@@ -164,7 +164,7 @@ class EncoderLayer(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         (
-            x, read, total, mean, deviation, middle, inner, active, total_2,
+            x, read, total, mean, deviation, middle, inner, total_2,
             mean_2, deviation_2, w_qkv, w_out, gain, shift, w_in, w_back,
             gain_2, shift_2, rows, *attended,
         ) = ctx.saved_tensors  # fmt: skip
@@ -177,7 +177,10 @@ class EncoderLayer(torch.autograd.Function):
             gradient, total_2, mean_2, deviation_2, gain_2, shift_2
         )
         d_y = _scaled(d_total_2, keep_output, output_scale)
+        # Computed again: kept, it would be the largest array of a layer.
+        active = functional.gelu(inner, approximate=ctx.gelu)
         d_w_back, d_b_back = kernel_gradient(active, d_y), d_y.sum(0)
+        del active
         d_inner = torch.ops.aten.gelu_backward(
             input_gradient(d_y, w_back), inner, approximate=ctx.gelu
         )
