@@ -125,10 +125,13 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         dtype = variable.dtype
         gradient = ops.cast(gradient, dtype)
         learning_rate = ops.cast(learning_rate, dtype)
-        if keras.config.backend() == "tensorflow" and dtype == "float32":
-            return self._tensorflow_update_step(
-                gradient, variable, learning_rate, index
-            )
+        if keras.config.backend() == "tensorflow":
+            from keras_electra.pretraining.train_step import tensorflow_update
+
+            if tensorflow_update.can_run(dtype, self.beta_1, self.beta_2):
+                return self._tensorflow_update_step(
+                    gradient, variable, learning_rate, index
+                )
 
         m = momentum * self.beta_1 + gradient * (1 - self.beta_1)
         v = velocity * self.beta_2 + ops.square(gradient) * (1 - self.beta_2)
@@ -201,11 +204,8 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         powers = None
         if self.bias_correction:
             powers = [self._power(beta) for beta in (self.beta_1, self.beta_2)]
-            powers = [ops.cast(power, variable.dtype) for power in powers]
         if self._rates[index] != 1:
             rate = rate * self._rates[index]
-        if isinstance(variable, keras.Variable):
-            variable = variable.value
         tensorflow_update.adam_step(
             variable,
             gradient,

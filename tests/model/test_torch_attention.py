@@ -37,7 +37,9 @@ def test_groups_are_cut_to_their_longest_row(monkeypatch):
     mask = torch.tensor(
         [[1, 1, 1, 1, 1], [1, 0, 0, 0, 0], [0, 1, 1, 0, 0], [0, 0, 0, 0, 0]]
     )
-    (short, long), places = torch_attention.by_length(mask, torch.float32)
+    (short, long), places = torch_attention.make_groups(
+        mask, torch.float32, True
+    )
     assert [short.rows.tolist(), long.rows.tolist()] == [[3, 1], [2, 0]]
     assert [short.length, long.length] == [2, 5]
     assert places.tolist() == [5, 11, 12, 0, 1, 2, 3, 4]
@@ -55,6 +57,18 @@ def test_groups_are_cut_to_their_longest_row(monkeypatch):
 def test_a_group_of_full_rows_has_nothing_to_leave_out(monkeypatch):
     settings(monkeypatch, rows=1, step=2)
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
-    groups, places = torch_attention.by_length(mask, torch.float32)
+    groups, places = torch_attention.make_groups(mask, torch.float32, True)
     assert [(g.inside, g.bias) for g in groups] == [(None, None)] * 2
     assert places.tolist() == [4, 5, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("training, tokens", [(True, 2), (False, 1)])
+def test_the_whole_batch_is_one_group(training, tokens):
+    mask = torch.tensor([[1, 1], [1, 1]])
+    mask[1] = torch.tensor([1, tokens - 1])
+    (group,), places = torch_attention.make_groups(
+        mask, torch.float32, training
+    )
+    assert places is None and group.inside is None and group.rows is None
+    assert (group.length, group.tokens) == (2, slice(0, 4))
+    assert (group.bias is None) == training

@@ -15,6 +15,15 @@ def global_norm(gradients):
     return tf.linalg.global_norm([tf.cast(g, tf.float32) for g in gradients])
 
 
+def can_run(dtype, *betas):
+    """Whether `adam_step` can update a variable of a type.
+
+    The kernel takes `1 - beta` in the type of the variable. In half precision
+    that is far off or 0, in float32 it is 0 for a beta of nearly 1.
+    """
+    return dtype == "float32" and all(np.float32(beta) < 1 for beta in betas)
+
+
 def adam_step(
     weight,
     gradient,

@@ -47,30 +47,23 @@ class Group:
         return draws[self.rows, :, : self.length, :pairs]
 
 
-def whole_batch(padding_mask, dtype):
-    """One group that computes padding, too.
+def make_groups(padding_mask, dtype, training):
+    """Groups that leave padding out in training, else the whole batch as one.
 
     Args:
         padding_mask: tensor of shape `(batch, length)`.
         dtype: the type to compute in.
-    """
-    batch, length = padding_mask.shape
-    bias = None if padding_mask.all() else _bias(padding_mask, dtype)
-    return Group(length, slice(0, batch * length), bias=bias)
-
-
-def by_length(padding_mask, dtype):
-    """Groups of rows that leave padding out.
-
-    Args:
-        padding_mask: tensor of shape `(batch, length)`.
-        dtype: the type to compute in.
+        training: bool.
 
     Returns:
         A list of groups, and the places of their tokens among those of the
-        batch.
+        batch, or `None` for all in their order.
     """
     batch, length = padding_mask.shape
+    padded = not padding_mask.all()
+    if not (padded and training):
+        bias = _bias(padding_mask, dtype) if padded else None
+        return [Group(length, slice(0, batch * length), bias=bias)], None
     lengths = (padding_mask * torch.arange(1, length + 1)).amax(1)
     groups, places, start = [], [], 0
     for rows in lengths.argsort().split(GROUP_ROWS):

@@ -18,10 +18,9 @@ from torch.nn import functional
 from keras_electra.model.dropout import scale_of_kept
 from keras_electra.pretraining.train_step.torch_attention import attend
 from keras_electra.pretraining.train_step.torch_attention import attend_backward
-from keras_electra.pretraining.train_step.torch_attention import by_length
+from keras_electra.pretraining.train_step.torch_attention import make_groups
 from keras_electra.pretraining.train_step.torch_attention import pick
 from keras_electra.pretraining.train_step.torch_attention import spread
-from keras_electra.pretraining.train_step.torch_attention import whole_batch
 from keras_electra.pretraining.train_step.torch_dropout import drop_
 from keras_electra.pretraining.train_step.torch_dropout import keep_mask
 from keras_electra.pretraining.train_step.torch_dropout import sign_mask
@@ -63,9 +62,7 @@ def run(layer, x, padding_mask, training, seeds):
         Tensor of shape `(B, L, D)`.
     """
     (batch, length, width), heads = x.shape, layer.num_heads
-    rows, groups = None, [whole_batch(padding_mask, x.dtype)]
-    if training and groups[0].bias is not None:
-        groups, rows = by_length(padding_mask, x.dtype)
+    groups, rows = make_groups(padding_mask, x.dtype, training)
     rates = layer.attention.dropout_layer.rate, layer.dropout_layer.rate
 
     def keep(seed):
@@ -177,7 +174,7 @@ class EncoderLayer(torch.autograd.Function):
             gradient, total_2, mean_2, deviation_2, gain_2, shift_2
         )
         d_y = _scaled(d_total_2, keep_output, output_scale)
-        # Computed again: kept, it would be the largest array of a layer.
+        # Computed again in little time: kept, it takes a tenth of the memory.
         active = functional.gelu(inner, approximate=ctx.gelu)
         d_w_back, d_b_back = kernel_gradient(active, d_y), d_y.sum(0)
         del active
