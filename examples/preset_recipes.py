@@ -28,6 +28,8 @@ class Recipe:
             layers of the network that the start has trained.
         late_rate: float. Learning rate with it.
         late_steps: int. Of ELECTRA with it, afterwards; 0 for none.
+        pair_steps: int. Of ELECTRA at this rate, too, once heads of the first
+            layer look for words in the other segment; 0 for none.
         steps_per_execution: int. Steps that a GPU takes without a pause;
             on torch Keras takes one.
         weights_dtype: string. Of the weights on disk.
@@ -46,6 +48,7 @@ class Recipe:
     late_layers: int = 1
     late_rate: float = 1e-3
     late_steps: int = 0
+    pair_steps: int = 0
     steps_per_execution: int = 1
     weights_dtype: str = "float32"
 
@@ -73,6 +76,7 @@ RECIPES = {
         masking_steps=8_500,
         steps=8_500,
         late_steps=2_500,
+        pair_steps=2_200,
     ),
     "small": Recipe(  # one GPU; the paper's networks
         discriminator={

@@ -9,11 +9,13 @@
         "corpus/*/*-train-*.txt.xz" --run run --preset electra_small_en
 
 Vocabulary, examples, a start by masked language modelling, then ELECTRA, for
-the tiny one against two generators in turn. A run that was stopped goes on from
+the tiny one against two generators in turn, and at last with heads that compare
+segments. A run that was stopped goes on from
 its last checkpoint when the same command is given again. Curves are in the
-folder of the run: `masking.csv`, `electra.csv`, `late.csv`, `curves.png` and,
-with TensorBoard installed, `tensorboard`. `--steps 0 --late-steps 0` leaves it
-at masked language modelling, `--masking-steps 0` leaves the start out.
+folder of the run: `masking.csv`, `electra.csv`, `late.csv`, `pairs.csv`,
+`curves.png` and, with TensorBoard installed, `tensorboard`. A stage of 0 steps
+is left out: `--steps 0 --late-steps 0 --pair-steps 0` leaves it at masked
+language modelling.
 """
 
 import argparse
@@ -28,6 +30,7 @@ from training_curves import draw_curves
 
 import keras_electra
 from keras_electra.pretraining import head_start
+from keras_electra.pretraining.same_word import find_same_word
 from keras_electra.training.muon import short_run_optimizer
 
 SEQUENCE_LENGTH = 128  # of the rows to train on
@@ -45,6 +48,7 @@ FROM_RECIPE = (
     "masking_steps",
     "steps",
     "late_steps",
+    "pair_steps",
 )
 
 
@@ -69,6 +73,8 @@ def main():
         pretrainer = train(args, run, pretrainer, counts)
     if args.late_steps:
         pretrainer = go_on(args, run, late, pretrainer)
+    if args.pair_steps:
+        compare_segments(args, run, pretrainer, counts)
     draw_curves(run)
     pretrainer.save_to_preset(
         args.preset, weights_dtype=RECIPES[args.size].weights_dtype
@@ -210,6 +216,32 @@ def go_on(args, run, model, trained):
     return model
 
 
+def compare_segments(args, run, model, counts):
+    """ELECTRA with heads that look for a word in the other segment.
+
+    What they read with is not trained: to propose and to detect one word they
+    are of little use, and they would soon look for something else.
+    """
+    backbone, tokenizer = model.backbone, model.preprocessor.tokenizer
+    find_same_word(
+        backbone,
+        counts,
+        [tokenizer.cls_token_id, tokenizer.sep_token_id],
+        seed=args.seed,
+    )
+    written = (
+        backbone.embeddings,
+        backbone.embeddings_projection,
+        backbone.transformer_layers[0].attention,
+    )
+    for layer in written:
+        layer.trainable = False
+    rate = RECIPES[args.size].late_rate
+    fit(model, args, run, "pairs", args.pair_steps, rate, args.seed + 3)
+    for layer in written:
+        layer.trainable = True
+
+
 def preprocessor(tokenizer):
     return keras_electra.ElectraPretrainerPreprocessor(
         tokenizer, sequence_length=SEQUENCE_LENGTH
@@ -266,8 +298,9 @@ def parse_arguments():
     for name in FROM_RECIPE:
         if getattr(args, name) is None:
             setattr(args, name, getattr(RECIPES[args.size], name))
-    if not (args.masking_steps or args.steps or args.late_steps):
-        parser.error("One of the three numbers of steps must be above 0.")
+    steps = (args.masking_steps, args.steps, args.late_steps, args.pair_steps)
+    if not any(steps):
+        parser.error("One of the four numbers of steps must be above 0.")
     return args
 
 

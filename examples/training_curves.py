@@ -19,7 +19,7 @@ class EpochSeconds(keras.callbacks.Callback):
         logs["seconds"] = self.end - self.begin
 
 
-def draw_curves(run, stages=("masking", "electra", "late")):
+def draw_curves(run, stages=("masking", "electra", "late", "pairs")):
     """Draws what the CSV files of the stages hold."""
     import matplotlib
 

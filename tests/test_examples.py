@@ -99,12 +99,13 @@ def test_tiny_preset_goes_on(corpus, tmp_path):
         "--masking-steps=2",
         "--steps=2",
         "--late-steps=2",
+        "--pair-steps=2",
         "--steps-per-epoch=1",
         f"--run={tmp_path / 'run'}",
         f"--preset={tmp_path / 'preset'}",
     ]
     assert "preset is in" in run(*arguments)
-    for name in ("masking.csv", "electra.csv", "late.csv"):
+    for name in ("masking.csv", "electra.csv", "late.csv", "pairs.csv"):
         lines = (tmp_path / "run" / name).read_text().splitlines()
         assert len(lines) == 3 and "val_generator_loss" in lines[0]
     assert (tmp_path / "run" / "curves.png").stat().st_size > 10_000
