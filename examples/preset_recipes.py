@@ -50,7 +50,7 @@ class Recipe:
     late_steps: int = 0
     pair_steps: int = 0
     steps_per_execution: int = 1
-    weights_dtype: str = "float32"
+    weights_dtype: str = "float16"
 
 
 RECIPES = {
@@ -100,6 +100,5 @@ RECIPES = {
         masking_steps=1_800,
         steps=1_900,
         steps_per_execution=10,
-        weights_dtype="float16",
     ),
 }

@@ -76,9 +76,13 @@ def test_figures_of_fine_tuning(preset):
     for task in {run["task"] for run in runs}:
         own = [run for run in runs if run["task"] == task]
         (row,) = (line for line in table if line.startswith(ROWS[task]))
-        for weights in ("pretrained", "random"):
-            found = summary(own, weights)["metrics"][own[0]["main_metric"]]
-            assert row.split("|")[3].strip() == f"{found['count']}", task
+        both = [
+            summary(own, weights)["metrics"][own[0]["main_metric"]]
+            for weights in ("pretrained", "random")
+        ]
+        counts = dict.fromkeys(str(found["count"]) for found in both)
+        assert row.split("|")[3].strip() == " / ".join(counts), task
+        for found in both:
             figure = f"{found['mean']:.1f}"
             if found["ci"] is not None:  # one run has none
                 figure += f" ± {found['ci']:.1f}"
