@@ -81,7 +81,7 @@ def know_neighbours(backbone, seed=0, set_embeddings=True, num_heads=None):
         _set_embeddings(backbone.embeddings, angles)
     projection = np.eye(width)
     if backbone.embeddings_projection is not None:
-        projection = _orthogonal(generator, width, backbone.hidden_dim)
+        projection = orthogonal(generator, width, backbone.hidden_dim)
         projection *= max(1, backbone.hidden_dim / width) ** 0.5
         backbone.embeddings_projection.kernel.assign(projection)
     attention = backbone.transformer_layers[0].attention
@@ -89,21 +89,21 @@ def know_neighbours(backbone, seed=0, set_embeddings=True, num_heads=None):
     head_dim = hidden_dim // backbone.num_heads
     # To the coordinates of the embeddings, and from there to a head.
     back = np.linalg.pinv(projection)
-    reading = _numbers(attention.query_key_value.kernel).reshape(
+    reading = numbers(attention.query_key_value.kernel).reshape(
         hidden_dim, 3, backbone.num_heads, head_dim
     )
-    writing = _numbers(attention.output_dense.kernel).reshape(
+    writing = numbers(attention.output_dense.kernel).reshape(
         backbone.num_heads, head_dim, hidden_dim
     )
     for head, offset in zip(range(backbone.num_heads), OFFSETS[:num_heads]):
         query, key = _turned(angles, offset, width, head_dim, generator)
         value = np.zeros((width, head_dim))
         tokens = 2 * len(angles)  # their coordinates start here
-        value[tokens:] = _orthogonal(generator, width - tokens, head_dim)
+        value[tokens:] = orthogonal(generator, width - tokens, head_dim)
         reading[:, 0, head] = SHARPNESS**0.5 * back @ query
         reading[:, 1, head] = SHARPNESS**0.5 * back @ key
         reading[:, 2, head] = back @ value
-        writing[head] = _orthogonal(generator, head_dim, hidden_dim)
+        writing[head] = orthogonal(generator, head_dim, hidden_dim)
     attention.query_key_value.kernel.assign(
         reading.reshape(hidden_dim, 3 * hidden_dim)
     )
@@ -113,7 +113,7 @@ def know_neighbours(backbone, seed=0, set_embeddings=True, num_heads=None):
 
 
 def _set_embeddings(embeddings, angles):
-    tokens = _numbers(embeddings.token_embedding.embeddings)
+    tokens = numbers(embeddings.token_embedding.embeddings)
     size = tokens.std()
     tokens[:, : 2 * len(angles)] *= TOKEN_SCALE
     embeddings.token_embedding.embeddings.assign(tokens)
@@ -140,7 +140,7 @@ def _turned(angles, offset, width, head_dim, generator):
     return query, key
 
 
-def _orthogonal(generator, rows, columns):
+def orthogonal(generator, rows, columns):
     """A random matrix all of whose singular values are 1."""
     u, _, v = np.linalg.svd(
         generator.normal(size=(rows, columns)), full_matrices=False
@@ -148,5 +148,6 @@ def _orthogonal(generator, rows, columns):
     return u @ v
 
 
-def _numbers(variable):
+def numbers(variable):
+    """The values of a variable as a NumPy array that can be changed."""
     return np.array(ops.convert_to_numpy(variable))

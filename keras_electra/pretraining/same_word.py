@@ -16,7 +16,9 @@ Queries and keys are linear, and so is all of this, nearly.
 """
 
 import numpy as np
-from keras import ops
+
+from keras_electra.pretraining.head_start import numbers
+from keras_electra.pretraining.head_start import orthogonal
 
 # Scores: of a token and itself; of tokens in different segments, and its
 # negative of tokens in the same; of any token and [CLS] or [SEP].
@@ -81,11 +83,11 @@ def find_same_word(
     width, heads = backbone.hidden_dim, backbone.num_heads
     reading = np.vstack(
         [
-            _numbers(attention.query_key_value.kernel),
-            _numbers(attention.query_key_value.bias)[None],
+            numbers(attention.query_key_value.kernel),
+            numbers(attention.query_key_value.bias)[None],
         ]
     ).reshape(width + 1, 3, heads, size)
-    writing = _numbers(attention.output_dense.kernel)
+    writing = numbers(attention.output_dense.kernel)
     writing = writing.reshape(heads, size, width)
     written = _written(x[:5000], reading[:, 2], writing)
 
@@ -95,13 +97,13 @@ def find_same_word(
     )
     for i, head in enumerate(np.argsort(written)[:num_heads]):
         token = content[:, i * used : (i + 1) * used]
-        token = token @ _orthogonal(generator, used, used)
+        token = token @ orthogonal(generator, used, used)
         mark = np.hstack([token * same * used**-0.5, segment * other])
         reading[:, 0, head] = np.hstack([mark, constant * none])
         mark[:, -1] *= -1.0
         reading[:, 1, head] = np.hstack([mark, special * none])
         reading[:, 2, head] = np.pad(token, ((0, 0), (0, 2)))
-        writing[head] = _orthogonal(generator, size, width)
+        writing[head] = orthogonal(generator, size, width)
         writing[head] *= written.mean() * used**-0.5
     reading = reading.reshape(width + 1, 3 * width)
     attention.query_key_value.kernel.assign(reading[:-1])
@@ -110,9 +112,9 @@ def find_same_word(
 
 
 def _mark_segments(embeddings, ids, positions):
-    tokens = _numbers(embeddings.token_embedding.embeddings)
-    places = _numbers(embeddings.position_embedding.position_embeddings)
-    segments = _numbers(embeddings.segment_embedding.embeddings)
+    tokens = numbers(embeddings.token_embedding.embeddings)
+    places = numbers(embeddings.position_embedding.position_embeddings)
+    segments = numbers(embeddings.segment_embedding.embeddings)
     x = tokens[ids] + places[positions]
     x -= x.mean(1, keepdims=True)
     # Not along the mean of the coordinates, which is normalized away.
@@ -129,16 +131,16 @@ def _first_inputs(backbone, ids, positions, segments):
     """What the first layer reads, and a 1: `(samples, hidden_dim + 1)`."""
     embeddings = backbone.embeddings
     x = (
-        _numbers(embeddings.token_embedding.embeddings)[ids]
-        + _numbers(embeddings.position_embedding.position_embeddings)[positions]
-        + _numbers(embeddings.segment_embedding.embeddings)[segments]
+        numbers(embeddings.token_embedding.embeddings)[ids]
+        + numbers(embeddings.position_embedding.position_embeddings)[positions]
+        + numbers(embeddings.segment_embedding.embeddings)[segments]
     )
     x = (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True)
-    x = x * _numbers(embeddings.layer_norm.gamma)
-    x = x + _numbers(embeddings.layer_norm.beta)
+    x = x * numbers(embeddings.layer_norm.gamma)
+    x = x + numbers(embeddings.layer_norm.beta)
     projection = backbone.embeddings_projection
     if projection is not None:
-        x = x @ _numbers(projection.kernel) + _numbers(projection.bias)
+        x = x @ numbers(projection.kernel) + numbers(projection.bias)
     return np.hstack([x, np.ones((len(x), 1))])
 
 
@@ -177,15 +179,3 @@ def _written(x, values, writing):
     """Length of what each head adds for what it reads: `(heads,)`."""
     values = np.einsum("nd,dhs->hns", x, values)
     return ((values @ writing) ** 2).sum(-1).mean(-1) ** 0.5
-
-
-def _orthogonal(generator, rows, columns):
-    """A random matrix all of whose singular values are 1."""
-    u, _, v = np.linalg.svd(
-        generator.normal(size=(rows, columns)), full_matrices=False
-    )
-    return u @ v
-
-
-def _numbers(variable):
-    return np.array(ops.convert_to_numpy(variable), "float64")

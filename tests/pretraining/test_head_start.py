@@ -1,10 +1,10 @@
 import keras
 import numpy as np
 import pytest
-from keras import ops
 
 import keras_electra
 from keras_electra.pretraining import head_start
+from tests.pretraining.first_layer import attention_weights
 
 
 def backbone(hidden_dim, num_heads, **kwargs):
@@ -22,26 +22,13 @@ def backbone(hidden_dim, num_heads, **kwargs):
     )
 
 
-def attention_weights(backbone, token_ids):
-    """Weights of the first layer, `(heads, length, length)`."""
-    x = backbone.embeddings(token_ids, ops.zeros_like(token_ids))
-    if backbone.embeddings_projection is not None:
-        x = backbone.embeddings_projection(x)
-    x = backbone.transformer_layers[0].attention.query_key_value(x)
-    x = np.array(ops.convert_to_numpy(x))[0]  # (L, 3D)
-    x = x.reshape(len(x), 3, backbone.num_heads, -1).transpose(1, 2, 0, 3)
-    scores = x[0] @ x[1].swapaxes(-1, -2) / x.shape[-1] ** 0.5
-    scores = np.exp(scores - scores.max(-1, keepdims=True))
-    return scores / scores.sum(-1, keepdims=True)
-
-
 @pytest.mark.parametrize("hidden_dim, num_heads", [(64, 2), (128, 4), (32, 1)])
 def test_heads_read_one_distance(hidden_dim, num_heads):
     network = backbone(hidden_dim, num_heads)
-    token_ids = np.random.default_rng(0).integers(0, 50, (1, 32), "int32")
+    token_ids = np.random.default_rng(0).integers(0, 50, 32, "int32")
 
     def share(head):
-        weights = attention_weights(network, ops.convert_to_tensor(token_ids))
+        weights = attention_weights(network, token_ids)
         offset = head_start.OFFSETS[head]
         return np.diagonal(weights[head], offset).mean()
 

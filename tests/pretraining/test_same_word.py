@@ -6,6 +6,7 @@ from keras import ops
 import keras_electra
 from keras_electra.pretraining import head_start
 from keras_electra.pretraining.same_word import find_same_word
+from tests.pretraining.first_layer import attention_weights
 
 CLS, SEP = 1, 2
 
@@ -24,21 +25,6 @@ def network(hidden_dim=64, num_heads=2, embedding_dim=64):
     )
     head_start.know_neighbours(backbone)
     return backbone
-
-
-def attention_weights(backbone, token_ids, segment_ids):
-    """Weights of the first layer, `(heads, length, length)`."""
-    x = backbone.embeddings(
-        ops.convert_to_tensor([token_ids]), ops.convert_to_tensor([segment_ids])
-    )
-    if backbone.embeddings_projection is not None:
-        x = backbone.embeddings_projection(x)
-    x = backbone.transformer_layers[0].attention.query_key_value(x)
-    x = np.array(ops.convert_to_numpy(x))[0]  # (L, 3D)
-    x = x.reshape(len(x), 3, backbone.num_heads, -1).transpose(1, 2, 0, 3)
-    scores = x[0] @ x[1].swapaxes(-1, -2) / x.shape[-1] ** 0.5
-    scores = np.exp(scores - scores.max(-1, keepdims=True))
-    return scores / scores.sum(-1, keepdims=True)
 
 
 def written(backbone):
