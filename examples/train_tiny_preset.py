@@ -42,14 +42,8 @@ MASKING_FRACTION = 0.3
 # Of the discriminator's loss. With the paper's 50 it rules over the shared
 # embeddings, and in a short run the generator unlearns what it knew.
 DISCRIMINATOR_WEIGHT = 5.0
-FROM_RECIPE = (
-    "vocabulary_size",
-    "batch_size",
-    "masking_steps",
-    "steps",
-    "late_steps",
-    "pair_steps",
-)
+STAGES = ("masking_steps", "steps", "late_steps", "pair_steps")
+FROM_RECIPE = ("vocabulary_size", "batch_size", *STAGES)
 
 
 def main():
@@ -223,12 +217,8 @@ def compare_segments(args, run, model, counts):
     are of little use, and they would soon look for something else.
     """
     backbone, tokenizer = model.backbone, model.preprocessor.tokenizer
-    find_same_word(
-        backbone,
-        counts,
-        [tokenizer.cls_token_id, tokenizer.sep_token_id],
-        seed=args.seed,
-    )
+    special = [tokenizer.cls_token_id, tokenizer.sep_token_id]
+    find_same_word(backbone, counts, special, seed=args.seed)
     written = (
         backbone.embeddings,
         backbone.embeddings_projection,
@@ -298,8 +288,7 @@ def parse_arguments():
     for name in FROM_RECIPE:
         if getattr(args, name) is None:
             setattr(args, name, getattr(RECIPES[args.size], name))
-    steps = (args.masking_steps, args.steps, args.late_steps, args.pair_steps)
-    if not any(steps):
+    if not any(getattr(args, name) for name in STAGES):
         parser.error("One of the four numbers of steps must be above 0.")
     return args
 

@@ -60,7 +60,7 @@ def find_same_word(
     used = size - 2  # coordinates of a head that tell which token it is
     if num_heads * used >= backbone.embedding_dim:
         raise ValueError(
-            "`num_heads` must be so low that the heads have less coordinates "
+            "`num_heads` must be so low that the heads have fewer coordinates "
             f"than the embeddings, {backbone.embedding_dim}. Received: "
             f"{num_heads} heads of {used} coordinates each."
         )

@@ -94,6 +94,11 @@ def test_it_knows_more_than_frequencies():
     )
     assert prepositions[0] == "by"
     assert "door" in nouns
+    # Of the whole vocabulary, so that the frequent words are among them.
+    [everything] = filler.fill_mask(sentences[1], top_k=8_000)
+    odds = dict(everything)
+    frequent = ["the", ",", ".", "of", "and", "in", "to", "a", "was"]
+    assert odds["door"] > max(odds[word] for word in frequent)
 
 
 if __name__ == "__main__":
