@@ -98,3 +98,37 @@ def test_figures_of_blimp():
         assert "| " + " | ".join(f"{v:.1f}" for v in values) + " |" in readme
     overall = " | ".join(f"{of['overall']:.1f}" for of in found)
     assert f"| mean of all sets | {overall} |" in readme
+
+
+def test_figures_of_both_objectives():
+    """Means over two pre-trainings with each, and the two themselves."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    head = "| | metric | masked language modelling | replaced-token detection |"
+    table = readme.split(head)[1].split("\n\n")[0].splitlines()
+    found = [scores_of("masking"), scores_of("replaced")]
+    assert len(found[1]) == 9
+    for name in found[1]:
+        (row,) = (line for line in table if line.startswith(name))
+        shown = [cell.strip() for cell in row.split("|")[3:5]]
+        assert shown == [describe(scores.get(name, [])) for scores in found]
+
+
+def scores_of(objective):
+    """Rows of the table, each with the scores of both pre-trainings."""
+    found = {}
+    for seed in (1, 2):
+        folder = ROOT / "examples" / "results" / f"{objective}-{seed}"
+        for run in read_runs(folder):
+            value = run["metrics"][run["main_metric"]]
+            found.setdefault(ROWS[run["task"]], []).append(value)
+        blimp = json.loads((folder / "blimp.json").read_text(encoding="utf-8"))
+        for name, of in blimp.items():
+            row = f"| BLiMP, {name.split(', ')[1]}"
+            found.setdefault(row, []).append(of["overall"])
+    of_glue = [found[ROWS[t]] for t in ("cola", "mrpc", "rte", "sst2", "stsb")]
+    return {**found, "| mean of the five": np.mean(of_glue, axis=0)}
+
+
+def describe(values):
+    each = ", ".join(f"{value:.1f}" for value in values)
+    return f"{np.mean(values):.1f} ({each})" if each else ""
