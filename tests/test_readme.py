@@ -14,6 +14,7 @@ import pytest
 
 from keras_electra.finetuning.runs import read_runs
 from keras_electra.finetuning.runs import summary
+from keras_electra.finetuning.statistics import summarize
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SHORTER = {
@@ -87,6 +88,21 @@ def test_figures_of_fine_tuning(preset):
             if found["ci"] is not None:  # one run has none
                 figure += f" ± {found['ci']:.1f}"
             assert figure in row, task
+
+
+def test_average_of_glue():
+    """Two metrics of one task count half each; the interval is over seeds."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = {"mrpc": ("accuracy", "f1"), "stsb": ("pearson", "spearman")}
+    scores = {}
+    for run in read_runs(ROOT / "examples" / "results" / "electra_tiny_en"):
+        if run["weights"] == "pretrained" and run["task"] != "conll2000":
+            names = shown.get(run["task"], (run["main_metric"],))
+            score = np.mean([run["metrics"][name] for name in names])
+            scores.setdefault(run["seed"], []).append(score)
+    assert {len(found) for found in scores.values()} == {5}
+    average = summarize([np.mean(found) for found in scores.values()])
+    assert f"{average['mean']:.1f} ± {average['ci']:.1f}, that of" in readme
 
 
 def test_figures_of_blimp():
