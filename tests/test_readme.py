@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_electra
 from keras_electra.finetuning.runs import read_runs
 from keras_electra.finetuning.runs import summary
 from keras_electra.finetuning.statistics import summarize
@@ -88,6 +89,19 @@ def test_figures_of_fine_tuning(preset):
             if found["ci"] is not None:  # one run has none
                 figure += f" ± {found['ci']:.1f}"
             assert figure in row, task
+
+
+@pytest.mark.parametrize("preset", ["electra_small_en", "electra_tiny_en"])
+def test_number_of_parameters(preset):
+    """The table of the presets and the model card tell the discriminator's."""
+    detector = keras_electra.ElectraReplacedTokenDetector.from_preset(preset)
+    figure = f" {detector.count_params() / 1e6:.1f} million"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    card = (ROOT / "presets" / preset / "README.md").read_text(encoding="utf-8")
+    for text in (readme, card):
+        rows = text.splitlines()
+        (row,) = (r for r in rows if r.startswith("| discriminator | "))
+        assert figure in row
 
 
 def test_average_of_glue():
