@@ -50,3 +50,26 @@ def test_no_rows_at_all():
     assert torch_product.product(nothing, kernel).shape == (0, 3)
     gradient = torch_product.kernel_gradient(nothing, torch.zeros(0, 3))
     assert (gradient == torch.zeros(5, 3)).all()
+
+
+def test_bfloat16_as_the_processor_can():
+    dtype = torch_product.type_to_compute_in(torch.bfloat16)
+    assert dtype in (torch.bfloat16, torch.float32)
+    assert torch_product.type_to_compute_in(torch.float32) == torch.float32
+    x, kernel, bias = torch.ones(7, 5), torch.full((5, 9), 0.5), torch.ones(9)
+    half = [tensor.bfloat16() for tensor in (x, kernel, bias)]
+    found = torch_product.product(*half)
+    assert found.dtype == torch.bfloat16
+    assert (found == 3.5).all()
+
+
+@pytest.mark.parametrize("supported", [True, False])
+def test_bfloat16_is_computed_in_float32_where_it_is_slow(
+    monkeypatch, supported
+):
+    compute = torch_product.type_to_compute_in.__wrapped__
+    monkeypatch.setattr(
+        torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported
+    )
+    expected = torch.bfloat16 if supported else torch.float32
+    assert compute(torch.bfloat16) == expected

@@ -27,6 +27,9 @@ from keras_electra.pretraining.train_step.torch_dropout import sign_mask
 from keras_electra.pretraining.train_step.torch_product import input_gradient
 from keras_electra.pretraining.train_step.torch_product import kernel_gradient
 from keras_electra.pretraining.train_step.torch_product import product
+from keras_electra.pretraining.train_step.torch_product import (
+    type_to_compute_in,
+)
 
 EPSILON = 1e-12  # of both layer normalizations
 GELU = {"gelu": "none", "gelu_approximate": "tanh"}
@@ -62,6 +65,7 @@ def run(layer, x, padding_mask, training, seeds):
         Tensor of shape `(B, L, D)`.
     """
     (batch, length, width), heads = x.shape, layer.num_heads
+    dtype, x = x.dtype, x.to(type_to_compute_in(x.dtype))
     groups, rows = make_groups(padding_mask, x.dtype, training)
     rates = layer.attention.dropout_layer.rate, layer.dropout_layer.rate
 
@@ -91,9 +95,10 @@ def run(layer, x, padding_mask, training, seeds):
     ]
     weights = [weight.value for weight in weights]
     gelu = GELU[layer.activation]
-    return EncoderLayer.apply(
+    result = EncoderLayer.apply(
         *(x, rows, groups, masks, scales, heads, gelu, *weights)
     )
+    return result.to(dtype)
 
 
 class EncoderLayer(torch.autograd.Function):

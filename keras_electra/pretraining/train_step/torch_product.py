@@ -5,16 +5,29 @@ of what some processors have: on an AMD EPYC oneDNN's are twice as fast, at
 float32 all the same. Its function is the one that torch's own compiler calls;
 where it is missing, torch's usual product is taken. It adds a bias to what it
 has in registers, where `addmm` writes the bias into the result first: with one,
-products in half precision are faster by it, too.
+products in half precision are faster by it, too. A processor without AVX-512
+has no such function for bfloat16, and torch's own product there has a tenth of
+the speed of float32: `type_to_compute_in` says what to take instead.
 
 Shapes: T rows, I inputs, O outputs.
 """
+
+import functools
 
 import torch
 
 USES_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
     torch.ops.mkldnn, "_linear_pointwise"
 )
+
+
+@functools.cache
+def type_to_compute_in(dtype):
+    """`dtype`, or float32 for a bfloat16 that oneDNN cannot multiply."""
+    if dtype != torch.bfloat16:
+        return dtype
+    check = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return torch.float32 if check is not None and not check() else dtype
 
 
 def product(x, kernel, bias=None):
@@ -48,7 +61,8 @@ def kernel_gradient(x, gradient):
 
 
 def _by_onednn(x, *dtypes):
-    return USES_ONEDNN and x.dtype in dtypes and x.numel() > 0
+    supported = USES_ONEDNN and type_to_compute_in(x.dtype) == x.dtype
+    return supported and x.dtype in dtypes and x.numel() > 0
 
 
 def _linear(x, kernel, bias=None):
