@@ -13,6 +13,7 @@ kernels and compilers a long program.
 import keras
 from keras import ops
 
+from keras_electra.pretraining.train_step import encoder_layer
 from keras_electra.training import schedules
 from keras_electra.training.optimizers import UNDECAYED_NAMES
 
@@ -23,6 +24,8 @@ ADAM_LAYERS = ("head/output_dense",)
 @keras.saving.register_keras_serializable(package="keras_electra")
 class HalfPrecisionMuon(keras.optimizers.Muon):
     """`keras.optimizers.Muon` that orthogonalizes in bfloat16, all at once.
+
+    In float32 by torch on a processor that cannot multiply in bfloat16.
 
     Arguments are those of `keras.optimizers.Muon`.
     """
@@ -59,7 +62,7 @@ class HalfPrecisionMuon(keras.optimizers.Muon):
     def zeropower_via_newtonschulz5(self, x, steps):
         """The orthogonalization of `keras.optimizers.Muon`, in bfloat16."""
         half = super().zeropower_via_newtonschulz5(
-            ops.cast(x, "bfloat16"), steps
+            ops.cast(x, encoder_layer.half_precision(x)), steps
         )
         return ops.cast(half, x.dtype)
 

@@ -74,3 +74,15 @@ def test_where_bfloat16_is_slow_a_layer_is_computed_in_float32(monkeypatch):
     torch.testing.assert_close(output.float(), exact, atol=0.02, rtol=0.01)
     output.sum().backward()
     assert x.grad.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_half_precision_is_float32_on_a_processor_that_is_slow(
+    monkeypatch, slow
+):
+    dtype = torch.float32 if slow else torch.bfloat16
+    monkeypatch.setattr(torch_layer, "type_to_compute_in", lambda _: dtype)
+    on_cpu, elsewhere = torch.ones(1), torch.ones(1, device="meta")
+    expected = "float32" if slow else "bfloat16"
+    assert torch_layer.half_precision(on_cpu) == expected
+    assert torch_layer.half_precision(elsewhere) == "bfloat16"

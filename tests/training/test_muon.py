@@ -4,6 +4,7 @@ import pytest
 from keras import ops
 
 from keras_electra.model.heads import ReplacedTokenHead
+from keras_electra.pretraining.train_step import encoder_layer
 from keras_electra.training.muon import HalfPrecisionMuon
 from keras_electra.training.muon import short_run_optimizer
 
@@ -20,6 +21,23 @@ def test_orthogonalizes_in_half_precision():
     assert cosine / (whole**2).sum() ** 0.5 > 0.99
     values = np.linalg.svd(half, compute_uv=False)
     assert 0.6 < values.min() and values.max() < 1.3
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_orthogonalizes_in_the_type_that_is_fast_here(dtype, monkeypatch):
+    types, x = [], ops.ones((2, 3))
+    assert encoder_layer.half_precision(x) in ("bfloat16", "float32")
+    monkeypatch.setattr(encoder_layer, "half_precision", lambda x: dtype)
+    monkeypatch.setattr(
+        keras.optimizers.Muon,
+        "zeropower_via_newtonschulz5",
+        lambda self, x, steps: (
+            types.append(keras.backend.standardize_dtype(x.dtype)) or x
+        ),
+    )
+    found = HalfPrecisionMuon().zeropower_via_newtonschulz5(x, 5)
+    assert types == [dtype]
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
 
 
 @pytest.mark.parametrize("nesterov", [True, False])

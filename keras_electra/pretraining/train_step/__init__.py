@@ -3,7 +3,9 @@
 `TrainStep` is mixed into the pre-trainer: the same work three times, each in
 its backend's idiom. Everything that is mathematics is `compute_loss` of the
 pre-trainer, which all three call. `encoder_layer` is the module with `can_run`
-and `run` that computes a `TransformerLayer` faster where it can.
+and `run` that computes a `TransformerLayer` faster where it can, and with
+`half_precision`, the name of the type that is fastest for products of a tensor
+if they need not be exact.
 """
 
 import keras

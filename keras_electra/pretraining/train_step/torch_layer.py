@@ -51,6 +51,12 @@ def can_run(layer, x, training):
     )
 
 
+def half_precision(x):
+    """`"bfloat16"`, or `"float32"` on a processor that is slow at it."""
+    slow = type_to_compute_in(torch.bfloat16) == torch.float32
+    return "float32" if slow and x.device.type == "cpu" else "bfloat16"
+
+
 def run(layer, x, padding_mask, training, seeds):
     """What `layer.call` returns, by `EncoderLayer`.
 
