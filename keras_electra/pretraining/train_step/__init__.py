@@ -4,8 +4,8 @@
 its backend's idiom. Everything that is mathematics is `compute_loss` of the
 pre-trainer, which all three call. `encoder_layer` is the module with `can_run`
 and `run` that computes a `TransformerLayer` faster where it can, and with
-`half_precision`, the name of the type that is fastest for products of a tensor
-if they need not be exact.
+`half_precision`, the name of the type to take for products of a tensor that need
+no more: bfloat16, or float32 where that is faster.
 """
 
 import keras
