@@ -4,8 +4,8 @@
 its backend's idiom. Everything that is mathematics is `compute_loss` of the
 pre-trainer, which all three call. `encoder_layer` is the module with `can_run`
 and `run` that computes a `TransformerLayer` faster where it can, and with
-`half_precision`, the name of the type to take for products of a tensor that need
-no more: bfloat16, or float32 where that is faster.
+`half_precision`, the name of the type for products of a tensor that need not be
+exact: bfloat16, or float32 where that is faster.
 """
 
 import keras
