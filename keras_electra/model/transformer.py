@@ -159,7 +159,7 @@ class TransformerLayer(keras.layers.Layer):
 
     def call(self, x, padding_mask, training=None, seeds=None):
         # Not above: it imports this package.
-        from keras_electra.pretraining.train_step import encoder_layer
+        from keras_electra.backend import encoder_layer
 
         seeds = seeds or self.draw_seeds(training)
         if encoder_layer.can_run(self, x, training):

@@ -12,6 +12,7 @@ import functools
 import keras
 from keras import ops
 
+from keras_electra.backend import TrainStep
 from keras_electra.model.sizes import closest_size
 from keras_electra.pretraining.batch_stream import BatchStream
 from keras_electra.pretraining.batch_stream import hold_out
@@ -20,7 +21,6 @@ from keras_electra.pretraining.guard import StopOnSkippedSteps
 from keras_electra.pretraining.inputs import check_ids
 from keras_electra.pretraining.inputs import count_batches
 from keras_electra.pretraining.inputs import reject_labels
-from keras_electra.pretraining.train_step import TrainStep
 from keras_electra.training.clipping import global_norm
 from keras_electra.training.optimizers import pretraining_optimizer
 

@@ -3,7 +3,7 @@
 The generator fills masked positions, its draws go into the text, and the
 discriminator says for every token whether it is the original one (paper,
 section 2). All of it is one functional graph, so that any backend can compile
-it. What a graph cannot do, the training step does (`train_step/`).
+it. What a graph cannot do, the training step does (`backend/`).
 """
 
 import keras

@@ -132,7 +132,7 @@ class SampleTokens(keras.layers.Layer):
             ops.shape(mask_ids), dtype="float32", seed=seed
         )
         if self._runs_by_rows(logits):
-            from keras_electra.pretraining.train_step import torch_vocabulary
+            from keras_electra.backend import torch_vocabulary
 
             loss, best, ids = torch_vocabulary.predict(
                 logits, mask_ids, uniform
@@ -154,7 +154,7 @@ class SampleTokens(keras.layers.Layer):
     def _runs_by_rows(self, logits):
         if keras.config.backend() != "torch":
             return False
-        from keras_electra.pretraining.train_step import torch_vocabulary
+        from keras_electra.backend import torch_vocabulary
 
         plain_draw = self.temperature == 1.0 and not self.forbid_correct
         return plain_draw and torch_vocabulary.can_run(logits)

@@ -11,7 +11,7 @@ import keras
 def in_graph():
     """Whether TensorFlow is tracing a graph right now."""
     # The only place outside of training that may meet TensorFlow graphs.
-    from keras_electra.pretraining.train_step import graph_text
+    from keras_electra.backend import graph_text
 
     return graph_text.is_in_graph()
 
@@ -31,7 +31,7 @@ def run_in_python(function, inputs, spec):
         What the function returns; in a graph tensors in place of arrays.
     """
     if in_graph():
-        from keras_electra.pretraining.train_step import graph_text
+        from keras_electra.backend import graph_text
 
         return graph_text.call_python(function, inputs, spec)
     return function(*inputs)

@@ -161,7 +161,7 @@ class ElectraTokenizer(keras_hub.tokenizers.Tokenizer):
         """
         self._require_encoder()
         # The only place outside of training that may meet TensorFlow graphs.
-        from keras_electra.pretraining.train_step import graph_text
+        from keras_electra.backend import graph_text
 
         if graph_text.is_in_graph():
             return graph_text.numpy_function(

@@ -2,7 +2,7 @@
 
 Always in float32, whatever the gradients are in. On torch and TensorFlow the
 work goes to few kernels instead of many small ones (see `torch_update.py` and
-`tensorflow_update.py` in `pretraining/train_step`).
+`tensorflow_update.py` in `backend`).
 """
 
 import keras
@@ -32,11 +32,11 @@ def global_norm(gradients):
     """
     gradients = [densify(gradient) for gradient in gradients]
     if keras.config.backend() == "torch":
-        from keras_electra.pretraining.train_step import torch_update
+        from keras_electra.backend import torch_update
 
         return torch_update.global_norm(gradients)
     if keras.config.backend() == "tensorflow":
-        from keras_electra.pretraining.train_step import tensorflow_update
+        from keras_electra.backend import tensorflow_update
 
         return tensorflow_update.global_norm(gradients)
     squares = [ops.sum(ops.square(ops.cast(g, "float32"))) for g in gradients]
@@ -60,7 +60,7 @@ def clip_by_global_norm(gradients, clip_norm):
     norm = global_norm(gradients)
     scale = clip_norm / ops.maximum(norm, clip_norm) + (norm - norm)
     if keras.config.backend() == "torch":
-        from keras_electra.pretraining.train_step import torch_update
+        from keras_electra.backend import torch_update
 
         return torch_update.scale(gradients, scale)
     return [g * ops.cast(scale, g.dtype) for g in gradients]

@@ -117,7 +117,7 @@ def random_states():
     """
     if keras.config.backend() != "torch":
         return []
-    from keras_electra.pretraining.train_step import torch_random
+    from keras_electra.backend import torch_random
 
     return torch_random.get_states()
 
@@ -125,7 +125,7 @@ def random_states():
 def set_random_states(states):
     """Sets them to what `random_states` returned."""
     if keras.config.backend() == "torch":
-        from keras_electra.pretraining.train_step import torch_random
+        from keras_electra.backend import torch_random
 
         torch_random.set_states(states)
 

@@ -61,7 +61,7 @@ class HalfPrecisionMuon(keras.optimizers.Muon):
     def zeropower_via_newtonschulz5(self, x, steps):
         """The orthogonalization of `keras.optimizers.Muon`, in bfloat16."""
         # Not above: nothing else here knows of pre-training or a backend.
-        from keras_electra.pretraining.train_step import encoder_layer
+        from keras_electra.backend import encoder_layer
 
         half = super().zeropower_via_newtonschulz5(
             ops.cast(x, encoder_layer.half_precision(x)), steps

@@ -126,7 +126,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         gradient = ops.cast(gradient, dtype)
         learning_rate = ops.cast(learning_rate, dtype)
         if keras.config.backend() == "tensorflow":
-            from keras_electra.pretraining.train_step import tensorflow_update
+            from keras_electra.backend import tensorflow_update
 
             if tensorflow_update.can_run(dtype, self.beta_1, self.beta_2):
                 return self._tensorflow_update_step(
@@ -199,7 +199,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         return ops.power(ops.cast(beta, "float32"), step)
 
     def _tensorflow_update_step(self, gradient, variable, rate, index):
-        from keras_electra.pretraining.train_step import tensorflow_update
+        from keras_electra.backend import tensorflow_update
 
         powers = None
         if self.bias_correction:
@@ -235,7 +235,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
             return super()._backend_update_step(
                 grads, trainable_variables, learning_rate
             )
-        from keras_electra.pretraining.train_step import torch_update
+        from keras_electra.backend import torch_update
 
         indices = [self._get_variable_index(v) for v in trainable_variables]
         step = None

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_electra.backend import encoder_layer
 from keras_electra.model.transformer import TransformerLayer
-from keras_electra.pretraining.train_step import encoder_layer
 
 ROWS, LENGTH, WIDTH = 3, 7, 12
 SHAPE = (ROWS, LENGTH, WIDTH)

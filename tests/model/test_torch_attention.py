@@ -9,7 +9,7 @@ from tests.model.test_encoder_layer import results
 
 torch = pytest.importorskip("torch")
 torch_attention = pytest.importorskip(
-    "keras_electra.pretraining.train_step.torch_attention"
+    "keras_electra.backend.torch_attention"
 )
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "torch", reason="the torch backend's own layer"

@@ -9,10 +9,10 @@ from tests.model.test_encoder_layer import make_layer
 
 torch = pytest.importorskip("torch")
 torch_dropout = pytest.importorskip(
-    "keras_electra.pretraining.train_step.torch_dropout"
+    "keras_electra.backend.torch_dropout"
 )
 torch_layer = pytest.importorskip(
-    "keras_electra.pretraining.train_step.torch_layer"
+    "keras_electra.backend.torch_layer"
 )
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "torch", reason="the torch backend's own layer"

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 torch_product = pytest.importorskip(
-    "keras_electra.pretraining.train_step.torch_product"
+    "keras_electra.backend.torch_product"
 )
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "torch", reason="the torch backend's own products"

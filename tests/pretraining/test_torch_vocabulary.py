@@ -8,7 +8,7 @@ from keras_electra.pretraining.sampling import SampleTokens
 
 torch = pytest.importorskip("torch")
 torch_vocabulary = pytest.importorskip(
-    "keras_electra.pretraining.train_step.torch_vocabulary"
+    "keras_electra.backend.torch_vocabulary"
 )
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "torch", reason="the torch backend's own way"

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_electra.backend import encoder_layer
 from keras_electra.model.heads import ReplacedTokenHead
-from keras_electra.pretraining.train_step import encoder_layer
 from keras_electra.training.muon import HalfPrecisionMuon
 from keras_electra.training.muon import short_run_optimizer
 

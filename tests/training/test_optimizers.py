@@ -34,7 +34,7 @@ class LoopAdamW(ElectraAdamW):
 
 
 def tensorflow_update():
-    from keras_electra.pretraining.train_step import tensorflow_update
+    from keras_electra.backend import tensorflow_update
 
     return tensorflow_update
 
@@ -220,7 +220,7 @@ def test_both_paths_agree(clip):
     keras.config.backend() != "torch", reason="torch's functions"
 )
 def test_torch_takes_the_fast_path(monkeypatch):
-    from keras_electra.pretraining.train_step import torch_update
+    from keras_electra.backend import torch_update
 
     steps = []
     monkeypatch.setattr(

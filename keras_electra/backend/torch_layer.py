@@ -15,21 +15,19 @@ F feed-forward.
 import torch
 from torch.nn import functional
 
+from keras_electra.backend.torch_attention import attend
+from keras_electra.backend.torch_attention import attend_backward
+from keras_electra.backend.torch_attention import make_groups
+from keras_electra.backend.torch_attention import pick
+from keras_electra.backend.torch_attention import spread
+from keras_electra.backend.torch_dropout import drop_
+from keras_electra.backend.torch_dropout import keep_mask
+from keras_electra.backend.torch_dropout import sign_mask
+from keras_electra.backend.torch_product import input_gradient
+from keras_electra.backend.torch_product import kernel_gradient
+from keras_electra.backend.torch_product import product
+from keras_electra.backend.torch_product import type_to_compute_in
 from keras_electra.model.dropout import scale_of_kept
-from keras_electra.pretraining.train_step.torch_attention import attend
-from keras_electra.pretraining.train_step.torch_attention import attend_backward
-from keras_electra.pretraining.train_step.torch_attention import make_groups
-from keras_electra.pretraining.train_step.torch_attention import pick
-from keras_electra.pretraining.train_step.torch_attention import spread
-from keras_electra.pretraining.train_step.torch_dropout import drop_
-from keras_electra.pretraining.train_step.torch_dropout import keep_mask
-from keras_electra.pretraining.train_step.torch_dropout import sign_mask
-from keras_electra.pretraining.train_step.torch_product import input_gradient
-from keras_electra.pretraining.train_step.torch_product import kernel_gradient
-from keras_electra.pretraining.train_step.torch_product import product
-from keras_electra.pretraining.train_step.torch_product import (
-    type_to_compute_in,
-)
 
 EPSILON = 1e-12  # of both layer normalizations
 GELU = {"gelu": "none", "gelu_approximate": "tanh"}

@@ -11,18 +11,18 @@ exact: bfloat16, or float32 where that is faster.
 import keras
 
 if keras.config.backend() == "tensorflow":
-    from keras_electra.pretraining.train_step import tensorflow_layer
-    from keras_electra.pretraining.train_step.tensorflow import TrainStep
+    from keras_electra.backend import tensorflow_layer
+    from keras_electra.backend.tensorflow import TrainStep
 
     encoder_layer = tensorflow_layer
 elif keras.config.backend() == "torch":
-    from keras_electra.pretraining.train_step import torch_layer
-    from keras_electra.pretraining.train_step.torch import TrainStep
+    from keras_electra.backend import torch_layer
+    from keras_electra.backend.torch import TrainStep
 
     encoder_layer = torch_layer
 elif keras.config.backend() == "jax":
-    from keras_electra.pretraining.train_step import jax_layer
-    from keras_electra.pretraining.train_step.jax import TrainStep
+    from keras_electra.backend import jax_layer
+    from keras_electra.backend.jax import TrainStep
 
     encoder_layer = jax_layer
 else:

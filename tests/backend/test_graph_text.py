@@ -2,8 +2,8 @@
 
 import pytest
 
-from keras_electra.pretraining.train_step.graph_text import is_in_graph
-from keras_electra.pretraining.train_step.graph_text import numpy_function
+from keras_electra.backend.graph_text import is_in_graph
+from keras_electra.backend.graph_text import numpy_function
 
 tf = pytest.importorskip("tensorflow")
 

@@ -1,0 +1,92 @@
+"""Checks of arguments that every room shares.
+
+No argument may vanish: a keyword that nobody knows is an error which names the
+closest known one. Python's own message does not, and `**kwargs` that are passed
+on reach code that may ignore them.
+"""
+
+import difflib
+import functools
+import inspect
+
+
+def known_keywords(*others):
+    """Decorates a function so that unknown keywords are named errors.
+
+    Args:
+        *others: names (str) that `**kwargs` of the function may hold, or
+            functions whose parameters it may hold.
+
+    Returns:
+        A decorator. The decorated function raises a `TypeError` for any
+        keyword that is neither its own nor one of `others`.
+    """
+
+    def decorate(function):
+        known = set(keyword_names(function))
+        for other in others:
+            known.update(
+                [other] if isinstance(other, str) else keyword_names(other)
+            )
+
+        @functools.wraps(function)
+        def checked(*args, **kwargs):
+            reject_unknown(function.__qualname__, kwargs, known)
+            return function(*args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def keyword_names(function):
+    """Names of the parameters of a function that can be given by name."""
+    named = (
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.KEYWORD_ONLY,
+    )
+    return [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in named and name not in ("self", "cls")
+    ]
+
+
+def reject_unknown(where, given, known):
+    """Raises a `TypeError` for keywords that are not known.
+
+    Args:
+        where: str. What was called, for the message.
+        given: iterable of str, or a dict of the keywords.
+        known: collection of str.
+    """
+    for name in given:
+        if name in known:
+            continue
+        where = where.removesuffix(".__init__")
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+        advice = (
+            f"Did you mean `{close[0]}`?"
+            if close
+            else f"It takes: {', '.join(sorted(known))}."
+        )
+        raise TypeError(f"`{where}` has no argument `{name}`. {advice}")
+
+
+def check_option(name, value, options):
+    """Raises a `ValueError` unless `value` is one of `options`."""
+    if value not in options:
+        raise ValueError(
+            f"`{name}` must be one of {', '.join(map(repr, options))}. "
+            f"Received: {name}={value!r}."
+        )
+
+
+def check_count(name, value, at_least=1):
+    """Raises a `ValueError` unless `value` is an integer of some size."""
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    if not is_count or value < at_least:
+        raise ValueError(
+            f"`{name}` must be an integer of at least {at_least}. "
+            f"Received: {name}={value!r}."
+        )
