@@ -16,12 +16,32 @@ else:
     # The models are tiny: a second thread only waits for the first.
     torch.set_num_threads(1)
 
-import pathlib
-
 import keras
 import pytest
 
-GOLDEN = pathlib.Path(__file__).parent / "golden"
+from tests import recorded
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--golden",
+        metavar="FOLDER",
+        help="compare with the numbers of the original in this folder",
+    )
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "golden: compares with numbers of the original program"
+    )
+    if config.getoption("--golden"):
+        recorded.use(config.getoption("--golden"))
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "golden" in item.fixturenames:
+            item.add_marker("golden")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,4 +66,4 @@ def _clean_state():
 @pytest.fixture(scope="session")
 def golden():
     """Folder of numbers recorded from the original implementation."""
-    return GOLDEN
+    return recorded.FOLDER

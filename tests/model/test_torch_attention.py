@@ -8,9 +8,7 @@ from tests.model.test_encoder_layer import make_layer
 from tests.model.test_encoder_layer import results
 
 torch = pytest.importorskip("torch")
-torch_attention = pytest.importorskip(
-    "keras_electra.backend.torch_attention"
-)
+torch_attention = pytest.importorskip("keras_electra.backend.torch_attention")
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "torch", reason="the torch backend's own layer"
 )

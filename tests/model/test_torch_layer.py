@@ -8,12 +8,8 @@ from keras_electra.model.dropout import HashDropout
 from tests.model.test_encoder_layer import make_layer
 
 torch = pytest.importorskip("torch")
-torch_dropout = pytest.importorskip(
-    "keras_electra.backend.torch_dropout"
-)
-torch_layer = pytest.importorskip(
-    "keras_electra.backend.torch_layer"
-)
+torch_dropout = pytest.importorskip("keras_electra.backend.torch_dropout")
+torch_layer = pytest.importorskip("keras_electra.backend.torch_layer")
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "torch", reason="the torch backend's own layer"
 )

@@ -11,6 +11,7 @@ from keras_electra.pretraining.masking import MaskTokens
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.pretraining.replacing import ReplaceTokens
 from keras_electra.pretraining.sampling import SampleTokens
+from tests import recorded
 
 
 @contextlib.contextmanager
@@ -70,12 +71,16 @@ def section(archive, prefix):
     }
 
 
-def build(backbone, generator, **kwargs):
+def build(backbone, generator, special=None, **kwargs):
+    """A pre-trainer with the recorded vocabulary's special tokens."""
+    ids = recorded.special_ids() if special is None else special
     return ElectraPretrainer(
         backbone,
         generator,
-        mask_token_id=4,
-        unselectable_token_ids=[0, 2, 3, 4],
+        mask_token_id=ids["[MASK]"],
+        unselectable_token_ids=sorted(
+            ids[name] for name in ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
+        ),
         **kwargs,
     )
 

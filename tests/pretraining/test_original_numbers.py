@@ -16,6 +16,7 @@ from keras_electra.pretraining import losses
 from keras_electra.training.clipping import global_norm
 from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.schedules import WarmupPolynomialDecay
+from tests import recorded
 from tests.pretraining import forced
 
 
@@ -32,28 +33,25 @@ def largest(ours, theirs):
 def load_tiny(golden, **kwargs):
     path = str(golden / "tiny_ckpt")
     backbone, generator = google.backbones(
-        path, num_heads=4, generator_num_heads=1, dropout=0.0
+        path, **recorded.heads(), dropout=0.0
     )
-    pretrainer = forced.build(backbone, generator, compile=False)
+    pretrainer = forced.build(
+        backbone, generator, compile=False, **recorded.objective()
+    )
     google.load_checkpoint(pretrainer, path)
     return pretrainer
 
 
 @pytest.fixture(scope="module")
-def golden_folder(request):
-    return request.getfixturevalue("golden")
+def forward(golden):
+    return np.load(golden / "tiny_forward.npz")
 
 
 @pytest.fixture(scope="module")
-def recorded(golden_folder):
-    return np.load(golden_folder / "tiny_forward.npz")
-
-
-@pytest.fixture(scope="module")
-def outputs(golden_folder, recorded):
-    pretrainer = load_tiny(golden_folder)
-    inputs = forced.section(recorded, "in/")
-    with forced.forced_draws(inputs, recorded["out/disc_labels"]):
+def outputs(golden, forward):
+    pretrainer = load_tiny(golden)
+    inputs = forced.section(forward, "in/")
+    with forced.forced_draws(inputs, forward["out/disc_labels"]):
         x = forced.model_inputs(inputs)
         gradients = forced.gradients(pretrainer, x)
         y = pretrainer(x)
@@ -61,99 +59,111 @@ def outputs(golden_folder, recorded):
     return pretrainer, x, y, loss, gradients
 
 
-def test_hidden_states(outputs, recorded):
+def test_hidden_states(outputs, forward):
     pretrainer, x, _, _, _ = outputs
     for name, network, ids in (
         ("gen", pretrainer.generator, "in/masked_input_ids"),
         ("disc", pretrainer.backbone, "in/corrupted_input_ids"),
     ):
-        inputs = {**x, "token_ids": recorded[ids]}
+        inputs = {**x, "token_ids": forward[ids]}
         hidden = network(inputs)["sequence_output"]
-        difference = largest(hidden, recorded[f"out/{name}_sequence_output"])
+        difference = largest(hidden, forward[f"out/{name}_sequence_output"])
         assert show(f"{name} hidden states", difference) < 1e-4
 
 
-def test_every_layer(outputs, recorded):
+def test_every_layer(outputs, forward):
     pretrainer, x, _, _, _ = outputs
     network = pretrainer.backbone
     layers = keras.Model(
         network.inputs,
         [layer.output for layer in network.transformer_layers],
     )
-    inputs = {**x, "token_ids": recorded["in/corrupted_input_ids"]}
+    inputs = {**x, "token_ids": forward["in/corrupted_input_ids"]}
     ordered = [inputs[tensor.name] for tensor in network.inputs]
     for ours, theirs in zip(
-        layers(ordered), recorded["out/disc_all_layer_outputs"]
+        layers(ordered), forward["out/disc_all_layer_outputs"]
     ):
         assert largest(ours, theirs) < 1e-4
 
 
-def test_logits_and_losses(outputs, recorded):
+def test_logits_and_losses(outputs, forward):
     pretrainer, x, y, loss, _ = outputs
     logits = pretrainer.sample_tokens.seen_logits
     assert (
-        show("generator logits", largest(logits, recorded["out/mlm_logits"]))
+        show("generator logits", largest(logits, forward["out/mlm_logits"]))
         < 1e-4
     )
     assert (
         show(
             "discriminator logits",
-            largest(y["discriminator_logits"], recorded["out/disc_logits"]),
+            largest(y["discriminator_logits"], forward["out/disc_logits"]),
         )
         < 1e-4
     )
     np.testing.assert_array_equal(
-        ops.convert_to_numpy(y["predicted_ids"]), recorded["out/mlm_preds"]
+        ops.convert_to_numpy(y["predicted_ids"]), forward["out/mlm_preds"]
     )
-    assert largest(y["token_loss"], recorded["out/mlm_per_position_loss"]) < (
+    assert largest(y["token_loss"], forward["out/mlm_per_position_loss"]) < (
         1e-4
     )
     generator_loss = losses.weighted_mean(y["token_loss"], y["mask_weights"])
-    assert largest(generator_loss, recorded["out/mlm_loss"]) < 1e-4
+    assert largest(generator_loss, forward["out/mlm_loss"]) < 1e-4
     discriminator_loss = losses.weighted_mean(
         losses.replaced_token_loss(y["discriminator_logits"], y["replaced"]),
         x["padding_mask"],
     )
-    assert largest(discriminator_loss, recorded["out/disc_loss"]) < 1e-4
-    assert show("total loss", largest(loss, recorded["out/total_loss"])) < 1e-4
+    assert largest(discriminator_loss, forward["out/disc_loss"]) < 1e-4
+    assert show("total loss", largest(loss, forward["out/total_loss"])) < 1e-4
 
 
 def test_gradients(outputs, golden):
-    recorded = forced.section(np.load(golden / "tiny_grads.npz"), "grad/")
+    gradients_there = forced.section(
+        np.load(golden / "tiny_grads.npz"), "grad/"
+    )
     settings = json.loads((golden / "tiny_grads.json").read_text())
     pretrainer, _, _, _, gradients = outputs
     places = google.places(pretrainer)
-    assert set(places) == set(recorded)
+    assert set(places) == set(gradients_there)
     total = settings["global_norm_before_clipping_at_step_1_2_3_and_after_3"][0]
     worst = 0.0
     for name, place in places.items():
         ours = place.read(gradients[id(place.variable)])
-        size = np.linalg.norm(recorded[name])
+        size = np.linalg.norm(gradients_there[name])
         if name.endswith("self/key/bias"):
             # Zero but for rounding: it adds the same to all scores of a row.
             assert np.linalg.norm(ours) < 1e-5 * total
             continue
-        worst = max(worst, np.linalg.norm(ours - recorded[name]) / size)
+        worst = max(worst, np.linalg.norm(ours - gradients_there[name]) / size)
     assert show("gradients, relative", worst) < 1e-4
     norm = global_norm([ops.convert_to_tensor(g) for g in gradients.values()])
     assert abs(float(norm) / total - 1) < 1e-5
 
 
-def test_three_optimizer_steps(golden, recorded):
+def test_three_optimizer_steps(golden, forward):
     steps = np.load(golden / "tiny_grads.npz")
     settings = json.loads((golden / "tiny_grads.json").read_text())
     pretrainer = load_tiny(golden)
+    chosen = settings["optimizer"]
     optimizer = ElectraAdamW(
-        WarmupPolynomialDecay(2e-3, num_steps=50, warmup_steps=10),
-        weight_decay=0.01,
+        WarmupPolynomialDecay(
+            chosen["learning_rate"],
+            chosen["num_train_steps"],
+            chosen["warmup_steps"],
+            chosen["lr_decay_power"],
+        ),
+        weight_decay=chosen["weight_decay_rate"],
+        beta_1=chosen["beta_1"],
+        beta_2=chosen["beta_2"],
+        epsilon=chosen["epsilon"],
+        global_clipnorm=chosen["clip_norm"],
     )
     pretrainer.compile(optimizer=optimizer)  # with XLA on TensorFlow
     optimizer.build(pretrainer.trainable_variables)
-    optimizer.iterations.assign(4)
-    inputs = forced.section(recorded, "in/")
+    optimizer.iterations.assign(settings["start_global_step"])
+    inputs = forced.section(forward, "in/")
     x = forced.model_inputs(inputs)
     worst = {}
-    with forced.forced_draws(inputs, recorded["out/disc_labels"]):
+    with forced.forced_draws(inputs, forward["out/disc_labels"]):
         for step in range(3):
             logs = pretrainer.train_on_batch(x, return_dict=True)
             expected = settings["total_loss_before_step_1_2_3_and_after_3"]
@@ -168,9 +178,9 @@ def test_three_optimizer_steps(golden, recorded):
     assert show("variables after three steps", worst[3]) < 1e-5
 
 
-def _largest_variable(pretrainer, recorded):
+def _largest_variable(pretrainer, expected):
     worst = 0.0
     for name, place in google.places(pretrainer).items():
         ours = place.read(ops.convert_to_numpy(place.variable.value))
-        worst = max(worst, largest(ours, recorded[name]))
+        worst = max(worst, largest(ours, expected[name]))
     return worst

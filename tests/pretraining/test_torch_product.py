@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-torch_product = pytest.importorskip(
-    "keras_electra.backend.torch_product"
-)
+torch_product = pytest.importorskip("keras_electra.backend.torch_product")
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "torch", reason="the torch backend's own products"
 )

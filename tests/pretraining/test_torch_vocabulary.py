@@ -7,9 +7,7 @@ import pytest
 from keras_electra.pretraining.sampling import SampleTokens
 
 torch = pytest.importorskip("torch")
-torch_vocabulary = pytest.importorskip(
-    "keras_electra.backend.torch_vocabulary"
-)
+torch_vocabulary = pytest.importorskip("keras_electra.backend.torch_vocabulary")
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "torch", reason="the torch backend's own way"
 )

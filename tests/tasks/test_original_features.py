@@ -1,7 +1,5 @@
 """Features of the fine-tuning tasks equal those of the original program."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -17,6 +15,7 @@ from keras_electra.tasks.token_classifier_preprocessor import (
     ElectraTokenClassifierPreprocessor,
 )
 from keras_electra.text.tokenizer import ElectraTokenizer
+from tests import recorded
 from tests.tasks.original_questions import questions
 
 NAMES = {
@@ -24,31 +23,27 @@ NAMES = {
     "segment_ids": "segment_ids",
     "padding_mask": "input_mask",
 }
-CLASSIFICATION = [
-    "mrpc_train",
-    "mrpc_train_single_order",
-    "mrpc_dev",
-    "cola_train",
-    "cola_test",
-    "mnli_dev",
-    "sts_train",
-]
+EXPECTED = recorded.read_json("finetune_features.json")
+CLASSIFICATION, TAGGING, QUESTIONS = (
+    EXPECTED[kind] for kind in ("classification", "tagging", "qa")
+)
 
 
 @pytest.fixture(scope="module")
 def tokenizer(golden):
-    return ElectraTokenizer(str(golden / "vocab.txt"), lowercase=True)
+    return ElectraTokenizer(
+        str(golden / "vocab.txt"), **recorded.tokenizer_settings()
+    )
 
 
 @pytest.fixture(scope="module")
-def arrays(golden):
-    return dict(np.load(golden / "finetune_features.npz"))
+def arrays():
+    return recorded.read_arrays("finetune_features.npz")
 
 
-@pytest.fixture(scope="module")
-def description(golden):
-    text = (golden / "finetune_features.json").read_text(encoding="utf-8")
-    return json.loads(text)
+def task_of(key):
+    """The task of a set: `chunk` of `tagging/chunk_train`."""
+    return key.split("/")[1].rsplit("_", 1)[0]
 
 
 def check_rows(x, arrays, key, rows=slice(None)):
@@ -57,12 +52,11 @@ def check_rows(x, arrays, key, rows=slice(None)):
         np.testing.assert_array_equal(x[ours], expected, err_msg=ours)
 
 
-@pytest.mark.parametrize("name", CLASSIFICATION)
-def test_texts_and_pairs(name, tokenizer, arrays, description):
-    key = f"classification/{name}"
-    examples = description["classification"]["sets"][key]["examples"]
+@pytest.mark.parametrize("key", CLASSIFICATION["sets"])
+def test_texts_and_pairs(key, tokenizer, arrays):
+    examples = CLASSIFICATION["sets"][key]["examples"]
     preprocess = ElectraTextClassifierPreprocessor(
-        tokenizer, sequence_length=32
+        tokenizer, sequence_length=CLASSIFICATION["max_seq_length"]
     )
     x = [example["text_a"] for example in examples]
     if examples[0]["text_b"] is not None:
@@ -70,78 +64,88 @@ def test_texts_and_pairs(name, tokenizer, arrays, description):
     check_rows(preprocess(x, y=None), arrays, key)
 
 
-def test_pairs_are_cut_where_they_are_longer(description):
-    table = description["classification"][
-        "truncate_pair_len_a_len_b_max_to_len_a_len_b"
-    ]
-    assert len(table) == 60
+@pytest.mark.golden
+def test_pairs_are_cut_where_they_are_longer():
+    table = CLASSIFICATION["truncate_pair_len_a_len_b_max_to_len_a_len_b"]
+    assert table
     for first, second, room, *expected in table:
         pair = trim_pair(list(range(first)), list(range(second)), room)
         assert [len(part) for part in pair] == expected
         assert pair == (list(range(expected[0])), list(range(expected[1])))
 
 
-@pytest.mark.parametrize("split", ["train", "dev"])
-def test_words(split, tokenizer, arrays, description):
-    key = f"tagging/chunk_{split}"
-    sentences = description["tagging"]["sets"][key]["sentences"]
+@pytest.mark.parametrize("key", TAGGING["sets"])
+def test_words(key, tokenizer, arrays):
+    length = TAGGING["max_seq_length"]
+    sentences = TAGGING["sets"][key]["sentences"]
     words = [words for words, _ in sentences]
     preprocess = ElectraTokenClassifierPreprocessor(
-        tokenizer, sequence_length=40, segment_id=1, rules="original"
+        tokenizer, sequence_length=length, segment_id=1, rules="original"
     )
     rows = preprocess.split(words)
     check_rows(preprocess.pack(rows), arrays, key)
-    numbers = description["tagging"]["label_mapping"]
-    tags = description["tagging"]["sets"][key]["bioes"]
+    numbers = TAGGING["label_mapping"]
+    tags = TAGGING["sets"][key]["bioes"]
     for i, row in enumerate(rows):
         count = len(row.positions)
-        positions = np.zeros(40, int)
+        positions = np.zeros(length, int)
         positions[:count] = row.positions
-        mask = np.arange(40) < count
-        labels = np.zeros(40, int)
+        mask = np.arange(length) < count
+        labels = np.zeros(length, int)
         labels[: len(tags[i])] = [numbers[tag] for tag in tags[i]]
         for name, ours in (
             ("labeled_positions", positions),
             ("labels_mask", mask),
             ("labels", labels),
         ):
-            theirs = arrays[f"{key}/chunk_{name}"][i]
+            theirs = arrays[f"{key}/{task_of(key)}_{name}"][i]
             np.testing.assert_array_equal(ours, theirs, err_msg=name)
 
 
-def test_words_of_sound_sentences(tokenizer, arrays, description):
+@pytest.mark.parametrize("key", TAGGING["sets"])
+def test_words_of_sound_sentences(key, tokenizer, arrays):
     """Without the rules that lose words the rest is the same."""
-    key = "tagging/chunk_train"
-    sentences = description["tagging"]["sets"][key]["sentences"]
-    numbers = description["tagging"]["label_mapping"]
+    numbers, tags = TAGGING["label_mapping"], TAGGING["sets"][key]["bioes"]
+    sentences = [words for words, _ in TAGGING["sets"][key]["sentences"]]
+    recorded_there = {
+        name: arrays[f"{key}/{task_of(key)}_{name}"]
+        for name in ("labels", "labels_mask", "labeled_positions")
+    }
+    counts = recorded_there["labels_mask"].sum(axis=1).astype(int)
     # Not: a word without pieces, a long sentence, a word "[SEP]".
-    sound = [0, 1, 3, 6]
+    sound = [
+        i
+        for i, words in enumerate(sentences)
+        if counts[i] == len(words)
+        and all(tokenizer.encode_batch(words))
+        and not {"[CLS]", "[SEP]"} & set(words)
+    ]
+    assert sound
     preprocess = ElectraTokenClassifierPreprocessor(
-        tokenizer, sequence_length=40, segment_id=1
+        tokenizer, sequence_length=TAGGING["max_seq_length"], segment_id=1
     )
-    tags = description["tagging"]["sets"][key]["bioes"]
     x, y, weights = preprocess(
-        [sentences[i][0] for i in sound],
+        [sentences[i] for i in sound],
         [[numbers[tag] for tag in tags[i]] for i in sound],
     )
     check_rows(x, arrays, key, sound)
     for row, i in enumerate(sound):
-        count = int(arrays[f"{key}/chunk_labels_mask"][i].sum())
+        count = counts[i]
         assert weights[row].sum() == count
-        positions = arrays[f"{key}/chunk_labeled_positions"][i][:count]
+        positions = recorded_there["labeled_positions"][i][:count]
         assert np.flatnonzero(weights[row]).tolist() == positions.tolist()
-        labels = arrays[f"{key}/chunk_labels"][i][:count]
+        labels = recorded_there["labels"][i][:count]
         assert y[row, positions].tolist() == labels.tolist()
 
 
-@pytest.mark.parametrize("name", ["squad", "squadv1", "newsqa"])
-def test_answers(name, golden, tokenizer, arrays, description):
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_answers(name, golden, tokenizer, arrays):
     key = f"qa/{name}_train"
-    examples = description["qa"][name]["examples"]["train"]
+    examples = QUESTIONS[name]["examples"]["train"]
     kept = {example.get("id", example.get("qid")) for example in examples}
     columns = list(zip(*questions(golden, name), strict=True))
     preprocess = ElectraQuestionAnsweringPreprocessor(
-        tokenizer, sequence_length=64, stride=24, max_question_length=16
+        tokenizer, **recorded.question_settings(name)
     )
     ids, asked, contexts, answers = columns
     # The original leaves out what is an error here.
@@ -165,16 +169,19 @@ def test_answers(name, golden, tokenizer, arrays, description):
     assert (y[:, 0] > 0).any() and (y[:, 0] == 0).any()
 
 
-def test_windows(golden, tokenizer, arrays, description):
+@pytest.mark.parametrize(
+    "name", [name for name in QUESTIONS if "dev_windows" in QUESTIONS[name]]
+)
+def test_windows(name, golden, tokenizer, arrays):
     preprocess = ElectraQuestionAnsweringPreprocessor(
-        tokenizer, sequence_length=64, stride=24, max_question_length=16
+        tokenizer, **recorded.question_settings(name)
     )
-    _, asked, contexts, _ = zip(*questions(golden, "squad"))
+    _, asked, contexts, _ = zip(*questions(golden, name))
     documents, windows = preprocess.split(asked, contexts)
     flat = [window for some in windows for window in some]
-    check_rows(preprocess.pack(flat), arrays, "qa/squad_dev")
-    expected = description["qa"]["squad"]["dev_windows"]
-    assert len(flat) == len(expected) == 107
+    check_rows(preprocess.pack(flat), arrays, f"qa/{name}_dev")
+    expected = QUESTIONS[name]["dev_windows"]
+    assert len(flat) == len(expected)
     for window, theirs in zip(flat, expected):
         document = documents[window.example]
         assert window.example == theirs["eid"] // 1000
@@ -186,7 +193,7 @@ def test_windows(golden, tokenizer, arrays, description):
         tokens = [tokenizer.id_to_token(id) for id in window.ids]
         assert tokens == theirs["tokens"]
         assert answer_positions(window, None) == (0, 0)
-    for example, words in description["qa"]["squad"]["doc_tokens"].items():
+    for example, words in QUESTIONS[name]["doc_tokens"].items():
         document = documents[int(example)]
         spans = document.word_spans
         assert [document.text[a:b] for a, b in spans] == words
