@@ -18,6 +18,7 @@ from keras_electra.text import shards
 from keras_electra.text import worker
 from keras_electra.text.builder import build_examples
 from keras_electra.text.tokenizer import ElectraTokenizer
+from tests import recorded
 from tests.text.tiny_corpus import NumberTokenizer
 from tests.text.tiny_corpus import content
 from tests.text.tiny_corpus import flatten
@@ -126,7 +127,9 @@ def test_same_bytes_from_any_number_of_processes(
 
 
 def test_word_pieces_in_processes(tmp_path, golden, small_blocks):
-    tokenizer = ElectraTokenizer(str(golden / "vocab.txt"), lowercase=True)
+    tokenizer = ElectraTokenizer(
+        str(golden / "vocab.txt"), **recorded.tokenizer_settings()
+    )
     path = golden / "corpus.txt"
     reports = [
         build(path, tmp_path / f"{n}", tokenizer, num_processes=n)
@@ -137,11 +140,12 @@ def test_word_pieces_in_processes(tmp_path, golden, small_blocks):
 
 
 def test_original_program_whole(tmp_path, golden):
-    recorded = json.loads((golden / "data_builder.json").read_text())
-    program = recorded["whole_program"]
+    program = recorded.read_json("data_builder.json")["whole_program"]
     for name, text in program["input_files"].items():
         (tmp_path / name).write_bytes(text.encode())
-    tokenizer = ElectraTokenizer(str(golden / "vocab.txt"), lowercase=True)
+    tokenizer = ElectraTokenizer(
+        str(golden / "vocab.txt"), **recorded.tokenizer_settings()
+    )
     assert program["runs"]
     for number, run in enumerate(program["runs"]):
         folder = tmp_path / f"out{number}"

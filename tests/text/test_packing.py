@@ -1,7 +1,6 @@
 """Packing: as the original to the draw, and by our rules without loss."""
 
 import collections
-import json
 import random
 
 import numpy as np
@@ -13,19 +12,14 @@ from keras_electra.text.packing import make_packer
 from keras_electra.text.records import decode_records
 from keras_electra.text.records import encode_record
 from keras_electra.text.tokenizer import ElectraTokenizer
+from tests import recorded
 from tests.text.tiny_corpus import flatten
 from tests.text.tiny_corpus import make_documents
 
-CASES = [
-    (length, blanks, seed)
-    for length, all_blanks in (
-        (16, ["blanks"]),
-        (32, ["blanks", "noblanks"]),
-        (64, ["blanks", "noblanks"]),
-    )
-    for blanks in all_blanks
-    for seed in (0, 1, 12345)
-]
+CASES = {
+    case["key"]: case
+    for case in recorded.read_json("data_builder.json")["cases"]
+}
 
 
 class Draws:
@@ -46,29 +40,20 @@ class Draws:
 @pytest.fixture(scope="module")
 def encoded_corpus(golden):
     """Lines of the original's corpus as ids; `None` where blank."""
-    tokenizer = ElectraTokenizer(str(golden / "vocab.txt"), lowercase=True)
+    tokenizer = ElectraTokenizer(
+        str(golden / "vocab.txt"), **recorded.tokenizer_settings()
+    )
     lines = [line.strip() for line in read_lines(golden / "corpus.txt")]
     rows = tokenizer.encode_batch(lines)
     ids = [row if line else None for line, row in zip(lines, rows)]
     return ids, tokenizer.cls_token_id, tokenizer.sep_token_id
 
 
-@pytest.fixture(scope="module")
-def cases(golden):
-    recorded = json.loads((golden / "data_builder.json").read_text())
-    return {case["key"]: case for case in recorded["cases"]}
-
-
-def test_all_cases_are_tested(cases):
-    keys = {f"len{n}_{blanks}_seed{seed}" for n, blanks, seed in CASES}
-    assert keys == set(cases)
-
-
-@pytest.mark.parametrize("length, blanks, seed", CASES)
-def test_original_rules(golden, encoded_corpus, cases, length, blanks, seed):
+@pytest.mark.parametrize("key", CASES)
+def test_original_rules(golden, encoded_corpus, key):
     lines, cls_id, sep_id = encoded_corpus
-    case = cases[f"len{length}_{blanks}_seed{seed}"]
-    draws = random.Random(seed)
+    case = CASES[key]
+    length, draws = case["max_length"], random.Random(case["seed"])
     packer = make_packer("original", length, draws)
     records, after_line = [], []
 
@@ -92,7 +77,7 @@ def test_original_rules(golden, encoded_corpus, cases, length, blanks, seed):
             (batch["segment_ids"], "segment_ids"),
             (after_line, "after_line"),
         ):
-            expected = arrays[f"{case['key']}/{original}"]
+            expected = arrays[f"{key}/{original}"]
             np.testing.assert_array_equal(ours, expected)
     assert draws.random() == case["next_random_after_all"]
 

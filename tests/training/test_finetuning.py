@@ -1,4 +1,3 @@
-import json
 import types
 
 import keras
@@ -12,6 +11,7 @@ from keras_electra.training.finetuning import finetuning_protocol
 from keras_electra.training.finetuning import finetuning_rate
 from keras_electra.training.finetuning import layer_rates
 from keras_electra.training.optimizers import ElectraAdamW
+from tests import recorded
 from tests.training.test_optimizers import LoopAdamW
 from tests.training.test_optimizers import apply
 from tests.training.test_optimizers import make_variable
@@ -41,15 +41,22 @@ def original_key(name):
     return f"/{ends.get(name, name)}/"
 
 
-@pytest.mark.parametrize("layers, decay", [(3, 0.8), (2, 0.65), (24, 0.9)])
-def test_rates_of_the_original(golden, layers, decay):
-    recorded = json.loads((golden / "finetune_heads.json").read_text())
-    recorded = recorded["layer_lrs_lr_1"][f"{layers}_layers_decay_{decay}"]
-    assert recorded.pop("task_specific/") == 1.0
+RATES = recorded.read_json("finetune_heads.json")["layer_lrs_lr_1"]
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("case", RATES)
+def test_rates_of_the_original(case):
+    layers, decay = case.split("_layers_decay_")
+    expected = dict(RATES[case])
+    assert expected.pop("task_specific/") == 1.0
     skipped = PROTOCOLS["google"].skipped_steps
-    ours = layer_rates(network(layers), decay, skipped)
+    projects = "/embeddings_project/" in expected
+    ours = layer_rates(
+        network(int(layers), projects=projects), float(decay), skipped
+    )
     ours = {original_key(name): rate for name, rate in ours.items()}
-    assert ours == pytest.approx(recorded, rel=1e-12)
+    assert ours == pytest.approx(expected, rel=1e-12)
 
 
 def test_correct_rates():

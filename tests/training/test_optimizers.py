@@ -101,6 +101,9 @@ def test_one_step_of_the_original(recorded, cls):
             chosen["lr_decay_power"],
         ),
         weight_decay=chosen["weight_decay_rate"],
+        beta_1=chosen["beta_1"],
+        beta_2=chosen["beta_2"],
+        epsilon=chosen["epsilon"],
         global_clipnorm=chosen["clip_norm"],
     )
     variables = [make_variable(w, path) for w, path in zip(start, names)]
@@ -114,7 +117,8 @@ def test_one_step_of_the_original(recorded, cls):
     apply(optimizer, [arrays[f"grad/{name}"] for name in names], variables)
 
     assert optimizer.variables[0].path.endswith("iteration")
-    assert int(ops.convert_to_numpy(optimizer.iterations)) == 5
+    step = int(ops.convert_to_numpy(optimizer.iterations))
+    assert step == settings["start_global_step"] + 1
     for name, got in zip(names, values(variables)):
         np.testing.assert_allclose(
             got, arrays[f"after1/{name}"], rtol=0, atol=2e-7, err_msg=name
@@ -123,9 +127,10 @@ def test_one_step_of_the_original(recorded, cls):
 
 def test_which_variables_the_original_decays(recorded):
     settings, names, _, start = recorded
-    optimizer = ElectraAdamW()
+    rate = settings["optimizer"]["weight_decay_rate"]
+    optimizer = ElectraAdamW(weight_decay=rate)
     optimizer.build([make_variable(w, path) for w, path in zip(start, names)])
-    decayed = {n: decay == 0.01 for n, decay in zip(names, optimizer._decays)}
+    decayed = {n: decay == rate for n, decay in zip(names, optimizer._decays)}
     assert decayed == settings["weight_decay_applied"]
 
 

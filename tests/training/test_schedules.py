@@ -1,17 +1,16 @@
 """The schedule against the original's tables and its corner cases."""
 
 import json
+import re
 
 import keras
 import numpy as np
 import pytest
 
 from keras_electra.training.schedules import WarmupPolynomialDecay
+from tests import recorded
 
-
-@pytest.fixture(scope="module")
-def tables(golden):
-    return json.loads((golden / "lr_schedule.json").read_text())
+TABLES = recorded.read_json("lr_schedule.json")
 
 
 def rates(schedule, steps):
@@ -28,41 +27,41 @@ def check(schedule, table):
     )
 
 
-def test_pretraining_default(tables):
-    settings = dict(tables["pretraining_default"])
-    table = settings.pop("table")
-    schedule = WarmupPolynomialDecay(
-        settings["learning_rate"],
-        settings["num_train_steps"],
-        settings["warmup_steps"],
-        settings["lr_decay_power"],
-    )
-    check(schedule, table)
+@pytest.mark.golden
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_of_the_original(name):
+    table, arguments = TABLES[name], settings_of(name)
+    if isinstance(table, dict):
+        table = table["table"]
+    if isinstance(table[0]["lr"], dict):
+        # By layer; the factor of the task's own layers is 1.
+        table = [{**row, "lr": row["lr"]["task_specific/"]} for row in table]
+    check(WarmupPolynomialDecay(**arguments), table)
 
 
-def test_power(tables):
-    schedule = WarmupPolynomialDecay(1e-3, 1000, 20, power=0.5)
-    check(schedule, tables["power_0.5_1000_steps_warmup_20"])
+def settings_of(name):
+    """Arguments of the schedule of a table, by its entries or its name."""
+    found = TABLES[name]
+    if isinstance(found, dict):
+        return {
+            "learning_rate": found["learning_rate"],
+            "num_steps": found["num_train_steps"],
+            "warmup_steps": found["warmup_steps"],
+            "power": found["lr_decay_power"],
+        }
 
+    def number(pattern, default):
+        match = re.search(pattern, name)
+        return float(match[1]) if match else default
 
-def test_fractional_warmup(tables):
-    schedule = WarmupPolynomialDecay(1e-4, 77, 7.7)
-    check(schedule, tables["finetuning_77_steps_warmup_proportion_0.1_lr_1e-4"])
-
-
-def test_task_layers_of_the_layerwise_table(tables):
-    # The head's factor is 0.8 ** 0 in that table.
-    name = "layerwise_0.8_12_layers_100_steps_warmup_proportion_0.1_lr_1e-4"
-    table = [
-        {"step": row["step"], "lr": row["lr"]["task_specific/"]}
-        for row in tables[name]
-    ]
-    check(WarmupPolynomialDecay(1e-4, 100, 10.0), table)
-
-
-def test_no_warmup(tables):
-    schedule = WarmupPolynomialDecay(1e-3, 10)
-    check(schedule, tables["no_warmup_10_steps_lr_1e-3"])
+    steps = number(r"(\d+)_steps", None)
+    share = number(r"warmup_proportion_([\d.]+)", 0.0)
+    return {
+        "learning_rate": number(r"lr_([\d.e-]+)", 1e-3),
+        "num_steps": int(steps),
+        "warmup_steps": number(r"steps_warmup_(\d+)", steps * share),
+        "power": number(r"power_([\d.]+)", 1.0),
+    }
 
 
 def test_result_is_float32_also_in_half_precision():
