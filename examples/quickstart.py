@@ -23,8 +23,11 @@ import quickstart_report as report
 import quickstart_text as text
 
 import keras_electra
-from keras_electra.pretraining import head_start
-from keras_electra.training.muon import short_run_optimizer
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "preset_training"))
+
+import initialization
+from muon import short_run_optimizer
 
 SEQUENCE_LENGTH = 32  # tokens: short rows, more steps
 VOCABULARY_SIZE = 2048  # tokens; a small table is learnt in few steps
@@ -99,7 +102,9 @@ def pretrain(tokenizer, folder, steps, seed):
     size = {"vocabulary_size": tokenizer.vocabulary_size(), **NETWORK}
     backbone = keras_electra.ElectraBackbone(**size)
     # What a short run has no time to find out by itself.
-    head_start.know_neighbours(backbone, seed, num_heads=NEIGHBOUR_HEADS)
+    initialization.initialize_relative_positions(
+        backbone, seed, num_heads=NEIGHBOUR_HEADS
+    )
     preprocessor = keras_electra.ElectraPretrainerPreprocessor(
         tokenizer, sequence_length=SEQUENCE_LENGTH
     )
@@ -110,7 +115,7 @@ def pretrain(tokenizer, folder, steps, seed):
         discriminator_weight=20.0,
         seed=seed,
     )
-    counts = head_start.count_tokens(train, tokenizer.vocabulary_size())
+    counts = initialization.count_tokens(train, tokenizer.vocabulary_size())
     # A discriminator that starts behind its generator learns nothing: it
     # alone gets the neighbours, and first learns to restore the text itself.
     start = keras_electra.ElectraPretrainer(
@@ -130,7 +135,7 @@ def pretrain(tokenizer, folder, steps, seed):
         (start, start_steps),
         (pretrainer, steps - start_steps),
     ):
-        head_start.know_frequencies(model, counts)
+        initialization.initialize_unigram_bias(model, counts)
         model.compile(optimizer=short_run_optimizer(own))
         epochs = min(EPOCHS, own)
         model.fit(

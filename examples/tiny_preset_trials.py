@@ -14,13 +14,16 @@ import argparse
 import itertools
 import json
 import pathlib
+import sys
 import time
 
 import keras
 import train_tiny_preset as recipe
 
-from keras_electra.pretraining import head_start
-from keras_electra.training.muon import short_run_optimizer
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "preset_training"))
+
+import initialization
+from muon import short_run_optimizer
 
 TINY = recipe.RECIPES["tiny"]
 HEAD_DIM = 64  # at most
@@ -67,7 +70,7 @@ def trial(args, run, tokenizer, counts, shape, batch_size, rate):
     keras.utils.clear_session()
     keras.utils.set_random_seed(args.seed)
     backbone = recipe.build(sizes(shape), tokenizer)
-    head_start.know_neighbours(backbone, args.seed)
+    initialization.initialize_relative_positions(backbone, args.seed)
     model = recipe.masked_language_model(
         backbone, tokenizer, counts, TINY, args.seed
     )

@@ -21,6 +21,7 @@ language modelling.
 import argparse
 import importlib.util
 import pathlib
+import sys
 
 import keras
 import numpy as np
@@ -29,9 +30,12 @@ from training_curves import EpochSeconds
 from training_curves import draw_curves
 
 import keras_electra
-from keras_electra.pretraining import head_start
-from keras_electra.pretraining.same_word import find_same_word
-from keras_electra.training.muon import short_run_optimizer
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "preset_training"))
+
+import initialization
+from duplicate_token_heads import initialize_duplicate_token_heads
+from muon import short_run_optimizer
 
 SEQUENCE_LENGTH = 128  # of the rows to train on
 # That texts may have. The rows of the longer ones stay sines and cosines.
@@ -55,7 +59,7 @@ def main():
     tokenizer = make_examples(args, run)
     counts = count_tokens(run, tokenizer.vocabulary_size())
     backbone = build(RECIPES[args.size].discriminator, tokenizer)
-    head_start.know_neighbours(backbone, args.seed)
+    initialization.initialize_relative_positions(backbone, args.seed)
     pretrainer = masked_language_model(
         backbone, tokenizer, counts, RECIPES[args.size], args.seed
     )
@@ -109,7 +113,9 @@ def count_tokens(run, vocabulary_size):
     if not path.exists():
         np.save(
             path,
-            head_start.count_tokens(load(run, "train", 16), vocabulary_size),
+            initialization.count_tokens(
+                load(run, "train", 16), vocabulary_size
+            ),
         )
     return np.load(path)
 
@@ -138,7 +144,7 @@ def masked_language_model(backbone, tokenizer, counts, recipe, seed):
         discriminator_weight=0.0,
         seed=seed,
     )
-    head_start.know_frequencies(model, counts)
+    initialization.initialize_unigram_bias(model, counts)
     return model
 
 
@@ -161,9 +167,11 @@ def train(args, run, start, counts):
         start.preprocessor.tokenizer,
         start.backbone.embeddings,
     )
-    head_start.know_neighbours(generator, args.seed + 1, set_embeddings=False)
+    initialization.initialize_relative_positions(
+        generator, args.seed + 1, set_embeddings=False
+    )
     model = electra(start, generator, args.seed)
-    head_start.know_frequencies(model, counts)
+    initialization.initialize_unigram_bias(model, counts)
     # Other rows than those of the start.
     fit(model, args, run, "electra", args.steps, recipe.rate, args.seed + 1)
     return model
@@ -218,7 +226,7 @@ def compare_segments(args, run, model, counts):
     """
     backbone, tokenizer = model.backbone, model.preprocessor.tokenizer
     special = [tokenizer.cls_token_id, tokenizer.sep_token_id]
-    find_same_word(backbone, counts, special, seed=args.seed)
+    initialize_duplicate_token_heads(backbone, counts, special, seed=args.seed)
     written = (
         backbone.embeddings,
         backbone.embeddings_projection,

@@ -1,10 +1,10 @@
+import initialization
 import keras
 import numpy as np
 import pytest
 
 import keras_electra
-from keras_electra.pretraining import head_start
-from tests.pretraining.first_layer import attention_weights
+from tests.preset_training.first_layer import attention_weights
 
 
 def backbone(hidden_dim, num_heads, **kwargs):
@@ -29,11 +29,11 @@ def test_heads_read_one_distance(hidden_dim, num_heads):
 
     def share(head):
         weights = attention_weights(network, token_ids)
-        offset = head_start.OFFSETS[head]
+        offset = initialization.OFFSETS[head]
         return np.diagonal(weights[head], offset).mean()
 
     before = [share(head) for head in range(num_heads)]
-    head_start.know_neighbours(network)
+    initialization.initialize_relative_positions(network)
     after = [share(head) for head in range(num_heads)]
     assert max(before) < 0.1
     # A narrow network cannot hold all coordinates of the embeddings.
@@ -42,10 +42,12 @@ def test_heads_read_one_distance(hidden_dim, num_heads):
 
 def test_shared_embeddings_are_left_alone():
     first = backbone(64, 2)
-    head_start.know_neighbours(first)
+    initialization.initialize_relative_positions(first)
     before = first.embeddings.get_weights()
     second = backbone(32, 1, embeddings=first.embeddings)
-    head_start.know_neighbours(second, seed=1, set_embeddings=False)
+    initialization.initialize_relative_positions(
+        second, seed=1, set_embeddings=False
+    )
     for old, new in zip(before, first.embeddings.get_weights()):
         np.testing.assert_array_equal(old, new)
 
@@ -68,9 +70,9 @@ def test_loss_of_frequencies():
         "segment_ids": np.zeros_like(ids, "int32"),
         "padding_mask": np.ones_like(ids, "int32"),
     }
-    counts = head_start.count_tokens([batch, batch], 50, num_batches=1)
+    counts = initialization.count_tokens([batch, batch], 50, num_batches=1)
     np.testing.assert_array_equal(counts, np.bincount(ids.ravel(), None, 50))
-    head_start.know_frequencies(model, counts)
+    initialization.initialize_unigram_bias(model, counts)
     loss = model.evaluate(batch, batch_size=64, return_dict=True, verbose=0)
     entropy = -(frequencies * np.log(frequencies)).sum()
     assert loss["generator_loss"] == pytest.approx(entropy, abs=0.1)

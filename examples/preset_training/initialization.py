@@ -1,15 +1,16 @@
-"""What a network may know before its first step, for short runs.
+"""Initialization by hand, for short runs.
 
 A network from random weights first learns how frequent tokens are, then, over
 millions of tokens, that neighbours matter, and only then what they say. In a
 run of hours the first two take most of the time, though both can be written
-down:
+into the weights:
 
-- *Frequencies*: the bias of the generator's output is their logarithm.
-- *Neighbours*: positions are sines and cosines, in coordinates of their own,
-  and the heads of the first layer turn them so that each head reads the token
-  at one fixed distance (product of rotations: the score of two positions
-  depends on their distance alone).
+- *Unigram bias*: the bias of the generator's output is the logarithm of the
+  frequencies.
+- *Relative-position attention*: positions are sines and cosines, in
+  coordinates of their own, and the heads of the first layer turn them so that
+  each head reads the token at one fixed distance (product of rotations: the
+  score of two positions depends on their distance alone).
 
 Only values are set: the network is the same, and all of it is trained.
 """
@@ -47,7 +48,7 @@ def count_tokens(examples, vocabulary_size, num_batches=400):
     return counts
 
 
-def know_frequencies(pretrainer, counts):
+def initialize_unigram_bias(pretrainer, counts):
     """Sets the bias of the generator's output to the log of frequencies.
 
     Args:
@@ -61,7 +62,9 @@ def know_frequencies(pretrainer, counts):
     pretrainer.generator_head.bias.assign(np.log(counts / counts.sum()))
 
 
-def know_neighbours(backbone, seed=0, set_embeddings=True, num_heads=None):
+def initialize_relative_positions(
+    backbone, seed=0, set_embeddings=True, num_heads=None
+):
     """Lets heads of the first layer read the tokens nearby.
 
     Args:

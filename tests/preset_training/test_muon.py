@@ -2,11 +2,11 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from muon import HalfPrecisionMuon
+from muon import short_run_optimizer
 
 from keras_electra.backend import encoder_layer
 from keras_electra.model.heads import ReplacedTokenHead
-from keras_electra.training.muon import HalfPrecisionMuon
-from keras_electra.training.muon import short_run_optimizer
 
 
 def test_orthogonalizes_in_half_precision():

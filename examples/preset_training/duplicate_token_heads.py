@@ -1,10 +1,10 @@
-"""Heads that look for the same word in the other segment.
+"""Duplicate-token heads: the same token in the other segment.
 
 Whoever compares two texts first asks which words both have. In a short run a
 network does not learn to: two segments are two bags of words to it, and what
-is fine-tuned on pairs stays close to a guess. As with `head_start`, it can be
-written down. In the first layer, where a vector still is one token, at one
-position, in one segment, the score of two tokens shall be
+is fine-tuned on pairs stays close to a guess. As in `initialization`, weights
+can be set by hand instead. In the first layer, where a vector still is one
+token, at one position, in one segment, the score of two tokens shall be
 
 - high if they are the same token, by coordinates in which tokens differ and
   positions do not;
@@ -16,9 +16,8 @@ Queries and keys are linear, and so is all of this, nearly.
 """
 
 import numpy as np
-
-from keras_electra.pretraining.head_start import numbers
-from keras_electra.pretraining.head_start import orthogonal
+from initialization import numbers
+from initialization import orthogonal
 
 # Scores: of a token and itself; of tokens in different segments, and its
 # negative of tokens in the same; of any token and [CLS] or [SEP].
@@ -31,7 +30,7 @@ SAMPLES = 200_000
 RIDGE = 0.02
 
 
-def find_same_word(
+def initialize_duplicate_token_heads(
     backbone,
     counts,
     special_token_ids,

@@ -13,6 +13,7 @@ kernels and compilers a long program.
 import keras
 from keras import ops
 
+from keras_electra.backend import encoder_layer
 from keras_electra.training import schedules
 from keras_electra.training.optimizers import UNDECAYED_NAMES
 
@@ -60,9 +61,6 @@ class HalfPrecisionMuon(keras.optimizers.Muon):
 
     def zeropower_via_newtonschulz5(self, x, steps):
         """The orthogonalization of `keras.optimizers.Muon`, in bfloat16."""
-        # Not above: nothing else here knows of pre-training or a backend.
-        from keras_electra.backend import encoder_layer
-
         half = super().zeropower_via_newtonschulz5(
             ops.cast(x, encoder_layer.half_precision(x)), steps
         )

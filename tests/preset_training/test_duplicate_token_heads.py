@@ -1,12 +1,12 @@
+import initialization
 import keras
 import numpy as np
 import pytest
+from duplicate_token_heads import initialize_duplicate_token_heads
 from keras import ops
 
 import keras_electra
-from keras_electra.pretraining import head_start
-from keras_electra.pretraining.same_word import find_same_word
-from tests.pretraining.first_layer import attention_weights
+from tests.preset_training.first_layer import attention_weights
 
 CLS, SEP = 1, 2
 
@@ -23,7 +23,7 @@ def network(hidden_dim=64, num_heads=2, embedding_dim=64):
         max_sequence_length=32,
         dropout=0.0,
     )
-    head_start.know_neighbours(backbone)
+    initialization.initialize_relative_positions(backbone)
     return backbone
 
 
@@ -49,7 +49,9 @@ def test_a_token_reads_itself_in_the_other_segment(hidden_dim, num_heads):
 
     assert max(found(head) for head in range(num_heads)) < 0.1
     before = written(backbone)
-    find_same_word(backbone, np.ones(50), [CLS, SEP], 1, sequence_length=32)
+    initialize_duplicate_token_heads(
+        backbone, np.ones(50), [CLS, SEP], 1, sequence_length=32
+    )
     (head,) = np.flatnonzero(np.any(written(backbone) != before, axis=(1, 2)))
     after = attention_weights(backbone, token_ids, segment_ids)
     assert found(head) > 0.8
@@ -66,7 +68,9 @@ def test_outputs_stay_finite_and_of_their_size():
         "padding_mask": np.ones((1, 32), "int32"),
     }
     before = ops.convert_to_numpy(backbone(inputs)["sequence_output"])
-    find_same_word(backbone, np.ones(50), [CLS, SEP], sequence_length=32)
+    initialize_duplicate_token_heads(
+        backbone, np.ones(50), [CLS, SEP], sequence_length=32
+    )
     after = ops.convert_to_numpy(backbone(inputs)["sequence_output"])
     assert np.all(np.isfinite(after)) and not np.allclose(before, after)
 
@@ -74,4 +78,4 @@ def test_outputs_stay_finite_and_of_their_size():
 def test_more_heads_than_the_embeddings_can_tell_tokens_by():
     backbone = network(128, 4, embedding_dim=32)
     with pytest.raises(ValueError, match="num_heads.*32.*2 heads"):
-        find_same_word(backbone, np.ones(50), [CLS, SEP], 2)
+        initialize_duplicate_token_heads(backbone, np.ones(50), [CLS, SEP], 2)
