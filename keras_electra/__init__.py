@@ -3,6 +3,7 @@
 The public names, in the order in which data flows.
 """
 
+from keras_electra.arguments import with_named_keywords
 from keras_electra.conversion.compare import compare_with_source
 from keras_electra.hub.catalogue import presets
 from keras_electra.hub.upload import upload_preset
@@ -88,3 +89,6 @@ __all__ = [
     "compare_with_source",
     "upload_preset",
 ]
+
+for _name in __all__:
+    globals()[_name] = with_named_keywords(globals()[_name])

@@ -39,6 +39,48 @@ def known_keywords(*others):
     return decorate
 
 
+def with_named_keywords(value):
+    """A public function or class whose unknown keywords are named errors.
+
+    Of a class this covers what is written in this package and is not an
+    override of Keras', as far as it takes no `**kwargs`; those that do say by
+    `known_keywords` what else they take.
+
+    Args:
+        value: function or class; a class is changed in place.
+
+    Returns:
+        The class, or a function in place of the function.
+    """
+    if not inspect.isclass(value):
+        return value if _is_checked(value) else known_keywords()(value)
+    foreign = next(b for b in value.__mro__ if not _is_ours(b))
+    for base in filter(_is_ours, value.__mro__):
+        for name, member in list(vars(base).items()):
+            function = getattr(member, "__func__", member)
+            public = not (name.startswith("_") or hasattr(foreign, name))
+            if not inspect.isfunction(function) or _is_checked(function):
+                continue
+            if public or name == "__init__":
+                checked = known_keywords()(function)
+                kind = type(member)  # a class method stays one
+                setattr(
+                    base, name, checked if function is member else kind(checked)
+                )
+    return value
+
+
+def _is_ours(cls):
+    return cls.__module__.startswith("keras_electra.")
+
+
+def _is_checked(function):
+    kinds = {p.kind for p in inspect.signature(function).parameters.values()}
+    return hasattr(function, "__wrapped__") or (
+        inspect.Parameter.VAR_KEYWORD in kinds
+    )
+
+
 def keyword_names(function):
     """Names of the parameters of a function that can be given by name."""
     named = (

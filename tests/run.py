@@ -1,10 +1,11 @@
-"""Runs all tests on the three backends, two of them at a time.
+"""Runs all tests on the three backends, two folders of them at a time.
 
     python tests/run.py [backend ...] [-- arguments of pytest]
 
-Each backend gets a process of its own. Most of what they do, tracing and
-compiling, occupies one core, so two run side by side where there are two
-cores. All run even if one fails; the last line adds up what they report.
+What differs between backends runs on each, the rest once. A folder has a
+process of its own; most of what it does, tracing and compiling, occupies one
+core, so two run side by side. All run even if one fails; the last line adds up
+the counts.
 """
 
 import concurrent.futures
@@ -17,6 +18,17 @@ import time
 
 BACKENDS = ("jax", "tensorflow", "torch")  # the longest first
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# What gives the same on every backend, or starts programs that are long.
+ONCE = (
+    "benchmarks",
+    "preset_training",
+    "text",
+    "test_package.py",
+    "test_wheel.py",
+    "test_readme.py",
+)
+# The longest last of a backend would leave a core idle; they come first.
+FIRST = ("pretraining", "tasks", "conversion", "training")
 
 
 def main():
@@ -24,19 +36,22 @@ def main():
     split = arguments.index("--") if "--" in arguments else len(arguments)
     backends, extra = arguments[:split] or BACKENDS, arguments[split + 1 :]
     totals = {"passed": 0, "failed": 0, "skipped": 0}
-    broken = False
+    broken, start = False, time.perf_counter()
     workers = min(2, os.cpu_count() or 1)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        results = pool.map(lambda backend: run(backend, extra), backends)
-        for code, counts in results:
-            broken |= code != 0
+        for code, counts in pool.map(
+            lambda job: run(*job, extra), jobs(backends)
+        ):
+            # A folder of which `extra` selects nothing has the exit code 5.
+            broken |= code not in (0, 5)
             for name in totals:
                 totals[name] += counts.get(name, 0)
             # An error while a test is set up or collected is a failure.
             errors = counts.get("error", 0) + counts.get("errors", 0)
             totals["failed"] += errors
-            if code and not errors and not counts.get("failed"):
+            if code not in (0, 5) and not errors and not counts.get("failed"):
                 totals["failed"] += 1
+    print(f"{time.perf_counter() - start:.0f} s")
     print(
         f"{totals['passed']} passed, {totals['failed']} failed, "
         f"{totals['skipped']} skipped"
@@ -44,31 +59,51 @@ def main():
     return 1 if broken else 0
 
 
-def run(backend, extra):
-    """Runs pytest on a backend; its output is passed on line by line.
+def jobs(backends):
+    """Pairs of a backend and what runs in one process, the longest first."""
+    folders, files = [], []
+    for path in sorted((ROOT / "tests").iterdir()):
+        if path.is_dir() and any(path.glob("test_*.py")):
+            folders.append(path.name)
+        elif path.match("test_*.py"):
+            files.append(path.name)
+    folders.sort(key=lambda name: name not in FIRST)
+    found = [
+        (backend, [name])
+        for name in folders
+        for backend in (backends[-1:] if name in ONCE else backends)
+    ]
+    for backend in backends:
+        few = [n for n in files if n not in ONCE or backend == backends[-1]]
+        found.append((backend, few))
+    return found
+
+
+def run(backend, names, extra):
+    """Runs pytest on a backend; its output is printed when it has ended.
 
     Returns:
         Its exit code, and the counts of its last line as a dict.
     """
     start = time.perf_counter()
-    command = [sys.executable, "-m", "pytest", "-q", *extra]
-    process = subprocess.Popen(
-        command,
+    command = [sys.executable, "-m", "pytest", "--no-header", *extra]
+    process = subprocess.run(
+        [*command, *(f"tests/{name}" for name in names)],
         cwd=ROOT,
         env={**os.environ, "KERAS_BACKEND": backend},
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
     )
-    last = ""
-    for line in process.stdout:
-        print(f"{backend:<10} | {line}", end="", flush=True)
-        last = line if line.strip() else last
-    code = process.wait()
+    lines = [line for line in process.stdout.splitlines() if line.strip()]
     seconds = time.perf_counter() - start
-    print(f"{backend:<10} | {seconds:.0f} s, exit code {code}", flush=True)
+    title = names[0] if len(names) == 1 else "tests/*.py"
+    print(f"\n{backend}: {title}, {seconds:.0f} s")
+    print("\n".join(lines), flush=True)
+    last = lines[-1] if lines else ""
     counts = {name: int(n) for n, name in re.findall(r"(\d+) (\w+)", last)}
-    return code, counts
+    return process.returncode, counts
 
 
 if __name__ == "__main__":
