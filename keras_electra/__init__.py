@@ -5,6 +5,7 @@ The public names, in the order in which data flows.
 
 from keras_electra.arguments import with_named_keywords
 from keras_electra.conversion.compare import compare_with_source
+from keras_electra.data.examples import load_examples
 from keras_electra.hub.catalogue import presets
 from keras_electra.hub.upload import upload_preset
 from keras_electra.model.backbone import ElectraBackbone
@@ -47,7 +48,6 @@ from keras_electra.tasks.token_classifier_preprocessor import (
     ElectraTokenClassifierPreprocessor,
 )
 from keras_electra.text.builder import build_examples
-from keras_electra.text.dataset import load_examples
 from keras_electra.text.tokenizer import ElectraTokenizer
 from keras_electra.text.vocabulary import train_vocabulary
 from keras_electra.training.checkpoint import ResumableCheckpoint

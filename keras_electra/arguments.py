@@ -8,6 +8,7 @@ on reach code that may ignore them.
 import difflib
 import functools
 import inspect
+import numbers
 
 
 def known_keywords(*others):
@@ -126,7 +127,8 @@ def check_option(name, value, options):
 
 def check_count(name, value, at_least=1):
     """Raises a `ValueError` unless `value` is an integer of some size."""
-    is_count = isinstance(value, int) and not isinstance(value, bool)
+    is_count = isinstance(value, numbers.Integral)
+    is_count = is_count and not isinstance(value, bool)
     if not is_count or value < at_least:
         raise ValueError(
             f"`{name}` must be an integer of at least {at_least}. "

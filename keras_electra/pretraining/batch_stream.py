@@ -11,7 +11,7 @@ import random
 import grain
 import numpy as np
 
-from keras_electra.text.order import ExampleOrder
+from keras_electra.data.order import ExampleOrder
 from keras_electra.training.in_memory import check_validation_split
 from keras_electra.training.in_memory import is_in_memory
 from keras_electra.training.in_memory import training_size

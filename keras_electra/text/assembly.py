@@ -3,9 +3,9 @@
 import random
 
 from keras_electra.text.packing import make_packer
-from keras_electra.text.records import encode_record
 from keras_electra.text.shards import SPLITS
 from keras_electra.text.shards import ShardWriter
+from keras_electra.text.shards import encode_record
 
 
 class Assembly:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from keras_electra.text.documents import DocumentPiece
+from keras_electra.text.corpus import DocumentPiece
 
 BLOCK_SIZE = 2**20  # characters
 HASH_RANGE = 2**64

@@ -15,17 +15,17 @@ import time
 from keras_electra.text.assembly import Assembly
 from keras_electra.text.blocks import HASH_RANGE
 from keras_electra.text.blocks import make_blocks
+from keras_electra.text.corpus import list_files
+from keras_electra.text.corpus import read_documents
 from keras_electra.text.description import describe_file
-from keras_electra.text.description import describe_tokenizer
-from keras_electra.text.documents import list_files
-from keras_electra.text.documents import read_documents
 from keras_electra.text.packing import make_packer
 from keras_electra.text.partial_folder import partial_folder
-from keras_electra.text.records import record_dtype
 from keras_electra.text.report import BuildReport
 from keras_electra.text.shards import METADATA
 from keras_electra.text.shards import check_shards
+from keras_electra.text.shards import describe_tokenizer
 from keras_electra.text.shards import read_metadata
+from keras_electra.text.shards import record_dtype
 from keras_electra.text.shards import write_metadata
 from keras_electra.text.tokenizing import tokenize_blocks
 

@@ -1,8 +1,11 @@
-"""Files of examples, and the record of what a folder of them holds.
+"""The files of a folder of examples, and the record of what they hold.
 
 Examples are in ArrayRecord files, one record each, so that any of them can be
-read on its own. `metadata.json` lists the files with their sizes and
-checksums, says what was built with which tokenizer, and is written last.
+read on its own. A record is the length of the first segment, then the token ids
+with the special tokens in place, without padding; all are unsigned numbers, of
+two bytes where vocabulary and length allow it and of four otherwise.
+`metadata.json` lists the files with their sizes and checksums, says what was
+built with which tokenizer, and is written last.
 """
 
 import errno
@@ -10,11 +13,17 @@ import hashlib
 import json
 import os
 
+import numpy as np
 from array_record.python import array_record_module
 
 METADATA = "metadata.json"
 FORMAT = 1
 SPLITS = ("train", "validation")
+SPECIAL_TOKENS = ("pad", "unk", "cls", "sep", "mask")
+# Settings of every Keras layer or KerasHub tokenizer, without influence on ids.
+IRRELEVANT = ("name", "trainable", "config_file", "vocabulary")
+# Batches are int32, so no id can be beyond it.
+LARGEST_VOCABULARY = 2**31
 
 # Bytes of records after which a new file is begun: one file for a small
 # corpus, some hundred for tens of gigabytes of text. After so many files the
@@ -25,19 +34,64 @@ SHARDS_OF_ONE_SIZE = 128
 OPTIONS = "group_size:1,uncompressed"
 
 
+def record_dtype(vocabulary_size, sequence_length):
+    """The type of the numbers in a record: `"uint16"` or `"uint32"`.
+
+    Raises:
+        ValueError: if token ids would not fit in int32.
+    """
+    if vocabulary_size > LARGEST_VOCABULARY:
+        raise ValueError(
+            f"The tokenizer has {vocabulary_size} tokens, but ids are stored "
+            f"and fed as 32-bit integers: {LARGEST_VOCABULARY} tokens at "
+            "most. Use a smaller vocabulary."
+        )
+    is_small = max(vocabulary_size, sequence_length + 1) <= 2**16
+    return "uint16" if is_small else "uint32"
+
+
+def encode_record(example, cls_token_id, sep_token_id, dtype):
+    """Put special tokens around the segments and make a record of them.
+
+    Worked example with `[CLS]` 2 and `[SEP]` 3: the segments `[7]` and `[9]`
+    become the numbers `3 | 2 7 3 9 3`.
+
+    Args:
+        example: `packing.Example`.
+        cls_token_id: int.
+        sep_token_id: int.
+        dtype: str, as `record_dtype` returns it.
+
+    Returns:
+        bytes.
+    """
+    first, second = example
+    end = len(first) + 3  # of the first segment, header included
+    record = np.empty(end + len(second) + bool(len(second)), dtype)
+    record[0] = end - 1
+    record[1] = cls_token_id
+    record[2 : end - 1] = first
+    record[end - 1] = sep_token_id
+    if len(second):
+        record[end:-1] = second
+        record[-1] = sep_token_id
+    return record.tobytes()
+
+
 class ShardWriter:
     """Writes the records of one split to as many files as they need.
 
     Args:
         folder: str, an existing folder.
         split: str. Begins the names of the files.
-        shard_size: int, bytes. See `SHARD_SIZE`.
+
+    Attributes:
+        shards: list of dicts, as `metadata.json` has them.
     """
 
-    def __init__(self, folder, split, shard_size=None):
+    def __init__(self, folder, split):
         self._folder = folder
         self._split = split
-        self._shard_size = shard_size or SHARD_SIZE
         self._writer = None
         self._size = 0
         self.shards = []
@@ -55,7 +109,7 @@ class ShardWriter:
         self.shards[-1]["examples"] += 1
         self._size += len(record)
         doublings = (len(self.shards) - 1) // SHARDS_OF_ONE_SIZE
-        if self._size >= self._shard_size * 2**doublings:
+        if self._size >= SHARD_SIZE * 2**doublings:
             self.close()
 
     def close(self):
@@ -80,14 +134,27 @@ class ShardWriter:
             raise OSError(code, str(error), path) from error
 
 
-def write_metadata(folder, metadata):
-    """Write `metadata.json`.
+def describe_tokenizer(tokenizer):
+    """What `metadata.json` says of a tokenizer, to know it again later."""
+    plain = (str, int, float, bool, type(None))
+    return {
+        "class": type(tokenizer).__name__,
+        "fingerprint": tokenizer.fingerprint(),
+        "vocabulary_size": int(tokenizer.vocabulary_size()),
+        "special_token_ids": {
+            name: int(getattr(tokenizer, f"{name}_token_id"))
+            for name in SPECIAL_TOKENS
+        },
+        "settings": {
+            key: value
+            for key, value in tokenizer.get_config().items()
+            if isinstance(value, plain) and key not in IRRELEVANT
+        },
+    }
 
-    Args:
-        folder: str.
-        metadata: dict. Must have `"shards"`, a dict of the splits with the
-            `shards` of their `ShardWriter`.
-    """
+
+def write_metadata(folder, metadata):
+    """Write `metadata.json`; `metadata["shards"]` lists each split's files."""
     with open(os.path.join(folder, METADATA), "w", encoding="utf-8") as file:
         json.dump({"format": FORMAT, **metadata}, file, indent=1)
         file.write("\n")
@@ -135,31 +202,27 @@ def check_shards(folder, metadata, verify=False):
         folder: str.
         metadata: dict, of `read_metadata`.
         verify: bool. Whether to compare checksums too, which reads every
-            file. Defaults to `False`: sizes only.
+            file, and not only sizes.
 
     Raises:
         FileNotFoundError: naming a file that is missing.
         ValueError: naming a file that differs.
     """
-    for split in SPLITS:
-        for shard in metadata["shards"][split]:
-            path = os.path.join(folder, shard["file"])
-            if not os.path.exists(path):
-                raise FileNotFoundError(
-                    f"{path!r} is missing. Copy it again from where the "
-                    "examples were built, or build them again."
-                )
-            size = os.path.getsize(path)
-            what = None
-            if size != shard["bytes"]:
-                what = f"{size} bytes instead of {shard['bytes']}"
-            elif verify and _checksum(path) != shard["sha256"]:
-                what = "another checksum than when it was written"
-            if what:
-                raise ValueError(
-                    f"{path!r} is damaged: it has {what}. Copy it again from "
-                    "where the examples were built, or build them again."
-                )
+    advice = (
+        "Copy it again from where the examples were built, or build them again."
+    )
+    for shard in sum((metadata["shards"][split] for split in SPLITS), []):
+        path = os.path.join(folder, shard["file"])
+        if not os.path.exists(path):
+            raise FileNotFoundError(f"{path!r} is missing. {advice}")
+        size = os.path.getsize(path)
+        what = None
+        if size != shard["bytes"]:
+            what = f"{size} bytes instead of {shard['bytes']}"
+        elif verify and _checksum(path) != shard["sha256"]:
+            what = "another checksum than when it was written"
+        if what:
+            raise ValueError(f"{path!r} is damaged: it has {what}. {advice}")
 
 
 def _checksum(path):

@@ -9,7 +9,7 @@ is the same.
 
 from collections import Counter
 
-from keras_electra.text.documents import list_files
+from keras_electra.text.corpus import list_files
 from keras_electra.text.merging import merge_pairs
 from keras_electra.text.normalization import WordSplitter
 from keras_electra.text.vocabulary_file import SPECIAL_TOKENS

@@ -9,7 +9,7 @@ depends only on the texts and their order.
 import warnings
 from collections import Counter
 
-from keras_electra.text.lines import read_lines
+from keras_electra.text.corpus import read_lines
 from keras_electra.text.normalization import split_at_spaces
 from keras_electra.text.word_pieces import MAX_WORD_LENGTH
 

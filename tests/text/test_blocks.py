@@ -3,7 +3,7 @@
 from keras_electra.text.blocks import HASH_RANGE
 from keras_electra.text.blocks import block_digest
 from keras_electra.text.blocks import make_blocks
-from keras_electra.text.documents import DocumentPiece
+from keras_electra.text.corpus import DocumentPiece
 
 PIECES = [
     DocumentPiece(["one", "two"], True),

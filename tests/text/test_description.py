@@ -4,18 +4,6 @@ import fsspec
 
 from keras_electra.text.description import SAMPLE_SIZE
 from keras_electra.text.description import describe_file
-from keras_electra.text.description import describe_tokenizer
-from keras_electra.text.description import tell_tokenizer
-from tests.text.tiny_corpus import NumberTokenizer
-
-
-def test_tokenizer():
-    description = describe_tokenizer(NumberTokenizer(700))
-    assert description["settings"] == {"size": 700}
-    words = tell_tokenizer(description)
-    assert words == (
-        "NumberTokenizer(size=700) with 700 tokens and fingerprint numbers-700"
-    )
 
 
 def test_file(tmp_path):

@@ -6,11 +6,11 @@ import random
 import numpy as np
 import pytest
 
-from keras_electra.text.documents import read_lines
+from keras_electra.data.examples import decode_records
+from keras_electra.text.corpus import read_lines
 from keras_electra.text.packing import ExamplePacker
 from keras_electra.text.packing import make_packer
-from keras_electra.text.records import decode_records
-from keras_electra.text.records import encode_record
+from keras_electra.text.shards import encode_record
 from keras_electra.text.tokenizer import ElectraTokenizer
 from tests import recorded
 from tests.text.tiny_corpus import flatten

@@ -6,13 +6,17 @@ from array_record.python import array_record_module
 from keras_electra.text import shards
 from keras_electra.text.shards import ShardWriter
 from keras_electra.text.shards import check_shards
+from keras_electra.text.shards import describe_tokenizer
 from keras_electra.text.shards import read_metadata
+from keras_electra.text.shards import record_dtype
 from keras_electra.text.shards import write_metadata
+from tests.text.tiny_corpus import NumberTokenizer
 
 
 @pytest.fixture
-def folder(tmp_path):
-    writer = ShardWriter(str(tmp_path), "train", shard_size=25)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_SIZE", 25)
+    writer = ShardWriter(str(tmp_path), "train")
     for i in range(5):
         writer.write(bytes([i]) * 10)
     writer.close()
@@ -41,7 +45,8 @@ def test_round_trip(folder):
 
 def test_many_files_grow(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "SHARDS_OF_ONE_SIZE", 2)
-    writer = ShardWriter(str(tmp_path), "train", shard_size=10)
+    monkeypatch.setattr(shards, "SHARD_SIZE", 10)
+    writer = ShardWriter(str(tmp_path), "train")
     for _ in range(14):
         writer.write(bytes(10))
     writer.close()
@@ -84,3 +89,17 @@ def test_metadata_errors(folder):
         path.write_text(damaged)
         with pytest.raises(ValueError, match="metadata.json' is damaged"):
             read_metadata(str(folder))
+
+
+def test_dtype():
+    assert record_dtype(2**16, 128) == "uint16"
+    assert record_dtype(2**16 + 1, 128) == "uint32"
+    assert record_dtype(100, 2**16) == "uint32"
+    assert record_dtype(2**31, 128) == "uint32"
+    with pytest.raises(ValueError, match="2147483649 tokens.*smaller"):
+        record_dtype(2**31 + 1, 128)
+
+
+def test_tokenizer_description():
+    settings = describe_tokenizer(NumberTokenizer(700))["settings"]
+    assert settings == {"size": 700}

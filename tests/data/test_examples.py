@@ -9,8 +9,11 @@ import keras_hub
 import numpy as np
 import pytest
 
+from keras_electra.data.examples import decode_records
+from keras_electra.data.examples import load_examples
 from keras_electra.text.builder import build_examples
-from keras_electra.text.dataset import load_examples
+from keras_electra.text.packing import Example
+from keras_electra.text.shards import encode_record
 from tests.text.tiny_corpus import NumberTokenizer
 from tests.text.tiny_corpus import make_documents
 from tests.text.tiny_corpus import read_examples
@@ -221,7 +224,7 @@ def test_errors(folder):
         load_examples(folder, "test", 8)
     with pytest.raises(FileNotFoundError, match="holds no examples"):
         load_examples(folder / "none", "train", 8)
-    with pytest.raises(ValueError, match="`batch_size` must be at least 1"):
+    with pytest.raises(ValueError, match="`batch_size` must be an integer"):
         load_examples(folder, "train", 0)
 
 
@@ -264,3 +267,37 @@ def test_ids_beyond_the_vocabulary(folder):
     dataset = load_examples(folder, "train", 8)
     with pytest.raises(ValueError, match="train examples.*has 50 tokens"):
         next(iter(dataset))
+
+
+def example(first, second):
+    return Example(np.array(first, "int32"), np.array(second, "int32"))
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "uint32"])
+def test_records_by_hand(dtype):
+    records = [
+        encode_record(example([7], [9]), 2, 3, dtype),
+        encode_record(example([8], []), 2, 3, dtype),
+        encode_record(example([6, 6, 6, 6], []), 2, 3, dtype),
+    ]
+    assert np.frombuffer(records[0], dtype).tolist() == [3, 2, 7, 3, 9, 3]
+    batch = decode_records(records, dtype, 6, pad_token_id=1)
+    expected = {
+        "token_ids": [
+            [2, 7, 3, 9, 3, 1],
+            [2, 8, 3, 1, 1, 1],
+            [2, 6, 6, 6, 6, 3],
+        ],
+        "segment_ids": [[0, 0, 0, 1, 1, 0], [0] * 6, [0] * 6],
+        "padding_mask": [[1, 1, 1, 1, 1, 0], [1, 1, 1, 0, 0, 0], [1] * 6],
+    }
+    assert list(batch) == list(expected)
+    for key, value in expected.items():
+        assert batch[key].dtype == "int32"
+        assert batch[key].tolist() == value
+
+
+def test_too_long_a_record_is_refused():
+    record = encode_record(example([7, 7], [9]), 2, 3, "uint16")
+    with pytest.raises(ValueError, match="has 6 tokens, more than .*=5"):
+        decode_records([record], "uint16", 5)

@@ -1,11 +1,12 @@
-"""One text file -> its lines, decompressed, decoded and checked.
+"""Corpus files -> lines and documents, one at a time, whatever their size.
 
-Plain text or JSON lines, possibly compressed, local or at any address that
-`fsspec` knows. Lines end at "\\n" only and carriage returns are dropped, as
-the reader of the original ELECTRA program does; control characters stay, the
-tokenizer deals with them. What cannot be text is refused with the name of the
-file and the line, because a wrong encoding found after a week of pre-training
-is found too late.
+A corpus is plain text, where a line is a sentence or a paragraph and a blank
+line ends a document, or JSON lines, where a record is a document; possibly
+compressed, local or at any address that `fsspec` knows. Lines end at "\\n" only
+and carriage returns are dropped, as the reader of the original ELECTRA program
+does; control characters stay, the tokenizer deals with them. What cannot be
+text is refused with the name of the file and the line, because a wrong encoding
+found after a week of pre-training is found too late.
 """
 
 import bz2
@@ -14,6 +15,7 @@ import json
 import lzma
 import os
 import zlib
+from typing import NamedTuple
 
 import fsspec
 
@@ -40,6 +42,107 @@ MAGIC = {
 }
 
 
+class DocumentPiece(NamedTuple):
+    """Lines of one document; more than one piece if the document is long.
+
+    Attributes:
+        lines: list of str, no blank ones, stripped.
+        starts_document: bool, whether this is the document's first piece.
+    """
+
+    lines: list
+    starts_document: bool
+
+
+def list_files(patterns):
+    """Find the files that paths or patterns name.
+
+    Args:
+        patterns: str, path, or an iterable of them. Each is a file or a
+            pattern with `*`, `?`, `[...]` or `**`, local (`"corpus/*.txt"`)
+            or with a protocol that `fsspec` knows (`"gs://bucket/*.txt"`).
+
+    Returns:
+        List of str without duplicates, sorted.
+
+    Raises:
+        FileNotFoundError: if a path or pattern matches no file.
+        ValueError: if no pattern is given, or if one names a folder.
+    """
+    if isinstance(patterns, (str, os.PathLike)):
+        patterns = [patterns]
+    files = {file for pattern in patterns for file in _match(pattern)}
+    if not files:
+        raise ValueError(
+            '`files` must name at least one file, such as "corpus/*.txt". '
+            "Received an empty list."
+        )
+    return sorted(files)
+
+
+def _match(pattern):
+    pattern = os.fspath(pattern)
+    filesystem, path = fsspec.core.url_to_fs(pattern)
+    if filesystem.isdir(path):
+        raise ValueError(
+            f"{pattern!r} is a folder. Say which of its files to read, such "
+            f"as {pattern.rstrip('/') + '/*.txt'!r}."
+        )
+    # A name that exists is taken literally, even one with brackets in it.
+    if filesystem.exists(path):
+        return [pattern]
+    matches = [
+        match for match in filesystem.glob(path) if filesystem.isfile(match)
+    ]
+    is_local = isinstance(filesystem, fsspec.get_filesystem_class("file"))
+    if not matches:
+        raise FileNotFoundError(
+            f"No file matches {pattern!r}. Check the spelling and the folder"
+            + (f" (the current one is {os.getcwd()!r})." if is_local else ".")
+        )
+    if not is_local:
+        return [filesystem.unstrip_protocol(match) for match in matches]
+    return matches if os.path.isabs(pattern) else map(os.path.relpath, matches)
+
+
+def read_documents(
+    files, text_field="text", blank_lines_separate_documents=True, limit=2**20
+):
+    """Read the documents of files, in order.
+
+    A document ends at a blank line and at the end of its file; one with
+    nothing in it does not count.
+
+    Args:
+        files: iterable of str, as `list_files` returns them.
+        text_field: str. See `read_lines`.
+        blank_lines_separate_documents: bool. If `False`, blank lines mean
+            nothing and each file is one document.
+        limit: int, characters. A longer document comes in several pieces, so
+            that one of any size can be read.
+
+    Yields:
+        `DocumentPiece`s.
+
+    Raises:
+        ValueError: see `read_lines`.
+    """
+    for path in files:
+        lines, size, starts = [], 0, True
+        for line in read_lines(path, text_field):
+            line = line.strip()
+            if line:
+                lines.append(line)
+                size += len(line)
+            is_end = not line and blank_lines_separate_documents
+            if lines and (is_end or size >= limit):
+                yield DocumentPiece(lines, starts)
+                lines, size, starts = [], 0, False
+            starts = starts or is_end
+        if lines:
+            yield DocumentPiece(lines, starts)
+
+
 def read_lines(path, text_field="text"):
     """Read the lines of one file, decompressed and decoded.
 
@@ -49,7 +152,6 @@ def read_lines(path, text_field="text"):
             in `.jsonl` or `.json` (before the compression ending) hold one
             JSON object a line, everything else is plain UTF-8 text.
         text_field: str. The field of a JSON object that holds its text.
-            Defaults to `"text"`.
 
     Yields:
         str: lines without their line end, blank ones included. A JSON record
@@ -72,20 +174,14 @@ def read_lines(path, text_field="text"):
                 yield from _json_lines(stream, path, text_field)
             else:
                 yield from _plain_lines(stream, path)
-        except (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error) as e:
-            raise ValueError(_broken(path, e)) from e
-        except OSError as e:
-            # bz2 reports damaged data as a bare OSError without a number.
-            if not is_compressed or e.errno is not None:
+        except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+            # An error of the system has a number, one of the data has none.
+            if not is_compressed or getattr(error, "errno", None) is not None:
                 raise
-            raise ValueError(_broken(path, e)) from e
-
-
-def _broken(path, error):
-    return (
-        f"{path!r} is cut short or damaged as a compressed file ({error}). "
-        "Copy or download it again."
-    )
+            raise ValueError(
+                f"{path!r} is cut short or damaged as a compressed file "
+                f"({error}). Copy or download it again."
+            ) from error
 
 
 def _plain_lines(stream, path):
@@ -114,9 +210,8 @@ def _character_start(line):
 
 
 def _json_lines(stream, path, text_field):
-    number = 0
-    for line in iter(lambda: stream.readline(RECORD_LIMIT), b""):
-        number += 1
+    lines = iter(lambda: stream.readline(RECORD_LIMIT), b"")
+    for number, line in enumerate(lines, start=1):
         if len(line) == RECORD_LIMIT:
             raise ValueError(
                 f"{path!r}, line {number} is longer than {RECORD_LIMIT} "
@@ -125,32 +220,31 @@ def _json_lines(stream, path, text_field):
         line = _decode(line, path, number)
         if not line.strip():
             continue
-        text = _field(line, path, number, text_field)
+        text = _field(line, f"{path!r}, line {number}", text_field)
         for part in text.replace("\r", "").split("\n"):
             if part.strip():
                 yield part
         yield ""
 
 
-def _field(line, path, number, text_field):
+def _field(line, where, text_field):
     try:
         record = json.loads(line)
     except json.JSONDecodeError as error:
         raise ValueError(
-            f"{path!r}, line {number} is not JSON ({error}). Write one JSON "
-            "object a line, or name the file .txt if it is plain text."
+            f"{where} is not JSON ({error}). Write one JSON object a line, or "
+            "name the file .txt if it is plain text."
         ) from error
     if not isinstance(record, dict):
         raise ValueError(
-            f"{path!r}, line {number} must be a JSON object with a field "
-            f"{text_field!r}. Received: {type(record).__name__}."
+            f"{where} must be a JSON object with a field {text_field!r}. "
+            f"Received: {type(record).__name__}."
         )
     if not isinstance(record.get(text_field), str):
         fields = {key: type(value).__name__ for key, value in record.items()}
         raise ValueError(
-            f"{path!r}, line {number} has no text in its field "
-            f"`text_field={text_field!r}`. Its fields are {fields}. Name the "
-            "one that holds the text."
+            f"{where} has no text in its field `text_field={text_field!r}`. "
+            f"Its fields are {fields}. Name the one that holds the text."
         )
     return record[text_field]
 

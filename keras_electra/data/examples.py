@@ -12,13 +12,10 @@ import os
 import grain
 import numpy as np
 
-from keras_electra.text.description import describe_tokenizer
-from keras_electra.text.description import tell_tokenizer
-from keras_electra.text.order import ExampleOrder
-from keras_electra.text.records import decode_records
-from keras_electra.text.shards import SPLITS
-from keras_electra.text.shards import check_shards
-from keras_electra.text.shards import read_metadata
+from keras_electra.arguments import check_option
+from keras_electra.data.order import ExampleOrder
+from keras_electra.data.order import PositionIterator
+from keras_electra.text import shards
 
 
 def load_examples(
@@ -62,41 +59,49 @@ def load_examples(
             file is damaged, or the tokenizer is another one.
     """
     output_dir = os.path.abspath(os.fspath(output_dir))
-    if split not in SPLITS:
-        raise ValueError(
-            f"`split` must be one of {SPLITS}. Received: split={split!r}"
-        )
-    metadata = read_metadata(output_dir)
+    check_option("split", split, shards.SPLITS)
+    metadata = shards.read_metadata(output_dir)
     if tokenizer is not None:
         _check_tokenizer(output_dir, metadata["tokenizer"], tokenizer)
-    check_shards(output_dir, metadata, verify)
-    if not metadata["shards"][split]:
+    shards.check_shards(output_dir, metadata, verify)
+    num_examples = sum(s["examples"] for s in metadata["shards"][split])
+    if not num_examples:
+        fraction = metadata["settings"]["validation_fraction"]
         raise ValueError(
             f"{output_dir!r} has no {split} examples. It was built with "
-            "validation_fraction="
-            f"{metadata['settings']['validation_fraction']}."
+            f"validation_fraction={fraction}."
         )
-    return ExampleDataset(
-        output_dir,
-        metadata,
-        split,
+    order = ExampleOrder(
+        num_examples,
         batch_size,
         seed,
         process_index,
         num_processes,
         drop_remainder,
     )
+    return ExampleDataset(output_dir, metadata, split, order)
 
 
 def _check_tokenizer(output_dir, recorded, tokenizer):
-    given = describe_tokenizer(tokenizer)
+    given = shards.describe_tokenizer(tokenizer)
     if given["fingerprint"] != recorded["fingerprint"]:
         raise ValueError(
             "`tokenizer` must encode as the one that the examples in "
             f"{output_dir!r} were built with. They were built with "
-            f"{tell_tokenizer(recorded)}. Received: {tell_tokenizer(given)}. "
+            f"{_tell_tokenizer(recorded)}. Received: {_tell_tokenizer(given)}. "
             "Pass that one, or build the examples again."
         )
+
+
+def _tell_tokenizer(description):
+    settings = ", ".join(
+        f"{key}={value!r}" for key, value in description["settings"].items()
+    )
+    return (
+        f"{description['class']}({settings}) with "
+        f"{description['vocabulary_size']} tokens and fingerprint "
+        f"{description['fingerprint']}"
+    )
 
 
 class ExampleDataset(grain.IterDataset):
@@ -109,8 +114,8 @@ class ExampleDataset(grain.IterDataset):
     Args:
         folder: str.
         metadata: dict, of `read_metadata`.
-        split, batch_size, seed, process_index, num_processes,
-            drop_remainder: see `load_examples`.
+        split: str.
+        order: `ExampleOrder`.
 
     Attributes:
         endless: bool. Whether it never ends, because it has a seed.
@@ -122,34 +127,16 @@ class ExampleDataset(grain.IterDataset):
             it.
     """
 
-    def __init__(
-        self,
-        folder,
-        metadata,
-        split,
-        batch_size,
-        seed,
-        process_index,
-        num_processes,
-        drop_remainder,
-    ):
+    def __init__(self, folder, metadata, split, order):
         super().__init__()
-        shards = metadata["shards"][split]
         self.metadata = metadata
-        self.endless = seed is not None
-        self.num_examples = sum(shard["examples"] for shard in shards)
+        self.order = order
+        self.endless = order.endless
+        self.num_examples = order.num_examples
         self.sequence_length = metadata["settings"]["sequence_length"]
-        self.order = ExampleOrder(
-            self.num_examples,
-            batch_size,
-            seed,
-            process_index,
-            num_processes,
-            drop_remainder,
-        )
         self._name = f"{split} examples of {folder!r}"
         self._source = grain.sources.ArrayRecordDataSource(
-            [os.path.join(folder, shard["file"]) for shard in shards]
+            [os.path.join(folder, s["file"]) for s in metadata["shards"][split]]
         )
         self._position = 0
 
@@ -169,8 +156,12 @@ class ExampleDataset(grain.IterDataset):
     def __len__(self):
         return self.order.batches_in_pass
 
+    def has_batch(self, position):
+        """Whether there is a batch at a position (int, batches)."""
+        return self.order.has_batch(position)
+
     def __iter__(self):
-        return ExampleIterator(self, self._position)
+        return PositionIterator(self, self._position)
 
     def __str__(self):
         return f"ExampleDataset({self._name})"
@@ -188,11 +179,9 @@ class ExampleDataset(grain.IterDataset):
             IndexError: if there is no such batch.
             ValueError: if a stored example is damaged.
         """
-        indices = self.order.indices(position)
-        records = self._source.__getitems__(indices)
         tokenizer = self.metadata["tokenizer"]
         batch = decode_records(
-            records,
+            self._source.__getitems__(self.order.indices(position)),
             self.metadata["dtype"],
             self.sequence_length,
             tokenizer["special_token_ids"]["pad"],
@@ -207,32 +196,46 @@ class ExampleDataset(grain.IterDataset):
         return batch
 
 
-class ExampleIterator(grain.DatasetIterator):
-    """Iterator of an `ExampleDataset`; its state is its position.
+def decode_records(records, dtype, sequence_length, pad_token_id=0):
+    """Make a padded batch of records.
+
+    Worked example with length 6: the records `3 | 2 7 3 9 3` and `3 | 2 8 3`
+    give token ids `[[2, 7, 3, 9, 3, 0], [2, 8, 3, 0, 0, 0]]`, segment ids
+    `[[0, 0, 0, 1, 1, 0], [0, 0, 0, 0, 0, 0]]` and padding masks
+    `[[1, 1, 1, 1, 1, 0], [1, 1, 1, 0, 0, 0]]`.
 
     Args:
-        dataset: `ExampleDataset`.
-        position: int, batches. Where to begin.
+        records: list of bytes, as `encode_record` returns them.
+        dtype: str. What they were encoded with.
+        sequence_length: int, tokens.
+        pad_token_id: int.
+
+    Returns:
+        Dict of int32 arrays `(records, sequence_length)`: `token_ids`,
+        `segment_ids`, and `padding_mask` (1 = token, 0 = padding).
+
+    Raises:
+        ValueError: if a record is longer than `sequence_length`.
     """
+    numbers = np.frombuffer(b"".join(records), dtype)
+    sizes = np.array([len(record) for record in records]) // numbers.itemsize
+    if np.max(sizes) > sequence_length + 1:
+        raise ValueError(
+            f"A stored example has {np.max(sizes) - 1} tokens, more than "
+            f"sequence_length={sequence_length}. Its file is damaged."
+        )
+    headers = np.cumsum(sizes) - sizes
+    first_lengths = numbers[headers].astype("int64")
+    is_id = np.ones(len(numbers), bool)
+    is_id[headers] = False
 
-    def __init__(self, dataset, position):
-        super().__init__()
-        self._dataset = dataset
-        self._next_position = position
-
-    def __next__(self):
-        self._assert_not_closed()
-        if not self._dataset.order.has_batch(self._next_position):
-            raise StopIteration
-        batch = self._dataset.batch(self._next_position)
-        self._next_position += 1
-        return batch
-
-    def get_state(self):
-        return {"position": self._next_position}
-
-    def set_state(self, state):
-        self._next_position = int(state["position"])
-
-    def __str__(self):
-        return f"ExampleIterator({self._dataset})"
+    positions = np.arange(sequence_length)
+    is_token = positions < sizes[:, None] - 1
+    is_second = is_token & (positions >= first_lengths[:, None])
+    token_ids = np.full(is_token.shape, pad_token_id, "int32")
+    token_ids[is_token] = numbers[is_id]
+    return {
+        "token_ids": token_ids,
+        "segment_ids": is_second.astype("int32"),
+        "padding_mask": is_token.astype("int32"),
+    }

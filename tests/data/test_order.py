@@ -2,7 +2,7 @@
 
 import pytest
 
-from keras_electra.text.order import ExampleOrder
+from keras_electra.data.order import ExampleOrder
 
 
 def batches(order, count):
@@ -61,7 +61,7 @@ def test_processes_have_equally_many_batches():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match="`batch_size` must be at least 1"):
+    with pytest.raises(ValueError, match="`batch_size` must be an integer"):
         ExampleOrder(7, batch_size=0)
     with pytest.raises(ValueError, match="`process_index` must be in"):
         ExampleOrder(7, 2, process_index=2, num_processes=2)
