@@ -4,11 +4,12 @@ The public names, in the order in which data flows.
 """
 
 from keras_electra.arguments import with_named_keywords
-from keras_electra.conversion.compare import compare_with_source
+from keras_electra.conversion import opening as _opening
 from keras_electra.data.examples import load_examples
-from keras_electra.hub.catalogue import presets
-from keras_electra.hub.upload import upload_preset
 from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.presets import presets
+from keras_electra.presets import register_presets as _register_presets
+from keras_electra.presets_saving import upload_preset
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.pretraining.pretrainer_preprocessor import (
     ElectraPretrainerPreprocessor,
@@ -55,6 +56,11 @@ from keras_electra.training.finetuning import finetuning_optimizer
 from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.optimizers import pretraining_optimizer
 
+# From here on the function hides the module `keras_electra.presets`, of which
+# names are imported only by `from keras_electra.presets import ...`.
+_opening.register()
+_register_presets(ElectraBackbone)
+
 __all__ = [
     "presets",
     "train_vocabulary",
@@ -86,7 +92,6 @@ __all__ = [
     "ElectraMultipleChoice",
     "ElectraTextEmbedderPreprocessor",
     "ElectraTextEmbedder",
-    "compare_with_source",
     "upload_preset",
 ]
 

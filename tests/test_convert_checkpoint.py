@@ -1,7 +1,5 @@
 """The example converts in every direction and prints its proof."""
 
-import importlib.util
-import pathlib
 import re
 
 import pytest
@@ -9,17 +7,10 @@ import pytest
 import keras_electra
 from tests.conversion import foreign
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-
 
 @pytest.fixture(scope="module")
 def main():
-    spec = importlib.util.spec_from_file_location(
-        "convert_checkpoint", ROOT / "examples" / "convert_checkpoint.py"
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
+    return foreign.load_example().main
 
 
 @pytest.fixture(scope="module")

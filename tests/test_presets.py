@@ -9,8 +9,10 @@ import keras_hub
 import numpy as np
 import pytest
 
-from keras_electra.hub import registry
 from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.presets import find_presets
+from keras_electra.presets import presets_folder
+from keras_electra.presets import register_presets
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.pretraining.pretrainer_preprocessor import (
     ElectraPretrainerPreprocessor,
@@ -52,7 +54,7 @@ def folder(pretrainer, tmp_path_factory):
 @pytest.fixture(scope="module")
 def name(folder):
     """Its name, after the registration."""
-    registry.register_builtin_presets(folder.parent)
+    register_presets(ElectraBackbone, folder.parent)
     return folder.name
 
 
@@ -172,20 +174,20 @@ def test_names_of_kerashub_are_not_taken(folder, tmp_path):
     taken = tmp_path / "electra_small_discriminator_uncased_en"
     taken.symlink_to(folder)
     with pytest.raises(ValueError, match="Rename the folder"):
-        registry.register_builtin_presets(tmp_path)
+        register_presets(ElectraBackbone, tmp_path)
 
 
 def test_only_presets_are_found(tmp_path):
     (tmp_path / "no_metadata").mkdir()
     (tmp_path / "no_metadata" / "config.json").write_text("{}")
     (tmp_path / "README.md").write_text("")
-    assert registry.find_presets(tmp_path) == {}
-    assert registry.find_presets(tmp_path / "missing") == {}
+    assert find_presets(tmp_path) == {}
+    assert find_presets(tmp_path / "missing") == {}
 
 
 def test_built_in_presets_are_complete():
-    assert registry.presets_folder().is_dir()
-    for entry in registry.find_presets(registry.presets_folder()).values():
+    assert presets_folder().is_dir()
+    for entry in find_presets(presets_folder()).values():
         folder = pathlib.Path(entry["kaggle_handle"])
         assert list(folder.glob("model*.weights.*"))
         assert (folder / "tokenizer.json").is_file()

@@ -10,7 +10,7 @@ import zipfile
 import keras
 import pytest
 
-from keras_electra.hub import registry
+from keras_electra.presets import find_presets
 from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetector,
 )
@@ -27,12 +27,12 @@ pytestmark = pytest.mark.skipif(
 ROOT = pathlib.Path(__file__).parent.parent
 USE = """
 import pathlib, sys
-import keras_electra.hub.registry
+import keras_electra
 from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetector
 )
 site, name = sys.argv[1:]
-assert pathlib.Path(keras_electra.hub.registry.__file__).is_relative_to(site)
+assert pathlib.Path(keras_electra.__file__).is_relative_to(site)
 detector = ElectraReplacedTokenDetector.from_preset(name)
 path = pathlib.Path(type(detector).presets[name]["kaggle_handle"])
 assert path.is_relative_to(site), path
@@ -63,7 +63,7 @@ def project(tmp_path_factory):
             shutil.copy(path, project)
     if not (project / "README.md").exists():
         (project / "README.md").write_text("")
-    if not registry.find_presets(project / "presets"):
+    if not find_presets(project / "presets"):
         task = ElectraReplacedTokenDetector(
             checks.tiny_backbone(),
             preprocessor=ElectraReplacedTokenDetectorPreprocessor(
@@ -104,7 +104,7 @@ def test_installed_wheel_opens_presets_by_name(project, wheel, tmp_path):
     elsewhere.mkdir()
     options = ("--no-deps", "--no-index", "--quiet", "--target", site)
     run("-m", "pip", "install", *options, wheel)
-    name = sorted(registry.find_presets(project / "presets"))[0]
+    name = sorted(find_presets(project / "presets"))[0]
     environment = {**os.environ, "PYTHONPATH": str(site)}
     output = run("-c", USE, site, name, cwd=elsewhere, env=environment)
     assert output.strip().splitlines()[-1].startswith("['")

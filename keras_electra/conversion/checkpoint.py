@@ -67,8 +67,11 @@ class Checkpoint:
         """Why a tensor is left out on purpose; `None` if it must not be."""
         raise NotImplementedError
 
-    def tokenizer(self):
-        """A new `ElectraTokenizer`, or `None` if there is none."""
+    def tokenizer(self, **kwargs):
+        """A new `ElectraTokenizer`, or `None` if there is none.
+
+        `**kwargs` take the place of what the files say.
+        """
         raise NotImplementedError
 
     def has(self, name, network):

@@ -11,6 +11,7 @@ from keras_electra.conversion.task_forms import TASK_FORMS
 from keras_electra.conversion.task_forms import check_token_head
 from keras_electra.conversion.task_forms import task_form
 from keras_electra.conversion.write_hugging_face import write_network
+from keras_electra.pretraining.pretrainer import ElectraPretrainer
 
 
 def tokenizer_of(task):
@@ -105,3 +106,27 @@ def pretrainer_to_kerashub(pretrainer, folder):
             kerashub.write_preset(
                 backbone, str(folder / name), tokenizer_of(pretrainer)
             )
+
+
+def to_transformers(task, folder):
+    """Writes any of our tasks in the form of transformers."""
+    if isinstance(task, ElectraPretrainer):
+        pretrainer_to_transformers(task, folder)
+    else:
+        task_to_transformers(task, folder)
+
+
+def to_google(task, folder):
+    """Writes any of our tasks as a TF1 checkpoint."""
+    if isinstance(task, ElectraPretrainer):
+        pretrainer_to_google(task, folder)
+    else:
+        task_to_google(task, folder)
+
+
+def to_kerashub(task, folder):
+    """Writes the encoders of any of our tasks as presets of KerasHub."""
+    if isinstance(task, ElectraPretrainer):
+        pretrainer_to_kerashub(task, folder)
+    else:
+        task_to_kerashub(task, folder)

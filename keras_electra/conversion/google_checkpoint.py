@@ -161,11 +161,12 @@ class GoogleCheckpoint(Checkpoint):
             return "of the other network"
         return None
 
-    def tokenizer(self):
+    def tokenizer(self, **kwargs):
         return tokenizer_files.read_tokenizer(
             self._find,
             self.source,
-            lowercase=self._program().get("do_lower_case"),
+            lowercase_unless_said=self._program().get("do_lower_case"),
+            **kwargs,
         )
 
     def _find(self, name):

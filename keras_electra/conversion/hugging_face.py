@@ -227,8 +227,10 @@ class TransformersCheckpoint(Checkpoint):
         table = self._tensors.read(self._stored[OUTPUT_TABLE])
         return words.shape == table.shape and bool((words == table).all())
 
-    def tokenizer(self):
-        return tokenizer_files.read_tokenizer(self._find, self.source)
+    def tokenizer(self, **kwargs):
+        return tokenizer_files.read_tokenizer(
+            self._find, self.source, **kwargs
+        )
 
 
 def _modern(name):

@@ -86,22 +86,22 @@ class KerasHubCheckpoint(Checkpoint):
     def drop_reason(self, stored, network):
         return "pooler, never trained" if POOLER in stored else None
 
-    def tokenizer(self):
+    def tokenizer(self, **kwargs):
         path = self._find("tokenizer.json")
         vocabulary = self._find(VOCABULARY)
         if path is None or vocabulary is None:
             return None
         with open(path, encoding="utf-8") as file:
             config = json.load(file)["config"]
-        return ElectraTokenizer(
-            str(vocabulary),
-            lowercase=config.get("lowercase", False),
-            strip_accents=config.get("strip_accents", False),
-            split_on_cjk=config.get("split_on_cjk", True),
-            special_tokens_in_strings=config.get(
+        settings = {
+            "lowercase": config.get("lowercase", False),
+            "strip_accents": config.get("strip_accents", False),
+            "split_on_cjk": config.get("split_on_cjk", True),
+            "special_tokens_in_strings": config.get(
                 "special_tokens_in_strings", False
             ),
-        )
+        }
+        return ElectraTokenizer(str(vocabulary), **{**settings, **kwargs})
 
 
 def variables(backbone):

@@ -16,6 +16,7 @@ from keras_electra.conversion.checkpoint import DISCRIMINATOR
 from keras_electra.conversion.checkpoint import GENERATOR
 from keras_electra.conversion.task_forms import task_form
 from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.presets import split_arguments
 from keras_electra.text.preprocessor import MAX_SEQUENCE_LENGTH
 
 # A table of embeddings may be longer than its vocabulary only by padding to
@@ -70,6 +71,7 @@ def load_task(cls, checkpoint, load_weights=True, **kwargs):
             a fresh head needs an argument that is not given.
     """
     form = task_form(cls)
+    kwargs, of_text = split_arguments(cls, kwargs)
     network = choose_network(
         checkpoint, form.network if form else None, cls.__name__
     )
@@ -93,17 +95,22 @@ def load_task(cls, checkpoint, load_weights=True, **kwargs):
     backbone = kwargs["backbone"]
     notes = list(checkpoint.notes(network))
     if "preprocessor" not in kwargs:
-        tokenizer = load_tokenizer(checkpoint, backbone)
-        kwargs["preprocessor"] = None
+        load = require_tokenizer if of_text else load_tokenizer
+        of_text, of_tokens = split_arguments(
+            cls.preprocessor_cls, of_text
+        )
+        tokenizer = load(checkpoint, backbone, **of_tokens)
         if tokenizer is None:
             notes.append(
                 "no vocabulary was found: `preprocessor` is None, and inputs "
                 "must be token ids"
             )
-        else:
-            kwargs["preprocessor"] = build_preprocessor(
-                cls.preprocessor_cls, tokenizer, backbone.max_sequence_length
-            )
+        kwargs["preprocessor"] = build_preprocessor(
+            cls.preprocessor_cls,
+            tokenizer,
+            backbone.max_sequence_length,
+            **of_text,
+        )
     task = cls(**kwargs)
     if not load_weights:
         return task
@@ -124,13 +131,14 @@ def load_task(cls, checkpoint, load_weights=True, **kwargs):
     return task
 
 
-def load_tokenizer(checkpoint, backbone=None):
+def load_tokenizer(checkpoint, backbone=None, **kwargs):
     """The tokenizer of a checkpoint, checked against its network.
 
     Args:
         checkpoint: `Checkpoint`.
         backbone: `ElectraBackbone` or `None`. The network. `None`, the
             default, means that its size comes from the checkpoint.
+        **kwargs: arguments of the tokenizer in place of what the files say.
 
     Returns:
         An `ElectraTokenizer`, or `None` when the checkpoint has none.
@@ -138,7 +146,7 @@ def load_tokenizer(checkpoint, backbone=None):
     Raises:
         ValueError: when the vocabulary is not that of the network.
     """
-    tokenizer = checkpoint.tokenizer()
+    tokenizer = checkpoint.tokenizer(**kwargs)
     if tokenizer is None:
         return None
     if backbone is None:
@@ -159,9 +167,9 @@ def load_tokenizer(checkpoint, backbone=None):
     return tokenizer
 
 
-def require_tokenizer(checkpoint):
+def require_tokenizer(checkpoint, backbone=None, **kwargs):
     """The tokenizer of a checkpoint; a `FileNotFoundError` if it has none."""
-    tokenizer = load_tokenizer(checkpoint)
+    tokenizer = load_tokenizer(checkpoint, backbone, **kwargs)
     if tokenizer is None:
         raise FileNotFoundError(
             f"{checkpoint.source} has no vocabulary. Looked for: vocab.txt, "
@@ -172,8 +180,9 @@ def require_tokenizer(checkpoint):
 
 def load_preprocessor(cls, checkpoint, **kwargs):
     """A preprocessor with the tokenizer of a checkpoint."""
+    kwargs, of_tokens = split_arguments(cls, kwargs)
     if "tokenizer" not in kwargs:
-        kwargs["tokenizer"] = require_tokenizer(checkpoint)
+        kwargs["tokenizer"] = require_tokenizer(checkpoint, **of_tokens)
     network = choose_network(checkpoint, None, cls.__name__)
     positions = checkpoint.backbone_arguments(network)["max_sequence_length"]
     return build_preprocessor(cls, kwargs.pop("tokenizer"), positions, **kwargs)
@@ -217,7 +226,9 @@ def build_backbone(checkpoint, network, **kwargs):
 
 
 def build_preprocessor(cls, tokenizer, max_sequence_length, **kwargs):
-    """A preprocessor for rows that the network has positions for."""
+    """A preprocessor for rows that the network has positions for, or `None`."""
+    if tokenizer is None:
+        return None
     length = min(MAX_SEQUENCE_LENGTH, max_sequence_length)
     return cls(tokenizer=tokenizer, **{"sequence_length": length, **kwargs})
 

@@ -26,7 +26,9 @@ SHARED_SIZES = (
 )
 
 
-def build_pretrainer(cls, detector, filler, tied=False, **kwargs):
+def build_pretrainer(
+    cls, detector, filler, tied=False, of_text=None, **kwargs
+):
     """A pre-trainer of two networks that are loaded.
 
     Args:
@@ -35,6 +37,7 @@ def build_pretrainer(cls, detector, filler, tied=False, **kwargs):
         filler: `ElectraMaskedLM`, the generator, or `None` to make one.
         tied: bool. Whether the generator's encoder is the discriminator's,
             too. Defaults to `False`.
+        of_text: dict or `None`. Arguments of the preprocessor.
         **kwargs: arguments of `ElectraPretrainer`.
 
     Returns:
@@ -64,7 +67,9 @@ def build_pretrainer(cls, detector, filler, tied=False, **kwargs):
             kwargs["share_embeddings"], note = _can_share(backbone, generator)
             notes.append(note)
     if "preprocessor" not in kwargs:
-        kwargs["preprocessor"] = _preprocessor(cls, detector, filler)
+        kwargs["preprocessor"] = _preprocessor(
+            cls, detector, filler, of_text or {}
+        )
     # A fresh head is one that every form can hold.
     activation = "gelu" if head is None else head.activation
     kwargs.setdefault("generator_head_activation", activation)
@@ -164,14 +169,19 @@ def _tokenizer(task):
     return task and getattr(task.preprocessor, "tokenizer", None)
 
 
-def _preprocessor(cls, detector, filler):
+def _preprocessor(cls, detector, filler, of_text):
     tokenizer = _tokenizer(detector) or _tokenizer(filler)
-    if tokenizer is None:
-        return None
+    if tokenizer is None and of_text:
+        raise ValueError(
+            "There is no vocabulary beside the networks, so that there is no "
+            f"preprocessor for {sorted(of_text)}."
+        )
     positions = detector.backbone.max_sequence_length
     if filler is not None:
         positions = min(positions, filler.backbone.max_sequence_length)
-    return build_preprocessor(cls.preprocessor_cls, tokenizer, positions)
+    return build_preprocessor(
+        cls.preprocessor_cls, tokenizer, positions, **of_text
+    )
 
 
 def _array(variable):

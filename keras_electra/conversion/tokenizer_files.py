@@ -17,15 +17,16 @@ TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
 
 
-def read_tokenizer(find, source, lowercase=True):
+def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
     """Builds the tokenizer of a checkpoint.
 
     Args:
         find: function from a file name to its local path or `None`.
         source: string. What to call the checkpoint in messages.
-        lowercase: bool or `None`. What holds where no file says it; `None`
-            means what the vocabulary suggests. Defaults to `True`, as in
-            transformers.
+        lowercase_unless_said: bool or `None`. What holds where no file says
+            it; `None` means what the vocabulary suggests. Defaults to `True`,
+            as in transformers.
+        **kwargs: arguments of the tokenizer, in place of what the files say.
 
     Returns:
         An `ElectraTokenizer`, or `None` when there is no vocabulary.
@@ -54,10 +55,10 @@ def read_tokenizer(find, source, lowercase=True):
     if config is not None:
         settings.update(_settings_of_config(_json(config)))
     if "lowercase" not in settings:
-        if lowercase is None:
-            lowercase = not _has_capitals(tokens)
-        settings["lowercase"] = lowercase
-    return ElectraTokenizer(tokens, **settings)
+        settings["lowercase"] = lowercase_unless_said
+        if lowercase_unless_said is None:
+            settings["lowercase"] = not _has_capitals(tokens)
+    return ElectraTokenizer(tokens, **{**settings, **kwargs})
 
 
 def write_tokenizer(tokenizer, folder, max_sequence_length):

@@ -10,10 +10,11 @@ import keras_hub
 
 from keras_electra.model.embeddings import ElectraEmbeddings
 from keras_electra.model.transformer import TransformerLayer
+from keras_electra.presets import OpensPresets
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraBackbone(keras_hub.models.Backbone):
+class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
     """Encodes token ids as one vector a token.
 
     Args:
@@ -164,29 +165,6 @@ class ElectraBackbone(keras_hub.models.Backbone):
         self.num_segments = num_segments
         self.activation = activation
         self.initializer_range = initializer_range
-
-    @classmethod
-    def from_preset(cls, preset, load_weights=True, **kwargs):
-        """Opens the network of a preset, or of a checkpoint made elsewhere.
-
-        Args:
-            preset: string or path. A built-in name, a folder, the prefix of a
-                TF1 checkpoint, or a handle such as `"hf://user/model"`. Of
-                several networks the discriminator is taken.
-            load_weights: bool. Whether to load the weights. Defaults to
-                `True`.
-            **kwargs: `dtype`, and arguments of the constructor.
-
-        Returns:
-            An `ElectraBackbone`.
-        """
-        # Lazy: presets are built on this class.
-        from keras_electra.hub import opening
-
-        checkpoint = opening.open_checkpoint(preset)
-        if checkpoint is None:
-            return super().from_preset(str(preset), load_weights, **kwargs)
-        return opening.loading.load_backbone(checkpoint, load_weights, **kwargs)
 
     def with_embeddings(self, embeddings, name=None):
         """A copy of this network that computes with other embeddings.

@@ -8,18 +8,16 @@ not that two networks have one in common.
 
 import keras
 
-from keras_electra.hub import opening
-from keras_electra.hub.saving import PresetSaving
+from keras_electra.presets import open_preset
+from keras_electra.presets_saving import SavesPresets
 
 
-class PretrainingSaving(PresetSaving):
+class PretrainingSaving(SavesPresets):
     """Presets and configuration of `ElectraPretrainer`.
 
     Every class of this package opens the folder of a preset: fine-tuning
     tasks take the discriminator, `ElectraMaskedLM` the generator.
     """
-
-    exported_as = "pretrainer"
 
     @classmethod
     def from_preset(
@@ -42,7 +40,8 @@ class PretrainingSaving(PresetSaving):
             discriminator: in place of `preset`: where the discriminator is.
             generator: where the generator is, of any form and size. `None`,
                 the default: beside the discriminator.
-            **kwargs: `dtype`, and arguments of the constructor.
+            **kwargs: arguments of the constructor, of the preprocessor and of
+                the tokenizer.
 
         Returns:
             An `ElectraPretrainer`. Unless `share_embeddings` is given, the
@@ -59,11 +58,15 @@ class PretrainingSaving(PresetSaving):
                 "Either `preset` or `discriminator` must be given. Received: "
                 f"preset={preset!r}, discriminator={discriminator!r}."
             )
-        if preset is not None and generator is None:
-            if opening.saved_task(preset) == opening.PRETRAINER:
-                return super().from_preset(preset, load_weights, **kwargs)
-        return opening.load_pretrainer(
-            cls, preset or discriminator, generator, load_weights, **kwargs
+        parts = {"discriminator": discriminator, "generator": generator}
+        parts = {name: part for name, part in parts.items() if part}
+        return open_preset(
+            cls,
+            super().from_preset,
+            preset,
+            load_weights,
+            {**kwargs, **parts},
+            extra=parts,
         )
 
     def get_config(self):

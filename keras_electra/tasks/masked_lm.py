@@ -4,10 +4,9 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_electra.hub import opening
-from keras_electra.hub.saving import PresetSaving
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.heads import TokenPredictionHead
+from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks import inference
 from keras_electra.tasks.finetuning import restore_compilation
 from keras_electra.tasks.masked_lm_preprocessor import (
@@ -18,7 +17,7 @@ from keras_electra.tasks.shuffling import shuffled_fit
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraMaskedLM(PresetSaving, keras_hub.models.MaskedLM):
+class ElectraMaskedLM(SavesPresets, keras_hub.models.MaskedLM):
     """Predicts the tokens at masked positions.
 
     `from_preset` on the folder of an `ElectraPretrainer` opens its generator.
@@ -89,25 +88,6 @@ class ElectraMaskedLM(PresetSaving, keras_hub.models.MaskedLM):
         x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
         outputs = self.head(x, inputs["mask_positions"])  # (B, P, V)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-
-    @classmethod
-    def from_preset(cls, preset, load_weights=True, **kwargs):
-        """Opens a preset; of a pre-trainer's, the generator with its head.
-
-        Args:
-            preset: string. A built-in name, a folder, or a handle such as
-                `"hf://user/model"`.
-            load_weights: bool. Whether to load the weights. Defaults to
-                `True`.
-            **kwargs: `dtype`, and arguments of the constructor.
-
-        Returns:
-            An `ElectraMaskedLM`.
-        """
-        kwargs = opening.add_pretrainer_parts(
-            preset, load_weights, kwargs, "generator", "generator_head"
-        )
-        return super().from_preset(preset, load_weights, **kwargs)
 
     def get_config(self):
         config = super().get_config()

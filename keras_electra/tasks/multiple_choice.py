@@ -3,9 +3,9 @@
 import keras
 import keras_hub
 
-from keras_electra.hub.saving import PresetSaving
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.transformer import exact_gelu
+from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks import inference
 from keras_electra.tasks.choices import FlattenChoices
 from keras_electra.tasks.choices import UnflattenChoices
@@ -21,7 +21,7 @@ from keras_electra.tasks.probabilities import softmax
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraMultipleChoice(
-    FineTuningTask, PresetSaving, keras_hub.models.Task
+    FineTuningTask, SavesPresets, keras_hub.models.Task
 ):
     """Chooses the best continuation or answer for a context.
 

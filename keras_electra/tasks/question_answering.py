@@ -3,8 +3,8 @@
 import keras
 import keras_hub
 
-from keras_electra.hub.saving import PresetSaving
 from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks import inference
 from keras_electra.tasks.answer_mask import MASKED_SCORE
 from keras_electra.tasks.answer_scores import SCORES
@@ -27,7 +27,7 @@ from keras_electra.tasks.span_loss import spans_are_right
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraQuestionAnswering(
-    FineTuningTask, PresetSaving, keras_hub.models.Task
+    FineTuningTask, SavesPresets, keras_hub.models.Task
 ):
     """Finds the answer to a question in a text, or that it has none.
 

@@ -5,10 +5,9 @@ import typing
 import keras
 import keras_hub
 
-from keras_electra.hub import opening
-from keras_electra.hub.saving import PresetSaving
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.heads import ReplacedTokenHead
+from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks import inference
 from keras_electra.tasks.finetuning import default_optimizer
 from keras_electra.tasks.finetuning import restore_compilation
@@ -38,7 +37,7 @@ class DetectedToken(typing.NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraReplacedTokenDetector(PresetSaving, keras_hub.models.Task):
+class ElectraReplacedTokenDetector(SavesPresets, keras_hub.models.Task):
     """Scores every token of a text as original or replaced.
 
     `from_preset` on the folder of an `ElectraPretrainer` opens its
@@ -87,25 +86,6 @@ class ElectraReplacedTokenDetector(PresetSaving, keras_hub.models.Task):
         # === Functional Model ===
         x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
         super().__init__(inputs=backbone.input, outputs=self.head(x), **kwargs)
-
-    @classmethod
-    def from_preset(cls, preset, load_weights=True, **kwargs):
-        """Opens a preset; of a pre-trainer's, discriminator and head.
-
-        Args:
-            preset: string. A built-in name, a folder, or a handle such as
-                `"hf://user/model"`.
-            load_weights: bool. Whether to load the weights. Defaults to
-                `True`.
-            **kwargs: `dtype`, and arguments of the constructor.
-
-        Returns:
-            An `ElectraReplacedTokenDetector`.
-        """
-        kwargs = opening.add_pretrainer_parts(
-            preset, load_weights, kwargs, "backbone", "discriminator_head"
-        )
-        return super().from_preset(preset, load_weights, **kwargs)
 
     def compile(
         self,

@@ -4,13 +4,13 @@ import keras
 import keras_hub
 
 from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.presets import OpensPresets
 from keras_electra.tasks.in_graph import run_in_python
-from keras_electra.text.preprocessor import OpensAnyPreset
 from keras_electra.text.preprocessor import add_sequence_length
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 
-class RowPreprocessor(OpensAnyPreset, keras_hub.models.Preprocessor):
+class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
     """Turns batches of raw data into rows; for one kind of task each.
 
     A subclass has `rows`, from `(x, y, sample_weight)` to what

@@ -4,9 +4,9 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_electra.hub.saving import PresetSaving
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.transformer import exact_gelu
+from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks import inference
 from keras_electra.tasks.finetuning import default_optimizer
 from keras_electra.tasks.finetuning_task import FineTuningTask
@@ -25,7 +25,7 @@ from keras_electra.tasks.texts import check_text_columns
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraTextClassifier(
-    FineTuningTask, PresetSaving, keras_hub.models.TextClassifier
+    FineTuningTask, SavesPresets, keras_hub.models.TextClassifier
 ):
     """Classifies texts by the vector of their first token, `[CLS]`.
 

@@ -4,8 +4,8 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_electra.hub.saving import PresetSaving
 from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks import inference
 from keras_electra.tasks.contrastive_loss import ContrastiveLoss
 from keras_electra.tasks.finetuning import default_optimizer
@@ -20,7 +20,7 @@ from keras_electra.tasks.texts import check_text_columns
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraTextEmbedder(FineTuningTask, PresetSaving, keras_hub.models.Task):
+class ElectraTextEmbedder(FineTuningTask, SavesPresets, keras_hub.models.Task):
     """Embeds texts, for search, clustering and comparison.
 
     A discriminator's last layers know little but which tokens were replaced

@@ -4,8 +4,8 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_electra.hub.saving import PresetSaving
 from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks import inference
 from keras_electra.tasks.entities import Entity
 from keras_electra.tasks.entities import find_spans
@@ -25,7 +25,7 @@ from keras_electra.tasks.word_loss import WordCrossentropy
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraTokenClassifier(
-    FineTuningTask, PresetSaving, keras_hub.models.Task
+    FineTuningTask, SavesPresets, keras_hub.models.Task
 ):
     """Labels words: named entities, chunks, parts of speech.
 

@@ -11,6 +11,7 @@ import keras
 import keras_hub
 
 from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.presets import OpensPresets
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 # Where the original fine-tunes and reads: no network of it has more positions.
@@ -40,36 +41,7 @@ def add_sequence_length(loader, kwargs):
 _BUILD_LOCK = threading.Lock()
 
 
-class OpensAnyPreset:
-    """`from_preset` for checkpoints that were made elsewhere, too.
-
-    To be mixed in before the base class of KerasHub.
-    """
-
-    @classmethod
-    def from_preset(cls, preset, **kwargs):
-        """Opens the preprocessor of a preset of any form.
-
-        Args:
-            preset: string or path. As in `from_preset` of a task.
-            **kwargs: arguments of the constructor.
-
-        Returns:
-            An object of this class.
-
-        Raises:
-            FileNotFoundError: when a checkpoint has no vocabulary.
-        """
-        # Lazy: reading checkpoints is built on this room.
-        from keras_electra.hub import opening
-
-        checkpoint = opening.open_checkpoint(preset)
-        if checkpoint is None:
-            return super().from_preset(str(preset), **kwargs)
-        return opening.loading.load_preprocessor(cls, checkpoint, **kwargs)
-
-
-class BuildsOnce(OpensAnyPreset):
+class BuildsOnce(OpensPresets):
     """Lets many threads call a preprocessor of KerasHub that is not built yet.
 
     KerasHub's say that they are built before they are, and `grain` calls them
@@ -89,7 +61,7 @@ class BuildsOnce(OpensAnyPreset):
         return super().__call__(*args, **kwargs)
 
 
-class TextPreprocessor(OpensAnyPreset, keras_hub.models.Preprocessor):
+class TextPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
     """Turns texts, or pairs of texts, into token ids of a fixed length.
 
     Args:

@@ -17,6 +17,7 @@ import keras_hub
 import numpy as np
 
 from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.presets import OpensPresets
 from keras_electra.text.nested import check_texts
 from keras_electra.text.nested import map_sequences
 from keras_electra.text.nested import map_strings
@@ -31,7 +32,7 @@ VOCABULARY_FILE = "vocabulary.txt"
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraTokenizer(keras_hub.tokenizers.Tokenizer):
+class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
     """WordPiece tokenizer of ELECTRA.
 
     Called on a string it returns a 1-d integer array, called on a list of
@@ -110,28 +111,6 @@ class ElectraTokenizer(keras_hub.tokenizers.Tokenizer):
         # It has no weights; `quantize` of a task refuses unbuilt layers.
         self.built = True
         self.set_vocabulary(vocabulary)
-
-    @classmethod
-    def from_preset(cls, preset, **kwargs):
-        """Opens the tokenizer of a preset, or of a checkpoint made elsewhere.
-
-        Args:
-            preset: string or path. As in `from_preset` of a task.
-            **kwargs: arguments of the constructor; only for our own presets.
-
-        Returns:
-            An `ElectraTokenizer`.
-
-        Raises:
-            FileNotFoundError: when a checkpoint has no vocabulary.
-        """
-        # Lazy: reading checkpoints is built on this room.
-        from keras_electra.hub import opening
-
-        checkpoint = opening.open_checkpoint(preset)
-        if checkpoint is None:
-            return super().from_preset(str(preset), **kwargs)
-        return opening.loading.require_tokenizer(checkpoint)
 
     def set_vocabulary(self, vocabulary):
         """Set the vocabulary: list of str, path, or `None` for none yet."""

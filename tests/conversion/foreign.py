@@ -1,6 +1,8 @@
 """Checkpoints of other packages, tiny, with no weight at its initial value."""
 
 import contextlib
+import importlib.util
+import pathlib
 
 import keras
 import numpy as np
@@ -19,6 +21,20 @@ SIZES = {
     "intermediate_size": 12,
     "max_position_embeddings": 16,
 }
+
+
+def load_example():
+    """The program that converts checkpoints, as a module."""
+    root = pathlib.Path(__file__).resolve().parent.parent.parent
+    spec = importlib.util.spec_from_file_location(
+        "convert_checkpoint", root / "examples" / "convert_checkpoint.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+compare_with_source = load_example().compare_with_source
 
 
 def network(architecture, seed=0, scale=0.3, **config):

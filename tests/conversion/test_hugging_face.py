@@ -29,7 +29,7 @@ LABELLED = ("ElectraForSequenceClassification", "ElectraForTokenClassification")
 
 def check_same(model, folder):
     x = foreign.X
-    result = keras_electra.compare_with_source(model, folder, x=x)
+    result = foreign.compare_with_source(model, folder, x=x)
     print(f"\n{keras.config.backend()} {type(model).__name__}: {result}")
     assert result.hidden_states < 1e-4
     has_head = not isinstance(model, keras_electra.ElectraBackbone)

@@ -3,7 +3,7 @@
 import numpy as np
 
 import keras_electra
-from keras_electra.hub.model_card import known_rows
+from keras_electra.presets_saving import known_rows
 from tests import checks
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import keras_electra
-from keras_electra.hub import registry
+from keras_electra.presets import presets_folder
 
 TINY = "electra_tiny_en"
 MEGABYTES = {TINY: 25, "electra_small_en": 60}
@@ -76,7 +76,7 @@ def test_outputs_are_as_recorded(preset, offline):
 
 @pytest.mark.parametrize("preset", MEGABYTES)
 def test_size_on_disk(preset):
-    folder = registry.presets_folder() / preset
+    folder = presets_folder() / preset
     size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
     assert size < MEGABYTES[preset] * 1e6
 

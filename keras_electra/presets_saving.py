@@ -1,0 +1,372 @@
+"""How tasks are saved, exported and uploaded: whole, or not at all.
+
+The card of a preset (`README.md`) says what is known: sizes, tokenizer and
+recipe are read off the model, steps and metrics off its last training. What a
+model cannot know (text, licence) is given by whoever saves it.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import uuid
+
+import h5py
+import keras
+import keras_hub
+import numpy as np
+
+from keras_electra.arguments import check_option
+from keras_electra.presets import EXPORTERS
+from keras_electra.presets import OpensPresets
+
+MARK = "<!-- Written by save_to_preset; remove this line to keep a change. -->"
+BACKBONE_ROWS = {
+    "num_layers": "layers",
+    "hidden_dim": "width",
+    "num_heads": "attention heads",
+    "intermediate_dim": "width of the feed-forward blocks",
+    "embedding_dim": "width of the embeddings",
+    "vocabulary_size": "tokens",
+    "max_sequence_length": "positions",
+    "activation": "activation",
+}
+PIPELINES = {
+    "ElectraMaskedLM": "fill-mask",
+    "ElectraTextClassifier": "text-classification",
+    "ElectraTokenClassifier": "token-classification",
+    "ElectraQuestionAnswering": "question-answering",
+}
+
+
+class SavesPresets(OpensPresets):
+    """How our tasks are saved and exported: safely, without optimizers.
+
+    To be mixed into a KerasHub task, before its base class. KerasHub would
+    save the state of the optimizer too, which is twice as large as the network
+    and of no use in a preset; `.keras` files have it. All that is written is
+    written completely, or what was in the folder before is left there.
+    """
+
+    def export_to_transformers(self, folder):
+        """Writes the model so that Hugging Face's package opens it.
+
+        Weights (safetensors, float32), configuration and tokenizer. A
+        classifier with the original's head becomes one with that package's
+        that computes the same; `from_preset` recognizes it. A pre-trainer
+        makes two folders, `discriminator` and `generator`.
+
+        Args:
+            folder: path of the folder, made if need be.
+
+        Raises:
+            ValueError: when that package has no such model.
+        """
+        self._export("transformers", folder)
+
+    def export_to_tf1(self, folder):
+        """Writes a checkpoint of TensorFlow 1 for Google's original program.
+
+        Its variables have the original's names and shapes. Of a task it holds
+        the encoder, of a detector or masked language model also the head.
+
+        Args:
+            folder: path of the folder, made if need be.
+
+        Raises:
+            ValueError: when the original has no such network.
+        """
+        self._export("tf1", folder)
+
+    def export_to_keras_hub(self, folder):
+        """Writes the encoder as a preset of KerasHub's `ElectraBackbone`.
+
+        KerasHub computes the tanh form of GELU whatever the network was
+        trained with, which changes numbers slightly, and adds a pooler with
+        random weights. A pre-trainer makes two folders, `discriminator` and
+        `generator`.
+
+        Args:
+            folder: path of the folder, made if need be.
+
+        Raises:
+            ValueError: when KerasHub has no such network.
+        """
+        self._export("keras_hub", folder)
+
+    def _export(self, form, folder):
+        write_whole(folder, lambda path: EXPORTERS[form](self, path))
+
+    def save_to_preset(
+        self, preset_dir, max_shard_size=10, card=None, weights_dtype="float32"
+    ):
+        """Saves to a folder; a full disk leaves what was there before.
+
+        A `README.md` says what the model is; one that was written by hand
+        stays.
+
+        Args:
+            preset_dir: path of the folder.
+            max_shard_size: float or `None`. Largest file of weights, in GB.
+                Defaults to `10`.
+            card: dict or `None`. More rows of the `README.md`, such as
+                `{"corpus": "...", "licence": "apache-2.0"}`.
+            weights_dtype: string. Precision of the weights on disk,
+                `"float32"` or `"float16"`: half the size, for a network that
+                is the same to rounding. Defaults to `"float32"`.
+
+        Raises:
+            ValueError: when there is no such `weights_dtype`, or a weight is
+                too large for it.
+        """
+        check_option("weights_dtype", weights_dtype, ("float32", "float16"))
+        folder, save = pathlib.Path(preset_dir), super().save_to_preset
+
+        def write(path):
+            save(str(path), max_shard_size=max_shard_size)
+            _name_precision_of_weights(path / "config.json")
+            if weights_dtype == "float16":
+                _store_in_half(path)
+            readme = folder / "README.md"
+            own = readme.exists() and MARK not in readme.read_text("utf-8")
+            if not own:
+                write_card(self, path, folder.resolve().name, card)
+
+        write_whole(folder, write)
+
+    def save_task_weights(self, filepath):
+        """Saves what the task has beside its backbone."""
+        keras.saving.save_weights(
+            self, filepath, objects_to_skip=self._outside_task_weights()
+        )
+
+    def load_task_weights(self, filepath):
+        """Loads what `save_task_weights` of the same class saved."""
+        keras.saving.load_weights(
+            self, filepath, objects_to_skip=self._outside_task_weights()
+        )
+
+    def _outside_task_weights(self):
+        optimizer = getattr(self, "optimizer", None)  # none if not compiled
+        layers = self.backbone._flatten_layers()
+        return [*layers, *filter(None, [optimizer])]
+
+
+def write_whole(folder, write):
+    """Writes a folder so that a failure leaves it as it was.
+
+    All files are written to a new subfolder first (on the same disk whatever
+    the folder is mounted on) and then moved, `config.json` last: without it
+    no folder is taken for a preset. Weights and `task.json` of an earlier
+    preset that the new one does not overwrite are removed, other files stay.
+
+    Args:
+        folder: path of the folder, which need not exist.
+        write: function of a `Path` that writes the files there.
+    """
+    target = pathlib.Path(folder)
+    existed = target.is_dir()
+    target.mkdir(parents=True, exist_ok=True)
+    written = target / f".saving-{uuid.uuid4().hex[:8]}"
+    written.mkdir()
+    try:
+        write(written)
+        files = [path for path in written.rglob("*") if path.is_file()]
+        files.sort(key=lambda path: (path.name == "config.json", path))
+        names = {path.relative_to(written) for path in files}
+        if pathlib.Path("config.json") in names:
+            for path in (*target.glob("*.weights.*"), target / "task.json"):
+                if path.relative_to(target) not in names:
+                    path.unlink(missing_ok=True)
+        for path in files:
+            place = target / path.relative_to(written)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, place)
+    finally:
+        shutil.rmtree(written, ignore_errors=True)
+        if not existed and not any(target.iterdir()):
+            target.rmdir()
+
+
+def _name_precision_of_weights(path):
+    """Writes `float32` in place of mixed precision, which weights are in.
+
+    A preset opens in the precision that is set by then, whatever it was saved
+    under. KerasHub does not know the names of mixed precision (its
+    `is_float_dtype` raises), and no task opens such a preset.
+    """
+    config = json.loads(path.read_text(encoding="utf-8"))
+    policy = (config["config"].get("dtype") or {}).get("config", {})
+    if policy.get("name", "").startswith("mixed_"):
+        policy["name"] = "float32"
+        path.write_text(json.dumps(config, indent=4), encoding="utf-8")
+
+
+def _store_in_half(folder):
+    """Rewrites all files of weights in float16.
+
+    Keras reads numbers of any precision into the variables it has, so the
+    preset opens as before; variables stay float32.
+    """
+
+    def copy(name, item):
+        if isinstance(item, h5py.Group):
+            target.require_group(name)
+        else:
+            target[name] = _halve(item[()], name)
+        target[name].attrs.update(item.attrs)
+
+    for path in folder.glob("*.weights.h5"):
+        part = path.with_suffix(".part")
+        with h5py.File(path) as source, h5py.File(part, "w") as target:
+            target.attrs.update(source.attrs)
+            source.visititems(copy)
+        os.replace(part, path)
+
+
+def _halve(value, name):
+    if getattr(value, "dtype", None) != np.float32:
+        return value
+    with np.errstate(over="ignore"):
+        half = value.astype("float16")
+    if np.isfinite(value).all() and not np.isfinite(half).all():
+        raise ValueError(
+            '`weights_dtype="float16"` holds numbers up to 65504, and '
+            f"{name} has one of {np.abs(value).max():.3g}. Save it in float32."
+        )
+    return half
+
+
+def write_card(model, folder, title, card=None):
+    """Writes the `README.md` of a preset.
+
+    Args:
+        model: a task.
+        folder: `Path` to write to.
+        title: string. Name of the preset.
+        card: dict from strings to strings, or `None`. More rows, such as
+            `corpus`, `language` and `licence`, and in place of rows that are
+            known.
+    """
+    rows = {**known_rows(model), **(card or {})}
+    name = type(model).__name__
+    lines = ["---", "library_name: keras-hub", "tags: [electra]"]
+    if name in PIPELINES:
+        lines.append(f"pipeline_tag: {PIPELINES[name]}")
+    if "licence" in rows:
+        lines.append(f"license: {str(rows['licence']).lower()}")
+    lines += ["---", MARK, f"# {title}", ""]
+    lines += [f"A preset of `keras_electra.{name}`:", "", "```python"]
+    lines += ["import keras_electra", ""]
+    lines += [f'model = keras_electra.{name}.from_preset("folder or handle")']
+    lines += ["```", "", "| | |", "| --- | --- |"]
+    lines += [f"| {row} | {value} |" for row, value in rows.items()]
+    text = "\n".join(lines) + "\n"
+    (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def known_rows(model):
+    """What a model says about itself.
+
+    Args:
+        model: a task.
+
+    Returns:
+        A dict from the name of a row to its text.
+    """
+    rows = {"parameters": f"{model.count_params():,}"}
+    generator = getattr(model, "generator", None)
+    networks = {"network": model.backbone}
+    if hasattr(model, "discriminator_head"):
+        networks = {"discriminator": model.backbone, "generator": generator}
+    for name, backbone in networks.items():
+        if backbone is not None:
+            rows[name] = ", ".join(
+                f"{word} {getattr(backbone, attribute)}"
+                for attribute, word in BACKBONE_ROWS.items()
+            )
+    if model.preprocessor is not None:
+        rows.update(_text_rows(model.preprocessor))
+    if getattr(model, "labels", None):
+        rows["labels"] = ", ".join(model.labels)
+    if hasattr(model, "mask_fraction"):
+        rows["recipe"] = (
+            f"{model.mask_fraction:g} of the tokens predicted, weights of the "
+            f"losses {model.generator_weight:g} (generator) and "
+            f"{model.discriminator_weight:g} (discriminator), temperature "
+            f"{model.temperature:g}, embeddings "
+            f"{'shared' if model.share_embeddings else 'not shared'}"
+        )
+    rows.update(_training_rows(model))
+    summary = getattr(model, "conversion_summary", None)
+    if summary is not None:
+        rows["converted from"] = f"{summary.source} ({summary.form})"
+    return rows
+
+
+def _text_rows(preprocessor):
+    tokenizer = preprocessor.tokenizer
+    accents = tokenizer.strip_accents
+    if accents is None:
+        accents = tokenizer.lowercase
+    return {
+        "vocabulary": f"{tokenizer.vocabulary_size():,} word pieces",
+        "text is lowered": "yes" if tokenizer.lowercase else "no",
+        "accents are stripped": "yes" if accents else "no",
+        "Chinese characters are words": (
+            "yes" if tokenizer.split_on_cjk else "no"
+        ),
+        "sequence length": f"{preprocessor.sequence_length} tokens",
+    }
+
+
+def _training_rows(model):
+    """Steps, optimizer and last metrics of a training in this process."""
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None:
+        return {}
+    steps = int(keras.ops.convert_to_numpy(optimizer.iterations))
+    if not steps:
+        return {}
+    rows = {"steps": f"{steps:,}", "optimizer": type(optimizer).__name__}
+    history = getattr(getattr(model, "history", None), "history", None) or {}
+    for name, values in history.items():
+        rows[name] = f"{float(values[-1]):.4g}"
+    return rows
+
+
+def upload_preset(uri, preset):
+    """Uploads a folder as `keras_hub.upload_preset` does, card included.
+
+    Args:
+        uri: string. `"hf://user/model"` or
+            `"kaggle://user/model/keras/variant"`.
+        preset: path of the folder, as `save_to_preset` wrote it.
+
+    Raises:
+        FileNotFoundError: when there is no such folder, or it is no preset.
+        ValueError: when `uri` is of neither form.
+        ImportError: when the library of the hub is not installed.
+    """
+    preset = pathlib.Path(preset)
+    card = preset / "README.md"
+    is_complete = (preset / "config.json").is_file() and card.is_file()
+    if uri.startswith("hf://") and is_complete:
+        try:
+            import huggingface_hub
+        except ImportError as error:
+            raise ImportError(
+                f"Uploading to {uri!r} needs the library of the hub: "
+                "`pip install huggingface_hub`."
+            ) from error
+        # KerasHub writes a card of its own over that of the folder, and
+        # removes it afterwards, when the repository has none.
+        repository = huggingface_hub.create_repo(
+            repo_id=uri.removeprefix("hf://"), exist_ok=True
+        )
+        huggingface_hub.upload_file(
+            path_or_fileobj=str(card),
+            path_in_repo=card.name,
+            repo_id=repository.repo_id,
+        )
+    keras_hub.upload_preset(uri, str(preset))
