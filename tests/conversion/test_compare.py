@@ -40,7 +40,7 @@ def test_tokens_that_differ(detector, discriminator):
 
 
 def test_what_cannot_be_compared(detector, golden, discriminator):
-    with pytest.raises(ValueError, match="no program to compare with"):
+    with pytest.raises(ValueError, match="no program to compare"):
         foreign.compare_with_source(detector, golden / "tiny_ckpt")
     with pytest.raises(ValueError, match="is compared on `x`"):
         foreign.compare_with_source(detector.backbone, discriminator)

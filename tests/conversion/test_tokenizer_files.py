@@ -73,9 +73,9 @@ def test_older_config_beside_the_vocabulary(tmp_path):
 
 def test_case_is_seen_from_the_vocabulary(tmp_path):
     foreign.write_vocabulary(tmp_path, [*checks.VOCABULARY, "A", "B"])
-    assert read(tmp_path, lowercase=None).lowercase
+    assert read(tmp_path, lowercase_unless_said=None).lowercase
     foreign.write_vocabulary(tmp_path, [*checks.VOCABULARY, "Chef"])
-    assert not read(tmp_path, lowercase=None).lowercase
+    assert not read(tmp_path, lowercase_unless_said=None).lowercase
 
 
 def test_none(tmp_path):
