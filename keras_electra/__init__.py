@@ -14,26 +14,21 @@ from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.pretraining.pretrainer_preprocessor import (
     ElectraPretrainerPreprocessor,
 )
-from keras_electra.tasks.entities import Entity
+from keras_electra.tasks.answers import Answer
+from keras_electra.tasks.answers import Answers
 from keras_electra.tasks.masked_lm import ElectraMaskedLM
-from keras_electra.tasks.masked_lm_preprocessor import (
-    ElectraMaskedLMPreprocessor,
-)
+from keras_electra.tasks.masked_lm import ElectraMaskedLMPreprocessor
 from keras_electra.tasks.multiple_choice import ElectraMultipleChoice
-from keras_electra.tasks.multiple_choice_preprocessor import (
+from keras_electra.tasks.multiple_choice import (
     ElectraMultipleChoicePreprocessor,
 )
-from keras_electra.tasks.qa_answers import Answer
-from keras_electra.tasks.qa_answers import Answers
+from keras_electra.tasks.qa_windows import ElectraQuestionAnsweringPreprocessor
 from keras_electra.tasks.question_answering import ElectraQuestionAnswering
-from keras_electra.tasks.question_answering_preprocessor import (
-    ElectraQuestionAnsweringPreprocessor,
-)
 from keras_electra.tasks.replaced_token_detector import DetectedToken
 from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetector,
 )
-from keras_electra.tasks.replaced_token_detector_preprocessor import (
+from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetectorPreprocessor,
 )
 from keras_electra.tasks.text_classifier import ElectraTextClassifier
@@ -45,9 +40,10 @@ from keras_electra.tasks.text_embedder_preprocessor import (
     ElectraTextEmbedderPreprocessor,
 )
 from keras_electra.tasks.token_classifier import ElectraTokenClassifier
-from keras_electra.tasks.token_classifier_preprocessor import (
+from keras_electra.tasks.token_classifier import (
     ElectraTokenClassifierPreprocessor,
 )
+from keras_electra.tasks.token_classifier import Entity
 from keras_electra.text.builder import build_examples
 from keras_electra.text.tokenizer import ElectraTokenizer
 from keras_electra.text.vocabulary import train_vocabulary

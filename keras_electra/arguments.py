@@ -35,6 +35,8 @@ def known_keywords(*others):
             reject_unknown(function.__qualname__, kwargs, known)
             return function(*args, **kwargs)
 
+        # Keras asks for the signature in a way that sees no `__wrapped__`.
+        checked.__signature__ = inspect.signature(function)
         return checked
 
     return decorate

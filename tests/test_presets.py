@@ -18,9 +18,7 @@ from keras_electra.pretraining.pretrainer_preprocessor import (
     ElectraPretrainerPreprocessor,
 )
 from keras_electra.tasks.masked_lm import ElectraMaskedLM
-from keras_electra.tasks.masked_lm_preprocessor import (
-    ElectraMaskedLMPreprocessor,
-)
+from keras_electra.tasks.masked_lm import ElectraMaskedLMPreprocessor
 from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetector,
 )

@@ -14,7 +14,7 @@ from keras_electra.presets import find_presets
 from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetector,
 )
-from keras_electra.tasks.replaced_token_detector_preprocessor import (
+from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetectorPreprocessor,
 )
 from tests import checks

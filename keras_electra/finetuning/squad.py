@@ -6,13 +6,11 @@ import pathlib
 from keras_electra.finetuning.experiment import Experiment
 from keras_electra.finetuning.recipes import QUESTION_ANSWERING
 from keras_electra.finetuning.squad_data import read_squad
-from keras_electra.tasks.answer_scores import SCORES
-from keras_electra.tasks.answer_scores import best_score
-from keras_electra.tasks.answer_scores import best_threshold
+from keras_electra.tasks.answers import SCORES
+from keras_electra.tasks.answers import best_score
+from keras_electra.tasks.answers import best_threshold
+from keras_electra.tasks.qa_windows import ElectraQuestionAnsweringPreprocessor
 from keras_electra.tasks.question_answering import ElectraQuestionAnswering
-from keras_electra.tasks.question_answering_preprocessor import (
-    ElectraQuestionAnsweringPreprocessor,
-)
 
 
 class SquadExperiment(Experiment):
@@ -131,7 +129,7 @@ def squad_metrics(results, golds):
 
     Returns:
         dict of floats, in percent: `exact` and `f1`. With unanswerable
-        questions these are at the best threshold of the null odds, each at
+        questions these are at the best threshold of the null score, each at
         its own, and `answerable f1` is that of the others, always answered.
     """
     has_answer = [bool(right) for right in golds]
@@ -145,7 +143,7 @@ def squad_metrics(results, golds):
     }
     if all(has_answer):
         return {k: 100 * sum(v) / len(v) for k, v in scores.items()}
-    odds = [result.null_odds for result in results]
+    odds = [result.null_score for result in results]
     metrics = {
         name: 100 * best_threshold(odds, values, has_answer, texts)[0]
         for name, values in scores.items()

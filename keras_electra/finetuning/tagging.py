@@ -9,7 +9,7 @@ from keras_electra.finetuning.tagging_data import are_chunks
 from keras_electra.finetuning.tagging_data import read_conll
 from keras_electra.finetuning.tagging_data import to_bioes
 from keras_electra.tasks.token_classifier import ElectraTokenClassifier
-from keras_electra.tasks.token_classifier_preprocessor import (
+from keras_electra.tasks.token_classifier import (
     ElectraTokenClassifierPreprocessor,
 )
 

@@ -8,7 +8,7 @@ import re
 
 from keras_electra.finetuning.files import DataFileError
 from keras_electra.finetuning.files import read_lines
-from keras_electra.tasks.entities import find_spans
+from keras_electra.tasks.token_classifier import find_spans
 
 # What begins a document in some of these files
 # (original `tagging_tasks.py:179`).

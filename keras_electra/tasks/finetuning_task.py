@@ -7,6 +7,8 @@ same Python code is called back.
 
 import keras
 
+from keras_electra.arguments import known_keywords
+from keras_electra.tasks.finetuning import default_optimizer
 from keras_electra.tasks.finetuning import restore_compilation
 from keras_electra.tasks.in_graph import run_in_python
 from keras_electra.tasks.loaders import LoaderBatches
@@ -25,6 +27,49 @@ class FineTuningTask:
     """
 
     rows_ahead = False
+
+    @known_keywords(keras.Model.compile)
+    def compile(
+        self,
+        optimizer="auto",
+        loss="auto",
+        *,
+        metrics=None,
+        weighted_metrics="auto",
+        **kwargs,
+    ):
+        """Sets optimizer, loss and metrics; see `keras.Model.compile`.
+
+        Args:
+            optimizer: an optimizer or its name. `"auto"`, the default, is
+                `ElectraAdamW` at the paper's rate for the size of the
+                network (3e-4 small, 1e-4 base, 5e-5 large), without warm-up.
+            loss: a loss or its name. `"auto"`, the default, is that of the
+                task.
+            metrics: list or `None`.
+            weighted_metrics: list or `None`. `"auto"`, the default, are those
+                of the task, unless there are `metrics`.
+            **kwargs: further arguments of `keras.Model.compile`.
+        """
+        if optimizer == "auto":
+            optimizer = default_optimizer(self.backbone)
+        if loss == "auto":
+            loss = self.default_loss()
+        if weighted_metrics == "auto":
+            weighted_metrics = None if metrics else self.default_metrics()
+        super().compile(
+            optimizer=optimizer,
+            loss=loss,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+            **kwargs,
+        )
+
+    def default_loss(self):
+        """The loss of the task."""
+
+    def default_metrics(self):
+        """The metrics of the task, a list."""
 
     def compile_from_config(self, config):
         restore_compilation(self, config)

@@ -1,22 +1,102 @@
-"""Which of several texts goes best with a context?"""
+"""Which of several texts goes best with a context?
+
+Shapes: B batch, C choices, L length, D hidden.
+"""
 
 import keras
 import keras_hub
+import numpy as np
+from keras import ops
 
+from keras_electra.arguments import known_keywords
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.transformer import exact_gelu
 from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks import inference
-from keras_electra.tasks.choices import FlattenChoices
-from keras_electra.tasks.choices import UnflattenChoices
-from keras_electra.tasks.finetuning import default_optimizer
 from keras_electra.tasks.finetuning_task import FineTuningTask
+from keras_electra.tasks.in_graph import rows_spec
 from keras_electra.tasks.labels import LabelEncoder
-from keras_electra.tasks.multiple_choice_preprocessor import (
-    ElectraMultipleChoicePreprocessor,
-)
-from keras_electra.tasks.multiple_choice_preprocessor import to_choices
 from keras_electra.tasks.probabilities import softmax
+from keras_electra.tasks.row_preprocessor import RowPreprocessor
+from keras_electra.tasks.rows import NAMES
+from keras_electra.tasks.rows import text_rows
+from keras_electra.tasks.rows import to_list
+from keras_electra.tasks.texts import check_text_columns
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ElectraMultipleChoicePreprocessor(RowPreprocessor):
+    """Turns a context and each of its choices into a row.
+
+    A row is `[CLS] context [SEP] choice [SEP]`; of the two the longer is
+    shortened.
+
+    Args:
+        tokenizer: `ElectraTokenizer`.
+        sequence_length: int. Length of the rows, in tokens. Defaults to
+            `512`; loaded from a preset, to at most its network's positions.
+        **kwargs: `name` and the like of `keras.layers.Layer`.
+
+    Call arguments:
+        x: tuple of a list of strings, the contexts, and a list with, for
+            each, a list of equally many choices (or an array of shape
+            `(batch, choices)`, or a tuple of columns, one a choice). A tuple
+            alone KerasHub takes for `(x, y)`: call it with `y=None`.
+        y: numbers of the right choices, from 0, or `None`.
+        sample_weight: weights of the examples, or `None`.
+
+    Returns:
+        A dict of arrays of shape `(batch, choices, sequence_length)`:
+        `token_ids`, `segment_ids` and `padding_mask`; a tuple with `y` and
+        `sample_weight` if they are given.
+    """
+
+    def rows(self, x, y=None, sample_weight=None, length=None):
+        """Rows as long as the longest, or `length`; see the class."""
+        contexts, choices = to_choices(x)
+        ids = self.tokenizer.encode_batch(contexts)
+        first = [row for row, texts in zip(ids, choices) for _ in texts]
+        second = self.tokenizer.encode_batch(
+            [text for texts in choices for text in texts]
+        )
+        x = text_rows(
+            first, second, self.tokenizer, self.sequence_length, length=length
+        )
+        shape = (len(choices), len(choices[0]), x["token_ids"].shape[-1])
+        x = {name: array.reshape(shape) for name, array in x.items()}
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    def output_spec(self, y=None, weighted=False):
+        """What a call returns, with a `keras.KerasTensor` for each array."""
+        rows = keras.KerasTensor((None,), "int32")
+        weights = keras.KerasTensor((None,), "float32") if weighted else None
+        return keras.utils.pack_x_y_sample_weight(
+            rows_spec(self.sequence_length, NAMES, middle=(None,)),
+            None if y is None else rows,
+            weights,
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class FlattenChoices(keras.layers.Layer):
+    """`(B, C, L)` to `(B * C, L)`."""
+
+    def call(self, x):
+        return ops.reshape(x, (-1, ops.shape(x)[2]))
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor((None, x.shape[2]), x.dtype)
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class UnflattenChoices(keras.layers.Layer):
+    """Scores `(B * C, 1)` to `(B, C)`, with the inputs for the number."""
+
+    def call(self, scores, x):
+        return ops.reshape(scores, (-1, ops.shape(x)[1]))
+
+    def compute_output_spec(self, scores, x):
+        return keras.KerasTensor(x.shape[:2], scores.dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -60,8 +140,10 @@ class ElectraMultipleChoice(
     preprocessor_cls = ElectraMultipleChoicePreprocessor
     label_spec = "choices"
 
+    @known_keywords("name", "compile")
     def __init__(self, backbone, preprocessor=None, dropout=0.1, **kwargs):
         # === Layers ===
+        policy = {"dtype": backbone.dtype_policy}
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.hidden_dense = keras.layers.Dense(
@@ -70,20 +152,18 @@ class ElectraMultipleChoice(
             kernel_initializer=keras.initializers.TruncatedNormal(
                 stddev=backbone.initializer_range
             ),
-            dtype=backbone.dtype_policy,
             name="hidden_dense",
+            **policy,
         )
         self.output_dropout = keras.layers.Dropout(
-            dropout, dtype=backbone.dtype_policy, name="output_dropout"
+            dropout, name="output_dropout", **policy
         )
-        self.output_dense = keras.layers.Dense(
-            1, dtype=backbone.dtype_policy, name="logits"
-        )
+        self.output_dense = keras.layers.Dense(1, name="logits", **policy)
 
         # === Functional Model ===
         inputs = {
             name: keras.Input(shape=(None, None), dtype="int32", name=name)
-            for name in ("token_ids", "segment_ids", "padding_mask")
+            for name in NAMES
         }
         flat = {
             name: FlattenChoices(name=f"flatten_{name}")(x)
@@ -91,37 +171,19 @@ class ElectraMultipleChoice(
         }
         x = backbone(flat)["sequence_output"][:, 0, :]  # (B * C, D)
         x = self.output_dense(self.output_dropout(self.hidden_dense(x)))
-        outputs = UnflattenChoices(
-            dtype=backbone.dtype_policy, name="unflatten"
-        )(x, inputs["token_ids"])  # (B, C)
+        outputs = UnflattenChoices(name="unflatten", **policy)(
+            x, inputs["token_ids"]
+        )  # (B, C)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===
         self.dropout = dropout
 
-    def compile(
-        self, optimizer="auto", loss="auto", *, metrics="auto", **kwargs
-    ):
-        """Sets optimizer, loss and metrics; see `keras.Model.compile`.
+    def default_loss(self):
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-        Args:
-            optimizer: an optimizer or its name. `"auto"`, the default, is
-                `ElectraAdamW` at the paper's rate for the size of the
-                network (3e-4 small, 1e-4 base, 5e-5 large), without warm-up.
-            loss: a loss or its name. `"auto"`, the default, is sparse
-                categorical cross-entropy of the logits over the choices.
-            metrics: list. `"auto"`, the default, is the accuracy.
-            **kwargs: further arguments of `keras.Model.compile`.
-        """
-        if optimizer == "auto":
-            optimizer = default_optimizer(self.backbone)
-        if loss == "auto":
-            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        if metrics == "auto":
-            metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
-        super().compile(
-            optimizer=optimizer, loss=loss, metrics=metrics, **kwargs
-        )
+    def default_metrics(self):
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
 
     def choose(self, contexts, choices, batch_size=8):
         """Ranks the choices of contexts.
@@ -135,12 +197,6 @@ class ElectraMultipleChoice(
         Returns:
             For a string a list of pairs `(choice, probability)`, most
             probable first; for a list of strings a list of these.
-
-        Raises:
-            TypeError: when `contexts` is neither a string nor a list of them.
-            ValueError: when a string is empty, there are fewer than two
-                choices or not one list of them a context, or there is no
-                preprocessor.
         """
         contexts, is_one = inference.check_texts(contexts, "choose")
         inference.require_tokenizer(self, "choose")
@@ -176,3 +232,33 @@ class ElectraMultipleChoice(
 
     def get_config(self):
         return {**super().get_config(), "dropout": self.dropout}
+
+
+def to_choices(x):
+    """Contexts, and a list of as many choices for each; see the class."""
+    if not isinstance(x, tuple) or len(x) != 2:
+        raise TypeError(
+            "`x` must be a tuple of two lists, `(contexts, choices)`, with a "
+            f"list of choices for each context. Received: {type(x).__name__}."
+        )
+    contexts, choices = x
+    if isinstance(choices, tuple):
+        choices = list(zip(*map(to_list, choices), strict=True))
+    contexts = to_list(contexts)
+    choices = [
+        [texts] if isinstance(texts, (str, bytes)) else to_list(texts)
+        for texts in to_list(choices)
+    ]
+    counts = sorted({len(texts) for texts in choices})
+    if len(contexts) != len(choices) or len(counts) != 1 or counts[0] < 2:
+        raise ValueError(
+            "`x` must hold at least one context, and for each the same number "
+            f"of choices, at least 2. Received: {len(contexts)} contexts, "
+            f"{len(choices)} lists of choices of the lengths {counts}."
+        )
+    check_text_columns((contexts, *zip(*choices)), ("contexts", "choices"))
+    decode = np.vectorize(
+        lambda t: t.decode("utf-8") if isinstance(t, bytes) else t,
+        otypes=[object],
+    )
+    return decode(contexts).tolist(), decode(choices).tolist()

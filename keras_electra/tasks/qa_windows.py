@@ -1,4 +1,4 @@
-"""Questions and documents -> windows of word pieces, and where answers are.
+"""Questions and documents -> rows of windows, and where answers are.
 
 As in the original (`finetune/qa/qa_tasks.py:136-420`): a document that is too
 long is read in windows that begin `stride` tokens apart; the question is in
@@ -11,46 +11,186 @@ import bisect
 import re
 import typing
 
+import keras
 import numpy as np
+
+from keras_electra.arguments import check_count
+from keras_electra.arguments import known_keywords
+from keras_electra.tasks.answers import to_answers
+from keras_electra.tasks.answers import to_questions
+from keras_electra.tasks.in_graph import rows_spec
+from keras_electra.tasks.row_preprocessor import RowPreprocessor
+from keras_electra.tasks.rows import NAMES
+from keras_electra.tasks.rows import make_rows
 
 # What ends a word of a document (`qa_tasks.py:132-133`).
 _WORD = re.compile(r"[^ \t\r\n\u202f]+")
 
 
-class Document(typing.NamedTuple):
-    """A document in words and tokens.
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
+    """Turns questions with their contexts into rows of windows.
 
-    Attributes:
-        text: string.
-        word_spans: list of `(start, end)`, characters of the words.
-        ids: list of int, token ids.
-        offsets: list of `(start, end)`, characters of the tokens.
-        words: list of int. For every token the number of its word.
+    A row is `[CLS] question [SEP] part of the context [SEP]`. A context that
+    is too long becomes several rows: the batch grows.
+
+    Args:
+        tokenizer: `ElectraTokenizer`.
+        sequence_length: int. Length of the rows, in tokens. Defaults to
+            `512`; loaded from a preset, to at most its network's positions.
+        stride: int. Tokens between the beginnings of two windows. Defaults
+            to `128`, the original's (`configure_finetuning.py:82-83`).
+        max_question_length: int. Tokens of a question that are read. Defaults
+            to `64`, the original's.
+        **kwargs: `name` and the like of `keras.layers.Layer`.
+
+    Call arguments:
+        x: tuple of two lists of strings, `(questions, contexts)`, or a dict
+            of them with `question` and `context`. A tuple alone KerasHub
+            takes for `(x, y)`: call it with `y=None`.
+        y: list with, for each question, its answer: a string, a tuple of a
+            string and its first character in the context, a dict with `text`
+            and `answer_start` as in SQuAD, or `None` where there is none. Or
+            a tuple of two columns, strings and numbers. Or `None`.
+        sample_weight: list or array of one weight a question, or `None`.
+
+    Returns:
+        A dict of arrays of shape `(rows, sequence_length)`: `token_ids`,
+        `segment_ids` and `padding_mask`. With `y` it has `start_positions`
+        of shape `(rows,)`, too, and comes in a tuple with an int array of
+        shape `(rows, 3)`: first and last token of the answer (0, `[CLS]`,
+        where the row does not hold it), and 1 for a question without answer.
     """
 
+    @known_keywords(keras.layers.Layer.__init__)
+    def __init__(
+        self,
+        tokenizer,
+        sequence_length=512,
+        stride=128,
+        max_question_length=64,
+        **kwargs,
+    ):
+        super().__init__(tokenizer, sequence_length, **kwargs)
+        check_count("stride", stride)
+        check_count("max_question_length", max_question_length)
+        self.stride = stride
+        self.max_question_length = max_question_length
+
+    def split(self, questions, contexts):
+        """Lists of texts to a `Document` and a list of `QAWindow` for each."""
+        # Data sets ask many questions about one context.
+        known = {}
+        documents, windows = [], []
+        rows = self.tokenizer.encode_batch(questions)
+        for number, (question, context) in enumerate(zip(rows, contexts)):
+            if context not in known:
+                known[context] = read_document(context, self.tokenizer)
+            documents.append(known[context])
+            windows.append(
+                split_document(
+                    known[context],
+                    question[: self.max_question_length],
+                    number,
+                    self.tokenizer,
+                    self.sequence_length,
+                    self.stride,
+                )
+            )
+        return documents, windows
+
+    def pack(self, windows, length=None):
+        """Pads a list of `QAWindow` to a dict of arrays."""
+        return make_rows(
+            [window.ids for window in windows],
+            [
+                [0] * window.offset + [1] * (len(window.ids) - window.offset)
+                for window in windows
+            ],
+            self.tokenizer.pad_token_id,
+            length,
+        )
+
+    def rows(self, x, y=None, sample_weight=None, length=None):
+        """Rows as long as the longest, or `length`; see the class."""
+        questions, contexts = to_questions(x)
+        documents, windows = self.split(questions, contexts)
+        flat = [window for some in windows for window in some]
+        x = self.pack(flat, length)
+        if y is None:
+            return x
+        answers = to_answers(y, len(questions))
+        tokens = [
+            self._find(document, answer, index)
+            for index, (document, answer) in enumerate(zip(documents, answers))
+        ]
+        y = [
+            (
+                *answer_positions(window, tokens[window.example]),
+                answers[window.example] is None,
+            )
+            for window in flat
+        ]
+        y = np.array(y, "int32").reshape(-1, 3)
+        x["start_positions"] = y[:, 0]
+        if sample_weight is not None:
+            weights = [sample_weight[window.example] for window in flat]
+            sample_weight = np.array(weights, "float32")
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    def _find(self, document, answer, index):
+        if answer is None:
+            return None
+        tokens = find_answer(document, *answer, self.tokenizer)
+        if tokens is None:
+            text, start = answer
+            place = "" if start is None else f" at character {start}"
+            raise ValueError(
+                "An answer must be in its context. That of question number "
+                f"{index}, {text!r}, is not in it{place}: "
+                f"{document.text[start or 0 :][:60]!r}. Correct "
+                "`answer_start` or leave the question out."
+            )
+        return tokens
+
+    def output_spec(self, y=None, weighted=False):
+        """What a call returns, with a `keras.KerasTensor` for each array."""
+        x = rows_spec(self.sequence_length, NAMES)
+        if y is None:
+            return x
+        x["start_positions"] = keras.KerasTensor((None,), "int32")
+        weights = keras.KerasTensor((None,), "float32") if weighted else None
+        return keras.utils.pack_x_y_sample_weight(
+            x, keras.KerasTensor((None, 3), "int32"), weights
+        )
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "stride": self.stride,
+            "max_question_length": self.max_question_length,
+        }
+
+
+class Document(typing.NamedTuple):
+    """A text in words and tokens."""
+
     text: str
-    word_spans: list
-    ids: list
-    offsets: list
-    words: list
+    word_spans: list  # (start, end) of each word, in characters
+    ids: list  # token ids
+    offsets: list  # (start, end) of each token, in characters
+    words: list  # for every token the number of its word
 
 
 class QAWindow(typing.NamedTuple):
-    """A row of a question and a part of its document.
+    """A row of a question and a part of its document."""
 
-    Attributes:
-        example: int. Number of the question.
-        ids: list of int, `[CLS] question [SEP] part [SEP]`.
-        offset: int. Where in `ids` the part begins.
-        start: int. Token of the document that the part begins with.
-        best: list of bool. For each token of the part, whether this window,
-            of all that hold it, has most text around it.
-    """
-
-    example: int
-    ids: list
-    offset: int
-    start: int
+    example: int  # number of the question
+    ids: list  # [CLS] question [SEP] part [SEP]
+    offset: int  # where in `ids` the part begins
+    start: int  # token of the document that the part begins with
+    # For each token of the part, whether this window, of all that hold it,
+    # has most text around it.
     best: list
 
     @property
@@ -60,15 +200,7 @@ class QAWindow(typing.NamedTuple):
 
 
 def read_document(text, tokenizer):
-    """Splits a document into words and tokens.
-
-    Args:
-        text: string.
-        tokenizer: `ElectraTokenizer`.
-
-    Returns:
-        A `Document`.
-    """
+    """Splits a text (str) into words and tokens: a `Document`."""
     word_spans = [match.span() for match in _WORD.finditer(text)]
     [ids], [offsets] = tokenizer.encode_with_offsets([text])
     starts = [start for start, _ in word_spans]
@@ -77,21 +209,10 @@ def read_document(text, tokenizer):
 
 
 def split_document(document, question, example, tokenizer, length, stride):
-    """Pairs a question with the windows of its document.
+    """Pairs a question (token ids) with the windows of its document.
 
-    Args:
-        document: `Document`.
-        question: list of int, token ids.
-        example: int. Number of the question.
-        tokenizer: `ElectraTokenizer`.
-        length: int. Most tokens of a row.
-        stride: int. Tokens between the beginnings of windows.
-
-    Returns:
-        List of `QAWindow`.
-
-    Raises:
-        ValueError: when the question leaves no room for the document.
+    Returns a list of `QAWindow` of at most `length` tokens, which begin
+    `stride` tokens apart; `example` is the number of the question.
     """
     head = [tokenizer.cls_token_id, *question, tokenizer.sep_token_id]
     room = length - len(head) - 1
@@ -137,18 +258,10 @@ def _best_windows(spans, count):
 
 
 def find_answer(document, answer, start, tokenizer):
-    """The tokens of an answer.
+    """First and last token of an answer (str), `None` if it is not there.
 
-    Args:
-        document: `Document`.
-        answer: string.
-        start: int or `None`. Character of the document where the answer
-            begins; `None` for the first place that reads like it.
-        tokenizer: `ElectraTokenizer`.
-
-    Returns:
-        `(first, last)`, tokens of the document, or `None` if the answer is
-        not in it.
+    `start` is the character of the document where it begins, `None` for the
+    first place that reads like it.
     """
     if start is None or start < 0:
         start = document.text.find(answer)
@@ -174,15 +287,9 @@ def find_answer(document, answer, start, tokenizer):
 
 
 def answer_positions(window, tokens):
-    """Where in a row the answer is.
+    """Start and end in `window.ids` of what `find_answer` found.
 
-    Args:
-        window: `QAWindow`.
-        tokens: `(first, last)`, tokens of the document, or `None`.
-
-    Returns:
-        `(start, end)`, places in `window.ids`; `(0, 0)`, `[CLS]`, where the
-        window does not hold all of the answer.
+    `(0, 0)`, `[CLS]`, where the window does not hold all of it.
     """
     if tokens is None or tokens[0] < window.start or tokens[1] >= window.stop:
         return 0, 0

@@ -3,26 +3,24 @@
 import keras
 import keras_hub
 
+from keras_electra.arguments import check_option
+from keras_electra.arguments import known_keywords
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks import inference
-from keras_electra.tasks.answer_mask import MASKED_SCORE
-from keras_electra.tasks.answer_scores import SCORES
-from keras_electra.tasks.answer_scores import best_score
-from keras_electra.tasks.answer_scores import best_threshold
-from keras_electra.tasks.answerability_head import AnswerabilityHead
-from keras_electra.tasks.finetuning import default_optimizer
+from keras_electra.tasks.answers import SCORES
+from keras_electra.tasks.answers import best_score
+from keras_electra.tasks.answers import best_threshold
+from keras_electra.tasks.answers import rank_answers
+from keras_electra.tasks.answers import to_questions
 from keras_electra.tasks.finetuning_task import FineTuningTask
-from keras_electra.tasks.joint_span_head import JointSpanHead
-from keras_electra.tasks.labels import check_option
-from keras_electra.tasks.qa_answers import rank_answers
-from keras_electra.tasks.qa_inputs import to_questions
-from keras_electra.tasks.question_answering_preprocessor import (
-    ElectraQuestionAnsweringPreprocessor,
-)
-from keras_electra.tasks.simple_span_head import SimpleSpanHead
-from keras_electra.tasks.span_loss import SpanLoss
-from keras_electra.tasks.span_loss import spans_are_right
+from keras_electra.tasks.qa_windows import ElectraQuestionAnsweringPreprocessor
+from keras_electra.tasks.span_heads import AnswerabilityHead
+from keras_electra.tasks.span_heads import JointSpanHead
+from keras_electra.tasks.span_heads import SimpleSpanHead
+from keras_electra.tasks.span_heads import SpanLoss
+from keras_electra.tasks.span_heads import masked_logits
+from keras_electra.tasks.span_heads import spans_are_right
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -49,7 +47,7 @@ class ElectraQuestionAnswering(
             joint head, to `None` with the simple one.
         beam_size: int. Starts followed up by the joint head. Defaults to
             `20`, the original's.
-        null_threshold: float or `None`. Null odds above which `answer` gives
+        null_threshold: float or `None`. Null score above which `answer` gives
             an empty text; see `tune_null_threshold`. `None` means never.
             Defaults to `0.0`.
         **kwargs: `name` and `compile` of `keras_hub.models.Task`.
@@ -65,9 +63,6 @@ class ElectraQuestionAnswering(
         `(batch, length)`; from the joint head its beams, see `JointSpanHead`;
         with `answerability` an `answerable_logit` of shape `(batch,)`,
         positive for no answer, as the original has it.
-
-    Raises:
-        ValueError: when `head` or `answerability` are not as described.
 
     Example:
     ```python
@@ -85,6 +80,7 @@ class ElectraQuestionAnswering(
     rows_ahead = True
     label_spec = "answers"
 
+    @known_keywords("name", "compile")
     def __init__(
         self,
         backbone,
@@ -105,19 +101,17 @@ class ElectraQuestionAnswering(
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        dtype = backbone.dtype_policy
+        policy = {"dtype": backbone.dtype_policy}
         if head == "joint":
             self.span_head = JointSpanHead(
-                beam_size, dtype=dtype, name="span_head"
+                beam_size, name="span_head", **policy
             )
         else:
-            self.span_head = SimpleSpanHead(dtype=dtype, name="span_head")
+            self.span_head = SimpleSpanHead(name="span_head", **policy)
         self.answerability_head = None
         if answerability is not None:
             self.answerability_head = AnswerabilityHead(
-                use_span=answerability == "span",
-                dtype=dtype,
-                name="answerability_head",
+                answerability == "span", name="answerability_head", **policy
             )
 
         # === Functional Model ===
@@ -162,22 +156,11 @@ class ElectraQuestionAnswering(
             inputs = {**inputs, "start_positions": unknown}
         return inputs
 
-    def compile(self, optimizer="auto", loss="auto", **kwargs):
-        """Sets optimizer and loss; see `keras.Model.compile`.
+    def default_loss(self):
+        return SpanLoss()
 
-        Args:
-            optimizer: an optimizer or its name. `"auto"`, the default, is
-                `ElectraAdamW` at the paper's rate for the size of the
-                network (3e-4 small, 1e-4 base, 5e-5 large), without warm-up.
-            loss: a loss of `(y_true, y_pred)` as `SpanLoss`, which is
-                `"auto"`, the default.
-            **kwargs: further arguments of `keras.Model.compile`.
-        """
-        if optimizer == "auto":
-            optimizer = default_optimizer(self.backbone)
-        if loss == "auto":
-            loss = SpanLoss()
-        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+    def default_metrics(self):
+        return []  # `span_accuracy` is of starts and ends together
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -206,14 +189,12 @@ class ElectraQuestionAnswering(
             n_best: int. Most answers of each list. Defaults to `20`.
             max_answer_length: int, in tokens. Defaults to `30`.
             batch_size: int. Windows computed together. Defaults to `32`.
-            span_text: see `rank_answers`. Defaults to `None`.
+            span_text: function of a document and the first and last token of
+                an answer that returns its text, or `None`, the default: it
+                is cut from the context.
 
         Returns:
             For a string an `Answers`, for a list of strings a list of these.
-
-        Raises:
-            TypeError: when arguments are neither strings nor lists of them.
-            ValueError: when a string is empty, or there is no preprocessor.
         """
         questions, is_one = inference.check_texts(questions, "answer")
         contexts, _ = inference.check_texts(contexts, "answer")
@@ -242,10 +223,9 @@ class ElectraQuestionAnswering(
         for first in range(0, len(windows), batch_size):
             few = windows[first : first + batch_size]
             outputs = inference.predict_short(self, self.preprocessor.pack(few))
-            if "answer_mask" in outputs:
-                penalty = MASKED_SCORE * (1.0 - outputs.pop("answer_mask"))
-                outputs["start_logits"] += penalty
-                outputs["end_logits"] += penalty
+            starts, ends = masked_logits(outputs)
+            outputs.update(start_logits=starts, end_logits=ends)
+            outputs.pop("answer_mask", None)
             for i in range(len(few)):
                 yield {name: array[i] for name, array in outputs.items()}
 
@@ -264,11 +244,7 @@ class ElectraQuestionAnswering(
 
         Returns:
             `(score, threshold)`: the mean of the metric with the threshold,
-            0.0 to 1.0, and the threshold.
-
-        Raises:
-            ValueError: when `metric` is unknown, or there are more or fewer
-                answers than questions. The threshold stays as it was.
+            0.0 to 1.0, and the threshold. After an error it stays as it was.
         """
         check_option("metric", metric, tuple(SCORES))
         if len(answers) != len(questions):
@@ -284,7 +260,7 @@ class ElectraQuestionAnswering(
             for text, golds in zip(texts, answers)
         ]
         score, self.null_threshold = best_threshold(
-            [result.null_odds for result in results],
+            [result.null_score for result in results],
             scores,
             [bool(golds) for golds in answers],
             texts,
@@ -295,13 +271,10 @@ class ElectraQuestionAnswering(
         to_questions(x)
 
     def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "head": self.head,
-                "answerability": self.answerability,
-                "beam_size": self.beam_size,
-                "null_threshold": self.null_threshold,
-            }
-        )
-        return config
+        return {
+            **super().get_config(),
+            "head": self.head,
+            "answerability": self.answerability,
+            "beam_size": self.beam_size,
+            "null_threshold": self.null_threshold,
+        }

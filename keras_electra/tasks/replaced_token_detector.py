@@ -4,6 +4,7 @@ import typing
 
 import keras
 import keras_hub
+from keras import ops
 
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.heads import ReplacedTokenHead
@@ -12,12 +13,9 @@ from keras_electra.tasks import inference
 from keras_electra.tasks.finetuning import default_optimizer
 from keras_electra.tasks.finetuning import restore_compilation
 from keras_electra.tasks.probabilities import sigmoid
-from keras_electra.tasks.replaced_token_detector_preprocessor import (
-    ElectraReplacedTokenDetectorPreprocessor,
-)
+from keras_electra.tasks.rows import split_windows
 from keras_electra.tasks.shuffling import shuffled_fit
-from keras_electra.tasks.token_losses import TokenBinaryCrossentropy
-from keras_electra.tasks.windows import split_windows
+from keras_electra.text.preprocessor import TextPreprocessor
 
 
 class DetectedToken(typing.NamedTuple):
@@ -34,6 +32,67 @@ class DetectedToken(typing.NamedTuple):
     start: int
     end: int
     probability: float
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class TokenBinaryCrossentropy(keras.losses.Loss):
+    """Mean over the tokens of the binary cross-entropy of logits.
+
+    The original's discriminator loss: the sum over the weighted tokens by
+    the sum of the weights (`run_pretraining.py:197-203`). Keras' averages
+    over the last axis before it weights, so that weights of shape `(batch,
+    length)` would not weigh tokens.
+
+    Args:
+        reduction: string. As in `keras.losses.Loss`. Defaults to
+            `"mean_with_sample_weight"`.
+        **kwargs: `name` and `dtype` of `keras.losses.Loss`.
+    """
+
+    def __init__(self, reduction="mean_with_sample_weight", **kwargs):
+        super().__init__(reduction=reduction, **kwargs)
+
+    def call(self, y_true, y_pred):
+        y_true = ops.cast(y_true, y_pred.dtype)
+        return ops.binary_crossentropy(y_true, y_pred, from_logits=True)
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ElectraReplacedTokenDetectorPreprocessor(TextPreprocessor):
+    """Turns texts, or pairs of texts, into token ids of a fixed length.
+
+    Labels are one a token of the packed row, `[CLS]` and `[SEP]` included.
+    Where no weights come with them, padding gets weight 0.
+
+    Args:
+        tokenizer: `ElectraTokenizer`.
+        sequence_length: int. Length of the rows, in tokens. Defaults to
+            `512`; loaded from a preset, to at most its network's positions.
+        truncate: string. How a pair that is too long is shortened, as in
+            `keras_hub.layers.MultiSegmentPacker`. Defaults to
+            `"round_robin"`.
+        **kwargs: `name` and the like of `keras.layers.Layer`.
+
+    Call arguments:
+        x: a string, a list of strings, a tuple of two of either (pairs), or
+            a dict of arrays that is packed already and stays as it is. A
+            tuple alone KerasHub takes for `(x, y)`: call it with `y=None`.
+        y: array of shape `(batch, sequence_length)`, 1 where a token is
+            replaced, or `None`.
+        sample_weight: array of the shape of `y`, or `None`.
+
+    Returns:
+        A dict of arrays of shape `(batch, sequence_length)`: `token_ids`,
+        `segment_ids` and `padding_mask`; with `y` a tuple of it, `y` and
+        `sample_weight`.
+    """
+
+    def call(self, x, y=None, sample_weight=None):
+        if not isinstance(x, dict):
+            x = self.pack(x)
+        if y is not None and sample_weight is None:
+            sample_weight = x["padding_mask"]
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")

@@ -1,5 +1,7 @@
 """What preprocessors share that make rows in Python."""
 
+import functools
+
 import keras
 import keras_hub
 
@@ -14,7 +16,8 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
     """Turns batches of raw data into rows; for one kind of task each.
 
     A subclass has `rows`, from `(x, y, sample_weight)` to what
-    `keras.utils.pack_x_y_sample_weight` returns, and `output_spec`.
+    `keras.utils.pack_x_y_sample_weight` returns, as long as the longest row
+    or as `length` says, and `output_spec`.
 
     Args:
         tokenizer: `ElectraTokenizer`.
@@ -37,7 +40,8 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         if isinstance(x, dict) and "token_ids" in x:
             return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
         spec = self.output_spec(y, sample_weight is not None)
-        return run_in_python(self.rows, (x, y, sample_weight), spec)
+        rows = functools.partial(self.rows, length=self.sequence_length)
+        return run_in_python(rows, (x, y, sample_weight), spec)
 
     @classmethod
     def _add_missing_kwargs(cls, loader, kwargs):

@@ -66,6 +66,7 @@ class ElectraTextClassifierPreprocessor(
             self.tokenizer,
             self.sequence_length,
             self.truncate,
+            self.sequence_length,
         )
         if is_one:
             x = {name: array[0] for name, array in x.items()}

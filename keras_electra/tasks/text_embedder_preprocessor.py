@@ -1,5 +1,7 @@
 """Texts to the inputs of the embedder."""
 
+import functools
+
 import keras
 import numpy as np
 
@@ -8,7 +10,7 @@ from keras_electra.tasks.in_graph import run_in_python
 from keras_electra.tasks.row_preprocessor import RowPreprocessor
 from keras_electra.tasks.rows import NAMES
 from keras_electra.tasks.rows import text_rows
-from keras_electra.tasks.sentences import to_list
+from keras_electra.tasks.rows import to_list
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -35,7 +37,7 @@ class ElectraTextEmbedderPreprocessor(RowPreprocessor):
         weights if they are given.
     """
 
-    def rows(self, x, y=None, sample_weight=None):
+    def rows(self, x, y=None, sample_weight=None, length=None):
         """Rows of texts, with their groups; see the class."""
         columns = [to_list(c) for c in (x if isinstance(x, tuple) else (x,))]
         # A pair becomes two neighbours.
@@ -52,6 +54,7 @@ class ElectraTextEmbedderPreprocessor(RowPreprocessor):
             None,
             self.tokenizer,
             self.sequence_length,
+            length=length,
         )
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
@@ -59,7 +62,8 @@ class ElectraTextEmbedderPreprocessor(RowPreprocessor):
         if isinstance(x, tuple) and y is None:
             # Only says that groups come out; `rows` numbers them.
             spec = self.output_spec(True, sample_weight is not None)
-            return run_in_python(self.rows, (x, y, sample_weight), spec)
+            rows = functools.partial(self.rows, length=self.sequence_length)
+            return run_in_python(rows, (x, y, sample_weight), spec)
         return super().call(x, y, sample_weight)
 
     def output_spec(self, y=None, weighted=False):

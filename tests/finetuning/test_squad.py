@@ -8,7 +8,7 @@ import pytest
 from keras_electra.finetuning.options import Options
 from keras_electra.finetuning.squad import SquadExperiment
 from keras_electra.finetuning.squad import squad_metrics
-from keras_electra.tasks.qa_answers import Answers
+from keras_electra.tasks.answers import Answers
 
 CONTEXT = "the chef ate a meal ."
 

@@ -4,9 +4,12 @@ import pytest
 from keras import ops
 
 from keras_electra.tasks.multiple_choice import ElectraMultipleChoice
-from keras_electra.tasks.multiple_choice_preprocessor import (
+from keras_electra.tasks.multiple_choice import (
     ElectraMultipleChoicePreprocessor,
 )
+from keras_electra.tasks.multiple_choice import FlattenChoices
+from keras_electra.tasks.multiple_choice import UnflattenChoices
+from keras_electra.tasks.multiple_choice import to_choices
 from tests import checks
 
 ROWS = checks.ids([2, 5, 3, 6, 3], [2, 5, 3, 7, 3], [2, 12, 3], [2, 9, 3])
@@ -65,11 +68,13 @@ def test_errors():
         task.fit((CONTEXTS, [["a", "b"], ["a"]]), [0, 0])
     with pytest.raises(ValueError, match=r"lengths \[1\]"):
         task.choose("the", ["a"])
-    with pytest.raises(ValueError, match="not be empty. Example 0 holds ''"):
+    with pytest.raises(
+        ValueError, match="choices that are not empty. Entry 0 is ''"
+    ):
         task.choose("the", ["a", ""])
     with pytest.raises(TypeError, match="tuple of two lists"):
         task.fit(CONTEXTS, [0, 0])
-    with pytest.raises(TypeError, match="must be strings. Example 0 holds 3"):
+    with pytest.raises(TypeError, match="choices as strings. Entry 0 is 3"):
         task.choose("the", ["a", 3])
     with pytest.raises(ValueError, match="2 contexts and 1 lists"):
         task.choose(CONTEXTS, CHOICES[:1])
@@ -91,3 +96,35 @@ def test_precisions():
 def test_lora_and_quantization():
     checks.check_quantize(build(), X, atol=0.2)
     checks.check_lora(build())
+
+
+def test_a_row_for_each_choice():
+    preprocess = ElectraMultipleChoicePreprocessor(
+        checks.tiny_tokenizer(), sequence_length=6
+    )
+    x, y = preprocess((["the chef"], [["ate", "a"]]), [1])
+    assert x["token_ids"].tolist() == [
+        [[2, 5, 6, 3, 9, 3], [2, 5, 6, 3, 12, 3]]
+    ]
+    assert x["segment_ids"].tolist() == [[[0, 0, 0, 0, 1, 1]] * 2]
+    assert y == [1]
+    assert preprocess.get_config()["sequence_length"] == 6
+
+
+def test_forms_of_choices():
+    expected = (["q", "r"], [["a", "b"], ["c", "d"]])
+    for choices in (
+        [["a", "b"], ["c", "d"]],
+        np.array([["a", "b"], [b"c", "d"]], object),
+        (["a", "c"], np.array(["b", "d"])),
+    ):
+        assert to_choices((["q", "r"], choices)) == expected
+
+
+def test_round_trip():
+    x = np.arange(12, dtype="int32").reshape(2, 3, 2)
+    flat = FlattenChoices()(x)
+    assert tuple(flat.shape) == (6, 2)
+    scores = ops.cast(flat, "float32")[:, :1]
+    back = ops.convert_to_numpy(UnflattenChoices()(scores, x))
+    np.testing.assert_array_equal(back, x[:, :, 0])

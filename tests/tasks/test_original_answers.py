@@ -3,19 +3,17 @@
 import numpy as np
 import pytest
 
-from keras_electra.tasks.answer_scores import SCORES
-from keras_electra.tasks.answer_scores import best_score
-from keras_electra.tasks.answer_scores import best_threshold
-from keras_electra.tasks.qa_alignment import align
-from keras_electra.tasks.qa_alignment import original_span_text
-from keras_electra.tasks.qa_answers import rank_answers
-from keras_electra.tasks.question_answering_preprocessor import (
-    ElectraQuestionAnsweringPreprocessor,
-)
+from keras_electra.tasks.answers import SCORES
+from keras_electra.tasks.answers import best_score
+from keras_electra.tasks.answers import best_threshold
+from keras_electra.tasks.answers import rank_answers
+from keras_electra.tasks.qa_windows import ElectraQuestionAnsweringPreprocessor
 from keras_electra.text.normalization import WordSplitter
 from keras_electra.text.tokenizer import ElectraTokenizer
 from tests import recorded
 from tests.tasks.original_questions import questions
+from tests.tasks.original_rules import align
+from tests.tasks.original_rules import original_span_text
 
 ALIGNMENT = "get_final_text"
 EXPECTED = recorded.read_json("qa_postprocess.json")
@@ -100,7 +98,7 @@ def test_post_processing(setting, arrays, golden, tokenizer):
                 value = getattr(ours, name)
                 assert value == pytest.approx(theirs[name], abs=1e-5)
         if "null_odds" in expected:
-            assert answers.null_odds == pytest.approx(
+            assert answers.null_score == pytest.approx(
                 expected["null_odds"][id], abs=1e-5
             )
     assert seen == set(expected["predictions"])
@@ -126,7 +124,7 @@ def test_thresholds_and_scores(setting, arrays, golden, tokenizer):
     }
     official = official_metrics(setting)
     has_answer = [bool(golds[id]) for id in results]
-    odds = [answers.null_odds for answers in results.values()]
+    odds = [answers.null_score for answers in results.values()]
     for name in ("exact", "f1"):
         scores = [
             best_score(SCORES[name], answers.text, golds[id])
@@ -141,7 +139,7 @@ def test_thresholds_and_scores(setting, arrays, golden, tokenizer):
         kept = [
             best_score(
                 SCORES[name],
-                "" if answers.null_odds > THRESHOLD else answers.text,
+                "" if answers.null_score > THRESHOLD else answers.text,
                 golds[id],
             )
             for id, answers in results.items()

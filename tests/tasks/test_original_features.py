@@ -3,20 +3,19 @@
 import numpy as np
 import pytest
 
+from keras_electra.tasks.qa_windows import ElectraQuestionAnsweringPreprocessor
 from keras_electra.tasks.qa_windows import answer_positions
-from keras_electra.tasks.question_answering_preprocessor import (
-    ElectraQuestionAnsweringPreprocessor,
-)
 from keras_electra.tasks.rows import trim_pair
 from keras_electra.tasks.text_classifier_preprocessor import (
     ElectraTextClassifierPreprocessor,
 )
-from keras_electra.tasks.token_classifier_preprocessor import (
+from keras_electra.tasks.token_classifier import (
     ElectraTokenClassifierPreprocessor,
 )
 from keras_electra.text.tokenizer import ElectraTokenizer
 from tests import recorded
 from tests.tasks.original_questions import questions
+from tests.tasks.original_rules import original_rows
 
 NAMES = {
     "token_ids": "input_ids",
@@ -80,10 +79,10 @@ def test_words(key, tokenizer, arrays):
     sentences = TAGGING["sets"][key]["sentences"]
     words = [words for words, _ in sentences]
     preprocess = ElectraTokenClassifierPreprocessor(
-        tokenizer, sequence_length=length, segment_id=1, rules="original"
+        tokenizer, sequence_length=length, segment_id=1
     )
-    rows = preprocess.split(words)
-    check_rows(preprocess.pack(rows), arrays, key)
+    rows = original_rows(words, tokenizer, length)
+    check_rows(preprocess.pack(rows, length), arrays, key)
     numbers = TAGGING["label_mapping"]
     tags = TAGGING["sets"][key]["bioes"]
     for i, row in enumerate(rows):
@@ -179,7 +178,8 @@ def test_windows(name, golden, tokenizer, arrays):
     _, asked, contexts, _ = zip(*questions(golden, name))
     documents, windows = preprocess.split(asked, contexts)
     flat = [window for some in windows for window in some]
-    check_rows(preprocess.pack(flat), arrays, f"qa/{name}_dev")
+    length = preprocess.sequence_length
+    check_rows(preprocess.pack(flat, length), arrays, f"qa/{name}_dev")
     expected = QUESTIONS[name]["dev_windows"]
     assert len(flat) == len(expected)
     for window, theirs in zip(flat, expected):

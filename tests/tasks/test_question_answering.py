@@ -2,10 +2,8 @@ import keras
 import numpy as np
 import pytest
 
+from keras_electra.tasks.qa_windows import ElectraQuestionAnsweringPreprocessor
 from keras_electra.tasks.question_answering import ElectraQuestionAnswering
-from keras_electra.tasks.question_answering_preprocessor import (
-    ElectraQuestionAnsweringPreprocessor,
-)
 from tests import checks
 
 X = checks.ids([2, 5, 3, 6, 7, 3], [2, 12, 3, 10, 3])
@@ -48,10 +46,10 @@ def test_learns_and_answers(trained):
     best = first.n_best[0]
     assert (best.start, best.end) == (16, 22)
     assert 1 <= len(first.n_best) <= 2
-    assert first.null_odds < 0 < second.null_odds
+    assert first.null_score < 0 < second.null_score
     again = trained.answer(QUESTIONS[0], CONTEXTS[0], batch_size=1)
     assert again.text == "a meal"
-    assert again.null_odds == pytest.approx(first.null_odds, abs=1e-4)
+    assert again.null_score == pytest.approx(first.null_score, abs=1e-4)
 
 
 def test_threshold_of_a_development_set(trained):
@@ -70,7 +68,7 @@ def test_threshold_of_a_development_set(trained):
         trained.tune_null_threshold(QUESTIONS, CONTEXTS, [[], []], "em")
     with pytest.raises(ValueError, match="2 questions and 1 lists"):
         trained.tune_null_threshold(QUESTIONS, CONTEXTS, [[]])
-    with pytest.raises(ValueError, match="must not be empty"):
+    with pytest.raises(ValueError, match="not empty"):
         trained.tune_null_threshold(QUESTIONS, ["", ""], [[], []])
     assert trained.null_threshold == before
 
@@ -83,7 +81,7 @@ def test_errors(trained):
         trained.fit(x, [None, ("meal", 5)])
     with pytest.raises(TypeError, match="tuple of two lists"):
         trained.fit(QUESTIONS, ANSWERS)
-    with pytest.raises(ValueError, match="A question must not be empty"):
+    with pytest.raises(ValueError, match="questions that are not empty"):
         trained.answer("", "the chef")
     with pytest.raises(TypeError, match="`answer` takes a string"):
         trained.answer(QUESTIONS, 3)
@@ -143,3 +141,53 @@ def test_lora_and_quantization():
     allowed = before > -500
     assert np.abs(outputs_of(task, X) - before)[allowed].max() < 0.5
     checks.check_lora(build(head="simple"))
+
+
+def preprocessor(**kwargs):
+    config = {"sequence_length": 8, "stride": 2, **kwargs}
+    return ElectraQuestionAnsweringPreprocessor(
+        checks.tiny_tokenizer(), **config
+    )
+
+
+def test_rows_of_windows():
+    x, y = preprocessor()((["chef"], ["the chef ate a meal"]), y=["a meal"])
+    assert x["token_ids"].tolist() == [
+        [2, 6, 3, 5, 6, 9, 12, 3],
+        [2, 6, 3, 9, 12, 10, 3, 0],
+    ]
+    assert x["segment_ids"].tolist() == [
+        [0, 0, 0, 1, 1, 1, 1, 1],
+        [0, 0, 0, 1, 1, 1, 1, 0],
+    ]
+    assert y.tolist() == [[0, 0, 0], [4, 5, 0]]
+    assert x["start_positions"].tolist() == [0, 4]
+
+
+def test_weights_and_no_answer():
+    x = (["chef", "a"], ["the chef ate a meal", "the"])
+    x, y, weights = preprocessor()(x, [None, "the"], [0.5, 1.0])
+    assert y.tolist() == [[0, 0, 1], [0, 0, 1], [3, 3, 0]]
+    assert weights.tolist() == [0.5, 0.5, 1.0]
+
+
+def test_long_questions_are_cut():
+    x = preprocessor(max_question_length=2)((["the chef ate"], ["a"]), y=None)
+    assert x["token_ids"].tolist() == [[2, 5, 6, 3, 12, 3, 0, 0]]
+
+
+def test_config_of_preprocessor():
+    preprocess = preprocessor(max_question_length=2)
+    again = ElectraQuestionAnsweringPreprocessor.from_config(
+        preprocess.get_config()
+    )
+    assert again.sequence_length == preprocess.sequence_length
+    assert (again.stride, again.max_question_length) == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["stride", "max_question_length"])
+def test_errors_of_preprocessor(name):
+    with pytest.raises(ValueError, match=f"`{name}` must be at least 1"):
+        preprocessor(**{name: 0})
+    with pytest.raises(ValueError, match="leave room for the document"):
+        preprocessor().rows((["the chef ate a meal"], ["a"]))

@@ -6,9 +6,10 @@ from keras import ops
 from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetector,
 )
-from keras_electra.tasks.replaced_token_detector_preprocessor import (
+from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetectorPreprocessor,
 )
+from keras_electra.tasks.replaced_token_detector import TokenBinaryCrossentropy
 from tests import checks
 
 X = checks.ids([2, 5, 6, 7, 3], [2, 12, 10, 3])
@@ -135,3 +136,51 @@ def test_lora_and_quantization():
     task = build()
     checks.check_quantize(task, X, atol=0.2)
     checks.check_lora(build())
+
+
+MASK = [[1, 1, 1, 1, 0, 0]]
+
+
+def preprocessor():
+    return ElectraReplacedTokenDetectorPreprocessor(
+        checks.tiny_tokenizer(), sequence_length=6
+    )
+
+
+def test_padding_has_no_weight():
+    y = np.zeros((1, 6), "int32")
+    x, labels, weights = preprocessor()(["the chef"], y)
+    assert labels is y
+    assert np.array(ops.cast(weights, "int32")).tolist() == MASK
+    x, _, weights = preprocessor()(["the chef"], y, y)
+    assert weights is y
+
+
+def test_packed_rows_stay_as_they_are():
+    x = {"token_ids": np.ones((1, 6)), "padding_mask": np.array(MASK)}
+    same, _, weights = preprocessor()(x, y=np.zeros((1, 6)))
+    assert same["token_ids"] is x["token_ids"]
+    assert weights.tolist() == MASK
+
+
+TRUTHS = np.array([[1, 0, 0], [0, 0, 1]])
+LOGITS = np.array([[2.0, -1.0, 5.0], [0.0, 9.0, 9.0]], "float32")
+WEIGHTS = np.array([[1, 1, 0], [1, 0, 0]])
+
+
+def test_mean_over_the_weighted_tokens():
+    loss = TokenBinaryCrossentropy()
+    # log(1 + e^-2), log(1 + e^-1), log 2
+    expected = (0.126928 + 0.313262 + 0.693147) / 3
+    assert float(loss(TRUTHS, LOGITS, sample_weight=WEIGHTS)) == (
+        pytest.approx(expected, abs=1e-5)
+    )
+    everything = np.logaddexp(0, np.where(TRUTHS, -LOGITS, LOGITS)).mean()
+    assert float(loss(TRUTHS, LOGITS)) == pytest.approx(everything, abs=1e-5)
+
+
+def test_config_of_loss():
+    loss = TokenBinaryCrossentropy(name="detection")
+    config = keras.saving.serialize_keras_object(loss)
+    again = keras.saving.deserialize_keras_object(config)
+    assert again.get_config() == loss.get_config()

@@ -2,13 +2,11 @@ import numpy as np
 import pytest
 
 from keras_electra.tasks.masked_lm import ElectraMaskedLM
-from keras_electra.tasks.masked_lm_preprocessor import (
-    ElectraMaskedLMPreprocessor,
-)
+from keras_electra.tasks.masked_lm import ElectraMaskedLMPreprocessor
 from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetector,
 )
-from keras_electra.tasks.replaced_token_detector_preprocessor import (
+from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetectorPreprocessor,
 )
 from keras_electra.tasks.sentence_scores import log_probability_of_original

@@ -2,10 +2,15 @@ import keras
 import numpy as np
 import pytest
 
+from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.token_classifier import ElectraTokenClassifier
-from keras_electra.tasks.token_classifier_preprocessor import (
+from keras_electra.tasks.token_classifier import (
     ElectraTokenClassifierPreprocessor,
 )
+from keras_electra.tasks.token_classifier import WordCrossentropy
+from keras_electra.tasks.token_classifier import encode_word_labels
+from keras_electra.tasks.token_classifier import find_spans
+from keras_electra.tasks.token_classifier import to_sentences
 from tests import checks
 
 X = checks.ids([2, 5, 6, 7, 3], [2, 12, 10, 3])
@@ -96,3 +101,181 @@ def test_precisions():
 def test_lora_and_quantization():
     checks.check_quantize(build(), X, atol=0.2)
     checks.check_lora(build())
+
+
+def preprocessor(**kwargs):
+    return ElectraTokenClassifierPreprocessor(
+        checks.tiny_tokenizer(), sequence_length=6, **kwargs
+    )
+
+
+def test_labels_are_at_first_pieces():
+    x, y, weights = preprocessor()(["the cooked", ["a"]], [[1, 2], "1"])
+    assert x["token_ids"].tolist() == [[2, 5, 7, 8, 3, 0], [2, 12, 3, 0, 0, 0]]
+    assert not np.any(x["segment_ids"])
+    assert y.tolist() == [[0, 1, 2, 0, 0, 0], [0, 1, 0, 0, 0, 0]]
+    assert weights.tolist() == [[0, 1, 1, 0, 0, 0], [0, 1, 0, 0, 0, 0]]
+    _, _, weights = preprocessor()(["the", "a"], [[1], [1]], [0.5, 2.0])
+    assert weights[:, 1].tolist() == [0.5, 2.0]
+
+
+def test_segment_of_the_original():
+    x = preprocessor(segment_id=1)(["the chef"])
+    assert x["segment_ids"].tolist() == x["padding_mask"].tolist()
+    assert np.any(x["segment_ids"])
+
+
+def test_long_sentences_become_rows():
+    x, y, weights = preprocessor()(
+        ["the chef ate a meal ."], [[1, 2, 3, 4, 5, 6]]
+    )
+    assert x["token_ids"].tolist() == [
+        [2, 5, 6, 9, 12, 3],
+        [2, 9, 12, 10, 11, 3],
+    ]
+    assert y[weights > 0].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_config_of_preprocessor():
+    preprocess = preprocessor(segment_id=1)
+    again = ElectraTokenClassifierPreprocessor.from_config(
+        preprocess.get_config()
+    )
+    assert again.sequence_length == preprocess.sequence_length
+    assert again.segment_id == 1
+    older = {**preprocess.get_config(), "rules": "windows"}
+    assert type(preprocess).from_config(older).segment_id == 1
+
+
+def test_errors_of_preprocessor():
+    with pytest.raises(TypeError, match="no argument `segment_ids`"):
+        preprocessor(segment_ids=1)
+    with pytest.raises(ValueError, match="Sentence 0 has more words"):
+        preprocessor().rows(["the chef"], [[1]])
+
+
+# the 5, chef 6, cook 7, ##ed 8, ate 9, meal 10
+WORDS = ["the", "cooked", "chef", "ate", "cooked", "meal"]
+
+
+def test_every_word_is_judged_once():
+    rows = preprocessor().split([["the"], WORDS])
+    assert rows[0].ids == [2, 5, 3]
+    assert (rows[0].words, rows[0].positions) == ([0], [1])
+    windows = rows[1:]
+    assert [row.ids for row in windows] == [
+        [2, 5, 7, 8, 6, 3],
+        [2, 8, 6, 9, 7, 3],
+        [2, 9, 7, 8, 10, 3],
+    ]
+    assert {row.sentence for row in windows} == {1}
+    assert sum((row.words for row in windows), []) == list(range(6))
+    pieces = [row.ids[place] for row in windows for place in row.positions]
+    assert pieces == [5, 7, 6, 9, 7, 10]
+
+
+def test_words_without_pieces():
+    [row] = preprocessor().split([["the", "\x01", "meal"]])
+    assert row.ids == [2, 5, 1, 10, 3]
+    assert row.positions == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "tags, spans",
+    [
+        ("B-NP I-NP O S-VP", [("NP", 0, 2), ("VP", 3, 4)]),
+        ("B-NP B-NP I-NP", [("NP", 0, 1), ("NP", 1, 3)]),
+        # Beginnings that tags do not mark, as conlleval sees them.
+        ("I-NP I-NP I-VP O", [("NP", 0, 2), ("VP", 2, 3)]),
+        ("O E-NP E-NP", [("NP", 1, 2), ("NP", 2, 3)]),
+        ("B-NP E-NP I-NP", [("NP", 0, 2), ("NP", 2, 3)]),
+        ("B-A-B L-A-B U-C", [("A-B", 0, 2), ("C", 2, 3)]),
+        ("O O", []),
+        ("", []),
+    ],
+)
+def test_spans(tags, spans):
+    assert find_spans(tags.split()) == spans
+
+
+@pytest.mark.parametrize("tag", ["NOUN", "X-NP", 3])
+def test_other_labels(tag):
+    with pytest.raises(ValueError, match="Spans are read from tags"):
+        find_spans(["O", tag])
+
+
+def test_words():
+    expected = [["a", "b"], ["c"]]
+    for x in (
+        ["a b", "c"],
+        [["a", "b"], ("c",)],
+        np.array(["a  b", b"c"], "O"),
+    ):
+        assert to_sentences(x) == expected
+
+
+@pytest.mark.parametrize(
+    "x, error, message",
+    [
+        ("a b", TypeError, "list of sentences. Received one string"),
+        (["a", ""], ValueError, "at least one word.*Sentence 1"),
+        ([["a", " "]], ValueError, "not empty. Sentence 0"),
+        ([["a", 1]], TypeError, "Sentence 0 holds 1 of type int"),
+        ([3], TypeError, "Sentence 0 holds 3"),
+    ],
+)
+def test_bad_sentences(x, error, message):
+    with pytest.raises(error, match=message):
+        to_sentences(x)
+
+
+def test_labels_of_words():
+    encoder = LabelEncoder(2, ["O", "X"])
+    words = [["a", "b"], ["c"]]
+    for y in (["O X", "X"], [["O", "X"], ["X"]], [[0, 1], np.array([1])]):
+        assert encode_word_labels(words, y, encoder) == [[0, 1], [1]]
+    numbers = LabelEncoder(2)
+    assert encode_word_labels(words, ["0 1", "1"], numbers) == [[0, 1], [1]]
+
+
+@pytest.mark.parametrize(
+    "y, message",
+    [
+        ([["O"], ["X"]], "Sentence 0 has more words than labels: 2 words, 1"),
+        ([["O", "X"], "X X"], "Sentence 1 has fewer words than labels"),
+        ([["O", "X"]], "2 sentences and labels for 1"),
+        ([["O", "Y"], ["X"]], "In sentence 0: .*Label 1 is 'Y'"),
+        ([[0, 1], [2]], "In sentence 1: .*Label 0 is 2"),
+    ],
+)
+def test_bad_labels(y, message):
+    with pytest.raises(ValueError, match=message):
+        words = [["a", "b"], ["c"]]
+        encode_word_labels(words, y, LabelEncoder(2, ["O", "X"]))
+
+
+Y = np.array([[0, 1, 0], [1, 0, 0]])
+LOGITS = np.log(np.array([[[1, 3], [1, 1], [9, 1]], [[1, 3], [7, 1], [1, 1]]]))
+WEIGHTS = np.array([[1, 1, 0], [2, 0, 0]], "float32")
+
+
+def value(**kwargs):
+    loss = WordCrossentropy(**kwargs)
+    result = loss(Y, LOGITS.astype("float32"), sample_weight=WEIGHTS)
+    return float(keras.ops.convert_to_numpy(result))
+
+
+def test_weighted_words_count():
+    total = np.log(4) + np.log(2) + 2 * np.log(4 / 3)
+    assert value() == pytest.approx(total / 4, abs=1e-5)
+    assert value(reduction="sum") == pytest.approx(total, abs=1e-5)
+    # As a protocol names the mean.
+    assert value(reduction="sum_over_batch_size") == pytest.approx(
+        total / 4, abs=1e-5
+    )
+
+
+def test_config_of_loss():
+    loss = WordCrossentropy(reduction="sum")
+    again = WordCrossentropy.from_config(loss.get_config())
+    assert again.reduction == "sum"

@@ -1,6 +1,6 @@
 import pytest
 
-from keras_electra.tasks.windows import split_windows
+from keras_electra.tasks.rows import split_windows
 
 
 def test_short_texts_are_one_window():

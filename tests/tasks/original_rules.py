@@ -1,13 +1,51 @@
-"""The text of a span as the original program finds it.
+"""What the original program does otherwise, to compare with its numbers."""
 
-It spells the tokens and looks for that in the words they came from
-(`finetune/qa/qa_metrics.py:283-379`), so it may return the same characters of
-an earlier place, or whole words where the spelling is not found. For numbers
-that must equal the original's; `rank_answers` is exact without it.
-"""
-
+from keras_electra.tasks.token_classifier import TaggingRow
 from keras_electra.text.normalization import WordSplitter
 from keras_electra.text.word_pieces import join_pieces
+
+
+def original_rows(sentences, tokenizer, length):
+    """Makes the rows of the original program, one a sentence.
+
+    They lose words: the room left is counted in all words of the sentence
+    plus the pieces so far (`tagging_tasks.py:138-140`), so of a sentence of
+    more than half a row little is left. A word `[CLS]` or `[SEP]` becomes the
+    special token and is not judged, and the labels of the words after it
+    move to the word before. A word without pieces shares the position of
+    the next. For comparison, not for use.
+
+    Args:
+        sentences: list of lists of str, words.
+        tokenizer: `ElectraTokenizer`.
+        length: int. Most tokens of a row.
+
+    Returns:
+        List of `TaggingRow`. `words[i]` is the number of the label that
+        belongs to `positions[i]`.
+    """
+    special = {
+        tokenizer.cls_token: tokenizer.cls_token_id,
+        tokenizer.sep_token: tokenizer.sep_token_id,
+    }
+    rows = []
+    for number, words in enumerate(sentences):
+        pieces = [[tokenizer.cls_token_id]]
+        pieces += tokenizer.encode_batch(words)
+        pieces.append([tokenizer.sep_token_id])
+        ids, positions = [], []
+        for i, (word, own) in enumerate(zip(["", *words, ""], pieces)):
+            if len(pieces) + len(ids) + 1 > length:
+                ids.append(tokenizer.sep_token_id)
+                break
+            if word in special:
+                own = [special[word]]
+            elif 0 < i <= len(words):
+                positions.append(len(ids))
+            ids += own
+        judged = list(range(len(positions)))
+        rows.append(TaggingRow(ids, number, judged, positions))
+    return rows
 
 
 def original_span_text(tokenizer):
