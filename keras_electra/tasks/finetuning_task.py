@@ -5,6 +5,8 @@ of a data set batch by batch. Inside TensorFlow graphs, as in `tf.data`, the
 same Python code is called back.
 """
 
+import functools
+
 import keras
 
 from keras_electra.arguments import known_keywords
@@ -56,7 +58,7 @@ class FineTuningTask:
         if loss == "auto":
             loss = self.default_loss()
         if weighted_metrics == "auto":
-            weighted_metrics = None if metrics else self.default_metrics()
+            weighted_metrics = (not metrics and self.default_metrics()) or None
         super().compile(
             optimizer=optimizer,
             loss=loss,
@@ -147,7 +149,7 @@ class FineTuningTask:
         if is_rows(x) or self.preprocessor is None:
             return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
         return run_in_python(
-            self._to_rows,
+            functools.partial(self._to_rows, is_whole=True),
             (x, y, sample_weight),
             self.preprocessor.output_spec(
                 self.label_spec if self.makes_labels(x, y) else None,
@@ -180,13 +182,15 @@ class FineTuningTask:
             y = self.encode_labels(x, y)
         return x, y, sample_weight
 
-    def _to_rows(self, x, y=None, sample_weight=None):
+    def _to_rows(self, x, y=None, sample_weight=None, is_whole=False):
         self.check_inputs(x)
         if y is not None:
             y = self.encode_labels(x, y)
         # Not through `__call__` if it can be helped: Keras would wrap errors.
-        make_rows = getattr(self.preprocessor, "rows", self.preprocessor)
-        return make_rows(x, y=y, sample_weight=sample_weight)
+        if not hasattr(self.preprocessor, "rows"):
+            return self.preprocessor(x, y=y, sample_weight=sample_weight)
+        length = self.preprocessor.sequence_length if is_whole else None
+        return self.preprocessor.rows(x, y, sample_weight, length)
 
 
 def is_rows(x):

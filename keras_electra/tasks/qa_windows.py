@@ -62,7 +62,7 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
         where the row does not hold it), and 1 for a question without answer.
     """
 
-    @known_keywords(keras.layers.Layer.__init__)
+    @known_keywords(keras.layers.Layer.__init__, "config_file")
     def __init__(
         self,
         tokenizer,

@@ -113,7 +113,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
         and their weights, both of that shape.
     """
 
-    @known_keywords(keras.layers.Layer.__init__)
+    @known_keywords(keras.layers.Layer.__init__, "config_file")
     def __init__(self, tokenizer, sequence_length=512, segment_id=0, **kwargs):
         super().__init__(tokenizer, sequence_length, **kwargs)
         self.segment_id = segment_id
@@ -121,7 +121,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
 
     def split(self, sentences):
         """Lists of words to a list of `TaggingRow`, in order."""
-        tokenizer, rows = self._words_alone(), []
+        tokenizer, rows = self.word_tokenizer, []
         for number, words in enumerate(sentences):
             pieces, starts = [], []
             for ids in tokenizer.encode_batch(words):
@@ -180,7 +180,8 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
             keras.KerasTensor(shape, "float32"),
         )
 
-    def _words_alone(self):
+    @property
+    def word_tokenizer(self):
         """The tokenizer, without its splitting at CJK characters.
 
         As in the original (`tagging_tasks.py:213-233`): words are words.

@@ -81,7 +81,8 @@ def test_words(key, tokenizer, arrays):
     preprocess = ElectraTokenClassifierPreprocessor(
         tokenizer, sequence_length=length, segment_id=1
     )
-    rows = original_rows(words, tokenizer, length)
+    # Words are words: no character is one for itself.
+    rows = original_rows(words, preprocess.word_tokenizer, length)
     check_rows(preprocess.pack(rows, length), arrays, key)
     numbers = TAGGING["label_mapping"]
     tags = TAGGING["sets"][key]["bioes"]

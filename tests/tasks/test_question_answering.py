@@ -187,7 +187,7 @@ def test_config_of_preprocessor():
 
 @pytest.mark.parametrize("name", ["stride", "max_question_length"])
 def test_errors_of_preprocessor(name):
-    with pytest.raises(ValueError, match=f"`{name}` must be at least 1"):
+    with pytest.raises(ValueError, match=f"`{name}` must be an integer"):
         preprocessor(**{name: 0})
     with pytest.raises(ValueError, match="leave room for the document"):
         preprocessor().rows((["the chef ate a meal"], ["a"]))
