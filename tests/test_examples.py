@@ -93,7 +93,7 @@ def test_pretrain_goes_on(corpus, tmp_path):
 )
 def test_tiny_preset_goes_on(corpus, tmp_path):
     arguments = [
-        "examples/train_tiny_preset.py",
+        "examples/preset_training/train_tiny_preset.py",
         *corpus,
         "--vocabulary-size=60",
         "--masking-steps=2",
@@ -123,7 +123,7 @@ def test_tiny_preset_goes_on(corpus, tmp_path):
 )
 def test_trials_of_the_tiny_preset(corpus, tmp_path):
     output = run(
-        "examples/tiny_preset_trials.py",
+        "examples/preset_training/tiny_preset_trials.py",
         *corpus,
         "--vocabulary-size=60",
         "--seconds=0.2",
@@ -141,7 +141,7 @@ def test_trials_of_the_tiny_preset(corpus, tmp_path):
 
 def test_gpu_benchmark_takes_turns():
     output = run(
-        "examples/benchmark_gpu.py",
+        "examples/benchmarks/gpu.py",
         *("--sizes", "tiny", "--lengths", "32", "--tokens", "256"),
         *("--steps", "1", "--rounds", "2", "--dropout", "0"),
         *("--programs", f"keras_electra {keras.config.backend()}"),
@@ -160,7 +160,7 @@ def test_blimp_has_a_column_for_each_network(tmp_path):
     }
     (tmp_path / "one.jsonl").write_text(json.dumps(pair))
     output = run(
-        "examples/score_blimp.py",
+        "examples/benchmarks/blimp.py",
         f"--blimp={tmp_path}",
         f"--output={tmp_path / 'found.json'}",
     )
@@ -185,7 +185,7 @@ def test_benchmark_takes_turns(tmp_path):
         "'\"tokens_per_s\": 0.5}')"
     )
     output = run(
-        "examples/benchmark.py",
+        "examples/benchmarks/speed.py",
         "--size=tiny",
         "--batch=2",
         "--seq=16",
@@ -214,7 +214,7 @@ def test_finetuning_benchmark(tmp_path):
     rows = [f"a fine day {'again ' * i}\t{i % 2}\n" for i in range(6)]
     (folder / "train.tsv").write_text("sentence\tlabel\n" + "".join(rows))
     output = run(
-        "examples/benchmark_finetuning.py",
+        "examples/benchmarks/finetuning_speed.py",
         f"--data={tmp_path}",
         "--preset=electra_tiny_en",
         "--texts=6",

@@ -11,13 +11,14 @@ import re
 import keras
 import numpy as np
 import pytest
+from harness.runs import read_runs
+from harness.runs import summary
+from harness.statistics import summarize
 
 import keras_electra
-from keras_electra.finetuning.runs import read_runs
-from keras_electra.finetuning.runs import summary
-from keras_electra.finetuning.statistics import summarize
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "examples/benchmarks/results"
 SHORTER = {
     "vocabulary_size=30522": "vocabulary_size=120",
     'from_size("small", ': 'from_size("tiny", ',
@@ -71,7 +72,7 @@ def write_corpus(folder):
 def test_figures_of_fine_tuning(preset):
     """Those of the presets are the means of the runs in the repository."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    runs = read_runs(ROOT / "examples" / "results" / preset)
+    runs = read_runs(RESULTS / preset)
     heads = [line for line in readme.splitlines() if "from random w" in line]
     (head,) = (line for line in heads if f"`{preset}`" in line)
     table = readme.split(head)[1].split("\n\n")[0].splitlines()
@@ -109,7 +110,7 @@ def test_average_of_glue():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = {"mrpc": ("accuracy", "f1"), "stsb": ("pearson", "spearman")}
     scores = {}
-    for run in read_runs(ROOT / "examples" / "results" / "electra_tiny_en"):
+    for run in read_runs(RESULTS / "electra_tiny_en"):
         if run["weights"] == "pretrained" and run["task"] != "conll2000":
             names = shown.get(run["task"], (run["main_metric"],))
             score = np.mean([run["metrics"][name] for name in names])
@@ -121,7 +122,7 @@ def test_average_of_glue():
 
 def test_figures_of_blimp():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    path = ROOT / "examples" / "results" / "blimp.json"
+    path = RESULTS / "blimp.json"
     found = json.loads(path.read_text(encoding="utf-8")).values()
     for phenomenon in next(iter(found))["phenomena"]:
         values = [of["phenomena"][phenomenon] for of in found]
@@ -147,7 +148,7 @@ def scores_of(objective):
     """Rows of the table, each with the scores of both pre-trainings."""
     found = {}
     for seed in (1, 2):
-        folder = ROOT / "examples" / "results" / f"{objective}-{seed}"
+        folder = RESULTS / f"{objective}-{seed}"
         for run in read_runs(folder):
             value = run["metrics"][run["main_metric"]]
             found.setdefault(ROWS[run["task"]], []).append(value)

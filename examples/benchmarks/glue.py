@@ -1,0 +1,72 @@
+"""Fine-tunes a preset on tasks of GLUE, with several seeds.
+
+    python examples/benchmarks/glue.py --task mrpc rte --data glue \
+        --preset electra_tiny_en --seeds 3 --random-weights --plot
+
+The folder of data has a folder for each task, as GLUE distributes them
+(MRPC/train.tsv and so on; `.gz` may follow). Every run leaves a JSON file in
+`--output`; the same command given again goes on where it was stopped.
+`--compare-padding` shows what grouping by length is worth instead.
+"""
+
+import argparse
+import pathlib
+import sys
+
+from harness import options
+from harness.glue import GlueExperiment
+from harness.padding import compare_padding
+from harness.recipes import GLUE
+from harness.recipes import glue_recipe
+from harness.report import finish
+from harness.runs import run_all
+
+
+def main():
+    args = parse_arguments()
+    output = pathlib.Path(args.output)
+    for task in args.task:
+        glue_recipe(task)  # before an hour is spent on the task before it
+    runs = []
+    for task in args.task:
+        experiment = GlueExperiment(
+            task,
+            args.preset,
+            args.data,
+            options.from_arguments(args),
+            train_split=args.train_split,
+            dev_splits=args.dev_splits,
+            submissions=output / "submissions" if args.submissions else None,
+        )
+        if args.compare_padding:
+            print(compare_padding(experiment))
+        else:
+            runs += run_all(
+                experiment,
+                range(1, args.seeds + 1),
+                output,
+                args.random_weights,
+                sys.stderr,
+            )
+    if runs:
+        finish(runs, output, args.plot)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--task", nargs="+", required=True, help=", ".join(GLUE))
+    add("--data", default="glue", help="folder with a folder for each task")
+    add("--train-split", default="train", help="file without its ending")
+    add("--dev-splits", nargs="+", help="files without their ending")
+    add("--submissions", action="store_true", help="answer the test sets")
+    add("--compare-padding", action="store_true", help="measure the speed")
+    options.add_arguments(parser)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""Training under a protocol: against two steps of the original, and ours."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from harness import training
+from harness.grouping import GroupedBatches
+from keras import ops
+
+from keras_electra.conversion import google
+from keras_electra.conversion import places
+from keras_electra.conversion.tf_bundle import TensorBundle
+from keras_electra.tasks.text_classifier import ElectraTextClassifier
+from keras_electra.tasks.text_classifier_preprocessor import (
+    ElectraTextClassifierPreprocessor,
+)
+from keras_electra.tasks.token_classifier import ElectraTokenClassifier
+from keras_electra.training.finetuning import finetuning_optimizer
+from tests import checks
+
+HEAD = "task_specific/chunk/dense"
+
+
+def place_table(task):
+    """The original's names for the weights of a token classifier."""
+    return {
+        **places.network(task.backbone),
+        **places.dense(task.output_dense, HEAD),
+    }
+
+
+def original_tagger(golden):
+    """The original's network with the head of its recorded step."""
+    path = golden / "tiny_ckpt"
+    backbone = ElectraTokenClassifier.backbone_cls(
+        **google.backbone_arguments(str(path), num_heads=4), dropout=0.0
+    )
+    task = ElectraTokenClassifier(backbone, num_classes=14)
+    heads, bundle = np.load(golden / "finetune_heads.npz"), TensorBundle(path)
+    buffers = {}
+    for name, place in place_table(task).items():
+        if name.startswith(HEAD):
+            values = heads[f"tagging_chunk/var/{name}"]
+        else:
+            values = bundle.read(name)
+        key = id(place.variable)
+        shape = tuple(place.variable.shape)
+        buffers.setdefault(key, (place.variable, np.zeros(shape, "float32")))
+        place.write(buffers[key][1], values)
+    for variable, array in buffers.values():
+        variable.assign(array)
+    return task
+
+
+def reading_positions(task):
+    """The tagger with the vectors of given positions, as in the original.
+
+    Two words may share one there: a word of control characters has no piece.
+    """
+    positions = keras.Input((None,), dtype="int32", name="positions")
+    vectors = task.backbone(task.backbone.input)["sequence_output"]
+    chosen = ops.take_along_axis(vectors, positions[:, :, None], axis=1)
+    return keras.Model(
+        {**task.backbone.input, "positions": positions},
+        task.output_dense(chosen),
+    )
+
+
+def batch_of_the_original(golden, rows):
+    features = np.load(golden / "finetune_features.npz")
+    features = {
+        name.removeprefix("tagging/chunk_train/"): features[name][rows]
+        for name in features.files
+        if name.startswith("tagging/chunk_train/")
+    }
+    x = {
+        "token_ids": features["input_ids"],
+        "segment_ids": features["segment_ids"],
+        "padding_mask": features["input_mask"],
+        "positions": features["chunk_labeled_positions"],
+    }
+    return x, features["chunk_labels"], features["chunk_labels_mask"]
+
+
+def test_two_steps_of_the_original(golden):
+    settings = json.loads((golden / "finetune_heads.json").read_text())["step"]
+    recorded = np.load(golden / "finetune_step.npz")
+    chosen = settings["optimizer"]
+    task = original_tagger(golden)
+    optimizer = finetuning_optimizer(
+        task.backbone,
+        chosen["num_train_steps"],
+        protocol="google",
+        learning_rate=chosen["learning_rate"],
+    )
+    assert optimizer.weight_decay == chosen["weight_decay_rate"]
+    loss = training.with_reduction(task.loss, "sum")
+    model = reading_positions(task)
+    is_jax = keras.config.backend() == "jax"  # slow without compilation
+    model.compile(optimizer, loss, run_eagerly=not is_jax)
+    optimizer.build(model.trainable_variables)
+    optimizer.iterations.assign(chosen["start_global_step"])
+    batch = batch_of_the_original(golden, chosen["rows"])
+    expected = settings["embedding_paths"]["one_hot"]
+    for before in expected["loss_before_step_1_and_2"]:
+        assert model.train_on_batch(*batch) == pytest.approx(before, rel=1e-5)
+    table = place_table(task)
+    prefix = "one_hot/after2/"
+    names = [n for n in recorded.files if n.startswith(prefix)]
+    assert {n.removeprefix(prefix) for n in names} == set(table)
+    worst = {}
+    for name, place in table.items():
+        ours = place.read(ops.convert_to_numpy(place.variable.value))
+        worst[name] = np.abs(ours - recorded[prefix + name]).max()
+    noise = {n for n in worst if n.endswith("self/key/bias")}
+    assert max(worst[n] for n in worst if n not in noise) < 1e-5
+    # Their gradient is zero but for rounding, of which Adam keeps the sign.
+    assert max(worst[n] for n in noise) < 2e-3
+
+
+def classifier(**kwargs):
+    return ElectraTextClassifier(
+        checks.tiny_backbone(dropout=0.0),
+        num_classes=2,
+        dropout=0.0,
+        preprocessor=ElectraTextClassifierPreprocessor(
+            checks.tiny_tokenizer(), sequence_length=16
+        ),
+        **kwargs,
+    )
+
+
+TEXTS = ["the chef", "a meal. a meal. a meal.", "the cook ate", "a meal."] * 4
+LABELS = np.array([0, 1, 0, 1] * 4, "int32")
+
+
+def test_learns_from_grouped_batches_of_several_lengths():
+    task = classifier()
+    rows = training.encode(task.preprocessor, TEXTS, chunk=5)
+    assert rows["token_ids"].shape == (16, 16)
+    batches = GroupedBatches(rows, LABELS, batch_size=4, lengths=(8,))
+    seen = []
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(logs["loss"])
+    )
+    training.fine_tune(
+        task,
+        batches,
+        epochs=30,
+        learning_rate=0.01,
+        layer_decay=1.0,
+        callbacks=[watch],
+        jit_compile=keras.config.backend() == "jax",
+    )
+    assert len(seen) == 30 * 4
+    assert int(ops.convert_to_numpy(task.optimizer.iterations)) == 30 * 4
+    outputs = training.outputs_of(task, rows, batch_size=4, lengths=(8,))
+    assert outputs.argmax(axis=-1).tolist() == LABELS.tolist()
+    # The order of the rows is kept, and cutting changes nothing.
+    whole = checks.outputs_of(task, rows)
+    np.testing.assert_allclose(outputs, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "protocol, reduction", [("paper", "sum_over_batch_size"), ("google", "sum")]
+)
+def test_the_protocol_reduces_the_loss(protocol, reduction, monkeypatch):
+    task = classifier(compile=True)
+    monkeypatch.setattr(task, "fit", lambda *args, **kwargs: None)
+    rows = training.encode(task.preprocessor, TEXTS)
+    batches = GroupedBatches(rows, LABELS, batch_size=4)
+    training.fine_tune(task, batches, 3, protocol, weight_decay=0.125)
+    assert task.loss.reduction == reduction
+    assert task.loss.from_logits
+    assert task.optimizer.weight_decay == 0.125
+    schedule = task.optimizer.get_config()["learning_rate"]["config"]
+    assert schedule["num_steps"] == 12
+
+
+def test_reduction_of_several_losses():
+    losses = {"a": keras.losses.MeanSquaredError(), "b": [keras.losses.Huber()]}
+    found = training.with_reduction(losses, "sum")
+    assert found["a"].reduction == found["b"][0].reduction == "sum"
+    assert type(found["b"][0]) is keras.losses.Huber
+
+
+def test_pairs_are_encoded_in_parts():
+    task = classifier()
+    whole = task.preprocessor((TEXTS, TEXTS[::-1]), y=None)
+    parts = training.encode(task.preprocessor, (TEXTS, TEXTS[::-1]), chunk=3)
+    for name, array in parts.items():
+        np.testing.assert_array_equal(
+            array, ops.convert_to_numpy(whole[name]), err_msg=name
+        )
