@@ -143,3 +143,20 @@ def _to_python(value):
         lambda text: text.decode("utf-8", errors="ignore"), otypes=[object]
     )
     return decode(value).tolist() if value.size else value.tolist()
+
+
+def to_dataset(generator, spec):
+    """A Python generator of nested arrays as a `tf.data` set.
+
+    Args:
+        generator: function without arguments that returns an iterator.
+        spec: nested like its items, with objects that have `shape` and
+            `dtype` in place of arrays.
+    """
+    import tensorflow as tf
+
+    signature = tf.nest.map_structure(
+        lambda part: tf.TensorSpec(part.shape, part.dtype), spec
+    )
+    data = tf.data.Dataset.from_generator(generator, output_signature=signature)
+    return data.prefetch(2)

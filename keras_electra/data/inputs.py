@@ -1,0 +1,438 @@
+"""The one door: whatever holds examples becomes columns, or a stream of them.
+
+Containers are recognised by what they can do, not by their type, so nothing
+has to be imported to know them. What is in memory (lists, arrays, Series,
+columns and tables of any library, tensors) becomes columns: lists of Python
+objects, or arrays of numbers. All else (loaders, data sets, generators) is
+iterated in Python, batch by batch; examples that come one by one are put
+together to batches. A generator can be read once: what it held is remembered
+only if it is needed again.
+"""
+
+import itertools
+import sys
+import typing
+from collections import abc
+
+import keras
+import numpy as np
+
+# What preprocessors make; a dict with the first of them is ready.
+ROW_FIELDS = (
+    "token_ids",
+    "segment_ids",
+    "padding_mask",
+    "mask_positions",
+    "start_positions",
+)
+WEIGHT_NAMES = ("sample_weight", "weight")
+# Batches that Keras looks at before it begins.
+PEEKED = 8
+
+
+class Names(typing.NamedTuple):
+    """Which columns of a table a task reads.
+
+    Attributes:
+        inputs: tuple of tuples of str. Alternatives, the first that is there
+            is taken.
+        labels: tuple of str. Alternatives.
+        example: function of `(x, y)`, or `None`. Whether they are one example
+            and no batch; by default where a text is a string by itself.
+    """
+
+    inputs: tuple
+    labels: tuple = ("label", "labels")
+    example: typing.Any = None
+
+
+class Examples(typing.NamedTuple):
+    """Examples in memory: columns, tuples or dicts of columns, or `None`."""
+
+    x: typing.Any
+    y: typing.Any = None
+    sample_weight: typing.Any = None
+
+    def __len__(self):
+        lengths = []
+        map_columns(lambda column: lengths.append(len(column)), self)
+        if len(set(lengths)) != 1:
+            raise ValueError(
+                "`x`, `y` and `sample_weight` must have one entry an example. "
+                f"Received different lengths: {sorted(set(lengths))}."
+            )
+        return lengths[0]
+
+    def part(self, places):
+        """The examples at the places, a slice."""
+        return Examples(*map_columns(lambda column: column[places], self))
+
+
+def map_columns(function, data):
+    """Applies a function below tuples and dicts; `None` stays."""
+    if data is None:
+        return None
+    if isinstance(data, tuple):
+        return tuple(map_columns(function, part) for part in data)
+    if isinstance(data, dict):
+        return {k: map_columns(function, part) for k, part in data.items()}
+    return function(data)
+
+
+def is_text(x):
+    """Whether `x` is one string."""
+    return isinstance(x, (str, bytes))
+
+
+def is_table(x):
+    """Whether `x` is in memory and has columns by name."""
+    return isinstance(x, abc.Mapping) or (
+        (hasattr(x, "column_names") or hasattr(x, "columns"))
+        and hasattr(x, "__getitem__")
+        and hasattr(x, "__len__")
+    )
+
+
+def is_column(x):
+    """Whether `x` is in memory and has one entry an example."""
+    if isinstance(x, list) or any(
+        hasattr(x, name) for name in ("to_pylist", "to_list", "__array__")
+    ):
+        return True
+    if hasattr(x, "num_batches") or hasattr(x, "batch") and hasattr(x, "map"):
+        return False
+    if is_text(x) or not hasattr(x, "__getitem__") or not hasattr(x, "__len__"):
+        return False
+    first = x[0] if len(x) else ""
+    return not isinstance(first, (tuple, dict)) and not hasattr(first, "shape")
+
+
+def is_in_memory(x):
+    """Whether `x` holds columns, and not a stream of batches or examples."""
+    if isinstance(x, tuple):
+        return bool(x) and all(is_in_memory(part) or is_text(part) for part in x)
+    return is_table(x) or is_column(x)
+
+
+def to_column(x):
+    """A list of Python objects, or an array of numbers.
+
+    Args:
+        x: list, tuple, array, tensor, Series, or a column of a table.
+
+    Returns:
+        A list (of strings, lists, ...) or an array.
+    """
+    if not isinstance(x, (list, tuple, np.ndarray)):
+        if hasattr(x, "detach"):  # torch
+            x = x.detach().cpu()
+        convert = getattr(x, "to_pylist", None) or getattr(x, "to_list", None)
+        if convert:
+            x = convert()
+        else:
+            x = np.asarray(x) if hasattr(x, "__array__") else list(x)
+    if isinstance(x, np.ndarray) and x.dtype.kind not in "OUS":
+        return x
+    return [to_python(value) for value in x]
+
+
+def to_python(value):
+    """Strings for bytes and lists for arrays, nested as they are."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if isinstance(value, list):
+        return [to_python(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(to_python(item) for item in value)
+    if isinstance(value, dict):
+        return {name: to_python(item) for name, item in value.items()}
+    if isinstance(value, (str, int, float)) or value is None:
+        return value
+    if hasattr(value, "to_pylist"):
+        return to_python(value.to_pylist())
+    if hasattr(value, "tolist") and hasattr(value, "shape"):
+        return to_python(value.tolist())
+    return value
+
+
+def read_memory(x, y, sample_weight, names):
+    """Columns of what is in memory.
+
+    Args:
+        x: a column, a tuple of columns, or a table.
+        y: a column, or a tuple or a dict of these, or `None`.
+        sample_weight: a column or `None`.
+        names: `Names`.
+
+    Returns:
+        `Examples`.
+
+    Raises:
+        TypeError: when `x` is a tuple of strings.
+        ValueError: when a table has not the columns that a task reads, or
+            columns differ in length.
+    """
+    if isinstance(x, tuple) and any(is_text(part) for part in x):
+        raise TypeError(
+            "`x` must be a list of texts, or a tuple of columns (for pairs "
+            f"`(firsts, seconds)`). Received a tuple of strings: {x!r:.80}. "
+            "Put texts into a list."
+        )
+    if is_table(x):
+        x, found, weights = pick_columns(x, names)
+        y = found if y is None else y
+        sample_weight = weights if sample_weight is None else sample_weight
+    examples = Examples(*map_columns(to_column, (x, y, sample_weight)))
+    len(examples)
+    return examples
+
+
+def pick_columns(table, names):
+    """Inputs, labels and weights among the columns of a table or dict.
+
+    Args:
+        table: has columns by name.
+        names: `Names`.
+
+    Returns:
+        Tuple of `x`, `y` and `sample_weight`, `None` where there is none.
+    """
+    if isinstance(table, abc.Mapping):
+        found = list(table)
+    else:
+        found = getattr(table, "column_names", None)
+        found = list(table.columns if found is None else found)
+    y, weight = (
+        next((table[name] for name in some if name in found), None)
+        for some in (names.labels, WEIGHT_NAMES)
+    )
+    if "token_ids" in found:
+        rows = {name: table[name] for name in ROW_FIELDS if name in found}
+        return rows, y, weight
+    for alternative in names.inputs:
+        if set(alternative) <= set(found):
+            x = tuple(table[name] for name in alternative)
+            return x if len(x) > 1 else x[0], y, weight
+    known = " or ".join(" and ".join(map(repr, some)) for some in names.inputs)
+    raise ValueError(
+        f"`x` has columns by name, of which {known} would be read, and as "
+        f"labels {' or '.join(map(repr, names.labels))}. Found: {found}. "
+        "Rename them, or pass the columns themselves: "
+        f"`x=data[{str(found[0]) if found else 'name'!r}], y=data[...]`."
+    )
+
+
+class StreamBatches:
+    """The batches of a loader, a data set, a generator or an iterator.
+
+    Args:
+        source: iterable of batches or of examples.
+        names: `Names`.
+        batch_size: int or `None`. Examples a batch where they come one by
+            one. Defaults to `32`.
+        prepare: function of `(x, y, sample_weight)`; what a batch becomes.
+        remember: bool. Whether an iterator can be read again.
+
+    Raises:
+        TypeError: when the source cannot be iterated.
+    """
+
+    endless = False
+
+    def __init__(self, source, names, batch_size, prepare, remember=True):
+        if not hasattr(source, "__iter__") and not hasattr(source, "__len__"):
+            raise TypeError(
+                "`x` must be examples in memory (a list, an array, a Series, "
+                "a tuple or table of columns) or something to iterate over. "
+                f"Received: {type(source).__name__}."
+            )
+        if iter(source) is source if hasattr(source, "__iter__") else False:
+            source = _Once(source, remember)
+        self._source = source
+        self._names = names
+        self._batch_size = batch_size or 32
+        self._prepare = prepare
+
+    def __iter__(self):
+        pending = []
+        if hasattr(self._source, "on_epoch_begin"):
+            self._source.on_epoch_begin()
+        for element in self._elements():
+            batch, is_example = read_element(element, self._names)
+            if not is_example:
+                yield self._prepare(*batch)
+                continue
+            pending.append(batch)
+            if len(pending) == self._batch_size:
+                yield self._prepare(*_stack(pending))
+                pending = []
+        if pending:
+            yield self._prepare(*_stack(pending))
+        if hasattr(self._source, "on_epoch_end"):
+            self._source.on_epoch_end()
+
+    def count(self):
+        """Number of batches of a pass, `None` if that is not known."""
+        try:
+            length = len(self._source)
+        except TypeError:
+            return None
+        if length >= sys.maxsize:
+            return None
+        for element in itertools.islice(self._elements(), 1):
+            if read_element(element, self._names)[1]:
+                length = -(-length // self._batch_size)
+        return length
+
+    def _elements(self):
+        if hasattr(self._source, "__iter__"):
+            return iter(self._source)
+        return (self._source[i] for i in range(len(self._source)))
+
+
+class _Once:
+    """An iterator that can be read again, if it was told to remember."""
+
+    def __init__(self, iterator, remember):
+        self._iterator = iterator
+        self._remember = remember
+        self._first = []
+        self._drawn = 0
+
+    def __iter__(self):
+        place = 0
+        while True:
+            if place == self._drawn:
+                try:
+                    element = next(self._iterator)
+                except StopIteration:
+                    return
+                self._drawn += 1
+                if self._remember or self._drawn <= PEEKED:
+                    self._first.append(element)
+            elif place < len(self._first):
+                element = self._first[place]
+            else:
+                raise ValueError(
+                    "`x` is an iterator, which can be read once, and its "
+                    f"first {self._drawn} batches are gone. Pass something "
+                    "that can be iterated again, such as a list or a loader."
+                )
+            yield element
+            place += 1
+
+
+def read_element(element, names):
+    """What a stream holds: a batch, or an example.
+
+    Args:
+        element: `x`, `(x, y)`, `(x, y, sample_weight)`, or a dict of columns.
+        names: `Names`.
+
+    Returns:
+        `((x, y, sample_weight), is_example)`.
+    """
+    collated = isinstance(element, list) and not _all_texts(element)
+    if isinstance(element, abc.Mapping):
+        data = pick_columns(element, names)
+    elif isinstance(element, tuple) or collated:
+        data = keras.utils.unpack_x_y_sample_weight(tuple(element))
+    else:
+        data = (element, None, None)
+    x, y, weight = map(_to_leaves, data)
+    is_pair = isinstance(data[0], tuple) and _all_texts(data[0])
+    if is_pair and not collated and np.ndim(y) == 0:
+        x = data[0]
+    first = x[0] if isinstance(x, tuple) else x
+    if isinstance(x, dict):
+        rank = np.ndim(x.get("padding_mask", x.get("token_ids")))
+        is_example = rank < (3 if "choices" in names.labels else 2)
+    else:
+        is_example = is_text(first)
+    if not is_example and names.example is not None:
+        is_example = names.example(x, y)
+    return (x, y, weight), is_example
+
+
+def _all_texts(part):
+    return bool(part) and all(is_text(item) for item in part)
+
+
+def _to_leaves(part):
+    """Columns, below tuples and dicts, of a batch as libraries collate it."""
+    if part is None or is_text(part):
+        return to_python(part)
+    if isinstance(part, abc.Mapping):
+        return {name: _to_leaves(item) for name, item in part.items()}
+    # torch makes tuples of the strings of a batch, in lists for examples
+    # of several parts.
+    is_several = isinstance(part, (list, tuple)) and not _all_texts(part)
+    if is_several and (
+        isinstance(part, tuple)
+        or any(isinstance(i, tuple) and _all_texts(i) for i in part)
+    ):
+        return tuple(_to_leaves(item) for item in part)
+    if np.isscalar(part) or np.ndim(part) == 0 and hasattr(part, "__array__"):
+        return to_python(np.asarray(part).item())
+    return to_column(part)
+
+
+def _stack(examples):
+    """One batch of examples, each `(x, y, sample_weight)`."""
+
+    def stack(*leaves):
+        if leaves[0] is None:
+            return None
+        if isinstance(leaves[0], tuple):
+            return tuple(map(stack, *leaves))
+        if isinstance(leaves[0], dict):
+            return {
+                name: stack(*(leaf[name] for leaf in leaves))
+                for name in leaves[0]
+            }
+        if isinstance(leaves[0], np.ndarray):
+            return np.stack(leaves)
+        return list(leaves)
+
+    return stack(*(tuple(example) for example in examples))
+
+
+def check_texts(x, kinds=("texts",)):
+    """Raises unless columns hold texts that say something.
+
+    Args:
+        x: list of strings, or a tuple of such lists.
+        kinds: tuple of str. What the columns are, for the message. Defaults
+            to `("texts",)`.
+
+    Raises:
+        TypeError: when an entry is missing, or no string.
+        ValueError: when a text is empty, or the columns differ in length.
+    """
+    columns = x if isinstance(x, tuple) else (x,)
+    if len({len(column) for column in columns}) != 1:
+        raise ValueError(
+            "`x` must have as many first as second texts. Received: "
+            f"{[len(column) for column in columns]}."
+        )
+    for place, column in enumerate(columns):
+        kind = kinds[min(place, len(kinds) - 1)]
+        for index, text in enumerate(column):
+            if not isinstance(text, str):
+                missing = " It is a missing value." if is_missing(text) else ""
+                raise TypeError(
+                    f"`x` must hold {kind} as strings. Entry {index} is "
+                    f"{text!r} of type {type(text).__name__}.{missing} Leave "
+                    "the example out, or put a text in its place."
+                )
+            if not text.strip():
+                raise ValueError(
+                    f"`x` must hold {kind} that are not empty. Entry {index} "
+                    f"is {text!r}. Leave the example out."
+                )
+
+
+def is_missing(value):
+    """Whether a value stands for none: `None`, NaN, or `NA` of pandas."""
+    is_nan = isinstance(value, float) and value != value
+    return value is None or is_nan or type(value).__name__ in ("NAType", "NaT")
