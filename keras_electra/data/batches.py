@@ -20,7 +20,6 @@ import keras
 import numpy as np
 
 from keras_electra.backend import graph_text
-from keras_electra.data.inputs import ROW_FIELDS
 
 # In tokens, `[CLS]` and `[SEP]` included. Beyond them, multiples of 128.
 LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
@@ -58,22 +57,6 @@ def used_lengths(x):
     used = mask.shape[-1] - np.argmax(mask[..., ::-1], axis=-1)
     used = np.where(mask.any(axis=-1), used, 1)
     return used.reshape(len(ids), -1).max(axis=1, initial=1)
-
-
-def cut(data, token_labels=False):
-    """Cuts a batch to its longest row.
-
-    Args:
-        data: `(x, y, sample_weight)`; `x` is a dict of arrays.
-        token_labels: bool. Whether `y` and `sample_weight` have one entry a
-            token. Defaults to `False`.
-
-    Returns:
-        What `keras.utils.pack_x_y_sample_weight` makes of it, with NumPy
-        arrays.
-    """
-    rows = Rows([data], token_labels=token_labels)
-    return Batches(rows, batch_size=len(rows), order="given").batch(0)
 
 
 class Rows:
@@ -159,10 +142,6 @@ class Rows:
         x, *others = self._structure
         names = keras.tree.flatten({name: name for name in x})
         return names + [None] * len(keras.tree.flatten(others))
-
-    def labels(self):
-        """All labels, as they were given; for what has no axis of tokens."""
-        return self._leaves[len(keras.tree.flatten(self._structure[0]))]
 
 
 def _to_numpy(leaf):
@@ -287,29 +266,28 @@ class Stream(grain.IterDataset):
 
     Args:
         source: `Batches` or another object with `batch(position)`, `len` and
-            `endless`, such as `keras_electra.load_examples(...)`; or an
-            iterable of batches.
-        length: int or `None`. Batches after which the source is begun again.
-            Defaults to all of them. Of an iterable that is not counted,
-            `None` means one pass.
+            `endless`, such as `keras_electra.load_examples(...)`; or
+            `StreamBatches`.
+        steps: int or `None`. Batches of an epoch. Defaults to a pass.
 
     Attributes:
         endless: bool. `False`: the position of a pass counts, not of all.
+        error: exception that ended it, or `None`.
         position: int. Batches before the one that the next `iter` starts at.
+        steps: int, or `None` for a pass that nobody counted.
     """
 
-    def __init__(self, source, length=None):
+    def __init__(self, source, steps=None):
         super().__init__()
         self._source = source
-        if length is None and hasattr(source, "__len__"):
-            length = len(source)
-        self._length = length
+        found = hasattr(source, "batch")
+        self._length = len(source) if found else source.count()
+        self.steps = steps or self._length
         self.endless = getattr(source, "endless", False)
         self.position = getattr(source, "position", 0)
+        self.error = None
 
     def __len__(self):
-        if self._length is None:
-            raise TypeError(f"{type(self._source).__name__} has no length.")
         return self._length
 
     def __iter__(self):
@@ -325,21 +303,19 @@ class Stream(grain.IterDataset):
         """A generator of batches from a position (int, batches) on."""
         if hasattr(self._source, "batch"):
             yield from map(self.batch, itertools.count(position))
-        if self._length is None:
-            yield from itertools.islice(self._source, position, None)
-            return
-        position %= self._length
         while True:
-            found = 0
+            found = False
             for batch in itertools.islice(
                 self._source, position, self._length
             ):
-                found += 1
+                found = True
                 yield batch
+            if self.steps is None:
+                return
             if not found:
                 raise ValueError(
-                    "`x` has ended, and it cannot be begun again. Pass more "
-                    "examples, or ask for fewer steps."
+                    "`x` holds no batch, or fewer than were asked for and "
+                    "cannot be begun again. Ask for fewer steps."
                 )
             position = 0
 
@@ -380,7 +356,11 @@ class _Iterator(grain.DatasetIterator):
         self.set_state({"position": position})
 
     def __next__(self):
-        batch = next(self._batches)
+        try:
+            batch = next(self._batches)
+        except Exception as error:
+            self._stream.error = error
+            raise
         self._next_position += 1
         return batch
 
@@ -390,8 +370,3 @@ class _Iterator(grain.DatasetIterator):
     def set_state(self, state):
         self._next_position = int(state["position"])
         self._batches = self._stream.batches(self._next_position)
-
-
-def is_rows(x):
-    """Whether inputs are rows of token ids already."""
-    return isinstance(x, dict) and ROW_FIELDS[0] in x

@@ -207,8 +207,10 @@ def pick_columns(table, names):
         for some in (names.labels, WEIGHT_NAMES)
     )
     if "token_ids" in found:
-        rows = {name: table[name] for name in ROW_FIELDS if name in found}
-        return rows, y, weight
+        others = set(names.labels) | set(WEIGHT_NAMES)
+        fields = found if isinstance(table, dict) else ROW_FIELDS
+        fields = [n for n in fields if n in found and n not in others]
+        return {name: table[name] for name in fields}, y, weight
     for alternative in names.inputs:
         if set(alternative) <= set(found):
             x = tuple(table[name] for name in alternative)
@@ -246,7 +248,7 @@ class StreamBatches:
                 "a tuple or table of columns) or something to iterate over. "
                 f"Received: {type(source).__name__}."
             )
-        if iter(source) is source if hasattr(source, "__iter__") else False:
+        if hasattr(source, "__next__"):
             source = _Once(source, remember)
         self._source = source
         self._names = names
@@ -284,6 +286,10 @@ class StreamBatches:
                 length = -(-length // self._batch_size)
         return length
 
+    def first(self, steps=None):
+        """The first batches (int, all for `None`) of a pass, prepared."""
+        return itertools.islice(self, steps)
+
     def _elements(self):
         if hasattr(self._source, "__iter__"):
             return iter(self._source)
@@ -300,26 +306,19 @@ class _Once:
         self._drawn = 0
 
     def __iter__(self):
-        place = 0
-        while True:
-            if place == self._drawn:
-                try:
-                    element = next(self._iterator)
-                except StopIteration:
-                    return
-                self._drawn += 1
-                if self._remember or self._drawn <= PEEKED:
-                    self._first.append(element)
-            elif place < len(self._first):
-                element = self._first[place]
-            else:
-                raise ValueError(
-                    "`x` is an iterator, which can be read once, and its "
-                    f"first {self._drawn} batches are gone. Pass something "
-                    "that can be iterated again, such as a list or a loader."
-                )
+        if self._drawn > len(self._first):
+            raise ValueError(
+                "`x` is an iterator, which can be read once, and its "
+                f"{self._drawn} elements are used up. Pass something that can "
+                "be iterated again, such as a list or a loader, or ask for "
+                "fewer steps."
+            )
+        yield from list(self._first)
+        for element in self._iterator:
+            self._drawn += 1
+            if self._remember or self._drawn <= PEEKED:
+                self._first.append(element)
             yield element
-            place += 1
 
 
 def read_element(element, names):
@@ -395,6 +394,21 @@ def _stack(examples):
         return list(leaves)
 
     return stack(*(tuple(example) for example in examples))
+
+
+def read_all(source, names):
+    """The inputs of a whole stream, as columns."""
+    batches = [
+        x for x, _, _ in StreamBatches(source, names, None, lambda *data: data)
+    ]
+    return _join(batches) if batches else []
+
+
+def _join(parts):
+    """One column, or tuple of columns, of many."""
+    if isinstance(parts[0], tuple):
+        return tuple(map(_join, zip(*parts)))
+    return [value for part in parts for value in part]
 
 
 def check_texts(x, kinds=("texts",)):

@@ -1,7 +1,6 @@
-"""Labels as users give them -> arrays that losses take, and back to names.
+"""Labels as users give them -> arrays, in the form that the loss takes.
 
-A label is a class number or, where the task knows their names, a name. What
-does not fit is an error here, before the training, with the place of the
+What does not fit is an error here, before the training, with the place of the
 first one: a loss would give nonsense or NaN for a number out of range.
 """
 
@@ -9,13 +8,16 @@ import operator
 
 import keras
 import numpy as np
-from keras import ops
+
+from keras_electra.data.inputs import is_missing
+from keras_electra.data.inputs import to_column
+from keras_electra.data.inputs import to_python
 
 PROBLEM_TYPES = ("single_label", "multi_label", "regression")
 
 
 def check_label_names(labels, num_classes=None):
-    """Checks names of classes and counts them.
+    """Checks names of classes and their number, one of which is given.
 
     Args:
         labels: list of str, one a class, in the order of their numbers, or
@@ -26,27 +28,22 @@ def check_label_names(labels, num_classes=None):
         `(labels, num_classes)`; `labels` is a list of str or `None`.
 
     Raises:
-        ValueError: when there are no names or a name comes twice, or there
-            are more or fewer than `num_classes`.
+        ValueError: when there are no names or a name comes twice, there are
+            more or fewer than `num_classes`, or that is no positive integer.
     """
-    if labels is None:
-        return None, num_classes
-    labels = [str(label) for label in labels]
-    if not labels or len(set(labels)) != len(labels):
-        raise ValueError(
-            "`labels` must be the different names of the classes. "
-            f"Received: labels={labels}."
-        )
-    if num_classes not in (None, len(labels)):
-        raise ValueError(
-            "`num_classes` must be the number of `labels`, or left out. "
-            f"Received: num_classes={num_classes} and {len(labels)} labels."
-        )
-    return labels, len(labels)
-
-
-def check_num_classes(num_classes):
-    """Returns a positive integer as an int; raises `ValueError` otherwise."""
+    if labels is not None:
+        labels = [str(label) for label in labels]
+        if not labels or len(set(labels)) != len(labels):
+            raise ValueError(
+                "`labels` must be the different names of the classes. "
+                f"Received: labels={labels}."
+            )
+        if num_classes not in (None, len(labels)):
+            raise ValueError(
+                "`num_classes` must be the number of `labels`, or left out. "
+                f"Received: num_classes={num_classes} and {len(labels)} labels."
+            )
+        num_classes = len(labels)
     try:
         # Also takes the integers of NumPy, as in `labels.max() + 1`.
         number = operator.index(num_classes)
@@ -57,15 +54,25 @@ def check_num_classes(num_classes):
             "`num_classes` must be a positive integer, the number of "
             f"different labels. Received: num_classes={num_classes!r}."
         )
-    return number
+    return labels, number
 
 
-def check_option(name, value, options):
-    """Raises `ValueError` unless a value (of the name) is an option."""
-    if value not in options:
-        raise ValueError(
-            f"`{name}` must be one of {options}. Received: {name}={value!r}."
-        )
+def takes_rows(loss):
+    """Whether a loss takes one value a class, and not the class numbers.
+
+    Args:
+        loss: a loss of Keras, its name, or any function or object.
+
+    Returns:
+        `True`, `False`, or `None` for a loss that is not Keras'.
+    """
+    if isinstance(loss, str):
+        loss = keras.losses.get(loss)
+    name = getattr(loss, "__name__", type(loss).__name__)
+    if "sparse" in name.lower():
+        return False
+    module = getattr(loss, "__module__", type(loss).__module__)
+    return True if str(module).startswith("keras.") else None
 
 
 class LabelEncoder:
@@ -77,9 +84,6 @@ class LabelEncoder:
         problem_type: string. `"single_label"` (a number or a name an
             example), `"multi_label"` (a list of names or a row of 0 and 1) or
             `"regression"` (a number). Defaults to `"single_label"`.
-
-    Attributes:
-        spec: `keras.KerasTensor`. Shape and type of the array.
     """
 
     def __init__(self, num_classes, labels=None, problem_type="single_label"):
@@ -87,49 +91,61 @@ class LabelEncoder:
         self.labels = labels
         self.problem_type = problem_type
         self._numbers = {name: i for i, name in enumerate(labels or [])}
-        shape = (None,)
-        if problem_type == "multi_label" or (
-            problem_type == "regression" and num_classes > 1
-        ):
-            shape = (None, num_classes)
-        dtype = "int32" if problem_type == "single_label" else "float32"
-        self.spec = keras.KerasTensor(shape, dtype)
 
     def name(self, number):
         """The name of a class (int): a str, or the number without names."""
         return self.labels[number] if self.labels else int(number)
 
-    def encode(self, y):
+    def encode(self, y, loss=None):
         """Turns labels into an array.
 
         Args:
-            y: list or array, one entry an example.
+            y: list or array, one entry an example: class numbers or names, or
+                rows of one value a class where the loss takes these.
+            loss: the loss that they are for, or `None`, the default, for one
+                of class numbers. Class numbers become rows for a loss of
+                Keras that takes rows.
 
         Returns:
-            An array of the shape and type of `spec`.
+            int32 array `(examples,)` of class numbers, or float32 array
+            `(examples, num_classes)`.
 
         Raises:
+            TypeError: when a label is missing.
             ValueError: when a label is of the wrong kind, unknown or out of
                 range.
         """
-        if self.problem_type == "single_label":
-            return self._class_numbers(y)
+        y = to_column(y)
+        y = [to_python(value) for value in y] if len(y) else []
+        for index, value in enumerate(y):
+            if is_missing(value):
+                raise TypeError(
+                    f"`y` must hold a label an example. Label {index} is "
+                    f"missing: {value!r}. Leave the example out."
+                )
+        y = [list(v) if isinstance(v, (tuple, set)) else v for v in y]
+        if self.problem_type == "regression":
+            return self._targets(y)
         if self.problem_type == "multi_label":
-            return self._indicators(y)
-        return self._targets(y)
-
-    def _class_numbers(self, y):
-        values = _to_list(y)
-        if any(isinstance(value, list) and len(value) != 1 for value in values):
+            return self._rows(y)
+        wanted = False if loss is None else takes_rows(loss)
+        several = any(isinstance(v, list) and len(v) != 1 for v in y)
+        if several and wanted is False:
             raise ValueError(
-                "`y` must hold one label an example. Received rows of "
-                "several. Give the number or the name of the class, or build "
-                'the task with `problem_type="multi_label"`.'
+                "`y` must hold one label an example, the number or the name "
+                f"of a class, for the loss {_name(loss)}. Received rows of "
+                "several. Compile with a loss that takes one value a class, "
+                "such as `keras.losses.CategoricalCrossentropy`, or build the "
+                'task with `problem_type="multi_label"`.'
             )
-        values = [v[0] if isinstance(v, list) else v for v in values]
-        return np.array(
-            [self._number(value, i) for i, value in enumerate(values)], "int32"
-        )
+        if several:
+            return self._rows(y)
+        y = [v[0] if isinstance(v, list) else v for v in y]
+        numbers = [self._number(value, i) for i, value in enumerate(y)]
+        numbers = np.array(numbers, "int32")
+        if not wanted:
+            return numbers
+        return np.eye(self.num_classes, dtype="float32")[numbers]
 
     def _number(self, value, index):
         if isinstance(value, str):
@@ -141,7 +157,7 @@ class LabelEncoder:
                 f"expected {known}. Names of classes are given to the task "
                 "as `labels`."
             )
-        if not isinstance(value, (bool, int)):
+        if not isinstance(value, (bool, int, float)) or value != int(value):
             raise ValueError(
                 "`y` must hold class numbers, which are integers"
                 f"{', or names' if self.labels else ''}. Label {index} is "
@@ -155,9 +171,9 @@ class LabelEncoder:
             )
         return int(value)
 
-    def _indicators(self, y):
+    def _rows(self, y):
         rows = []
-        for index, row in enumerate(_to_list(y)):
+        for index, row in enumerate(y):
             if not isinstance(row, list):
                 raise ValueError(
                     "`y` must hold a list of labels an example, or a row of 0 "
@@ -178,26 +194,88 @@ class LabelEncoder:
         return np.array(rows, "float32").reshape(-1, self.num_classes)
 
     def _targets(self, y):
-        for index, row in enumerate(_to_list(y)):
+        for index, row in enumerate(y):
             for value in row if isinstance(row, list) else [row]:
                 if isinstance(value, str) or not np.isfinite(value):
                     raise ValueError(
                         "`y` must hold finite numbers for a regression. "
                         f"Entry {index} is {value!r}."
                     )
-        shape = tuple(n or -1 for n in self.spec.shape)
-        return np.array(_to_list(y), "float32").reshape(shape)
+        shape = (-1,) if self.num_classes == 1 else (-1, self.num_classes)
+        return np.array(y, "float32").reshape(shape)
+
+    def weights(self, class_weight, y=None):
+        """Weights of the classes, by number.
+
+        Args:
+            class_weight: dict from names or numbers of classes to weights, or
+                `"balanced"`: as many times as a class is rarer than others.
+            y: encoded labels, for `"balanced"`; `None` where they are not in
+                memory.
+
+        Returns:
+            float32 array of shape `(num_classes,)`, 1 where none is given.
+
+        Raises:
+            ValueError: when a class is unknown, or labels cannot be counted.
+        """
+        if self.problem_type != "single_label":
+            raise ValueError(
+                "`class_weight` needs one class an example. This task has "
+                f"problem_type={self.problem_type!r}: pass `sample_weight`."
+            )
+        weights = np.ones(self.num_classes, "float32")
+        if isinstance(class_weight, str):
+            if class_weight != "balanced" or y is None:
+                raise ValueError(
+                    "`class_weight` must be a dict from classes to weights, "
+                    'or "balanced" for labels in memory. '
+                    f"Received: class_weight={class_weight!r}."
+                )
+            counts = np.bincount(class_numbers(y), minlength=self.num_classes)
+            return (counts.sum() / (self.num_classes * np.maximum(counts, 1))
+            ).astype("float32")
+        for index, (name, weight) in enumerate(class_weight.items()):
+            try:
+                weights[self._number(to_python(name), index)] = weight
+            except ValueError:
+                known = self.labels or f"0 to {self.num_classes - 1}"
+                raise ValueError(
+                    f"`class_weight` must hold known classes, {known}. "
+                    f"Received: {name!r}."
+                ) from None
+        return weights
 
 
-def _to_list(y):
-    if isinstance(y, (list, tuple)):
-        return [_to_python(value) for value in y]
-    return ops.convert_to_numpy(y).tolist()
+def class_numbers(y):
+    """Class numbers, of an array of them, of rows or of lists of numbers."""
+    if isinstance(y, np.ndarray):
+        is_rows = y.ndim == 2 and y.dtype.kind == "f"
+        return (y.argmax(axis=-1) if is_rows else y).ravel().astype("int32")
+    return np.concatenate([np.asarray(row, "int32").ravel() for row in y])
 
 
-def _to_python(value):
-    if isinstance(value, bytes):
-        return value.decode("utf-8")
-    if isinstance(value, (list, tuple, set)):
-        return [_to_python(item) for item in value]
-    return value.tolist() if hasattr(value, "tolist") else value
+def weigh(data, weights):
+    """Multiplies the weights of a batch with those of its classes.
+
+    Args:
+        data: `(x, y, sample_weight)`, arrays.
+        weights: float array of shape `(num_classes,)`, or `None`.
+    """
+    if weights is None:
+        return data
+    x, y, sample_weight = data
+    y = np.asarray(y)
+    found = weights[class_numbers(y)]
+    if found.size == y.size:
+        found = found.reshape(y.shape)
+    if sample_weight is not None:
+        found = found * np.asarray(sample_weight, "float32")
+    return x, y, found
+
+
+def _name(loss):
+    return "of class numbers" if loss is None else (
+        loss if isinstance(loss, str)
+        else getattr(loss, "__name__", type(loss).__name__)
+    )
