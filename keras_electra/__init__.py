@@ -32,7 +32,7 @@ from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetectorPreprocessor,
 )
 from keras_electra.tasks.text_classifier import ElectraTextClassifier
-from keras_electra.tasks.text_classifier_preprocessor import (
+from keras_electra.tasks.text_classifier import (
     ElectraTextClassifierPreprocessor,
 )
 from keras_electra.tasks.text_embedder import ElectraTextEmbedder

@@ -147,8 +147,10 @@ class Rows:
 def _to_numpy(leaf):
     if leaf is None:
         return None
-    array = leaf if isinstance(leaf, np.ndarray) else np.asarray(
-        keras.ops.convert_to_numpy(leaf)
+    array = (
+        leaf
+        if isinstance(leaf, np.ndarray)
+        else np.asarray(keras.ops.convert_to_numpy(leaf))
     )
     # Python's numbers in Keras' width, not in NumPy's.
     narrow = {"float64": "float32", "int64": "int32", "bool": "int32"}
@@ -305,9 +307,7 @@ class Stream(grain.IterDataset):
             yield from map(self.batch, itertools.count(position))
         while True:
             found = False
-            for batch in itertools.islice(
-                self._source, position, self._length
-            ):
+            for batch in itertools.islice(self._source, position, self._length):
                 found = True
                 yield batch
             if self.steps is None:

@@ -95,9 +95,10 @@ def is_table(x):
 
 def is_column(x):
     """Whether `x` is in memory and has one entry an example."""
-    if isinstance(x, list) or any(
-        hasattr(x, name) for name in ("to_pylist", "to_list", "__array__")
-    ):
+    knows_itself = ("to_pylist", "to_list", "__array__")
+    if isinstance(x, list):
+        return True
+    if hasattr(x, "__len__") and any(hasattr(x, n) for n in knows_itself):
         return True
     if hasattr(x, "num_batches") or hasattr(x, "batch") and hasattr(x, "map"):
         return False
@@ -110,7 +111,9 @@ def is_column(x):
 def is_in_memory(x):
     """Whether `x` holds columns, and not a stream of batches or examples."""
     if isinstance(x, tuple):
-        return bool(x) and all(is_in_memory(part) or is_text(part) for part in x)
+        return bool(x) and all(
+            is_in_memory(part) or is_text(part) for part in x
+        )
     return is_table(x) or is_column(x)
 
 
@@ -178,6 +181,8 @@ def read_memory(x, y, sample_weight, names):
             f"`(firsts, seconds)`). Received a tuple of strings: {x!r:.80}. "
             "Put texts into a list."
         )
+    if isinstance(x, list) and x and isinstance(x[0], abc.Mapping):
+        x = {name: [record[name] for record in x] for name in x[0]}
     if is_table(x):
         x, found, weights = pick_columns(x, names)
         y = found if y is None else y

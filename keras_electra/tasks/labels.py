@@ -9,6 +9,7 @@ import operator
 import keras
 import numpy as np
 
+from keras_electra.arguments import check_option  # noqa: F401
 from keras_electra.data.inputs import is_missing
 from keras_electra.data.inputs import to_column
 from keras_electra.data.inputs import to_python
@@ -233,7 +234,8 @@ class LabelEncoder:
                     f"Received: class_weight={class_weight!r}."
                 )
             counts = np.bincount(class_numbers(y), minlength=self.num_classes)
-            return (counts.sum() / (self.num_classes * np.maximum(counts, 1))
+            return (
+                counts.sum() / (self.num_classes * np.maximum(counts, 1))
             ).astype("float32")
         for index, (name, weight) in enumerate(class_weight.items()):
             try:
@@ -275,7 +277,16 @@ def weigh(data, weights):
 
 
 def _name(loss):
-    return "of class numbers" if loss is None else (
-        loss if isinstance(loss, str)
-        else getattr(loss, "__name__", type(loss).__name__)
+    return (
+        "of class numbers"
+        if loss is None
+        else (
+            loss
+            if isinstance(loss, str)
+            else getattr(loss, "__name__", type(loss).__name__)
+        )
     )
+
+
+def check_num_classes(num_classes):
+    return check_label_names(None, num_classes)[1]

@@ -105,21 +105,20 @@ class ElectraTask:
                 its class. Labels are taken in the form that the loss needs.
             metrics: list of metrics. Defaults to `"auto"`, the task's.
             weighted_metrics: list of metrics that are weighted as the loss
-                is. Defaults to `"auto"`, the task's where labels are one a
-                token.
+                is. Defaults to `"auto"`, where labels are one a token the
+                task's, unless `metrics` are given.
             **kwargs: further arguments of `keras.Model.compile`.
         """
         if isinstance(optimizer, str) and optimizer == "auto":
             optimizer = default_optimizer(self.backbone)
         if isinstance(loss, str) and loss == "auto":
             loss = self.default_loss()
-        defaults = {"metrics": None, "weighted_metrics": None}
-        kind = "weighted_metrics" if self.token_labels else "metrics"
-        defaults[kind] = self.default_metrics(loss) or None
-        if isinstance(metrics, str) and metrics == "auto":
-            metrics = defaults["metrics"]
+        is_auto = isinstance(metrics, str) and metrics == "auto"
+        defaults = (self.default_metrics(loss) if is_auto else None) or None
+        if is_auto:
+            metrics = None if self.token_labels else defaults
         if isinstance(weighted_metrics, str) and weighted_metrics == "auto":
-            weighted_metrics = defaults["weighted_metrics"]
+            weighted_metrics = defaults if self.token_labels else None
         keras.Model.compile(
             self,
             optimizer=optimizer,
@@ -224,15 +223,18 @@ class ElectraTask:
             kwargs["validation_steps"] = held_out.steps
         # Where `ResumableCheckpoint` finds the position.
         self.training_data = stream
-        with _errors_of(stream):
-            return keras.Model.fit(
-                self,
-                stream.for_keras(self.token_labels),
-                epochs=epochs,
-                steps_per_epoch=stream.steps,
-                shuffle=False,
-                **kwargs,
-            )
+        try:
+            with _errors_of(stream):
+                return keras.Model.fit(
+                    self,
+                    stream.for_keras(self.token_labels),
+                    epochs=epochs,
+                    steps_per_epoch=stream.steps,
+                    shuffle=False,
+                    **kwargs,
+                )
+        finally:
+            self.training_data = None
 
     @known_keywords(keras.Model.evaluate, "_use_cached_eval_dataset")
     def evaluate(
@@ -294,14 +296,18 @@ class ElectraTask:
         def gather(spec, *parts):
             # Axes that vary are of tokens, of which a batch has as many as
             # its longest row.
-            shape = [
-                (width if self.token_outputs else max(sizes, default=0))
-                if size is None
-                else size
-                for size, sizes in zip(
-                    spec.shape[1:], zip(*(part.shape for part in parts))
-                )
-            ] if parts else [size or width for size in spec.shape[1:]]
+            shape = (
+                [
+                    (width if self.token_outputs else max(sizes, default=0))
+                    if size is None
+                    else size
+                    for size, sizes in zip(
+                        spec.shape[1:], zip(*(part.shape for part in parts))
+                    )
+                ]
+                if parts
+                else [size or width for size in spec.shape[1:]]
+            )
             dtype = parts[0].dtype if parts else spec.dtype
             whole = np.zeros((len(parts), *shape), dtype)
             for place, part in zip(whole, parts):
@@ -362,6 +368,15 @@ class ElectraTask:
         callbacks.on_predict_end()
         return [result for result in results if result is not None]
 
+    def predict_columns(self, x, batch_size=None):
+        """`predict_rows` of checked columns."""
+        examples = inputs.Examples(x)
+        if not len(examples):
+            return []
+        return self.predict_rows(
+            self._memory_rows(examples, checked=True), batch_size
+        )
+
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """A batch of raw data to a batch of rows; see `fit`."""
         return keras.utils.pack_x_y_sample_weight(
@@ -391,7 +406,7 @@ class ElectraTask:
         if is_one:
             columns = tuple([inputs.to_python(part)] for part in parts)
             x = columns if isinstance(x, tuple) else columns[0]
-        elif not inputs.is_in_memory(x) and not hasattr(x, "__iter__"):
+        elif not hasattr(x, "__iter__") and not hasattr(x, "__getitem__"):
             raise TypeError(
                 f"`{method}` takes a string or a list of strings. Received: "
                 f"{x!r} of type {type(x).__name__}."
@@ -473,7 +488,7 @@ class ElectraTask:
                 f"that holds {' or '.join(map(repr, self.names.labels))}."
             )
 
-    def _memory_rows(self, examples, class_weight=None):
+    def _memory_rows(self, examples, class_weight=None, checked=False):
         """`Rows` of checked examples."""
         x, y, sample_weight = examples
         are_rows = inputs_are_rows(x)
@@ -481,7 +496,8 @@ class ElectraTask:
             x, y, sample_weight = inputs.map_columns(np.asarray, examples)
         else:
             self._require_preprocessor(x)
-            self.check_inputs(x)
+            if not checked:
+                self.check_inputs(x)
             if y is not None or not self.needs_labels(x):
                 y = self.encode_labels(x, y)
         weights = self._class_weights(class_weight, y)

@@ -4,28 +4,100 @@ import keras
 import keras_hub
 import numpy as np
 
+from keras_electra.arguments import check_option
+from keras_electra.arguments import known_keywords
+from keras_electra.data import inputs
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.transformer import exact_gelu
+from keras_electra.presets import OpensPresets
 from keras_electra.presets_saving import SavesPresets
-from keras_electra.tasks import inference
-from keras_electra.tasks.finetuning import default_optimizer
-from keras_electra.tasks.finetuning_task import FineTuningTask
+from keras_electra.tasks.in_graph import rows_spec
+from keras_electra.tasks.in_graph import run_in_python
 from keras_electra.tasks.labels import PROBLEM_TYPES
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.labels import check_label_names
-from keras_electra.tasks.labels import check_num_classes
-from keras_electra.tasks.labels import check_option
+from keras_electra.tasks.labels import takes_rows
 from keras_electra.tasks.probabilities import sigmoid
 from keras_electra.tasks.probabilities import softmax
-from keras_electra.tasks.text_classifier_preprocessor import (
-    ElectraTextClassifierPreprocessor,
-)
-from keras_electra.tasks.texts import check_text_columns
+from keras_electra.tasks.rows import NAMES
+from keras_electra.tasks.rows import text_rows
+from keras_electra.tasks.task import ElectraTask
+from keras_electra.text.preprocessor import add_sequence_length
+from keras_electra.text.tokenizer import ElectraTokenizer
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ElectraTextClassifierPreprocessor(
+    OpensPresets, keras_hub.models.TextClassifierPreprocessor
+):
+    """Turns texts, or pairs of texts, into token ids of a fixed length.
+
+    A text becomes `[CLS] text [SEP]`, a pair `[CLS] first [SEP] second
+    [SEP]` with segment ids 0 and 1.
+
+    Args:
+        tokenizer: `ElectraTokenizer`.
+        sequence_length: int. Length of the rows, in tokens. Defaults to
+            `512`; loaded from a preset, to at most its network's positions.
+        truncate: string. How a pair that is too long is shortened:
+            `"round_robin"`, the default, cuts the longer text, as the
+            original does; `"waterfall"` cuts the second before the first.
+        **kwargs: `name` and the like of `keras.layers.Layer`.
+
+    Call arguments:
+        x: a string, a list of strings, a tuple of two of either (pairs), or
+            a dict of arrays that is packed already and stays as it is. A
+            tuple alone KerasHub takes for `(x, y)`: call it with `y=None`.
+        y: labels or `None`.
+        sample_weight: weights of the labels or `None`.
+
+    Returns:
+        A dict of arrays of shape `(batch, sequence_length)`: `token_ids`,
+        `segment_ids` and `padding_mask`; a tuple with `y` and
+        `sample_weight` if they are given.
+    """
+
+    backbone_cls = ElectraBackbone
+    tokenizer_cls = ElectraTokenizer
+
+    def call(self, x, y=None, sample_weight=None):
+        if not isinstance(x, dict):
+            first = x[0] if isinstance(x, tuple) else x
+            is_one = inputs.is_text(first) or getattr(first, "shape", 0) == ()
+            spec = rows_spec(self.sequence_length, NAMES)
+            if is_one:
+                x = tuple([x] for x in (x if isinstance(x, tuple) else (x,)))
+            x = run_in_python(
+                lambda x: self.rows(x, length=self.sequence_length), (x,), spec
+            )
+            if is_one:
+                x = {name: array[0] for name, array in x.items()}
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    def rows(self, x, y=None, sample_weight=None, length=None):
+        """Rows as long as the longest, or as `length` says."""
+        parts = x if isinstance(x, tuple) else (x,)
+        ids = [self.tokenizer.encode_batch(inputs.to_column(p)) for p in parts]
+        x = text_rows(
+            ids[0],
+            ids[1] if len(ids) > 1 else None,
+            self.tokenizer,
+            self.sequence_length,
+            self.truncate,
+            length,
+        )
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    @classmethod
+    def _add_missing_kwargs(cls, loader, kwargs):
+        return super()._add_missing_kwargs(
+            loader, add_sequence_length(loader, kwargs)
+        )
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraTextClassifier(
-    FineTuningTask, SavesPresets, keras_hub.models.TextClassifier
+    ElectraTask, SavesPresets, keras_hub.models.TextClassifier
 ):
     """Classifies texts by the vector of their first token, `[CLS]`.
 
@@ -80,7 +152,19 @@ class ElectraTextClassifier(
 
     backbone_cls = ElectraBackbone
     preprocessor_cls = ElectraTextClassifierPreprocessor
+    names = inputs.Names(
+        (
+            ("sentence1", "sentence2"),
+            ("premise", "hypothesis"),
+            ("question1", "question2"),
+            ("text1", "text2"),
+            ("question", "sentence"),
+            ("text",),
+            ("sentence",),
+        )
+    )
 
+    @known_keywords("name", "compile", "dtype", "trainable")
     def __init__(
         self,
         backbone,
@@ -95,7 +179,6 @@ class ElectraTextClassifier(
         **kwargs,
     ):
         labels, num_classes = check_label_names(labels, num_classes)
-        num_classes = check_num_classes(num_classes)
         if problem_type is None:
             problem_type = "regression" if num_classes == 1 else "single_label"
         check_option("head", head, ("google", "transformers"))
@@ -134,110 +217,86 @@ class ElectraTextClassifier(
             x = self.hidden_dense(self.hidden_dropout(x))
         outputs = self.output_dense(self.output_dropout(x))
         # `compile`, called by `super`, needs to know.
-        object.__setattr__(self, "problem_type", problem_type)
-        object.__setattr__(self, "_activation", activation)
+        for name, value in {
+            "problem_type": problem_type,
+            "activation": keras.activations.get(activation),
+        }.items():
+            object.__setattr__(self, name, value)
         super().__init__(inputs=backbone.input, outputs=outputs, **kwargs)
 
         # === Config ===
         self.num_classes = num_classes
-        self.activation = keras.activations.get(activation)
         self.dropout = dropout
         self.head = head
         self.labels = labels
         self.text_pairs = text_pairs
         self.label_encoder = LabelEncoder(num_classes, labels, problem_type)
 
-    def compile(
-        self, optimizer="auto", loss="auto", *, metrics="auto", **kwargs
-    ):
-        """Sets optimizer, loss and metrics; see `keras.Model.compile`.
+    def _gives_logits(self):
+        return self.activation in (None, keras.activations.linear)
 
-        Args:
-            optimizer: an optimizer or its name. `"auto"`, the default, is
-                `ElectraAdamW` at the paper's rate for the size of the
-                network (3e-4 small, 1e-4 base, 5e-5 large), without warm-up.
-            loss: a loss or its name. `"auto"`, the default, is cross-entropy
-                of the logits: categorical for one label a text, binary for
-                several; for a regression it is the squared error.
-            metrics: list. `"auto"`, the default, is the accuracy, or for a
-                regression the absolute error.
-            **kwargs: further arguments of `keras.Model.compile`.
-        """
-        if optimizer == "auto":
-            optimizer = default_optimizer(self.backbone)
-        is_logits = keras.activations.get(self._activation) in (
-            None,
-            keras.activations.linear,
-        )
+    def default_loss(self):
+        if self.problem_type == "regression":
+            return keras.losses.MeanSquaredError()
         losses = {
             "single_label": keras.losses.SparseCategoricalCrossentropy,
             "multi_label": keras.losses.BinaryCrossentropy,
         }
-        if loss == "auto" and self.problem_type == "regression":
-            loss = keras.losses.MeanSquaredError()
-        elif loss == "auto":
-            loss = losses[self.problem_type](from_logits=is_logits)
-        if metrics == "auto" and self.problem_type == "regression":
-            metrics = [keras.metrics.MeanAbsoluteError()]
-        elif metrics == "auto" and self.problem_type == "multi_label":
-            threshold = 0.0 if is_logits else 0.5
-            metrics = [keras.metrics.BinaryAccuracy(threshold=threshold)]
-        super().compile(optimizer, loss, metrics=metrics, **kwargs)
+        return losses[self.problem_type](from_logits=self._gives_logits())
+
+    def default_metrics(self, loss):
+        if self.problem_type == "regression":
+            return [keras.metrics.MeanAbsoluteError()]
+        if self.problem_type == "multi_label":
+            threshold = 0.0 if self._gives_logits() else 0.5
+            return [
+                keras.metrics.BinaryAccuracy("accuracy", threshold=threshold)
+            ]
+        if takes_rows(loss):
+            return [keras.metrics.CategoricalAccuracy("accuracy")]
+        if takes_rows(loss) is None:
+            return ["accuracy"]  # by the labels that come
+        return [keras.metrics.SparseCategoricalAccuracy("accuracy")]
 
     def classify(self, texts, batch_size=32):
         """Names the classes of texts.
 
         Args:
-            texts: string, list of strings, or for pairs a tuple of two of
-                either.
+            texts: a string, for a pair a tuple of two; or any of the inputs
+                that `fit` takes.
             batch_size: int. Texts computed together. Defaults to `32`.
 
         Returns:
             For one text a list of pairs `(label, probability)`, most probable
             first; the label is a name or, without `labels`, the number of
-            the class. For a regression the number, or a list of them. For a
-            list of texts a list of these.
+            the class. For a regression the number, or a list of them. For
+            several texts a list of these.
 
         Raises:
-            TypeError: when `texts` is neither a string nor a list of them.
+            TypeError: when `texts` is neither a string nor holds strings.
             ValueError: when a text is empty, when pairs are given to a
                 classifier of single texts or the other way round, or there
                 is no preprocessor.
         """
-        parts = texts if isinstance(texts, tuple) else (texts,)
-        parts = [inference.check_texts(part, "classify") for part in parts]
-        is_one = parts[0][1]
-        columns = tuple(part for part, _ in parts)
-        inference.require_tokenizer(self, "classify")
-        self.check_inputs(columns if len(columns) > 1 else columns[0])
-        results = [None] * len(columns[0])
-        for batch in inference.batches_by_length(columns, batch_size):
-            few = tuple([column[i] for i in batch] for column in columns)
-            x = self.preprocessor(few if len(few) > 1 else few[0], y=None)
-            for i, row in zip(batch, inference.predict_short(self, x)):
-                results[i] = self._result(row)
+        x, is_one = self.read_inputs(texts, "classify")
+        results = [
+            self._result(np.asarray(outputs, "float32"))
+            for outputs in self.predict_columns(x, batch_size)
+        ]
         return results[0] if is_one else results
 
     def _result(self, outputs):
         if self.problem_type == "regression":
             values = outputs.tolist()
             return values[0] if self.num_classes == 1 else values
-        if keras.activations.get(self._activation) in (
-            None,
-            keras.activations.linear,
-        ):
+        if self._gives_logits():
             many = self.problem_type == "multi_label"
             outputs = sigmoid(outputs) if many else softmax(outputs)
         order = np.argsort(-outputs, kind="stable")
         return [(self.label_encoder.name(i), float(outputs[i])) for i in order]
 
-    @property
-    def label_spec(self):
-        """Shape and type of encoded labels, a `keras.KerasTensor`."""
-        return self.label_encoder.spec
-
     def check_inputs(self, x):
-        check_text_columns(x)
+        inputs.check_texts(x)
         pairs = isinstance(x, tuple) and len(x) > 1
         if self.text_pairs not in (None, pairs):
             kinds = {True: "pairs of texts", False: "single texts"}
@@ -249,19 +308,4 @@ class ElectraTextClassifier(
 
     def encode_labels(self, x, y):
         self.text_pairs = isinstance(x, tuple) and len(x) > 1
-        return self.label_encoder.encode(y)
-
-    def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "num_classes": self.num_classes,
-                "activation": keras.activations.serialize(self.activation),
-                "dropout": self.dropout,
-                "head": self.head,
-                "labels": self.labels,
-                "problem_type": self.problem_type,
-                "text_pairs": self.text_pairs,
-            }
-        )
-        return config
+        return self.label_encoder.encode(y, self.loss)

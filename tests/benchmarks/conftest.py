@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from keras_electra.tasks.text_classifier import ElectraTextClassifier
-from keras_electra.tasks.text_classifier_preprocessor import (
+from keras_electra.tasks.text_classifier import (
     ElectraTextClassifierPreprocessor,
 )
 from tests import checks

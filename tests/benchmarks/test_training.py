@@ -13,7 +13,7 @@ from keras_electra.conversion import google
 from keras_electra.conversion import places
 from keras_electra.conversion.tf_bundle import TensorBundle
 from keras_electra.tasks.text_classifier import ElectraTextClassifier
-from keras_electra.tasks.text_classifier_preprocessor import (
+from keras_electra.tasks.text_classifier import (
     ElectraTextClassifierPreprocessor,
 )
 from keras_electra.tasks.token_classifier import ElectraTokenClassifier

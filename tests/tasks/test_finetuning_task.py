@@ -206,8 +206,7 @@ def test_opens_the_folder_of_a_pretrainer(name, folder):
         np.testing.assert_array_equal(ours, theirs)
     # As many tokens as the network has positions.
     assert task.preprocessor.sequence_length == 16
-    rows = task._to_rows(x, is_whole=True)
-    assert rows["token_ids"].shape[-1] == 16
+    assert task.preprocessor(x, y=None)["token_ids"].shape[-1] == 16
 
 
 def test_embedder_of_a_pretrainer(folder):

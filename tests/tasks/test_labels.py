@@ -24,7 +24,6 @@ def test_numbers_and_names():
         ([0, 3], "from 0 to 2.*Label 1 is 3"),
         ([-1], "Label 0 is -1"),
         ([0.5], "integers, or names. Label 0 is 0.5 of type float"),
-        ([None], "Label 0 is None"),
         (["great"], "known labels. Label 0 is 'great', expected one of"),
         ([[0, 1]], "one label an example"),
     ],
@@ -32,6 +31,38 @@ def test_numbers_and_names():
 def test_bad_labels(y, message):
     with pytest.raises(ValueError, match=message):
         LabelEncoder(3, NAMES).encode(y)
+
+
+def test_missing_and_float_labels():
+    for value in (None, float("nan")):
+        with pytest.raises(TypeError, match="Label 1 is missing"):
+            LabelEncoder(3, NAMES).encode([1, value])
+    assert LabelEncoder(3).encode([1.0, 2.0]).tolist() == [1, 2]
+
+
+def test_labels_take_the_form_of_the_loss():
+    encoder = LabelEncoder(2, ["bad", "good"])
+    rows = [[0.9, 0.1], [0.0, 1.0]]
+    loss = "categorical_crossentropy"
+    np.testing.assert_allclose(encoder.encode(rows, loss), rows)
+    for y in (["bad", "good"], [0, 1]):
+        assert encoder.encode(y, loss).tolist() == [[1, 0], [0, 1]]
+    with pytest.raises(ValueError, match="sparse.*rows of several"):
+        encoder.encode(rows, "sparse_categorical_crossentropy")
+    ours = lambda y, outputs: outputs  # noqa: E731
+    assert encoder.encode([1], ours).tolist() == [1]
+    np.testing.assert_allclose(encoder.encode(rows, ours), rows)
+
+
+def test_class_weights():
+    encoder = LabelEncoder(2, ["bad", "good"])
+    assert encoder.weights({"good": 3}).tolist() == [1, 3]
+    assert encoder.weights({1: 3, 0: 2}).tolist() == [2, 3]
+    balanced = encoder.weights("balanced", np.array([0, 1, 1, 1]))
+    np.testing.assert_allclose(balanced, [2, 2 / 3])
+    for class_weight in ("balanced", "even", {"great": 1}, {2: 1}):
+        with pytest.raises(ValueError, match="`class_weight` must"):
+            encoder.weights(class_weight)
 
 
 def test_names_without_names():
@@ -59,7 +90,7 @@ def test_targets():
     assert encoder.encode([1, 0.5]).tolist() == [1.0, 0.5]
     two = LabelEncoder(2, problem_type="regression")
     assert two.encode([[1, 2]]).tolist() == [[1.0, 2.0]]
-    for value in (float("nan"), "good", float("inf")):
+    for value in ("good", float("inf")):
         with pytest.raises(ValueError, match="finite numbers.*Entry 0"):
             encoder.encode([value])
 

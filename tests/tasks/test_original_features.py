@@ -6,7 +6,7 @@ import pytest
 from keras_electra.tasks.qa_windows import ElectraQuestionAnsweringPreprocessor
 from keras_electra.tasks.qa_windows import answer_positions
 from keras_electra.tasks.rows import trim_pair
-from keras_electra.tasks.text_classifier_preprocessor import (
+from keras_electra.tasks.text_classifier import (
     ElectraTextClassifierPreprocessor,
 )
 from keras_electra.tasks.token_classifier import (

@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from keras_electra.tasks.text_classifier import ElectraTextClassifier
-from keras_electra.tasks.text_classifier_preprocessor import (
+from keras_electra.tasks.text_classifier import (
     ElectraTextClassifierPreprocessor,
 )
 from keras_electra.training.optimizers import ElectraAdamW

@@ -1,6 +1,6 @@
 from keras import ops
 
-from keras_electra.tasks.text_classifier_preprocessor import (
+from keras_electra.tasks.text_classifier import (
     ElectraTextClassifierPreprocessor,
 )
 from tests import checks

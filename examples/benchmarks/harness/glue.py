@@ -14,7 +14,7 @@ from harness.metrics import glue_metrics
 from harness.recipes import glue_recipe
 from harness.submission import write_submission
 from keras_electra.tasks.text_classifier import ElectraTextClassifier
-from keras_electra.tasks.text_classifier_preprocessor import (
+from keras_electra.tasks.text_classifier import (
     ElectraTextClassifierPreprocessor,
 )
 
