@@ -358,6 +358,8 @@ class _Iterator(grain.DatasetIterator):
     def __next__(self):
         try:
             batch = next(self._batches)
+        except StopIteration:
+            raise
         except Exception as error:
             self._stream.error = error
             raise

@@ -199,7 +199,7 @@ class ElectraTask:
                 held_out, validation_batch_size or batch_size, "by_length"
             )
         elif validation_data is not None:
-            if not isinstance(validation_data, (tuple, list)):
+            if not isinstance(validation_data, tuple):
                 validation_data = (validation_data,)
             validation_data = self._source(
                 self._read(
