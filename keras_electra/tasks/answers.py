@@ -17,8 +17,7 @@ import typing
 
 import numpy as np
 
-from keras_electra.tasks.rows import to_list
-from keras_electra.tasks.texts import check_text_columns
+from keras_electra.data.inputs import check_texts
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -66,18 +65,15 @@ class Answers(typing.NamedTuple):
 
 
 def to_questions(x):
-    """Lists of questions and of contexts, from a tuple or dict of columns."""
-    if isinstance(x, dict) and {"question", "context"} <= set(x):
-        x = (x["question"], x["context"])
+    """Checks columns of questions and of contexts and returns them."""
     if not isinstance(x, tuple) or len(x) != 2:
         raise TypeError(
             "`x` must be a tuple of two lists, `(questions, contexts)`, or a "
             "dict with `question` and `context`. Received: "
             f"{type(x).__name__}."
         )
-    check_text_columns(x, ("questions", "contexts"))
-    questions, contexts = ([_to_text(t) for t in to_list(part)] for part in x)
-    return questions, contexts
+    check_texts(x, ("questions", "contexts"))
+    return x
 
 
 def to_answers(y, count):
@@ -91,14 +87,10 @@ def to_answers(y, count):
         List of `(text, start)`; `start` is `None` where it is not given, and
         the whole `None` where there is no answer.
     """
-    if (
-        isinstance(y, tuple)
-        and len(y) == 2
-        and all(hasattr(column, "__len__") for column in y)
-        and not any(isinstance(column, (str, bytes)) for column in y)
-    ):
-        y = zip(*map(to_list, y), strict=True)
-    y = to_list(y)
+    if isinstance(y, dict) and "text" in y:
+        y = (y["text"], y.get("answer_start", [None] * len(y["text"])))
+    if isinstance(y, tuple) and len(y) == 2:
+        y = list(zip(*y, strict=True))
     if len(y) != count:
         raise ValueError(
             "`y` must hold one answer a question. Received: "
@@ -111,13 +103,13 @@ def _to_answer(answer, index):
     text, start = answer, None
     if isinstance(answer, dict) and "text" in answer:
         text, start = answer["text"], answer.get("answer_start")
-        if isinstance(text, (list, tuple)):
-            text = text[0] if len(text) else ""
-        if isinstance(start, (list, tuple)):
-            start = start[0] if len(start) else None
     elif isinstance(answer, (list, tuple)) and len(answer) == 2:
         text, start = answer
-    text = _to_text(text)
+    # SQuAD lists all right answers, of which the first counts.
+    text, start = (
+        (part[0] if part else None) if isinstance(part, (list, tuple)) else part
+        for part in (text, start)
+    )
     if text is None or text == "":
         return None
     is_place = start is None or (
@@ -130,10 +122,6 @@ def _to_answer(answer, index):
             f"{index} is {answer!r}."
         )
     return text, None if start is None or start < 0 else int(start)
-
-
-def _to_text(text):
-    return text.decode("utf-8") if isinstance(text, bytes) else text
 
 
 def rank_answers(

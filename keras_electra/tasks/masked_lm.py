@@ -1,24 +1,26 @@
 """The generator on its own: which tokens fit a blank?"""
 
+import random
+import zlib
+
 import keras
 import keras_hub
 import numpy as np
 
+from keras_electra.arguments import known_keywords
+from keras_electra.data.batches import round_length
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.heads import TokenPredictionHead
 from keras_electra.presets_saving import SavesPresets
-from keras_electra.tasks import inference
-from keras_electra.tasks.finetuning import restore_compilation
 from keras_electra.tasks.probabilities import softmax
-from keras_electra.tasks.shuffling import shuffled_fit
-from keras_electra.text.preprocessor import BuildsOnce
-from keras_electra.text.preprocessor import add_sequence_length
-from keras_electra.text.tokenizer import ElectraTokenizer
+from keras_electra.tasks.row_preprocessor import RowPreprocessor
+from keras_electra.tasks.rows import text_rows
+from keras_electra.tasks.task import ElectraTask
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraMaskedLMPreprocessor(
-    BuildsOnce, keras_hub.models.MaskedLMPreprocessor
+    RowPreprocessor, keras_hub.models.MaskedLMPreprocessor
 ):
     """Turns texts, or pairs of texts, into masked token ids and labels.
 
@@ -56,10 +58,7 @@ class ElectraMaskedLMPreprocessor(
         shape of `mask_positions`.
     """
 
-    built_last = "masker"
-    backbone_cls = ElectraBackbone
-    tokenizer_cls = ElectraTokenizer
-
+    @known_keywords(keras.layers.Layer.__init__, "config_file")
     def __init__(
         self,
         tokenizer,
@@ -74,26 +73,103 @@ class ElectraMaskedLMPreprocessor(
         if mask_selection_length is None:
             share = mask_selection_rate + 0.005
             mask_selection_length = max(1, int(share * sequence_length))
-        super().__init__(
+        # KerasHub's takes more arguments than that of rows.
+        super(RowPreprocessor, self).__init__(
             tokenizer,
-            sequence_length=sequence_length,
-            truncate=truncate,
-            mask_selection_rate=mask_selection_rate,
-            mask_selection_length=mask_selection_length,
-            mask_token_rate=mask_token_rate,
-            random_token_rate=random_token_rate,
+            sequence_length,
+            truncate,
+            mask_selection_rate,
+            mask_selection_length,
+            mask_token_rate,
+            random_token_rate,
             **kwargs,
         )
+        self.built = True
 
-    @classmethod
-    def _add_missing_kwargs(cls, loader, kwargs):
-        return super()._add_missing_kwargs(
-            loader, add_sequence_length(loader, kwargs)
+    def rows(self, x, y=None, sample_weight=None, length=None):
+        """Rows as long as the longest, or `length`, before the masking."""
+        parts = x if isinstance(x, tuple) else (x,)
+        ids = [self.tokenizer.encode_batch(part) for part in parts]
+        return text_rows(
+            ids[0],
+            ids[1] if len(ids) > 1 else None,
+            self.tokenizer,
+            self.sequence_length,
+            self.truncate,
+            length,
         )
+
+    def mask(self, x, seed=None, width=None):
+        """Masks rows.
+
+        Args:
+            x: dict of arrays, what `rows` returns.
+            seed: int or `None`. Of the draws. Defaults to `None`: they come
+                from Python's generator, which `keras.utils.set_random_seed`
+                sets.
+            width: int or `None`. Positions a row. Defaults to `None`: as many
+                as the row with most has.
+
+        Returns:
+            `(x, y, sample_weight)`, see the class.
+        """
+        ids = x["token_ids"]
+        seed = random.getrandbits(64) if seed is None else seed
+        draws = np.random.default_rng(seed)
+        special = np.isin(ids, self.tokenizer.special_token_ids)
+        chosen = ~special & (draws.random(ids.shape) < self.mask_selection_rate)
+        # Of too many, which ones stay is drawn.
+        places = np.argsort(
+            np.where(chosen, draws.random(ids.shape), 2.0), axis=-1
+        )
+        np.put_along_axis(
+            chosen, places[:, self.mask_selection_length :], False, axis=-1
+        )
+        counts = chosen.sum(axis=-1)
+        if width is None:
+            width = round_length(
+                int(counts.max(initial=1)),
+                min(self.mask_selection_length, ids.shape[-1]),
+            )
+        used = np.arange(width) < counts[:, None]  # (B, P)
+        places = np.argsort(~chosen, axis=-1, kind="stable")
+        places = np.pad(places, ((0, 0), (0, width)))[:, :width] * used
+        fates = draws.random(ids.shape)
+        masked = np.where(
+            chosen & (fates < self.mask_token_rate),
+            self.tokenizer.mask_token_id,
+            ids,
+        )
+        if self.random_token_rate:
+            both = self.mask_token_rate + self.random_token_rate
+            others = draws.integers(
+                self.tokenizer.vocabulary_size(), size=ids.shape
+            )
+            masked = np.where(
+                chosen & (fates >= self.mask_token_rate) & (fates < both),
+                others,
+                masked,
+            )
+        x = {
+            **x,
+            "token_ids": masked.astype("int32"),
+            "mask_positions": places.astype("int32"),
+        }
+        y = np.take_along_axis(ids, places, axis=-1) * used
+        return x, y.astype("int32"), used.astype("float32")
+
+    def _whole_rows(self, x, y=None, sample_weight=None):
+        x = super()._whole_rows(x)
+        return self.mask(x, width=self.mask_selection_length)
+
+    def output_spec(self, y=None, weighted=False):
+        spec = keras.KerasTensor((None, self.mask_selection_length), "int32")
+        x = {**super().output_spec(), "mask_positions": spec}
+        return x, spec, keras.KerasTensor(spec.shape, "float32")
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraMaskedLM(SavesPresets, keras_hub.models.MaskedLM):
+class ElectraMaskedLM(ElectraTask, SavesPresets, keras_hub.models.MaskedLM):
     """Predicts the tokens at masked positions.
 
     `from_preset` on the folder of an `ElectraPretrainer` opens its generator.
@@ -132,7 +208,10 @@ class ElectraMaskedLM(SavesPresets, keras_hub.models.MaskedLM):
 
     backbone_cls = ElectraBackbone
     preprocessor_cls = ElectraMaskedLMPreprocessor
+    token_labels = True
+    unsaved = ("backbone", "preprocessor", "head")
 
+    @known_keywords("name", "compile", "dtype", "trainable")
     def __init__(
         self,
         backbone,
@@ -165,29 +244,28 @@ class ElectraMaskedLM(SavesPresets, keras_hub.models.MaskedLM):
         outputs = self.head(x, inputs["mask_positions"])  # (B, P, V)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
-    def get_config(self):
-        config = super().get_config()
-        config["head_activation"] = self.head.activation
-        config["tie_embeddings"] = self.head.tie_embeddings
-        return config
+        # === Config ===
+        self.head_activation = self.head.activation
+        self.tie_embeddings = self.head.tie_embeddings
 
-    def compile_from_config(self, config):
-        restore_compilation(self, config)
+    def default_loss(self):
+        # A mean over the masked tokens, not over unused positions too.
+        return keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction="mean_with_sample_weight"
+        )
 
-    def fit(self, x=None, y=None, **kwargs):
-        """Trains on texts, shuffled and masked anew in every epoch.
+    def default_metrics(self, loss):
+        return [keras.metrics.SparseCategoricalAccuracy("accuracy")]
 
-        Args:
-            x: list of strings, tuple of two such lists (pairs), or a data set.
-            y: `None`: the labels come from the text.
-            **kwargs: `batch_size`, `epochs`, `validation_data`, `shuffle`
-                and the like of `keras.Model.fit`. A data set is taken in its
-                own order.
+    def needs_labels(self, x):
+        return False  # they come from the text
 
-        Returns:
-            A `keras.callbacks.History`.
-        """
-        return shuffled_fit(super().fit, x, y, **kwargs)
+    def finish_batch(self, x, y=None, sample_weight=None, training=False):
+        """Masks anew for a training step, and alike in every evaluation."""
+        if "mask_positions" in x:
+            return x, y, sample_weight
+        seed = None if training else zlib.crc32(x["token_ids"].tobytes())
+        return self.preprocessor.mask(x, seed)
 
     def fill_mask(self, texts, top_k=5, batch_size=32):
         """Fills every `[MASK]` of texts.
@@ -202,55 +280,50 @@ class ElectraMaskedLM(SavesPresets, keras_hub.models.MaskedLM):
             For a string a list with one entry a `[MASK]`, in the order of
             the text: a list of `top_k` pairs `(token, probability)`, most
             probable first. For a list of strings a list of these.
-
-        Raises:
-            TypeError: when `texts` is neither a string nor a list of them.
-            ValueError: when a text has no `[MASK]` or is too long, when
-                `top_k` is out of range, or there is no preprocessor.
         """
-        texts, is_one = inference.check_texts(texts, "fill_mask")
-        tokenizer = inference.require_tokenizer(self, "fill_mask")
+        texts, is_one = self.read_inputs(texts, "fill_mask")
+        tokenizer = self.preprocessor.tokenizer
         num_tokens = tokenizer.vocabulary_size()
         if not 1 <= top_k <= num_tokens:
             raise ValueError(
                 "`top_k` must be at least 1 and at most the size of the "
                 f"vocabulary, {num_tokens}. Received: top_k={top_k}."
             )
-        rows = tokenizer.encode_batch(texts, special_tokens=True)
-        masks = [
-            [
-                i
-                for i, token in enumerate(ids)
-                if token == tokenizer.mask_token_id
-            ]
-            for ids in rows
+        ids = tokenizer.encode_batch(texts, special_tokens=True)
+        self._check_masks(texts, ids)
+        x = text_rows(ids, None, tokenizer, max(map(len, ids), default=0) + 2)
+        places = [
+            np.flatnonzero(row == tokenizer.mask_token_id)
+            for row in x["token_ids"]
         ]
-        self._check_masks(texts, rows, masks)
+        most = round_length(max(map(len, places), default=1))
+        x["mask_positions"] = np.zeros((len(places), most), "int32")
+        for row, some in zip(x["mask_positions"], places):
+            row[: len(some)] = some
         results = []
-        for logits, places in zip(
-            inference.predict_rows(self, rows, batch_size, masks), masks
-        ):
+        for logits, some in zip(self.predict_rows(x, batch_size), places):
             # A table may be padded beyond the vocabulary.
-            probabilities = softmax(logits[: len(places), :num_tokens])
+            logits = np.asarray(logits, "float32")[: len(some), :num_tokens]
             results.append(
-                [_best(row, top_k, tokenizer) for row in probabilities]
+                [_best(row, top_k, tokenizer) for row in softmax(logits)]
             )
         return results[0] if is_one else results
 
-    def _check_masks(self, texts, rows, masks):
-        limit = inference.text_length(self)
-        for text, ids, places in zip(texts, rows, masks):
-            if not places:
+    def _check_masks(self, texts, ids):
+        limit = self.preprocessor.sequence_length
+        limit = min(limit, self.backbone.max_sequence_length) - 2
+        for text, row in zip(texts, ids):
+            if self.preprocessor.tokenizer.mask_token_id not in row:
                 raise ValueError(
                     "`fill_mask` fills the [MASK] tokens of a text, but this "
                     f"one has none. Received: {text!r}."
                 )
-            if len(ids) > limit:
+            if len(row) > limit:
                 raise ValueError(
                     f"`fill_mask` takes texts of at most {limit} tokens (the "
                     "preprocessor's `sequence_length` and the network's "
                     "`max_sequence_length`, less [CLS] and [SEP]). Received "
-                    f"one of {len(ids)} tokens: {text[:60]!r}... Pass the "
+                    f"one of {len(row)} tokens: {text[:60]!r}... Pass the "
                     "part around the [MASK]."
                 )
 

@@ -9,19 +9,45 @@ import numpy as np
 from keras import ops
 
 from keras_electra.arguments import known_keywords
+from keras_electra.data import inputs
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.transformer import exact_gelu
 from keras_electra.presets_saving import SavesPresets
-from keras_electra.tasks import inference
-from keras_electra.tasks.finetuning_task import FineTuningTask
 from keras_electra.tasks.in_graph import rows_spec
 from keras_electra.tasks.labels import LabelEncoder
+from keras_electra.tasks.labels import takes_rows
 from keras_electra.tasks.probabilities import softmax
 from keras_electra.tasks.row_preprocessor import RowPreprocessor
 from keras_electra.tasks.rows import NAMES
 from keras_electra.tasks.rows import text_rows
-from keras_electra.tasks.rows import to_list
-from keras_electra.tasks.texts import check_text_columns
+from keras_electra.tasks.task import ElectraTask
+
+
+def to_choices(x):
+    """Columns of contexts and of as many choices for each, checked."""
+    if not isinstance(x, tuple) or len(x) < 2:
+        raise TypeError(
+            "`x` must be a tuple of two lists, `(contexts, choices)`, with a "
+            f"list of choices for each context. Received: {type(x).__name__}."
+        )
+    contexts, choices = x[0], x[1] if len(x) == 2 else x[1:]
+    if isinstance(choices, tuple):
+        choices = [list(texts) for texts in zip(*choices, strict=True)]
+    choices = [c if isinstance(c, list) else [c] for c in choices]
+    counts = sorted({len(texts) for texts in choices})
+    if len(contexts) != len(choices) or len(counts) != 1 or counts[0] < 2:
+        raise ValueError(
+            "`x` must hold at least one context, and for each the same number "
+            f"of choices, at least 2. Received: {len(contexts)} contexts, "
+            f"{len(choices)} lists of choices of the lengths {counts}."
+        )
+    inputs.check_texts((contexts, *zip(*choices)), ("contexts", "choices"))
+    return contexts, choices
+
+
+def is_example(x, y):
+    """Whether rows are of one example: `(choices, length)`."""
+    return isinstance(x, dict) and np.ndim(x["token_ids"]) == 2
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -68,13 +94,7 @@ class ElectraMultipleChoicePreprocessor(RowPreprocessor):
 
     def output_spec(self, y=None, weighted=False):
         """What a call returns, with a `keras.KerasTensor` for each array."""
-        rows = keras.KerasTensor((None,), "int32")
-        weights = keras.KerasTensor((None,), "float32") if weighted else None
-        return keras.utils.pack_x_y_sample_weight(
-            rows_spec(self.sequence_length, NAMES, middle=(None,)),
-            None if y is None else rows,
-            weights,
-        )
+        return rows_spec(self.sequence_length, NAMES, middle=(None,))
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -100,9 +120,7 @@ class UnflattenChoices(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraMultipleChoice(
-    FineTuningTask, SavesPresets, keras_hub.models.Task
-):
+class ElectraMultipleChoice(ElectraTask, SavesPresets, keras_hub.models.Task):
     """Chooses the best continuation or answer for a context.
 
     `fit`, `evaluate` and `predict` take a tuple `(contexts, choices)` with a
@@ -138,9 +156,16 @@ class ElectraMultipleChoice(
 
     backbone_cls = ElectraBackbone
     preprocessor_cls = ElectraMultipleChoicePreprocessor
-    label_spec = "choices"
+    names = inputs.Names(
+        (
+            ("context", "choices"),
+            ("question", "choices"),
+            ("sent1", "ending0", "ending1", "ending2", "ending3"),
+        ),
+        example=is_example,
+    )
 
-    @known_keywords("name", "compile")
+    @known_keywords("name", "compile", "dtype", "trainable")
     def __init__(self, backbone, preprocessor=None, dropout=0.1, **kwargs):
         # === Layers ===
         policy = {"dtype": backbone.dtype_policy}
@@ -182,8 +207,10 @@ class ElectraMultipleChoice(
     def default_loss(self):
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-    def default_metrics(self):
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+    def default_metrics(self, loss):
+        if takes_rows(loss):
+            return [keras.metrics.CategoricalAccuracy("accuracy")]
+        return [keras.metrics.SparseCategoricalAccuracy("accuracy")]
 
     def choose(self, contexts, choices, batch_size=8):
         """Ranks the choices of contexts.
@@ -198,9 +225,10 @@ class ElectraMultipleChoice(
             For a string a list of pairs `(choice, probability)`, most
             probable first; for a list of strings a list of these.
         """
-        contexts, is_one = inference.check_texts(contexts, "choose")
-        inference.require_tokenizer(self, "choose")
-        choices = [choices] if is_one else list(choices)
+        is_one = inputs.is_text(contexts)
+        if is_one:
+            contexts, choices = [contexts], [choices]
+        contexts, choices = map(inputs.to_column, (contexts, choices))
         if len(choices) != len(contexts):
             raise ValueError(
                 "`choices` must hold one list of choices a context. Received: "
@@ -209,18 +237,13 @@ class ElectraMultipleChoice(
         results = [None] * len(contexts)
         for count in {len(texts) for texts in choices}:
             # Equally many choices at a time: they are one array.
-            numbers = [
-                i for i, texts in enumerate(choices) if len(texts) == count
-            ]
-            for first in range(0, len(numbers), batch_size):
-                few = numbers[first : first + batch_size]
-                x = ([contexts[i] for i in few], [choices[i] for i in few])
-                logits = inference.predict_short(
-                    self, self.preprocessor.rows(x)
-                )
-                for i, row in zip(few, softmax(logits)):
-                    pairs = zip(choices[i], map(float, row))
-                    results[i] = sorted(pairs, key=lambda pair: -pair[1])
+            few = [i for i, texts in enumerate(choices) if len(texts) == count]
+            x = ([contexts[i] for i in few], [choices[i] for i in few])
+            x, _ = self.read_inputs(x, "choose")
+            for i, logits in zip(few, self.predict_columns(x, batch_size)):
+                probabilities = softmax(np.asarray(logits, "float32"))
+                pairs = zip(choices[i], map(float, probabilities))
+                results[i] = sorted(pairs, key=lambda pair: -pair[1])
         return results[0] if is_one else results
 
     def check_inputs(self, x):
@@ -228,37 +251,4 @@ class ElectraMultipleChoice(
 
     def encode_labels(self, x, y):
         _, choices = to_choices(x)
-        return LabelEncoder(len(choices[0])).encode(y)
-
-    def get_config(self):
-        return {**super().get_config(), "dropout": self.dropout}
-
-
-def to_choices(x):
-    """Contexts, and a list of as many choices for each; see the class."""
-    if not isinstance(x, tuple) or len(x) != 2:
-        raise TypeError(
-            "`x` must be a tuple of two lists, `(contexts, choices)`, with a "
-            f"list of choices for each context. Received: {type(x).__name__}."
-        )
-    contexts, choices = x
-    if isinstance(choices, tuple):
-        choices = list(zip(*map(to_list, choices), strict=True))
-    contexts = to_list(contexts)
-    choices = [
-        [texts] if isinstance(texts, (str, bytes)) else to_list(texts)
-        for texts in to_list(choices)
-    ]
-    counts = sorted({len(texts) for texts in choices})
-    if len(contexts) != len(choices) or len(counts) != 1 or counts[0] < 2:
-        raise ValueError(
-            "`x` must hold at least one context, and for each the same number "
-            f"of choices, at least 2. Received: {len(contexts)} contexts, "
-            f"{len(choices)} lists of choices of the lengths {counts}."
-        )
-    check_text_columns((contexts, *zip(*choices)), ("contexts", "choices"))
-    decode = np.vectorize(
-        lambda t: t.decode("utf-8") if isinstance(t, bytes) else t,
-        otypes=[object],
-    )
-    return decode(contexts).tolist(), decode(choices).tolist()
+        return LabelEncoder(len(choices[0])).encode(y, self.loss)

@@ -18,9 +18,7 @@ from keras_electra.arguments import check_count
 from keras_electra.arguments import known_keywords
 from keras_electra.tasks.answers import to_answers
 from keras_electra.tasks.answers import to_questions
-from keras_electra.tasks.in_graph import rows_spec
 from keras_electra.tasks.row_preprocessor import RowPreprocessor
-from keras_electra.tasks.rows import NAMES
 from keras_electra.tasks.rows import make_rows
 
 # What ends a word of a document (`qa_tasks.py:132-133`).
@@ -61,6 +59,8 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
         shape `(rows, 3)`: first and last token of the answer (0, `[CLS]`,
         where the row does not hold it), and 1 for a question without answer.
     """
+
+    makes_labels = True
 
     @known_keywords(keras.layers.Layer.__init__, "config_file")
     def __init__(
@@ -121,8 +121,8 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
             return x
         answers = to_answers(y, len(questions))
         tokens = [
-            self._find(document, answer, index)
-            for index, (document, answer) in enumerate(zip(documents, answers))
+            answer and self._find(*example, answer)
+            for *example, answer in zip(questions, documents, answers)
         ]
         y = [
             (
@@ -138,16 +138,14 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
             sample_weight = np.array(weights, "float32")
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
-    def _find(self, document, answer, index):
-        if answer is None:
-            return None
+    def _find(self, question, document, answer):
         tokens = find_answer(document, *answer, self.tokenizer)
         if tokens is None:
             text, start = answer
             place = "" if start is None else f" at character {start}"
             raise ValueError(
-                "An answer must be in its context. That of question number "
-                f"{index}, {text!r}, is not in it{place}: "
+                "An answer must be in its context. That of the question "
+                f"{question!r}, {text!r}, is not in it{place}: "
                 f"{document.text[start or 0 :][:60]!r}. Correct "
                 "`answer_start` or leave the question out."
             )
@@ -155,7 +153,7 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
 
     def output_spec(self, y=None, weighted=False):
         """What a call returns, with a `keras.KerasTensor` for each array."""
-        x = rows_spec(self.sequence_length, NAMES)
+        x = super().output_spec()
         if y is None:
             return x
         x["start_positions"] = keras.KerasTensor((None,), "int32")

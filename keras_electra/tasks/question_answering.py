@@ -5,15 +5,15 @@ import keras_hub
 
 from keras_electra.arguments import check_option
 from keras_electra.arguments import known_keywords
+from keras_electra.data import inputs
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import SavesPresets
-from keras_electra.tasks import inference
 from keras_electra.tasks.answers import SCORES
 from keras_electra.tasks.answers import best_score
 from keras_electra.tasks.answers import best_threshold
 from keras_electra.tasks.answers import rank_answers
+from keras_electra.tasks.answers import to_answers
 from keras_electra.tasks.answers import to_questions
-from keras_electra.tasks.finetuning_task import FineTuningTask
 from keras_electra.tasks.qa_windows import ElectraQuestionAnsweringPreprocessor
 from keras_electra.tasks.span_heads import AnswerabilityHead
 from keras_electra.tasks.span_heads import JointSpanHead
@@ -21,11 +21,12 @@ from keras_electra.tasks.span_heads import SimpleSpanHead
 from keras_electra.tasks.span_heads import SpanLoss
 from keras_electra.tasks.span_heads import masked_logits
 from keras_electra.tasks.span_heads import spans_are_right
+from keras_electra.tasks.task import ElectraTask
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraQuestionAnswering(
-    FineTuningTask, SavesPresets, keras_hub.models.Task
+    ElectraTask, SavesPresets, keras_hub.models.Task
 ):
     """Finds the answer to a question in a text, or that it has none.
 
@@ -76,11 +77,10 @@ class ElectraQuestionAnswering(
 
     backbone_cls = ElectraBackbone
     preprocessor_cls = ElectraQuestionAnsweringPreprocessor
-    # A long context becomes several rows.
-    rows_ahead = True
-    label_spec = "answers"
+    token_outputs = True
+    names = inputs.Names((("question", "context"),), ("answers", "answer"))
 
-    @known_keywords("name", "compile")
+    @known_keywords("name", "compile", "dtype", "trainable")
     def __init__(
         self,
         backbone,
@@ -159,9 +159,6 @@ class ElectraQuestionAnswering(
     def default_loss(self):
         return SpanLoss()
 
-    def default_metrics(self):
-        return []  # `span_accuracy` is of starts and ends together
-
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
@@ -175,59 +172,42 @@ class ElectraQuestionAnswering(
     def answer(
         self,
         questions,
-        contexts,
+        contexts=None,
         n_best=20,
         max_answer_length=30,
         batch_size=32,
-        span_text=None,
     ):
         """Answers questions about texts.
 
         Args:
-            questions: string or list of strings.
-            contexts: string or list of strings, the text for each question.
+            questions: string, or a column of strings; or any of the inputs
+                that `fit` takes, with the contexts.
+            contexts: string, or a column of strings, the text for each
+                question; `None` where `questions` holds them.
             n_best: int. Most answers of each list. Defaults to `20`.
             max_answer_length: int, in tokens. Defaults to `30`.
             batch_size: int. Windows computed together. Defaults to `32`.
-            span_text: function of a document and the first and last token of
-                an answer that returns its text, or `None`, the default: it
-                is cut from the context.
 
         Returns:
-            For a string an `Answers`, for a list of strings a list of these.
+            For a string an `Answers`, for several questions a list of these.
         """
-        questions, is_one = inference.check_texts(questions, "answer")
-        contexts, _ = inference.check_texts(contexts, "answer")
-        inference.require_tokenizer(self, "answer")
-        questions, contexts = to_questions((questions, contexts))
-        documents, windows = self.preprocessor.split(questions, contexts)
-        outputs = self._window_outputs(
-            [window for some in windows for window in some], batch_size
-        )
+        x = questions if contexts is None else (questions, contexts)
+        x, is_one = self.read_inputs(x, "answer")
+        documents, windows = self.preprocessor.split(*x)
+        rows = self.preprocessor.pack([row for some in windows for row in some])
+        outputs = iter(self.predict_rows(rows, batch_size))
         results = [
             rank_answers(
                 document,
                 some,
-                [next(outputs) for _ in some],
+                [_without_mask(next(outputs)) for _ in some],
                 n_best,
                 max_answer_length,
                 self.null_threshold,
-                span_text,
             )
             for document, some in zip(documents, windows)
         ]
         return results[0] if is_one else results
-
-    def _window_outputs(self, windows, batch_size):
-        """Yields a dict of arrays for each window."""
-        for first in range(0, len(windows), batch_size):
-            few = windows[first : first + batch_size]
-            outputs = inference.predict_short(self, self.preprocessor.pack(few))
-            starts, ends = masked_logits(outputs)
-            outputs.update(start_logits=starts, end_logits=ends)
-            outputs.pop("answer_mask", None)
-            for i in range(len(few)):
-                yield {name: array[i] for name, array in outputs.items()}
 
     def tune_null_threshold(
         self, questions, contexts, answers, metric="f1", **kwargs
@@ -235,9 +215,9 @@ class ElectraQuestionAnswering(
         """Sets `null_threshold` to what is best on a development set.
 
         Args:
-            questions: list of strings.
-            contexts: list of strings.
-            answers: list with, for each question, a list of right answers,
+            questions: column of strings.
+            contexts: column of strings.
+            answers: column with, for each question, a list of right answers,
                 empty where there is none.
             metric: string. `"f1"`, the default, or `"exact"`.
             **kwargs: arguments of `answer`.
@@ -247,13 +227,14 @@ class ElectraQuestionAnswering(
             0.0 to 1.0, and the threshold. After an error it stays as it was.
         """
         check_option("metric", metric, tuple(SCORES))
-        if len(answers) != len(questions):
+        results = self.answer((questions, contexts), **kwargs)
+        if len(answers) != len(results):
             raise ValueError(
                 "`answers` must hold one list of right answers a question. "
-                f"Received: {len(questions)} questions and {len(answers)} "
+                f"Received: {len(results)} questions and {len(answers)} "
                 "lists."
             )
-        results = self.answer(list(questions), list(contexts), **kwargs)
+        answers = inputs.to_column(answers)
         texts = [result.best_text for result in results]
         scores = [
             best_score(SCORES[metric], text, golds)
@@ -270,11 +251,13 @@ class ElectraQuestionAnswering(
     def check_inputs(self, x):
         to_questions(x)
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "head": self.head,
-            "answerability": self.answerability,
-            "beam_size": self.beam_size,
-            "null_threshold": self.null_threshold,
-        }
+    def encode_labels(self, x, y):
+        return to_answers(y, len(x[0]))
+
+
+def _without_mask(outputs):
+    """Outputs of a window, with low scores where no answer may be."""
+    starts, ends = masked_logits(outputs)
+    outputs = {**outputs, "start_logits": starts, "end_logits": ends}
+    outputs.pop("answer_mask", None)
+    return outputs

@@ -4,18 +4,20 @@ import typing
 
 import keras
 import keras_hub
+import numpy as np
 from keras import ops
 
+from keras_electra.arguments import check_option
+from keras_electra.arguments import known_keywords
+from keras_electra.data import inputs
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.heads import ReplacedTokenHead
 from keras_electra.presets_saving import SavesPresets
-from keras_electra.tasks import inference
-from keras_electra.tasks.finetuning import default_optimizer
-from keras_electra.tasks.finetuning import restore_compilation
 from keras_electra.tasks.probabilities import sigmoid
+from keras_electra.tasks.row_preprocessor import RowPreprocessor
 from keras_electra.tasks.rows import split_windows
-from keras_electra.tasks.shuffling import shuffled_fit
-from keras_electra.text.preprocessor import TextPreprocessor
+from keras_electra.tasks.rows import text_rows
+from keras_electra.tasks.task import ElectraTask
 
 
 class DetectedToken(typing.NamedTuple):
@@ -58,7 +60,7 @@ class TokenBinaryCrossentropy(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraReplacedTokenDetectorPreprocessor(TextPreprocessor):
+class ElectraReplacedTokenDetectorPreprocessor(RowPreprocessor):
     """Turns texts, or pairs of texts, into token ids of a fixed length.
 
     Labels are one a token of the packed row, `[CLS]` and `[SEP]` included.
@@ -87,16 +89,59 @@ class ElectraReplacedTokenDetectorPreprocessor(TextPreprocessor):
         `sample_weight`.
     """
 
+    @known_keywords(keras.layers.Layer.__init__, "config_file")
+    def __init__(
+        self,
+        tokenizer,
+        sequence_length=512,
+        truncate="round_robin",
+        **kwargs,
+    ):
+        super().__init__(tokenizer, sequence_length, **kwargs)
+        check_option("truncate", truncate, ("round_robin", "waterfall"))
+        self.truncate = truncate
+
     def call(self, x, y=None, sample_weight=None):
-        if not isinstance(x, dict):
-            x = self.pack(x)
+        x = super().call(x)
         if y is not None and sample_weight is None:
             sample_weight = x["padding_mask"]
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
+    def rows(self, x, y=None, sample_weight=None, length=None):
+        """Rows as long as the longest, or `length`; see the class."""
+        parts = x if isinstance(x, tuple) else (x,)
+        ids = [self.tokenizer.encode_batch(part) for part in parts]
+        x = text_rows(
+            ids[0],
+            ids[1] if len(ids) > 1 else None,
+            self.tokenizer,
+            self.sequence_length,
+            self.truncate,
+            length,
+        )
+        shape = x["token_ids"].shape
+        y, sample_weight = (
+            None if values is None else _fit(values, shape)
+            for values in (y, sample_weight)
+        )
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    def get_config(self):
+        return {**super().get_config(), "truncate": self.truncate}
+
+
+def _fit(values, shape):
+    """One value a token, cut or padded with 0 to the shape of the rows."""
+    fitted = np.zeros(shape, "float32")
+    for row, some in zip(fitted, values):
+        row[: len(some)] = some[: shape[1]]
+    return fitted
+
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraReplacedTokenDetector(SavesPresets, keras_hub.models.Task):
+class ElectraReplacedTokenDetector(
+    ElectraTask, SavesPresets, keras_hub.models.Task
+):
     """Scores every token of a text as original or replaced.
 
     `from_preset` on the folder of an `ElectraPretrainer` opens its
@@ -130,7 +175,11 @@ class ElectraReplacedTokenDetector(SavesPresets, keras_hub.models.Task):
 
     backbone_cls = ElectraBackbone
     preprocessor_cls = ElectraReplacedTokenDetectorPreprocessor
+    token_labels = True
+    token_outputs = True
+    unsaved = ("backbone", "preprocessor", "head")
 
+    @known_keywords("name", "compile", "dtype", "trainable")
     def __init__(self, backbone, preprocessor=None, head=None, **kwargs):
         # === Layers ===
         self.backbone = backbone
@@ -146,61 +195,23 @@ class ElectraReplacedTokenDetector(SavesPresets, keras_hub.models.Task):
         x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
         super().__init__(inputs=backbone.input, outputs=self.head(x), **kwargs)
 
-    def compile(
-        self,
-        optimizer="auto",
-        loss="auto",
-        *,
-        weighted_metrics="auto",
-        **kwargs,
-    ):
-        """Sets optimizer, loss and metrics; see `keras.Model.compile`.
+    def default_loss(self):
+        return TokenBinaryCrossentropy()
 
-        Args:
-            optimizer: an optimizer or its name. `"auto"`, the default, is
-                `ElectraAdamW` at the paper's rate for the size of the
-                network (3e-4 small, 1e-4 base, 5e-5 large), without warm-up.
-            loss: a loss or its name. `"auto"`, the default, is binary
-                cross-entropy of the logits, averaged over the weighted
-                tokens.
-            weighted_metrics: list. `"auto"`, the default, is the accuracy
-                and the area under the ROC curve.
-            **kwargs: further arguments of `keras.Model.compile`.
-        """
-        if optimizer == "auto":
-            optimizer = default_optimizer(self.backbone)
-        if loss == "auto":
-            loss = TokenBinaryCrossentropy()
-        if weighted_metrics == "auto":
-            weighted_metrics = [
-                keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy"),
-                keras.metrics.AUC(from_logits=True, name="auc"),
-            ]
-        super().compile(
-            optimizer=optimizer,
-            loss=loss,
-            weighted_metrics=weighted_metrics,
-            **kwargs,
-        )
+    def default_metrics(self, loss):
+        return [
+            keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy"),
+            keras.metrics.AUC(from_logits=True, name="auc"),
+        ]
 
-    def compile_from_config(self, config):
-        restore_compilation(self, config)
+    def check_inputs(self, x):
+        # A text without tokens has none that are replaced.
+        inputs.check_texts(x, may_be_empty=True)
 
-    def fit(self, x=None, y=None, **kwargs):
-        """Trains on texts or arrays, shuffled anew in every epoch.
-
-        Args:
-            x: list of strings, tuple of two such lists (pairs), dict of int
-                arrays, or a data set.
-            y: array of shape `(n, length)`, 1 where a token is replaced.
-            **kwargs: `batch_size`, `epochs`, `validation_data`, `shuffle`
-                and the like of `keras.Model.fit`. A data set is taken in its
-                own order.
-
-        Returns:
-            A `keras.callbacks.History`.
-        """
-        return shuffled_fit(super().fit, x, y, **kwargs)
+    def finish_batch(self, x, y=None, sample_weight=None, training=False):
+        if y is not None and sample_weight is None:
+            sample_weight = x["padding_mask"]
+        return x, y, sample_weight
 
     def detect(self, texts, batch_size=32):
         """Gives every word piece of texts a probability of being replaced.
@@ -215,28 +226,31 @@ class ElectraReplacedTokenDetector(SavesPresets, keras_hub.models.Task):
         Returns:
             For a string a list of `DetectedToken`, in the order of the text;
             for a list of strings a list of these.
-
-        Raises:
-            TypeError: when `texts` is neither a string nor a list of them.
-            ValueError: when there is no preprocessor.
         """
-        texts, is_one = inference.check_texts(texts, "detect")
-        tokenizer = inference.require_tokenizer(self, "detect")
-        room = inference.text_length(self)
+        texts, is_one = self.read_inputs(texts, "detect")
+        tokenizer = self.preprocessor.tokenizer
+        room = self.preprocessor.sequence_length
+        room = min(room, self.backbone.max_sequence_length) - 2
         rows, offsets = tokenizer.encode_with_offsets(texts)
         windows = [
             (text, window)
             for text, ids in enumerate(rows)
             for window in split_windows(len(ids), room)
         ]
-        pieces = [
-            rows[text][window.start : window.stop] for text, window in windows
-        ]
+        x = text_rows(
+            [
+                rows[text][window.start : window.stop]
+                for text, window in windows
+            ],
+            None,
+            tokenizer,
+            room + 2,
+        )
         results = [[] for _ in texts]
         for (text, window), logits in zip(
-            windows, inference.predict_rows(self, pieces, batch_size)
+            windows, self.predict_rows(x, batch_size)
         ):
-            probabilities = sigmoid(logits)
+            probabilities = sigmoid(np.asarray(logits, "float32"))
             for place in range(window.first, window.last):
                 results[text].append(
                     DetectedToken(

@@ -24,7 +24,7 @@ def make_rows(sequences, segments, pad_token_id, length=None):
         `token_ids`, `segment_ids` (0 for padding) and `padding_mask`.
     """
     if length is None:
-        length = max(map(len, sequences), default=0)
+        length = max(map(len, sequences), default=1)
     shape = (len(sequences), length)
     token_ids = np.full(shape, pad_token_id, "int32")
     segment_ids, padding_mask = np.zeros((2, *shape), "int32")

@@ -127,9 +127,7 @@ class JointSpanHead(keras.layers.Layer):
         if training:
             zero = ops.zeros_like(start_positions)[:, None]
             start_index = ops.repeat(zero, self.beam_size, axis=1)  # (B, K)
-            end_index = ops.repeat(
-                start_index[:, None], self.beam_size, axis=1
-            )
+            end_index = ops.repeat(start_index[:, None], self.beam_size, axis=1)
             start_top = ops.cast(start_index, "float32")
             end_top = ops.cast(end_index, "float32")
         else:

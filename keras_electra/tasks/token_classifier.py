@@ -7,78 +7,33 @@ import keras_hub
 import numpy as np
 
 from keras_electra.arguments import known_keywords
+from keras_electra.data import inputs
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import SavesPresets
-from keras_electra.tasks import inference
-from keras_electra.tasks.finetuning_task import FineTuningTask
-from keras_electra.tasks.in_graph import rows_spec
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.labels import check_label_names
-from keras_electra.tasks.labels import check_num_classes
+from keras_electra.tasks.labels import takes_rows
 from keras_electra.tasks.probabilities import softmax
 from keras_electra.tasks.row_preprocessor import RowPreprocessor
-from keras_electra.tasks.rows import NAMES
 from keras_electra.tasks.rows import make_rows
 from keras_electra.tasks.rows import split_windows
-from keras_electra.tasks.rows import to_list
+from keras_electra.tasks.task import ElectraTask
+from keras_electra.tasks.words import Entity
+from keras_electra.tasks.words import WordCrossentropy
+from keras_electra.tasks.words import encode_word_labels
+from keras_electra.tasks.words import find_spans
+from keras_electra.tasks.words import is_sentence
+from keras_electra.tasks.words import to_sentences
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 
-class Entity(typing.NamedTuple):
-    """A stretch of words that bear one label together.
-
-    Attributes:
-        label: string, without its prefix, such as `"NP"`.
-        start: int. Number of the first word.
-        end: int. Number of the word after the last.
-        text: string. The words, joined by spaces.
-        probability: float. The least of its words' probabilities.
-    """
-
-    label: str
-    start: int
-    end: int
-    text: str
-    probability: float
-
-
 class TaggingRow(typing.NamedTuple):
-    """A row of pieces, of a whole sentence or of a window of a long one.
+    """A row of pieces, of a whole sentence or of a window of a long one."""
 
-    Attributes:
-        ids: list of int, with `[CLS]` and `[SEP]`.
-        sentence: int. Number of the sentence.
-        words: list of int. Numbers of the words judged in this row.
-        positions: list of int. Where in `ids` each of them begins.
-    """
-
-    ids: list
-    sentence: int
-    words: list
-    positions: list
-
-
-@keras.saving.register_keras_serializable(package="keras_electra")
-class WordCrossentropy(keras.losses.SparseCategoricalCrossentropy):
-    """Categorical cross-entropy of logits, averaged over the weighted tokens.
-
-    Keras' default reduction would count the tokens of weight 0, all pieces
-    but the first of each word and the padding, in the mean.
-
-    Args:
-        reduction: string. `"mean_with_sample_weight"`, the default, or
-            `"sum"`, the original's. `"sum_over_batch_size"` is taken for the
-            former.
-        **kwargs: `name` and `dtype` of `keras.losses.Loss`.
-    """
-
-    def __init__(self, reduction="mean_with_sample_weight", **kwargs):
-        if reduction == "sum_over_batch_size":
-            reduction = "mean_with_sample_weight"
-        super().__init__(from_logits=True, reduction=reduction, **kwargs)
-
-    def get_config(self):
-        return keras.losses.Loss.get_config(self)
+    ids: list  # with [CLS] and [SEP]
+    sentence: int  # number of the sentence
+    words: list  # numbers of the words judged in this row
+    positions: list  # where in `ids` each of them begins
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -112,6 +67,8 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
         `segment_ids` and `padding_mask`; with `y` a tuple of it, the labels
         and their weights, both of that shape.
     """
+
+    makes_labels = True
 
     @known_keywords(keras.layers.Layer.__init__, "config_file")
     def __init__(self, tokenizer, sequence_length=512, segment_id=0, **kwargs):
@@ -162,23 +119,19 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
         labels = np.zeros(x["token_ids"].shape, "int32")
         weights = np.zeros(x["token_ids"].shape, "float32")
         for i, row in enumerate(rows):
-            sentence = row.sentence
-            weight = 1.0 if sample_weight is None else sample_weight[sentence]
-            labels[i, row.positions] = [y[sentence][j] for j in row.words]
-            weights[i, row.positions] = weight
+            labels[i, row.positions] = [y[row.sentence][j] for j in row.words]
+            weights[i, row.positions] = (
+                1.0 if sample_weight is None else sample_weight[row.sentence]
+            )
         return x, labels, weights
 
     def output_spec(self, y=None, weighted=False):
         """What a call returns, with a `keras.KerasTensor` for each array."""
-        x = rows_spec(self.sequence_length, NAMES)
+        x = super().output_spec()
         if y is None:
             return x
-        shape = x["token_ids"].shape
-        return (
-            x,
-            keras.KerasTensor(shape, "int32"),
-            keras.KerasTensor(shape, "float32"),
-        )
+        labels = x["token_ids"]
+        return x, labels, keras.KerasTensor(labels.shape, "float32")
 
     @property
     def word_tokenizer(self):
@@ -207,9 +160,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraTokenClassifier(
-    FineTuningTask, SavesPresets, keras_hub.models.Task
-):
+class ElectraTokenClassifier(ElectraTask, SavesPresets, keras_hub.models.Task):
     """Labels words: named entities, chunks, parts of speech.
 
     `fit`, `evaluate` and `predict` take a list of sentences, each a list of
@@ -252,11 +203,15 @@ class ElectraTokenClassifier(
 
     backbone_cls = ElectraBackbone
     preprocessor_cls = ElectraTokenClassifierPreprocessor
-    # A long sentence becomes several rows.
-    rows_ahead = True
-    label_spec = "words"
+    token_labels = True
+    token_outputs = True
+    names = inputs.Names(
+        (("tokens",), ("words",), ("sentence",), ("text",)),
+        ("labels", "label", "tags", "ner_tags", "pos_tags", "chunk_tags"),
+        is_sentence,
+    )
 
-    @known_keywords("name", "compile")
+    @known_keywords("name", "compile", "dtype", "trainable")
     def __init__(
         self,
         backbone,
@@ -267,7 +222,6 @@ class ElectraTokenClassifier(
         **kwargs,
     ):
         labels, num_classes = check_label_names(labels, num_classes)
-        num_classes = check_num_classes(num_classes)
 
         # === Layers ===
         self.backbone = backbone
@@ -293,27 +247,27 @@ class ElectraTokenClassifier(
     def default_loss(self):
         return WordCrossentropy()
 
-    def default_metrics(self):
-        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+    def default_metrics(self, loss):
+        if takes_rows(loss):
+            return [keras.metrics.CategoricalAccuracy("accuracy")]
+        return [keras.metrics.SparseCategoricalAccuracy("accuracy")]
 
     def tag(self, sentences, batch_size=32):
         """Labels every word.
 
         Args:
-            sentences: a string, whose words are separated by white space, or
-                a list of sentences: strings or lists of words.
+            sentences: a string, whose words are separated by white space; or
+                any of the inputs that `fit` takes.
             batch_size: int. Rows computed together. Defaults to `32`.
 
         Returns:
             For a string a list of labels, one a word: names or, without
-            `labels`, class numbers. For a list of sentences a list of these.
+            `labels`, class numbers. For several sentences a list of these.
         """
-        is_one = isinstance(sentences, str)
+        x, is_one = self.read_inputs(sentences, "tag")
         tagged = [
-            [self.label_encoder.name(i) for i in rows.argmax(axis=-1)]
-            for rows in self.word_probabilities(
-                [sentences] if is_one else sentences, batch_size
-            )
+            [self.label_encoder.name(i) for i in scores.argmax(axis=-1)]
+            for scores in self._probabilities(x, batch_size)
         ]
         return tagged[0] if is_one else tagged
 
@@ -325,17 +279,16 @@ class ElectraTokenClassifier(
             batch_size: int. Rows computed together. Defaults to `32`.
 
         Returns:
-            For a string a list of `Entity`, in order; for a list of sentences
-            a list of these.
+            For a string a list of `Entity`, in order; for several sentences a
+            list of these.
         """
-        is_one = isinstance(sentences, str)
-        sentences = to_sentences([sentences] if is_one else sentences)
+        x, is_one = self.read_inputs(sentences, "find_entities")
         found = []
-        for words, probabilities in zip(
-            sentences, self.word_probabilities(sentences, batch_size)
+        for words, scores in zip(
+            to_sentences(x), self._probabilities(x, batch_size)
         ):
-            best = probabilities.max(axis=-1)
-            tags = map(self.label_encoder.name, probabilities.argmax(axis=-1))
+            best = scores.max(axis=-1)
+            tags = [self.label_encoder.name(i) for i in scores.argmax(axis=-1)]
             found.append(
                 [
                     Entity(
@@ -345,7 +298,7 @@ class ElectraTokenClassifier(
                         " ".join(words[start:end]),
                         float(best[start:end].min()),
                     )
-                    for label, start, end in find_spans(list(tags))
+                    for label, start, end in find_spans(tags)
                 ]
             )
         return found[0] if is_one else found
@@ -354,26 +307,28 @@ class ElectraTokenClassifier(
         """Probabilities of the classes for every word.
 
         Args:
-            sentences: list of sentences, as in `tag`.
+            sentences: as in `tag`.
             batch_size: int. Rows computed together. Defaults to `32`.
 
         Returns:
-            List of float32 arrays of shape `(words, num_classes)`.
+            For a string a float32 array of shape `(words, num_classes)`, for
+            several sentences a list of these.
         """
-        inference.require_tokenizer(self, "tag")
-        sentences = to_sentences(sentences)
+        x, is_one = self.read_inputs(sentences, "word_probabilities")
+        results = self._probabilities(x, batch_size)
+        return results[0] if is_one else results
+
+    def _probabilities(self, x, batch_size):
+        sentences = to_sentences(x)
         rows = self.preprocessor.split(sentences)
         results = [
             np.zeros((len(words), self.num_classes), "float32")
             for words in sentences
         ]
-        for first in range(0, len(rows), batch_size):
-            few = rows[first : first + batch_size]
-            logits = inference.predict_short(self, self.preprocessor.pack(few))
-            for row, scores in zip(few, logits):
-                results[row.sentence][row.words] = softmax(
-                    scores[row.positions]
-                )
+        logits = self.predict_rows(self.preprocessor.pack(rows), batch_size)
+        for row, scores in zip(rows, logits):
+            scores = np.asarray(scores, "float32")[row.positions]
+            results[row.sentence][row.words] = softmax(scores)
         return results
 
     def check_inputs(self, x):
@@ -382,127 +337,7 @@ class ElectraTokenClassifier(
     def encode_labels(self, x, y):
         return encode_word_labels(to_sentences(x), y, self.label_encoder)
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_classes": self.num_classes,
-            "labels": self.labels,
-            "dropout": self.dropout,
-        }
-
-
-def find_spans(tags):
-    """Reads tags of BIO, IOB and BIOES (also BILOU) as conlleval does.
-
-    A span begins at `B-` and `S-` (`U-`), and wherever `I-` or `E-` (`L-`)
-    follows something of another label or outside; it ends with `E-`, `S-`.
-
-    Args:
-        tags: list of str, such as `["B-NP", "I-NP", "O", "S-VP"]`.
-
-    Returns:
-        List of `(label, start, end)`, such as `[("NP", 0, 2), ("VP", 3, 4)]`;
-        `end` is the word after the last.
-
-    Raises:
-        ValueError: when a tag has no such prefix.
-    """
-    spans, label, start = [], None, 0
-    for i, tag in enumerate(tags):
-        prefix, dash, own = str(tag).partition("-")
-        if tag != "O" and not (dash and prefix in tuple("BIESLU")):
-            raise ValueError(
-                "Spans are read from tags such as `B-NP`, `I-NP` and `O`. "
-                f"Received: {tag!r}."
-            )
-        goes_on = tag != "O" and prefix in "IEL" and own == label
-        if label is not None and not goes_on:
-            spans.append((label, start, i))
-            label = None
-        if tag == "O":
-            continue
-        if not goes_on:
-            label, start = own, i
-        if prefix in "ESLU":
-            spans.append((label, start, i + 1))
-            label = None
-    if label is not None:
-        spans.append((label, start, len(tags)))
-    return spans
-
-
-def to_sentences(x):
-    """Sentences as users give them, as lists of words; see the class."""
-    if isinstance(x, (str, bytes)):
-        raise TypeError(
-            f"`x` must be a list of sentences. Received one string: {x!r}. "
-            "Put it in a list."
-        )
-    sentences = [to_words(words) for words in to_list(x)]
-    for index, words in enumerate(sentences):
-        for word in words:
-            if not isinstance(word, str):
-                raise TypeError(
-                    "`x` must hold sentences: strings, or lists of words. "
-                    f"Sentence {index} holds {word!r} of type "
-                    f"{type(word).__name__}."
-                )
-        if not words or not all(word.strip() for word in words):
-            raise ValueError(
-                "`x` must hold sentences of at least one word, and words that "
-                f"are not empty. Sentence {index} is {words!r}. Leave it out."
-            )
-    return sentences
-
-
-def to_words(words):
-    """A list of words, from one or from a string; others in a list."""
-    if isinstance(words, bytes):
-        words = words.decode("utf-8")
-    if isinstance(words, str):
-        return words.split()
-    if isinstance(words, (list, tuple)) or hasattr(words, "tolist"):
-        return [
-            word.decode("utf-8") if isinstance(word, bytes) else word
-            for word in to_list(words)
-        ]
-    return [words]
-
-
-def encode_word_labels(sentences, y, encoder=None):
-    """Class numbers of words, a list a sentence, checked.
-
-    Args:
-        sentences: list of lists of words.
-        y: for each sentence a list of labels, one a word, or a string of
-            labels separated by white space.
-        encoder: `LabelEncoder`, or `None` where labels are numbers.
-    """
-    y = to_list(y)
-    if len(y) != len(sentences):
-        raise ValueError(
-            "`y` must hold the labels of every sentence. Received "
-            f"{len(sentences)} sentences and labels for {len(y)}."
-        )
-    encoded = []
-    for index, (words, given) in enumerate(zip(sentences, y)):
-        labels = to_words(given)
-        if isinstance(given, (str, bytes)) and not (encoder and encoder.labels):
-            labels = [
-                int(label) if label.lstrip("-").isdigit() else label
-                for label in labels
-            ]
-        if len(labels) != len(words):
-            more = "more" if len(words) > len(labels) else "fewer"
-            raise ValueError(
-                "`y` must hold one label a word. Sentence "
-                f"{index} has {more} words than labels: {len(words)} words, "
-                f"{len(labels)} labels. It begins with {words[:5]}."
-            )
-        try:
-            if encoder:
-                labels = encoder.encode(labels).tolist()
-        except ValueError as error:
-            raise ValueError(f"In sentence {index}: {error}") from None
-        encoded.append(labels)
-    return encoded
+    def finish_batch(self, x, y=None, sample_weight=None, training=False):
+        if y is not None and np.ndim(y) == 2 and takes_rows(self.loss):
+            y = np.eye(self.num_classes, dtype="float32")[y]
+        return x, y, sample_weight
