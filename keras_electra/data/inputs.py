@@ -350,7 +350,7 @@ def read_element(element, names):
     first = x[0] if isinstance(x, tuple) else x
     if isinstance(x, dict):
         rank = np.ndim(x.get("padding_mask", x.get("token_ids")))
-        is_example = rank < (3 if "choices" in names.labels else 2)
+        is_example = rank < 2
     else:
         is_example = is_text(first)
     if not is_example and names.example is not None:
@@ -416,13 +416,15 @@ def _join(parts):
     return [value for part in parts for value in part]
 
 
-def check_texts(x, kinds=("texts",)):
+def check_texts(x, kinds=("texts",), may_be_empty=False):
     """Raises unless columns hold texts that say something.
 
     Args:
         x: list of strings, or a tuple of such lists.
         kinds: tuple of str. What the columns are, for the message. Defaults
             to `("texts",)`.
+        may_be_empty: bool. Whether a text may say nothing. Defaults to
+            `False`.
 
     Raises:
         TypeError: when an entry is missing, or no string.
@@ -444,7 +446,7 @@ def check_texts(x, kinds=("texts",)):
                     f"{text!r} of type {type(text).__name__}.{missing} Leave "
                     "the example out, or put a text in its place."
                 )
-            if not text.strip():
+            if not may_be_empty and not text.strip():
                 raise ValueError(
                     f"`x` must hold {kind} that are not empty. Entry {index} "
                     f"is {text!r}. Leave the example out."

@@ -66,6 +66,8 @@ class Answers(typing.NamedTuple):
 
 def to_questions(x):
     """Checks columns of questions and of contexts and returns them."""
+    if isinstance(x, dict) and {"question", "context"} <= set(x):
+        x = (x["question"], x["context"])
     if not isinstance(x, tuple) or len(x) != 2:
         raise TypeError(
             "`x` must be a tuple of two lists, `(questions, contexts)`, or a "

@@ -86,19 +86,6 @@ class ElectraMaskedLMPreprocessor(
         )
         self.built = True
 
-    def rows(self, x, y=None, sample_weight=None, length=None):
-        """Rows as long as the longest, or `length`, before the masking."""
-        parts = x if isinstance(x, tuple) else (x,)
-        ids = [self.tokenizer.encode_batch(part) for part in parts]
-        return text_rows(
-            ids[0],
-            ids[1] if len(ids) > 1 else None,
-            self.tokenizer,
-            self.sequence_length,
-            self.truncate,
-            length,
-        )
-
     def mask(self, x, seed=None, width=None):
         """Masks rows.
 

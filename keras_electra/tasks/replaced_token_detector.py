@@ -237,15 +237,10 @@ class ElectraReplacedTokenDetector(
             for text, ids in enumerate(rows)
             for window in split_windows(len(ids), room)
         ]
-        x = text_rows(
-            [
-                rows[text][window.start : window.stop]
-                for text, window in windows
-            ],
-            None,
-            tokenizer,
-            room + 2,
-        )
+        pieces = [
+            rows[text][window.start : window.stop] for text, window in windows
+        ]
+        x = text_rows(pieces, None, tokenizer, room + 2)
         results = [[] for _ in texts]
         for (text, window), logits in zip(
             windows, self.predict_rows(x, batch_size)

@@ -8,6 +8,7 @@ memory are kept, without padding, while they are trained on.
 """
 
 import contextlib
+import functools
 import warnings
 
 import keras
@@ -78,7 +79,7 @@ class ElectraTask:
         """How many neighbouring rows stay in one batch; see `Batches`."""
         return 1
 
-    def finish_batch(self, x, y=None, sample_weight=None):
+    def finish_batch(self, x, y=None, sample_weight=None, training=False):
         """What is done to a batch of rows anew every time it is used."""
         return x, y, sample_weight
 
@@ -310,8 +311,8 @@ class ElectraTask:
             )
             dtype = parts[0].dtype if parts else spec.dtype
             whole = np.zeros((len(parts), *shape), dtype)
-            for place, part in zip(whole, parts):
-                place[tuple(map(slice, part.shape))] = part
+            for place, part in enumerate(parts):
+                whole[(place, *map(slice, part.shape))] = part
             return whole
 
         return keras.tree.map_structure(gather, self.output, *outputs)
@@ -331,6 +332,8 @@ class ElectraTask:
             of tokens is at least as long as the row.
         """
         if isinstance(rows, dict):
+            if not len(rows["token_ids"]):
+                return []
             rows = batching.Rows([(rows, None, None)])
         batches = batching.Batches(
             rows,
@@ -406,7 +409,10 @@ class ElectraTask:
         if is_one:
             columns = tuple([inputs.to_python(part)] for part in parts)
             x = columns if isinstance(x, tuple) else columns[0]
-        elif not hasattr(x, "__iter__") and not hasattr(x, "__getitem__"):
+        elif not all(
+            hasattr(part, "__iter__") or hasattr(part, "__getitem__")
+            for part in parts
+        ):
             raise TypeError(
                 f"`{method}` takes a string or a list of strings. Received: "
                 f"{x!r} of type {type(x).__name__}."
@@ -447,6 +453,9 @@ class ElectraTask:
     ):
         """Batches of examples, for training or evaluation."""
         size = _checked_size(batch_size)
+        finish = functools.partial(
+            self.finish_batch, training=order != "by_length"
+        )
         if not isinstance(examples, inputs.Examples):
             weights = self._class_weights(class_weight)
 
@@ -456,7 +465,7 @@ class ElectraTask:
                 data = labels.weigh(data, weights)
                 rows = batching.Rows([data], token_labels=self.token_labels)
                 whole = batching.Batches(
-                    rows, max(1, len(rows)), finish=self.finish_batch
+                    rows, max(1, len(rows)), finish=finish
                 )
                 return whole.batch(0)
 
@@ -477,7 +486,7 @@ class ElectraTask:
             size,
             order,
             self.rows_together(examples.x),
-            finish=self.finish_batch,
+            finish=finish,
         )
 
     def _require_labels(self, x, y):

@@ -89,9 +89,11 @@ def find_spans(tags):
 
 def to_sentences(x):
     """Columns of sentences as lists of words, checked."""
-    sentences = [s.split() if isinstance(s, str) else s for s in x]
+    sentences = [
+        words.split() if isinstance(words, str) else words for words in x
+    ]
     for index, words in enumerate(sentences):
-        words = words if isinstance(words, list) else [words]
+        words = words if isinstance(words, (list, tuple)) else [words]
         for word in words:
             if not isinstance(word, str):
                 raise TypeError(

@@ -22,7 +22,7 @@ def test_questions():
     expected = (["q", "r"], ["c", "d"])
     for x in (
         (["q", "r"], ["c", "d"]),
-        {"question": ["q", "r"], "context": np.array(["c", b"d"], "O")},
+        {"question": ["q", "r"], "context": ["c", "d"]},
     ):
         assert to_questions(x) == expected
 
@@ -47,7 +47,7 @@ def test_forms_of_answers():
     y = ["a", ("a", 3), squad, None, "", {"text": [], "answer_start": []}]
     expected = [("a", None), ("a", 3), ("a", 3), None, None, None]
     assert to_answers(y, 6) == expected
-    columns = (["a", ""], np.array([3, -1]))
+    columns = (["a", ""], [3, -1])
     assert to_answers(columns, 2) == [("a", 3), None]
 
 

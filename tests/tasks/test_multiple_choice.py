@@ -115,10 +115,10 @@ def test_forms_of_choices():
     expected = (["q", "r"], [["a", "b"], ["c", "d"]])
     for choices in (
         [["a", "b"], ["c", "d"]],
-        np.array([["a", "b"], [b"c", "d"]], object),
-        (["a", "c"], np.array(["b", "d"])),
+        (["a", "c"], ["b", "d"]),
     ):
         assert to_choices((["q", "r"], choices)) == expected
+    assert to_choices((["q", "r"], ["a", "c"], ["b", "d"])) == expected
 
 
 def test_round_trip():
