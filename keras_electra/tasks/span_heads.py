@@ -152,24 +152,6 @@ class JointSpanHead(keras.layers.Layer):
         values, indices = ops.top_k(log_probs, self.beam_size)
         return values, ops.cast(indices, "int32")
 
-    def compute_output_spec(
-        self, x, padding_mask, segment_ids, start_positions, training=None
-    ):
-        spec = keras.KerasTensor
-        beam = (x.shape[0], self.beam_size)
-        beams = (*beam, self.beam_size)
-        return {
-            "start_logits": spec(x.shape[:2], "float32"),
-            "end_logits": spec(x.shape[:2], "float32"),
-            "start_top_log_probs": spec(beam, "float32"),
-            "start_top_index": spec(beam, "int32"),
-            "end_top_log_probs": spec(beams, "float32"),
-            "end_top_index": spec(beams, "int32"),
-        }
-
-    def get_config(self):
-        return {**super().get_config(), "beam_size": self.beam_size}
-
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class SimpleSpanHead(keras.layers.Layer):
@@ -194,11 +176,6 @@ class SimpleSpanHead(keras.layers.Layer):
             "answer_mask": answer_mask(padding_mask, segment_ids),
         }
 
-    def compute_output_spec(self, x, padding_mask, segment_ids):
-        names = ("start_logits", "end_logits", "answer_mask")
-        return {
-            name: keras.KerasTensor(x.shape[:2], "float32") for name in names
-        }
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -242,12 +219,6 @@ class AnswerabilityHead(keras.layers.Layer):
             features = ops.concatenate([features, expected], axis=-1)
             features = self.hidden_dense(features)
         return ops.cast(self.output_dense(features)[:, 0], "float32")
-
-    def compute_output_spec(self, x, start_logits, padding_mask, segment_ids):
-        return keras.KerasTensor((x.shape[0],), "float32")
-
-    def get_config(self):
-        return {**super().get_config(), "use_span": self.use_span}
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
