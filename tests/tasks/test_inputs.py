@@ -127,9 +127,9 @@ STREAMS = {
     "tf.data, unknown": lambda: tf_data().batch(2).filter(lambda x, y: True),
     "grain": lambda: grain.MapDataset.source(EXAMPLES).batch(2),
     "grain, examples": lambda: grain.MapDataset.source(EXAMPLES),
-    "grain, iterable": lambda: grain.MapDataset.source(EXAMPLES)
-    .to_iter_dataset()
-    .batch(2),
+    "grain, iterable": lambda: (
+        grain.MapDataset.source(EXAMPLES).to_iter_dataset().batch(2)
+    ),
     "grain.DataLoader": lambda: grain.DataLoader(
         data_source=EXAMPLES,
         sampler=grain.samplers.SequentialSampler(
@@ -139,9 +139,9 @@ STREAMS = {
         worker_count=0,
     ),
     "PyDataset": PyDataset,
-    "datasets, iterable": lambda: library("datasets")
-    .Dataset.from_dict(TABLE)
-    .to_iterable_dataset(),
+    "datasets, iterable": lambda: (
+        library("datasets").Dataset.from_dict(TABLE).to_iterable_dataset()
+    ),
 }
 
 
