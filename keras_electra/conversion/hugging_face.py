@@ -228,9 +228,7 @@ class TransformersCheckpoint(Checkpoint):
         return words.shape == table.shape and bool((words == table).all())
 
     def tokenizer(self, **kwargs):
-        return tokenizer_files.read_tokenizer(
-            self._find, self.source, **kwargs
-        )
+        return tokenizer_files.read_tokenizer(self._find, self.source, **kwargs)
 
 
 def _modern(name):

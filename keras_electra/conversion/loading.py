@@ -96,9 +96,7 @@ def load_task(cls, checkpoint, load_weights=True, **kwargs):
     notes = list(checkpoint.notes(network))
     if "preprocessor" not in kwargs:
         load = require_tokenizer if of_text else load_tokenizer
-        of_text, of_tokens = split_arguments(
-            cls.preprocessor_cls, of_text
-        )
+        of_text, of_tokens = split_arguments(cls.preprocessor_cls, of_text)
         tokenizer = load(checkpoint, backbone, **of_tokens)
         if tokenizer is None:
             notes.append(

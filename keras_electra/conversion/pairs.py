@@ -26,9 +26,7 @@ SHARED_SIZES = (
 )
 
 
-def build_pretrainer(
-    cls, detector, filler, tied=False, of_text=None, **kwargs
-):
+def build_pretrainer(cls, detector, filler, tied=False, of_text=None, **kwargs):
     """A pre-trainer of two networks that are loaded.
 
     Args:

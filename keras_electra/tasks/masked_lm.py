@@ -24,14 +24,12 @@ class ElectraMaskedLMPreprocessor(
 ):
     """Turns texts, or pairs of texts, into masked token ids and labels.
 
-    The masking is KerasHub's with ELECTRA's rates: of the selected tokens 85 %
+    The masking has ELECTRA's rates: of the selected tokens 85 %
     become `[MASK]`, the others stay, none is replaced by a random one
     (original `pretrain/pretrain_helpers.py:201`).
 
     Args:
-        tokenizer: `ElectraTokenizer`.
-        sequence_length: int. Length of the rows, in tokens. Defaults to
-            `512`; loaded from a preset, to at most its network's positions.
+        tokenizer, sequence_length, **kwargs: as of every preprocessor.
         truncate: string. How a pair that is too long is shortened, as in
             `keras_hub.layers.MultiSegmentPacker`. Defaults to
             `"round_robin"`.
@@ -44,21 +42,13 @@ class ElectraMaskedLMPreprocessor(
             `[MASK]`. Defaults to `0.85`.
         random_token_rate: float. Share of the selected tokens that become a
             random token. Defaults to `0.0`.
-        **kwargs: `name` and the like of `keras.layers.Layer`.
-
-    Call arguments:
-        x: a string, a list of strings, or a tuple of two of either (pairs).
-            A tuple alone KerasHub takes for `(x, y)`: call it with `y=None`.
 
     Returns:
-        `(x, y, sample_weight)`: a dict of `token_ids`, `segment_ids` and
-        `padding_mask` of shape `(batch, sequence_length)` and
-        `mask_positions` of shape `(batch, mask_selection_length)`; the
-        original ids and their weights (0 for an unused position), of the
-        shape of `mask_positions`.
+        `(x, y, sample_weight)`: the rows, with `mask_positions` of shape
+        `(batch, mask_selection_length)`; the original ids and their weights
+        (0 for an unused position), of the shape of `mask_positions`.
     """
 
-    @known_keywords(keras.layers.Layer.__init__, "config_file")
     def __init__(
         self,
         tokenizer,
@@ -73,76 +63,50 @@ class ElectraMaskedLMPreprocessor(
         if mask_selection_length is None:
             share = mask_selection_rate + 0.005
             mask_selection_length = max(1, int(share * sequence_length))
-        # KerasHub's takes more arguments than that of rows.
-        super(RowPreprocessor, self).__init__(
+        super().__init__(
             tokenizer,
             sequence_length,
-            truncate,
-            mask_selection_rate,
-            mask_selection_length,
-            mask_token_rate,
-            random_token_rate,
+            truncate=truncate,
+            mask_selection_rate=mask_selection_rate,
+            mask_selection_length=mask_selection_length,
+            mask_token_rate=mask_token_rate,
+            random_token_rate=random_token_rate,
             **kwargs,
         )
-        self.built = True
 
     def mask(self, x, seed=None, width=None):
-        """Masks rows.
+        """Masks what `rows` returns; gives `(x, y, sample_weight)`.
 
-        Args:
-            x: dict of arrays, what `rows` returns.
-            seed: int or `None`. Of the draws. Defaults to `None`: they come
-                from Python's generator, which `keras.utils.set_random_seed`
-                sets.
-            width: int or `None`. Positions a row. Defaults to `None`: as many
-                as the row with most has.
-
-        Returns:
-            `(x, y, sample_weight)`, see the class.
+        `width` is the number of positions, by default as many as the row with
+        most has. Without a `seed` draws come from Python's generator, which
+        `keras.utils.set_random_seed` sets.
         """
-        ids = x["token_ids"]
-        seed = random.getrandbits(64) if seed is None else seed
-        draws = np.random.default_rng(seed)
+        ids, most = x["token_ids"], self.mask_selection_length
+        draws = np.random.default_rng(
+            random.getrandbits(64) if seed is None else seed
+        )
+        selected, order, fate = draws.random((3, *ids.shape))
         special = np.isin(ids, self.tokenizer.special_token_ids)
-        chosen = ~special & (draws.random(ids.shape) < self.mask_selection_rate)
         # Of too many, which ones stay is drawn.
-        places = np.argsort(
-            np.where(chosen, draws.random(ids.shape), 2.0), axis=-1
-        )
-        np.put_along_axis(
-            chosen, places[:, self.mask_selection_length :], False, axis=-1
-        )
+        order[special | (selected >= self.mask_selection_rate)] = 2.0
+        rank = order.argsort(axis=-1).argsort(axis=-1)
+        chosen = (order < 2.0) & (rank < most)  # (B, L)
         counts = chosen.sum(axis=-1)
         if width is None:
-            width = round_length(
-                int(counts.max(initial=1)),
-                min(self.mask_selection_length, ids.shape[-1]),
-            )
+            limit = min(most, ids.shape[-1])
+            width = round_length(int(counts.max(initial=1)), limit)
         used = np.arange(width) < counts[:, None]  # (B, P)
         places = np.argsort(~chosen, axis=-1, kind="stable")
         places = np.pad(places, ((0, 0), (0, width)))[:, :width] * used
-        fates = draws.random(ids.shape)
-        masked = np.where(
-            chosen & (fates < self.mask_token_rate),
-            self.tokenizer.mask_token_id,
-            ids,
+        masked, threshold = ids.copy(), self.mask_token_rate
+        masked[chosen & (fate < threshold)] = self.tokenizer.mask_token_id
+        others = chosen & (fate >= threshold)
+        others &= fate < threshold + self.random_token_rate
+        masked[others] = draws.integers(
+            self.tokenizer.vocabulary_size(), size=others.sum()
         )
-        if self.random_token_rate:
-            both = self.mask_token_rate + self.random_token_rate
-            others = draws.integers(
-                self.tokenizer.vocabulary_size(), size=ids.shape
-            )
-            masked = np.where(
-                chosen & (fates >= self.mask_token_rate) & (fates < both),
-                others,
-                masked,
-            )
-        x = {
-            **x,
-            "token_ids": masked.astype("int32"),
-            "mask_positions": places.astype("int32"),
-        }
         y = np.take_along_axis(ids, places, axis=-1) * used
+        x = {**x, "token_ids": masked, "mask_positions": places.astype("int32")}
         return x, y.astype("int32"), used.astype("float32")
 
     def _whole_rows(self, x, y=None, sample_weight=None):
@@ -165,9 +129,8 @@ class ElectraMaskedLM(ElectraTask, SavesPresets, keras_hub.models.MaskedLM):
     this class.)
 
     Args:
-        backbone: `ElectraBackbone`. The generator's.
-        preprocessor: `ElectraMaskedLMPreprocessor`, or `None`, the default,
-            to pass arrays instead of texts.
+        backbone, preprocessor, **kwargs: as of every task; the backbone is
+            the generator's.
         head: `TokenPredictionHead` or `None`. A trained head of the same
             network. Not part of the configuration, its weights are saved.
             Defaults to `None`: a fresh one.
@@ -175,11 +138,9 @@ class ElectraMaskedLM(ElectraTask, SavesPresets, keras_hub.models.MaskedLM):
             Defaults to the backbone's.
         tie_embeddings: bool. Whether a fresh head has the embeddings for its
             output matrix. Defaults to `True`.
-        **kwargs: `name` and `compile` of `keras_hub.models.Task`.
 
     Call arguments:
-        A dict of int arrays: `token_ids`, `segment_ids`, `padding_mask` of
-        shape `(batch, length)`, `mask_positions` of shape
+        A dict of rows, with `mask_positions` of shape
         `(batch, num_positions)`.
 
     Returns:
@@ -307,11 +268,9 @@ class ElectraMaskedLM(ElectraTask, SavesPresets, keras_hub.models.MaskedLM):
                 )
             if len(row) > limit:
                 raise ValueError(
-                    f"`fill_mask` takes texts of at most {limit} tokens (the "
-                    "preprocessor's `sequence_length` and the network's "
-                    "`max_sequence_length`, less [CLS] and [SEP]). Received "
-                    f"one of {len(row)} tokens: {text[:60]!r}... Pass the "
-                    "part around the [MASK]."
+                    f"`fill_mask` takes texts of at most {limit} tokens. "
+                    f"Received one of {len(row)} tokens: {text[:60]!r}... "
+                    "Pass the part around the [MASK]."
                 )
 
 

@@ -58,23 +58,18 @@ class ElectraMultipleChoicePreprocessor(RowPreprocessor):
     shortened.
 
     Args:
-        tokenizer: `ElectraTokenizer`.
-        sequence_length: int. Length of the rows, in tokens. Defaults to
-            `512`; loaded from a preset, to at most its network's positions.
-        **kwargs: `name` and the like of `keras.layers.Layer`.
+        tokenizer, sequence_length, **kwargs: as of every preprocessor.
 
     Call arguments:
-        x: tuple of a list of strings, the contexts, and a list with, for
-            each, a list of equally many choices (or an array of shape
-            `(batch, choices)`, or a tuple of columns, one a choice). A tuple
-            alone KerasHub takes for `(x, y)`: call it with `y=None`.
+        x: tuple of a column of strings, the contexts, and a column of lists
+            of equally many choices (or an array of shape `(batch, choices)`,
+            or a tuple of columns, one a choice).
         y: numbers of the right choices, from 0, or `None`.
         sample_weight: weights of the examples, or `None`.
 
     Returns:
-        A dict of arrays of shape `(batch, choices, sequence_length)`:
-        `token_ids`, `segment_ids` and `padding_mask`; a tuple with `y` and
-        `sample_weight` if they are given.
+        A dict of rows of shape `(batch, choices, sequence_length)`; a tuple
+        with `y` and `sample_weight` if they are given.
     """
 
     def rows(self, x, y=None, sample_weight=None, length=None):
@@ -93,7 +88,6 @@ class ElectraMultipleChoicePreprocessor(RowPreprocessor):
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
     def output_spec(self, y=None, weighted=False):
-        """What a call returns, with a `keras.KerasTensor` for each array."""
         return rows_spec(self.sequence_length, NAMES, middle=(None,))
 
 
@@ -104,9 +98,6 @@ class FlattenChoices(keras.layers.Layer):
     def call(self, x):
         return ops.reshape(x, (-1, ops.shape(x)[2]))
 
-    def compute_output_spec(self, x):
-        return keras.KerasTensor((None, x.shape[2]), x.dtype)
-
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class UnflattenChoices(keras.layers.Layer):
@@ -114,9 +105,6 @@ class UnflattenChoices(keras.layers.Layer):
 
     def call(self, scores, x):
         return ops.reshape(scores, (-1, ops.shape(x)[1]))
-
-    def compute_output_spec(self, scores, x):
-        return keras.KerasTensor(x.shape[:2], scores.dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -131,16 +119,12 @@ class ElectraMultipleChoice(ElectraTask, SavesPresets, keras_hub.models.Task):
     a dense layer with GELU on the vector of `[CLS]`, dropout, one output.
 
     Args:
-        backbone: `ElectraBackbone`.
-        preprocessor: `ElectraMultipleChoicePreprocessor`, or `None`, the
-            default, to pass arrays instead of texts.
+        backbone, preprocessor, **kwargs: as of every task.
         dropout: float. Share of the vectors that is dropped. Defaults to
             `0.1`.
-        **kwargs: `name` and `compile` of `keras_hub.models.Task`.
 
     Call arguments:
-        A dict of int arrays of shape `(batch, choices, length)`: `token_ids`,
-        `segment_ids`, `padding_mask`.
+        A dict of rows of shape `(batch, choices, length)`.
 
     Returns:
         Logits of shape `(batch, choices)`.

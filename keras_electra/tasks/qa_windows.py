@@ -15,7 +15,6 @@ import keras
 import numpy as np
 
 from keras_electra.arguments import check_count
-from keras_electra.arguments import known_keywords
 from keras_electra.tasks.answers import to_answers
 from keras_electra.tasks.answers import to_questions
 from keras_electra.tasks.row_preprocessor import RowPreprocessor
@@ -33,36 +32,30 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
     is too long becomes several rows: the batch grows.
 
     Args:
-        tokenizer: `ElectraTokenizer`.
-        sequence_length: int. Length of the rows, in tokens. Defaults to
-            `512`; loaded from a preset, to at most its network's positions.
+        tokenizer, sequence_length, **kwargs: as of every preprocessor.
         stride: int. Tokens between the beginnings of two windows. Defaults
             to `128`, the original's (`configure_finetuning.py:82-83`).
         max_question_length: int. Tokens of a question that are read. Defaults
             to `64`, the original's.
-        **kwargs: `name` and the like of `keras.layers.Layer`.
 
     Call arguments:
-        x: tuple of two lists of strings, `(questions, contexts)`, or a dict
-            of them with `question` and `context`. A tuple alone KerasHub
-            takes for `(x, y)`: call it with `y=None`.
-        y: list with, for each question, its answer: a string, a tuple of a
+        x: tuple of two columns of strings, `(questions, contexts)`, or a dict
+            of them with `question` and `context`.
+        y: column with, for each question, its answer: a string, a tuple of a
             string and its first character in the context, a dict with `text`
             and `answer_start` as in SQuAD, or `None` where there is none. Or
             a tuple of two columns, strings and numbers. Or `None`.
-        sample_weight: list or array of one weight a question, or `None`.
+        sample_weight: column of one weight a question, or `None`.
 
     Returns:
-        A dict of arrays of shape `(rows, sequence_length)`: `token_ids`,
-        `segment_ids` and `padding_mask`. With `y` it has `start_positions`
-        of shape `(rows,)`, too, and comes in a tuple with an int array of
-        shape `(rows, 3)`: first and last token of the answer (0, `[CLS]`,
-        where the row does not hold it), and 1 for a question without answer.
+        A dict of rows; with `y` it has `start_positions` of shape `(rows,)`,
+        too, and comes in a tuple with an int array of shape `(rows, 3)`:
+        first and last token of the answer (0, `[CLS]`, where the row does not
+        hold it), and 1 for a question without answer.
     """
 
     makes_labels = True
 
-    @known_keywords(keras.layers.Layer.__init__, "config_file")
     def __init__(
         self,
         tokenizer,
@@ -152,7 +145,6 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
         return tokens
 
     def output_spec(self, y=None, weighted=False):
-        """What a call returns, with a `keras.KerasTensor` for each array."""
         x = super().output_spec()
         if y is None:
             return x
@@ -161,13 +153,6 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
         return keras.utils.pack_x_y_sample_weight(
             x, keras.KerasTensor((None, 3), "int32"), weights
         )
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "stride": self.stride,
-            "max_question_length": self.max_question_length,
-        }
 
 
 class Document(typing.NamedTuple):

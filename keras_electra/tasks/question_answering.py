@@ -35,9 +35,7 @@ class ElectraQuestionAnswering(
     `ElectraQuestionAnsweringPreprocessor`. Long contexts are read in windows.
 
     Args:
-        backbone: `ElectraBackbone`.
-        preprocessor: `ElectraQuestionAnsweringPreprocessor`, or `None`, the
-            default, to pass arrays instead of texts.
+        backbone, preprocessor, **kwargs: as of every task.
         head: string. `"joint"`, the default, is the original's, which scores
             the end given the start; `"simple"` is that of transformers'
             package, which scores them apart.
@@ -51,13 +49,10 @@ class ElectraQuestionAnswering(
         null_threshold: float or `None`. Null score above which `answer` gives
             an empty text; see `tune_null_threshold`. `None` means never.
             Defaults to `0.0`.
-        **kwargs: `name` and `compile` of `keras_hub.models.Task`.
 
     Call arguments:
-        A dict of int arrays of shape `(batch, length)`: `token_ids`,
-        `segment_ids`, `padding_mask`; also `start_positions` of shape
-        `(batch,)`, if the joint head shall score the ends that belong to
-        these starts.
+        A dict of rows; also `start_positions` of shape `(batch,)`, if the
+        joint head shall score the ends that belong to these starts.
 
     Returns:
         A dict of float32 arrays: `start_logits` and `end_logits` of shape

@@ -67,29 +67,12 @@ class ElectraReplacedTokenDetectorPreprocessor(RowPreprocessor):
     Where no weights come with them, padding gets weight 0.
 
     Args:
-        tokenizer: `ElectraTokenizer`.
-        sequence_length: int. Length of the rows, in tokens. Defaults to
-            `512`; loaded from a preset, to at most its network's positions.
+        tokenizer, sequence_length, **kwargs: as of every preprocessor.
         truncate: string. How a pair that is too long is shortened, as in
             `keras_hub.layers.MultiSegmentPacker`. Defaults to
             `"round_robin"`.
-        **kwargs: `name` and the like of `keras.layers.Layer`.
-
-    Call arguments:
-        x: a string, a list of strings, a tuple of two of either (pairs), or
-            a dict of arrays that is packed already and stays as it is. A
-            tuple alone KerasHub takes for `(x, y)`: call it with `y=None`.
-        y: array of shape `(batch, sequence_length)`, 1 where a token is
-            replaced, or `None`.
-        sample_weight: array of the shape of `y`, or `None`.
-
-    Returns:
-        A dict of arrays of shape `(batch, sequence_length)`: `token_ids`,
-        `segment_ids` and `padding_mask`; with `y` a tuple of it, `y` and
-        `sample_weight`.
     """
 
-    @known_keywords(keras.layers.Layer.__init__, "config_file")
     def __init__(
         self,
         tokenizer,
@@ -108,26 +91,17 @@ class ElectraReplacedTokenDetectorPreprocessor(RowPreprocessor):
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
     def rows(self, x, y=None, sample_weight=None, length=None):
-        """Rows as long as the longest, or `length`; see the class."""
-        parts = x if isinstance(x, tuple) else (x,)
-        ids = [self.tokenizer.encode_batch(part) for part in parts]
-        x = text_rows(
-            ids[0],
-            ids[1] if len(ids) > 1 else None,
-            self.tokenizer,
-            self.sequence_length,
-            self.truncate,
-            length,
-        )
+        x = super().rows(x, length=length)
+        if sample_weight is not None and np.ndim(sample_weight[0]) == 0:
+            sample_weight = x["padding_mask"] * np.reshape(
+                sample_weight, (-1, 1)
+            )
         shape = x["token_ids"].shape
         y, sample_weight = (
             None if values is None else _fit(values, shape)
             for values in (y, sample_weight)
         )
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-
-    def get_config(self):
-        return {**super().get_config(), "truncate": self.truncate}
 
 
 def _fit(values, shape):
@@ -148,17 +122,11 @@ class ElectraReplacedTokenDetector(
     discriminator with its head.
 
     Args:
-        backbone: `ElectraBackbone`. The discriminator's.
-        preprocessor: `ElectraReplacedTokenDetectorPreprocessor`, or `None`,
-            the default, to pass arrays instead of texts.
+        backbone, preprocessor, **kwargs: as of every task; the backbone is
+            the discriminator's.
         head: `ReplacedTokenHead` or `None`. A trained head of the same
             network. Not part of the configuration, its weights are saved.
             Defaults to `None`: a fresh one.
-        **kwargs: `name` and `compile` of `keras_hub.models.Task`.
-
-    Call arguments:
-        A dict of int arrays of shape `(batch, length)`: `token_ids`,
-        `segment_ids`, `padding_mask`.
 
     Returns:
         Logits of shape `(batch, length)`; positive means replaced.

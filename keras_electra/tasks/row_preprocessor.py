@@ -3,6 +3,9 @@
 import keras
 import keras_hub
 
+from keras_electra.arguments import check_count
+from keras_electra.arguments import keyword_names
+from keras_electra.arguments import reject_unknown
 from keras_electra.data import inputs
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets import OpensPresets
@@ -24,7 +27,19 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         tokenizer: `ElectraTokenizer`.
         sequence_length: int. Length of the rows, in tokens. Defaults to
             `512`; loaded from a preset, to at most its network's positions.
-        **kwargs: arguments of the base class.
+        **kwargs: `name` and the like of `keras.layers.Layer`.
+
+    Call arguments:
+        x: a string, a list of strings, a tuple of two of either (pairs), or
+            a dict of arrays that is packed already and stays as it is. A
+            tuple alone KerasHub takes for `(x, y)`: call it with `y=None`.
+        y: labels or `None`.
+        sample_weight: weights of the labels or `None`.
+
+    Returns:
+        A dict of int32 arrays of shape `(batch, sequence_length)`:
+        `token_ids`, `segment_ids` and `padding_mask`; a tuple with `y` and
+        `sample_weight` if they are given.
 
     Attributes:
         makes_labels: bool. Whether labels and weights come from `rows`;
@@ -37,7 +52,14 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
     truncate = "round_robin"
 
     def __init__(self, tokenizer, sequence_length=512, **kwargs):
-        super().__init__(**kwargs)
+        known = keyword_names(type(self).__init__)
+        known += keyword_names(keras.layers.Layer.__init__)
+        reject_unknown(type(self).__name__, kwargs, [*known, "config_file"])
+        check_count("sequence_length", sequence_length, at_least=3)
+        base = super().__init__
+        if "tokenizer" in keyword_names(base):  # KerasHub's for this task
+            kwargs.update(tokenizer=tokenizer, sequence_length=sequence_length)
+        base(**kwargs)
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
         # It has no weights; `quantize` of a task refuses unbuilt layers.
@@ -50,23 +72,17 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         is_one = inputs.is_text(first) or getattr(first, "shape", 0) == ()
         if is_one:
             x = tuple([part] for part in x) if isinstance(x, tuple) else [x]
-        kept = (None, None)
-        if not self.makes_labels:
-            kept, y, sample_weight = (y, sample_weight), None, None
-        elif is_one and y is not None:
-            y = [y]
-        data = run_in_python(
-            self._whole_rows,
-            (x, y, sample_weight),
-            self.output_spec(y, sample_weight is not None),
-        )
         if self.makes_labels:
-            return data
+            y = [y] if is_one and y is not None else y
+            data = (x, y, sample_weight)
+            spec = self.output_spec(y, sample_weight is not None)
+            return run_in_python(self._whole_rows, data, spec)
+        data = run_in_python(self._whole_rows, (x,), self.output_spec())
         if is_one:
             data = keras.tree.map_structure(lambda array: array[0], data)
-        if isinstance(data, tuple):  # labels that need no labels
+        if isinstance(data, tuple):  # with labels, made of the texts alone
             return data
-        return keras.utils.pack_x_y_sample_weight(data, *kept)
+        return keras.utils.pack_x_y_sample_weight(data, y, sample_weight)
 
     def rows(self, x, y=None, sample_weight=None, length=None):
         """Checked columns to rows.
@@ -107,5 +123,7 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
 
     def get_config(self):
         config = super().get_config()
-        config["sequence_length"] = self.sequence_length
+        for name in keyword_names(type(self).__init__):
+            if name != "tokenizer":
+                config[name] = getattr(self, name)
         return config

@@ -177,7 +177,6 @@ class SimpleSpanHead(keras.layers.Layer):
         }
 
 
-
 @keras.saving.register_keras_serializable(package="keras_electra")
 class AnswerabilityHead(keras.layers.Layer):
     """Scores a row as not holding the answer (`qa_tasks.py:508-525`).

@@ -34,6 +34,16 @@ class ElectraTask:
     to `(x, y, sample_weight)` as Keras packs them, `x` a dict of arrays only
     as long as the longest row.
 
+    Args:
+        backbone: `ElectraBackbone`.
+        preprocessor: the task's preprocessor, or `None`, the default, to pass
+            rows of token ids instead of raw inputs.
+        **kwargs: `name` and `compile` of `keras_hub.models.Task`.
+
+    Call arguments:
+        A dict of rows: int arrays of shape `(batch, length)`, `token_ids`,
+        `segment_ids` and `padding_mask`.
+
     Attributes:
         names: `data.inputs.Names`. Columns that are read from tables.
         token_labels: bool. Whether labels are one a token.
@@ -464,9 +474,7 @@ class ElectraTask:
                 data = self._to_rows(x, y, sample_weight)
                 data = labels.weigh(data, weights)
                 rows = batching.Rows([data], token_labels=self.token_labels)
-                whole = batching.Batches(
-                    rows, max(1, len(rows)), finish=finish
-                )
+                whole = batching.Batches(rows, max(1, len(rows)), finish=finish)
                 return whole.batch(0)
 
             return inputs.StreamBatches(

@@ -47,30 +47,25 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
     keeps is `[UNK]`.
 
     Args:
-        tokenizer: `ElectraTokenizer`.
-        sequence_length: int. Length of the rows, in tokens. Defaults to
-            `512`; loaded from a preset, to at most its network's positions.
+        tokenizer, sequence_length, **kwargs: as of every preprocessor.
         segment_id: int. Segment of the sentences. Defaults to `0`, as
             everywhere and in transformers; the original tags with `1`
             (`finetune/tagging/tagging_tasks.py:149`).
-        **kwargs: `name` and the like of `keras.layers.Layer`.
 
     Call arguments:
-        x: list with a sentence an entry: a string, whose words are separated
-            by white space, or a list of words.
-        y: list with, for each sentence, a list of class numbers, one a word
+        x: column of sentences: strings, whose words are separated by white
+            space, or lists of words.
+        y: column with, for each sentence, a list of class numbers, one a word
             (or a string of them, separated by white space), or `None`.
-        sample_weight: list or array of one weight a sentence, or `None`.
+        sample_weight: column of one weight a sentence, or `None`.
 
     Returns:
-        A dict of arrays of shape `(rows, sequence_length)`: `token_ids`,
-        `segment_ids` and `padding_mask`; with `y` a tuple of it, the labels
-        and their weights, both of that shape.
+        A dict of rows; with `y` a tuple of it, the labels and their weights,
+        both of the shape of the rows.
     """
 
     makes_labels = True
 
-    @known_keywords(keras.layers.Layer.__init__, "config_file")
     def __init__(self, tokenizer, sequence_length=512, segment_id=0, **kwargs):
         super().__init__(tokenizer, sequence_length, **kwargs)
         self.segment_id = segment_id
@@ -84,29 +79,23 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
             for ids in tokenizer.encode_batch(words):
                 starts.append(len(pieces))
                 pieces += ids or [tokenizer.unk_token_id]
-            for window in split_windows(len(pieces), self.sequence_length - 2):
-                judged = [
-                    i
-                    for i, start in enumerate(starts)
-                    if window.first <= start < window.last
-                ]
+            windows = split_windows(len(pieces), self.sequence_length - 2)
+            for start, stop, first, last in windows:
+                judged = [i for i, s in enumerate(starts) if first <= s < last]
                 ids = [
                     tokenizer.cls_token_id,
-                    *pieces[window.start : window.stop],
+                    *pieces[start:stop],
                     tokenizer.sep_token_id,
                 ]
-                positions = [1 + starts[i] - window.start for i in judged]
+                positions = [1 + starts[i] - start for i in judged]
                 rows.append(TaggingRow(ids, number, judged, positions))
         return rows
 
     def pack(self, rows, length=None):
         """Pads rows of `split` to a dict of arrays."""
-        return make_rows(
-            [row.ids for row in rows],
-            [[self.segment_id] * len(row.ids) for row in rows],
-            self.tokenizer.pad_token_id,
-            length,
-        )
+        ids = [row.ids for row in rows]
+        segments = [[self.segment_id] * len(row) for row in ids]
+        return make_rows(ids, segments, self.tokenizer.pad_token_id, length)
 
     def rows(self, x, y=None, sample_weight=None, length=None):
         """Rows as long as the longest, or `length`; see the class."""
@@ -126,7 +115,6 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
         return x, labels, weights
 
     def output_spec(self, y=None, weighted=False):
-        """What a call returns, with a `keras.KerasTensor` for each array."""
         x = super().output_spec()
         if y is None:
             return x
@@ -148,9 +136,6 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
             # Not tracked: it has no state of its own to be saved.
             object.__setattr__(self, "_word_tokenizer", tokenizer)
         return self._word_tokenizer
-
-    def get_config(self):
-        return {**super().get_config(), "segment_id": self.segment_id}
 
     @classmethod
     def from_config(cls, config):
@@ -174,18 +159,11 @@ class ElectraTokenClassifier(ElectraTask, SavesPresets, keras_hub.models.Task):
     first piece of every word.
 
     Args:
-        backbone: `ElectraBackbone`.
+        backbone, preprocessor, **kwargs: as of every task.
         num_classes: int or `None`. Defaults to the number of `labels`.
-        preprocessor: `ElectraTokenClassifierPreprocessor`, or `None`, the
-            default, to pass arrays instead of sentences.
         labels: list of str or `None`. Names of the classes.
         dropout: float. Share of the vectors that is dropped. Defaults to
             `0.0`: the original drops none; transformers drops `0.1`.
-        **kwargs: `name` and `compile` of `keras_hub.models.Task`.
-
-    Call arguments:
-        A dict of int arrays of shape `(batch, length)`: `token_ids`,
-        `segment_ids`, `padding_mask`.
 
     Returns:
         Logits of shape `(batch, length, num_classes)`.
@@ -265,60 +243,43 @@ class ElectraTokenClassifier(ElectraTask, SavesPresets, keras_hub.models.Task):
             `labels`, class numbers. For several sentences a list of these.
         """
         x, is_one = self.read_inputs(sentences, "tag")
-        tagged = [
-            [self.label_encoder.name(i) for i in scores.argmax(axis=-1)]
-            for scores in self._probabilities(x, batch_size)
-        ]
+        tagged = [tags for _, tags, _ in self._tagged(x, batch_size)]
         return tagged[0] if is_one else tagged
 
     def find_entities(self, sentences, batch_size=32):
         """Finds the stretches that labels such as `B-NP`, `I-NP` mark.
 
-        Args:
-            sentences: as in `tag`.
-            batch_size: int. Rows computed together. Defaults to `32`.
-
-        Returns:
-            For a string a list of `Entity`, in order; for several sentences a
-            list of these.
+        Takes what `tag` takes; returns for a string a list of `Entity`, in
+        order, for several sentences a list of these.
         """
         x, is_one = self.read_inputs(sentences, "find_entities")
-        found = []
-        for words, scores in zip(
-            to_sentences(x), self._probabilities(x, batch_size)
-        ):
-            best = scores.max(axis=-1)
-            tags = [self.label_encoder.name(i) for i in scores.argmax(axis=-1)]
-            found.append(
-                [
-                    Entity(
-                        label,
-                        start,
-                        end,
-                        " ".join(words[start:end]),
-                        float(best[start:end].min()),
-                    )
-                    for label, start, end in find_spans(tags)
-                ]
-            )
+        found = [
+            [
+                Entity(
+                    label,
+                    start,
+                    end,
+                    " ".join(words[start:end]),
+                    float(scores[start:end].max(axis=-1).min()),
+                )
+                for label, start, end in find_spans(tags)
+            ]
+            for words, tags, scores in self._tagged(x, batch_size)
+        ]
         return found[0] if is_one else found
 
     def word_probabilities(self, sentences, batch_size=32):
         """Probabilities of the classes for every word.
 
-        Args:
-            sentences: as in `tag`.
-            batch_size: int. Rows computed together. Defaults to `32`.
-
-        Returns:
-            For a string a float32 array of shape `(words, num_classes)`, for
-            several sentences a list of these.
+        Takes what `tag` takes; returns for a string a float32 array of shape
+        `(words, num_classes)`, for several sentences a list of these.
         """
         x, is_one = self.read_inputs(sentences, "word_probabilities")
-        results = self._probabilities(x, batch_size)
+        results = [scores for *_, scores in self._tagged(x, batch_size)]
         return results[0] if is_one else results
 
-    def _probabilities(self, x, batch_size):
+    def _tagged(self, x, batch_size):
+        """Words, labels and probabilities of each sentence."""
         sentences = to_sentences(x)
         rows = self.preprocessor.split(sentences)
         results = [
@@ -329,7 +290,9 @@ class ElectraTokenClassifier(ElectraTask, SavesPresets, keras_hub.models.Task):
         for row, scores in zip(rows, logits):
             scores = np.asarray(scores, "float32")[row.positions]
             results[row.sentence][row.words] = softmax(scores)
-        return results
+        for words, scores in zip(sentences, results):
+            tags = map(self.label_encoder.name, scores.argmax(axis=-1))
+            yield words, list(tags), scores
 
     def check_inputs(self, x):
         to_sentences(x)

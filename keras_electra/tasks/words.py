@@ -28,14 +28,9 @@ class Entity(typing.NamedTuple):
 class WordCrossentropy(keras.losses.SparseCategoricalCrossentropy):
     """Categorical cross-entropy of logits, averaged over the weighted tokens.
 
-    Keras' default reduction would count the tokens of weight 0, all pieces
-    but the first of each word and the padding, in the mean.
-
-    Args:
-        reduction: string. `"mean_with_sample_weight"`, the default, or
-            `"sum"`, the original's. `"sum_over_batch_size"` is taken for the
-            former.
-        **kwargs: `name` and `dtype` of `keras.losses.Loss`.
+    Keras' default reduction, which is taken for that mean, would count the
+    tokens of weight 0, all pieces but the first of each word and the padding.
+    `"sum"` is the original's.
     """
 
     def __init__(self, reduction="mean_with_sample_weight", **kwargs):
@@ -52,16 +47,7 @@ def find_spans(tags):
 
     A span begins at `B-` and `S-` (`U-`), and wherever `I-` or `E-` (`L-`)
     follows something of another label or outside; it ends with `E-`, `S-`.
-
-    Args:
-        tags: list of str, such as `["B-NP", "I-NP", "O", "S-VP"]`.
-
-    Returns:
-        List of `(label, start, end)`, such as `[("NP", 0, 2), ("VP", 3, 4)]`;
-        `end` is the word after the last.
-
-    Raises:
-        ValueError: when a tag has no such prefix.
+    `["B-NP", "I-NP", "O"]` gives `[("NP", 0, 2)]`.
     """
     spans, label, start = [], None, 0
     for i, tag in enumerate(tags):
@@ -123,11 +109,8 @@ def is_sentence(x, y):
 def encode_word_labels(sentences, y, encoder=None):
     """Class numbers of words, a list a sentence, checked.
 
-    Args:
-        sentences: list of lists of words.
-        y: for each sentence a list of labels, one a word, or a string of
-            labels separated by white space.
-        encoder: `LabelEncoder`, or `None` where labels are numbers.
+    `y` holds for each sentence a list of labels or a string of them, separated
+    by white space; without an `encoder` they are numbers.
     """
     if len(y) != len(sentences):
         raise ValueError(
