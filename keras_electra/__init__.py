@@ -36,9 +36,7 @@ from keras_electra.tasks.text_classifier import (
     ElectraTextClassifierPreprocessor,
 )
 from keras_electra.tasks.text_embedder import ElectraTextEmbedder
-from keras_electra.tasks.text_embedder_preprocessor import (
-    ElectraTextEmbedderPreprocessor,
-)
+from keras_electra.tasks.text_embedder import ElectraTextEmbedderPreprocessor
 from keras_electra.tasks.token_classifier import ElectraTokenClassifier
 from keras_electra.tasks.token_classifier import (
     ElectraTokenClassifierPreprocessor,

@@ -14,9 +14,9 @@ import json
 import pathlib
 
 from harness import blimp
+from harness import sentence_scores
 
 import keras_electra
-from keras_electra.tasks import sentence_scores
 
 NETWORKS = {
     "discriminator": (

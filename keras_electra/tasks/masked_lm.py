@@ -12,8 +12,8 @@ from keras_electra.data.batches import round_length
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.heads import TokenPredictionHead
 from keras_electra.presets_saving import SavesPresets
-from keras_electra.tasks.probabilities import softmax
-from keras_electra.tasks.row_preprocessor import RowPreprocessor
+from keras_electra.tasks.labels import softmax
+from keras_electra.tasks.rows import RowPreprocessor
 from keras_electra.tasks.rows import text_rows
 from keras_electra.tasks.task import ElectraTask
 
@@ -113,7 +113,7 @@ class ElectraMaskedLMPreprocessor(
         x = super()._whole_rows(x)
         return self.mask(x, width=self.mask_selection_length)
 
-    def output_spec(self, y=None, weighted=False):
+    def output_spec(self, x=None, y=None, sample_weight=None):
         spec = keras.KerasTensor((None, self.mask_selection_length), "int32")
         x = {**super().output_spec(), "mask_positions": spec}
         return x, spec, keras.KerasTensor(spec.shape, "float32")

@@ -13,12 +13,11 @@ from keras_electra.data import inputs
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.transformer import exact_gelu
 from keras_electra.presets_saving import SavesPresets
-from keras_electra.tasks.in_graph import rows_spec
 from keras_electra.tasks.labels import LabelEncoder
+from keras_electra.tasks.labels import softmax
 from keras_electra.tasks.labels import takes_rows
-from keras_electra.tasks.probabilities import softmax
-from keras_electra.tasks.row_preprocessor import RowPreprocessor
 from keras_electra.tasks.rows import NAMES
+from keras_electra.tasks.rows import RowPreprocessor
 from keras_electra.tasks.rows import text_rows
 from keras_electra.tasks.task import ElectraTask
 
@@ -72,6 +71,8 @@ class ElectraMultipleChoicePreprocessor(RowPreprocessor):
         with `y` and `sample_weight` if they are given.
     """
 
+    middle_axes = (None,)
+
     def rows(self, x, y=None, sample_weight=None, length=None):
         """Rows as long as the longest, or `length`; see the class."""
         contexts, choices = to_choices(x)
@@ -86,9 +87,6 @@ class ElectraMultipleChoicePreprocessor(RowPreprocessor):
         shape = (len(choices), len(choices[0]), x["token_ids"].shape[-1])
         x = {name: array.reshape(shape) for name, array in x.items()}
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-
-    def output_spec(self, y=None, weighted=False):
-        return rows_spec(self.sequence_length, NAMES, middle=(None,))
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")

@@ -17,7 +17,7 @@ import numpy as np
 from keras_electra.arguments import check_count
 from keras_electra.tasks.answers import to_answers
 from keras_electra.tasks.answers import to_questions
-from keras_electra.tasks.row_preprocessor import RowPreprocessor
+from keras_electra.tasks.rows import RowPreprocessor
 from keras_electra.tasks.rows import make_rows
 
 # What ends a word of a document (`qa_tasks.py:132-133`).
@@ -144,14 +144,16 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
             )
         return tokens
 
-    def output_spec(self, y=None, weighted=False):
-        x = super().output_spec()
+    def output_spec(self, x=None, y=None, sample_weight=None):
+        rows = super().output_spec()
         if y is None:
-            return x
-        x["start_positions"] = keras.KerasTensor((None,), "int32")
-        weights = keras.KerasTensor((None,), "float32") if weighted else None
+            return rows
+        rows["start_positions"] = keras.KerasTensor((None,), "int32")
+        weights = keras.KerasTensor((None,), "float32")
         return keras.utils.pack_x_y_sample_weight(
-            x, keras.KerasTensor((None, 3), "int32"), weights
+            rows,
+            keras.KerasTensor((None, 3), "int32"),
+            None if sample_weight is None else weights,
         )
 
 

@@ -13,8 +13,8 @@ from keras_electra.data import inputs
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.heads import ReplacedTokenHead
 from keras_electra.presets_saving import SavesPresets
-from keras_electra.tasks.probabilities import sigmoid
-from keras_electra.tasks.row_preprocessor import RowPreprocessor
+from keras_electra.tasks.labels import sigmoid
+from keras_electra.tasks.rows import RowPreprocessor
 from keras_electra.tasks.rows import split_windows
 from keras_electra.tasks.rows import text_rows
 from keras_electra.tasks.task import ElectraTask

@@ -9,26 +9,20 @@ from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.transformer import exact_gelu
-from keras_electra.presets import OpensPresets
 from keras_electra.presets_saving import SavesPresets
-from keras_electra.tasks.in_graph import rows_spec
-from keras_electra.tasks.in_graph import run_in_python
 from keras_electra.tasks.labels import PROBLEM_TYPES
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.labels import check_label_names
+from keras_electra.tasks.labels import sigmoid
+from keras_electra.tasks.labels import softmax
 from keras_electra.tasks.labels import takes_rows
-from keras_electra.tasks.probabilities import sigmoid
-from keras_electra.tasks.probabilities import softmax
-from keras_electra.tasks.rows import NAMES
-from keras_electra.tasks.rows import text_rows
+from keras_electra.tasks.rows import RowPreprocessor
 from keras_electra.tasks.task import ElectraTask
-from keras_electra.text.preprocessor import add_sequence_length
-from keras_electra.text.tokenizer import ElectraTokenizer
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraTextClassifierPreprocessor(
-    OpensPresets, keras_hub.models.TextClassifierPreprocessor
+    RowPreprocessor, keras_hub.models.TextClassifierPreprocessor
 ):
     """Turns texts, or pairs of texts, into token ids of a fixed length.
 
@@ -36,62 +30,21 @@ class ElectraTextClassifierPreprocessor(
     [SEP]` with segment ids 0 and 1.
 
     Args:
-        tokenizer: `ElectraTokenizer`.
-        sequence_length: int. Length of the rows, in tokens. Defaults to
-            `512`; loaded from a preset, to at most its network's positions.
+        tokenizer, sequence_length, **kwargs: as of every preprocessor.
         truncate: string. How a pair that is too long is shortened:
             `"round_robin"`, the default, cuts the longer text, as the
             original does; `"waterfall"` cuts the second before the first.
-        **kwargs: `name` and the like of `keras.layers.Layer`.
-
-    Call arguments:
-        x: a string, a list of strings, a tuple of two of either (pairs), or
-            a dict of arrays that is packed already and stays as it is. A
-            tuple alone KerasHub takes for `(x, y)`: call it with `y=None`.
-        y: labels or `None`.
-        sample_weight: weights of the labels or `None`.
-
-    Returns:
-        A dict of arrays of shape `(batch, sequence_length)`: `token_ids`,
-        `segment_ids` and `padding_mask`; a tuple with `y` and
-        `sample_weight` if they are given.
     """
 
-    backbone_cls = ElectraBackbone
-    tokenizer_cls = ElectraTokenizer
-
-    def call(self, x, y=None, sample_weight=None):
-        if not isinstance(x, dict):
-            first = x[0] if isinstance(x, tuple) else x
-            is_one = inputs.is_text(first) or getattr(first, "shape", 0) == ()
-            spec = rows_spec(self.sequence_length, NAMES)
-            if is_one:
-                x = tuple([x] for x in (x if isinstance(x, tuple) else (x,)))
-            x = run_in_python(
-                lambda x: self.rows(x, length=self.sequence_length), (x,), spec
-            )
-            if is_one:
-                x = {name: array[0] for name, array in x.items()}
-        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-
-    def rows(self, x, y=None, sample_weight=None, length=None):
-        """Rows as long as the longest, or as `length` says."""
-        parts = x if isinstance(x, tuple) else (x,)
-        ids = [self.tokenizer.encode_batch(inputs.to_column(p)) for p in parts]
-        x = text_rows(
-            ids[0],
-            ids[1] if len(ids) > 1 else None,
-            self.tokenizer,
-            self.sequence_length,
-            self.truncate,
-            length,
-        )
-        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-
-    @classmethod
-    def _add_missing_kwargs(cls, loader, kwargs):
-        return super()._add_missing_kwargs(
-            loader, add_sequence_length(loader, kwargs)
+    def __init__(
+        self,
+        tokenizer,
+        sequence_length=512,
+        truncate="round_robin",
+        **kwargs,
+    ):
+        super().__init__(
+            tokenizer, sequence_length, truncate=truncate, **kwargs
         )
 
 

@@ -3,24 +3,129 @@
 import keras
 import keras_hub
 import numpy as np
+from keras import ops
 
+from keras_electra.arguments import check_option
+from keras_electra.arguments import known_keywords
+from keras_electra.data import inputs
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import SavesPresets
-from keras_electra.tasks import inference
-from keras_electra.tasks.contrastive_loss import ContrastiveLoss
-from keras_electra.tasks.finetuning import default_optimizer
-from keras_electra.tasks.finetuning_task import FineTuningTask
 from keras_electra.tasks.labels import LabelEncoder
-from keras_electra.tasks.labels import check_option
-from keras_electra.tasks.pooling import Pooling
-from keras_electra.tasks.text_embedder_preprocessor import (
-    ElectraTextEmbedderPreprocessor,
-)
-from keras_electra.tasks.texts import check_text_columns
+from keras_electra.tasks.rows import RowPreprocessor
+from keras_electra.tasks.task import ElectraTask
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraTextEmbedder(FineTuningTask, SavesPresets, keras_hub.models.Task):
+class ElectraTextEmbedderPreprocessor(RowPreprocessor):
+    """Turns texts into rows; pairs into two rows that belong together.
+
+    Args:
+        tokenizer, sequence_length, **kwargs: as of every preprocessor.
+
+    Call arguments:
+        x: column of strings, or a tuple of two columns.
+        y: column of groups (int): texts of the same group belong together.
+            `None` for texts without; pairs make their own.
+        sample_weight: weights of the texts or pairs, or `None`.
+
+    Returns:
+        A dict of rows. With groups, or for pairs, a tuple of it and an int
+        array of shape `(rows,)`, the group of each row, and weights if they
+        are given.
+    """
+
+    makes_labels = True
+
+    def rows(self, x, y=None, sample_weight=None, length=None):
+        """Rows of texts, with their groups; see the class."""
+        columns = x if isinstance(x, tuple) else (x,)
+        # A pair becomes two neighbours.
+        texts = [text for pair in zip(*columns, strict=True) for text in pair]
+        if len(columns) > 1 and y is None:
+            y = np.arange(len(columns[0]))
+        if y is not None:
+            y = np.repeat(np.asarray(y, "int32"), len(columns))
+        if sample_weight is not None:
+            weights = np.asarray(sample_weight, "float32")
+            sample_weight = np.repeat(weights, len(columns))
+        return super().rows(texts, y, sample_weight, length)
+
+    def output_spec(self, x=None, y=None, sample_weight=None):
+        rows = super().output_spec()
+        if y is None and not isinstance(x, tuple):
+            return rows
+        weights = keras.KerasTensor((None,), "float32")
+        return keras.utils.pack_x_y_sample_weight(
+            rows,
+            keras.KerasTensor((None,), "int32"),
+            None if sample_weight is None else weights,
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class Pooling(keras.layers.Layer):
+    """The mean of the vectors of a row, or its first; in float32.
+
+    Args:
+        pooling: string. `"mean"`, the default, over all tokens but padding,
+            or `"cls"`, the vector of `[CLS]`.
+        normalize: bool. Whether vectors get length 1. Defaults to `True`.
+        **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
+    """
+
+    def __init__(self, pooling="mean", normalize=True, **kwargs):
+        super().__init__(**kwargs)
+        self.pooling = pooling
+        self.normalize = normalize
+
+    def call(self, x, padding_mask):
+        x = ops.cast(x, "float32")
+        if self.pooling == "cls":
+            x = x[:, 0]
+        else:
+            mask = ops.cast(padding_mask, "float32")[:, :, None]  # (B, L, 1)
+            count = ops.maximum(ops.sum(mask, axis=1), 1.0)
+            x = ops.sum(x * mask, axis=1) / count
+        return ops.normalize(x, axis=-1) if self.normalize else x
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ContrastiveLoss(keras.losses.Loss):
+    """Cross-entropy of finding a text's partner among the batch.
+
+    Each vector is compared with all others of the batch by the cosine, over
+    a temperature. The loss is the negative logarithm of the probability that
+    a softmax gives to those of the same group, averaged over them. A vector
+    that is alone in its group has loss 0.
+
+    Args:
+        temperature: float. Defaults to `0.05` (Gao et al., SimCSE, EMNLP
+            2021, section 3).
+        **kwargs: `reduction`, `name` and `dtype` of `keras.losses.Loss`.
+    """
+
+    def __init__(self, temperature=0.05, **kwargs):
+        super().__init__(**kwargs)
+        self.temperature = temperature
+
+    def call(self, y_true, y_pred):
+        vectors = ops.normalize(ops.cast(y_pred, "float32"), axis=-1)
+        scores = ops.matmul(vectors, ops.transpose(vectors)) / self.temperature
+        count = ops.shape(scores)[0]
+        is_self = ops.eye(count, dtype="float32")
+        log_probs = ops.log_softmax(scores - 1e4 * is_self, axis=-1)
+        groups = ops.reshape(ops.cast(y_true, "int32"), (-1,))
+        partners = ops.cast(groups[:, None] == groups[None], "float32")
+        partners = partners * (1.0 - is_self)
+        total = ops.sum(partners * log_probs, axis=-1)
+        return -total / ops.maximum(ops.sum(partners, axis=-1), 1.0)
+
+    def get_config(self):
+        return {**super().get_config(), "temperature": self.temperature}
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ElectraTextEmbedder(ElectraTask, SavesPresets, keras_hub.models.Task):
     """Embeds texts, for search, clustering and comparison.
 
     A discriminator's last layers know little but which tokens were replaced
@@ -30,26 +135,16 @@ class ElectraTextEmbedder(FineTuningTask, SavesPresets, keras_hub.models.Task):
     everything else in a batch counts as different, so large batches help.
 
     Args:
-        backbone: `ElectraBackbone`.
-        preprocessor: `ElectraTextEmbedderPreprocessor`, or `None`, the
-            default, to pass arrays instead of texts.
+        backbone, preprocessor, **kwargs: as of every task.
         pooling: string. `"mean"`, the default, of the vectors of all tokens,
             or `"cls"`, the vector of `[CLS]`.
         layer: int or `None`. Layer whose output is used, from 1 to the number
             of layers. Defaults to `None`: the middle one, rounded up.
         normalize: bool. Whether vectors get length 1, so that a product of
             two is their cosine. Defaults to `True`.
-        **kwargs: `name` and `compile` of `keras_hub.models.Task`.
-
-    Call arguments:
-        A dict of int arrays of shape `(batch, length)`: `token_ids`,
-        `segment_ids`, `padding_mask`.
 
     Returns:
         float32 vectors of shape `(batch, hidden_dim)`.
-
-    Raises:
-        ValueError: when `pooling` or `layer` are not as described.
 
     Example:
     ```python
@@ -61,8 +156,20 @@ class ElectraTextEmbedder(FineTuningTask, SavesPresets, keras_hub.models.Task):
 
     backbone_cls = ElectraBackbone
     preprocessor_cls = ElectraTextEmbedderPreprocessor
-    label_spec = "groups"
+    names = inputs.Names(
+        (
+            ("anchor", "positive"),
+            ("sentence1", "sentence2"),
+            ("text1", "text2"),
+            ("question", "answer"),
+            ("text",),
+            ("sentence",),
+        )
+    )
+    # Which texts meet in a batch matters: all others of it count as unlike.
+    free_order = False
 
+    @known_keywords("name", "compile", "dtype", "trainable")
     def __init__(
         self,
         backbone,
@@ -97,65 +204,34 @@ class ElectraTextEmbedder(FineTuningTask, SavesPresets, keras_hub.models.Task):
         self.layer = layer
         self.normalize = normalize
 
-    def compile(self, optimizer="auto", loss="auto", **kwargs):
-        """Sets optimizer and loss; see `keras.Model.compile`.
-
-        Args:
-            optimizer: an optimizer or its name. `"auto"`, the default, is
-                `ElectraAdamW` at the paper's rate for the size of the
-                network (3e-4 small, 1e-4 base, 5e-5 large), without warm-up.
-            loss: a loss of groups and vectors. `"auto"`, the default, is
-                `ContrastiveLoss`.
-            **kwargs: further arguments of `keras.Model.compile`.
-        """
-        if optimizer == "auto":
-            optimizer = default_optimizer(self.backbone)
-        if loss == "auto":
-            loss = ContrastiveLoss()
-        super().compile(optimizer=optimizer, loss=loss, **kwargs)
+    def default_loss(self):
+        return ContrastiveLoss()
 
     def embed(self, texts, batch_size=32):
         """Computes the vectors of texts.
 
         Args:
-            texts: string or list of strings.
+            texts: string; or any of the inputs that `fit` takes, but pairs.
             batch_size: int. Texts computed together. Defaults to `32`.
 
         Returns:
             float32 array of shape `(hidden_dim,)` for a string,
-            `(n, hidden_dim)` for a list of strings.
-
-        Raises:
-            TypeError: when `texts` is neither a string nor a list of them.
-            ValueError: when a text is empty, or there is no preprocessor.
+            `(n, hidden_dim)` for several texts.
         """
-        texts, is_one = inference.check_texts(texts, "embed")
-        inference.require_tokenizer(self, "embed")
-        check_text_columns(texts)
-        vectors = [np.zeros((0, self.backbone.hidden_dim), "float32")]
-        for first in range(0, len(texts), batch_size):
-            x = self.preprocessor.rows(texts[first : first + batch_size])
-            vectors.append(inference.predict_short(self, x))
-        vectors = np.concatenate(vectors)
+        texts, is_one = self.read_inputs(texts, "embed")
+        if isinstance(texts, tuple):
+            raise TypeError("`embed` takes texts, not pairs. Embed each part.")
+        vectors = np.array(self.predict_columns(texts, batch_size), "float32")
+        vectors = vectors.reshape(-1, self.backbone.hidden_dim)
         return vectors[0] if is_one else vectors
 
-    def check_inputs(self, x):
-        check_text_columns(x)
+    def needs_labels(self, x):
+        return not isinstance(x, tuple)  # pairs make their own
 
     def encode_labels(self, x, y):
+        if y is None and isinstance(x, tuple):
+            return np.arange(len(x[0]), dtype="int32")
         return LabelEncoder(2**31 - 1).encode(y)
 
-    def makes_labels(self, x, y):
-        # Pairs make their own.
-        return y is not None or isinstance(x, tuple)
-
-    def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "pooling": self.pooling,
-                "layer": self.layer,
-                "normalize": self.normalize,
-            }
-        )
-        return config
+    def rows_together(self, x):
+        return len(x) if isinstance(x, tuple) else 1

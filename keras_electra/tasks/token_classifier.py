@@ -12,9 +12,9 @@ from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.labels import check_label_names
+from keras_electra.tasks.labels import softmax
 from keras_electra.tasks.labels import takes_rows
-from keras_electra.tasks.probabilities import softmax
-from keras_electra.tasks.row_preprocessor import RowPreprocessor
+from keras_electra.tasks.rows import RowPreprocessor
 from keras_electra.tasks.rows import make_rows
 from keras_electra.tasks.rows import split_windows
 from keras_electra.tasks.task import ElectraTask
@@ -114,12 +114,12 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
             )
         return x, labels, weights
 
-    def output_spec(self, y=None, weighted=False):
-        x = super().output_spec()
+    def output_spec(self, x=None, y=None, sample_weight=None):
+        rows = super().output_spec()
         if y is None:
-            return x
-        labels = x["token_ids"]
-        return x, labels, keras.KerasTensor(labels.shape, "float32")
+            return rows
+        labels = rows["token_ids"]
+        return rows, labels, keras.KerasTensor(labels.shape, "float32")
 
     @property
     def word_tokenizer(self):

@@ -4,6 +4,8 @@ import pytest
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.labels import check_label_names
 from keras_electra.tasks.labels import check_option
+from keras_electra.tasks.labels import sigmoid
+from keras_electra.tasks.labels import softmax
 
 NAMES = ["bad", "fair", "good"]
 
@@ -111,3 +113,15 @@ def test_options():
     check_option("head", None, ("a", None))
     with pytest.raises(ValueError, match="`head` must be one of.*head='b'"):
         check_option("head", "b", ("a",))
+
+
+def test_probabilities():
+    logits = np.log([[1.0, 3.0], [4.0, 1.0]])
+    np.testing.assert_allclose(softmax(logits), [[0.25, 0.75], [0.8, 0.2]])
+    np.testing.assert_allclose(sigmoid(np.log([1.0, 3.0])), [0.5, 0.75])
+
+
+def test_large_logits():
+    with np.errstate(over="raise"):
+        assert softmax(np.array([900.0, 0.0])).tolist() == [1.0, 0.0]
+        assert sigmoid(np.array([-900.0, 900.0])).tolist() == [0.0, 1.0]

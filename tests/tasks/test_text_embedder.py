@@ -1,11 +1,12 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
+from keras_electra.tasks.text_embedder import ContrastiveLoss
 from keras_electra.tasks.text_embedder import ElectraTextEmbedder
-from keras_electra.tasks.text_embedder_preprocessor import (
-    ElectraTextEmbedderPreprocessor,
-)
+from keras_electra.tasks.text_embedder import ElectraTextEmbedderPreprocessor
+from keras_electra.tasks.text_embedder import Pooling
 from tests import checks
 
 X = checks.ids([2, 5, 6, 7, 3], [2, 12, 10, 3])
@@ -75,7 +76,7 @@ def test_errors():
         task.embed(["the", ""])
     with pytest.raises(TypeError, match="`embed` takes a string"):
         task.embed(3)
-    with pytest.raises(ValueError, match="as many first as second"):
+    with pytest.raises(ValueError, match="different lengths"):
         task.fit((["the"], ["a", "b"]))
     with pytest.raises(ValueError, match="embed.*preprocessor"):
         ElectraTextEmbedder(checks.tiny_backbone()).embed("the")
@@ -108,3 +109,66 @@ def test_precisions():
 def test_lora_and_quantization():
     checks.check_quantize(build(), X, atol=0.2)
     checks.check_lora(build())
+
+
+def test_rows_and_groups():
+    preprocess = ElectraTextEmbedderPreprocessor(
+        checks.tiny_tokenizer(), sequence_length=4
+    )
+    x = preprocess(["the chef", "a"])
+    assert x["token_ids"].tolist() == [[2, 5, 6, 3], [2, 12, 3, 0]]
+    x, y = preprocess(["the chef", "a"], [4, 4])
+    assert y.tolist() == [4, 4]
+    # Pairs become neighbours of one group.
+    x, y = preprocess((["the", "a"], ["chef", "meal"]), y=None)
+    assert x["token_ids"][:, 1].tolist() == [5, 6, 12, 10]
+    assert y.tolist() == [0, 0, 1, 1]
+    _, _, weights = preprocess((["the"], ["a"]), None, [0.5])
+    assert weights.tolist() == [0.5, 0.5]
+
+
+VECTORS = np.array(
+    [[[3, 4], [1, 0], [9, 9]], [[0, 2], [0, 0], [5, 5]]], "float32"
+)
+MASK = np.array([[1, 1, 0], [1, 0, 0]], "int32")
+
+
+@pytest.mark.parametrize(
+    "pooling, normalize, expected",
+    [
+        ("mean", False, [[2, 2], [0, 2]]),
+        ("cls", False, [[3, 4], [0, 2]]),
+        ("cls", True, [[0.6, 0.8], [0, 1]]),
+    ],
+)
+def test_pooling(pooling, normalize, expected):
+    layer = Pooling(pooling, normalize)
+    result = ops.convert_to_numpy(layer(VECTORS, MASK))
+    np.testing.assert_allclose(result, expected, atol=1e-6)
+    again = Pooling.from_config(layer.get_config())
+    assert (again.pooling, again.normalize) == (pooling, normalize)
+
+
+def value(groups, vectors, **kwargs):
+    loss = ContrastiveLoss(temperature=0.5, **kwargs)
+    result = loss(np.array(groups), np.array(vectors, "float32"))
+    return keras.ops.convert_to_numpy(result)
+
+
+def test_loss():
+    vectors = [[1, 0], [5, 0], [0, 1], [0, 2]]
+    right = value([0, 0, 1, 1], vectors)
+    # Cosines 1 for the partner, 0 for two others, over 0.5.
+    assert right == pytest.approx(np.log(np.exp(2) + 2) - 2, abs=1e-5)
+    wrong = value([0, 1, 0, 1], vectors)
+    assert wrong == pytest.approx(np.log(np.exp(2) + 2), abs=1e-5)
+
+
+def test_alone():
+    losses = value([0, 0, 1], [[1, 0], [1, 0], [0, 1]], reduction=None)
+    assert losses[2] == 0.0 and losses[0] > 0
+
+
+def test_config_of_loss():
+    loss = ContrastiveLoss(temperature=0.1)
+    assert ContrastiveLoss.from_config(loss.get_config()).temperature == 0.1

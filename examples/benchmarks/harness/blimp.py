@@ -80,7 +80,7 @@ def score_pairs(score, task, pairs, **kwargs):
     """Scores both sentences of pairs.
 
     Args:
-        score: function of `tasks/sentence_scores.py`.
+        score: function of `harness/sentence_scores.py`.
         task: what it takes.
         pairs: list from `read_pairs`.
         **kwargs: of `score`.

@@ -9,7 +9,10 @@ token.
 
 import numpy as np
 
-from keras_electra.tasks import inference
+from keras_electra.tasks.rows import text_rows
+
+# Texts whose outputs are held at a time.
+CHUNK = 64
 
 
 def log_probability_of_original(detector, texts, batch_size=128):
@@ -25,15 +28,11 @@ def log_probability_of_original(detector, texts, batch_size=128):
 
     Raises:
         TypeError: when `texts` is not a list of strings.
-        ValueError: when a text is empty or longer than a row, or there is no
-            preprocessor.
+        ValueError: when a text is empty or longer than a row.
     """
-    method = "log_probability_of_original"
-    rows = _encode(detector, texts, method)
+    rows = _encode(detector, texts, "log_probability_of_original")
     scores = []
-    for ids, logits in zip(
-        rows, inference.predict_rows(detector, rows, batch_size)
-    ):
+    for ids, logits in zip(rows, _outputs(detector, rows, batch_size)):
         # Positive logits mean replaced; [CLS] is first.
         scores.append(-np.logaddexp(0.0, logits[1 : 1 + len(ids)]).sum())
     return np.array(scores, "float64")
@@ -55,43 +54,39 @@ def pseudo_log_likelihood(filler, texts, batch_size=128):
 
     Raises:
         TypeError: when `texts` is not a list of strings.
-        ValueError: when a text is empty or longer than a row, or there is no
-            preprocessor.
+        ValueError: when a text is empty or longer than a row.
     """
     rows = _encode(filler, texts, "pseudo_log_likelihood")
     mask = filler.preprocessor.tokenizer.mask_token_id
-    copies = [
-        [*ids[:place], mask, *ids[place + 1 :]]
-        for ids in rows
-        for place in range(len(ids))
-    ]
-    asked = [
-        (row, place)
-        for row, ids in enumerate(rows)
-        for place in range(len(ids))
-    ]
     scores = np.zeros(len(rows), "float64")
-    for (row, place), logits in zip(
-        asked,
-        inference.predict_rows(
-            filler, copies, batch_size, [[place] for _, place in asked]
-        ),
-    ):
-        logits = logits[0] - logits[0].max()  # (V,)
-        scores[row] += logits[rows[row][place]] - np.log(np.exp(logits).sum())
+    for first in range(0, len(rows), CHUNK):
+        asked = [
+            (row, place)
+            for row in range(first, min(first + CHUNK, len(rows)))
+            for place in range(len(rows[row]))
+        ]
+        copies = [
+            [*rows[row][:place], mask, *rows[row][place + 1 :]]
+            for row, place in asked
+        ]
+        positions = [place for _, place in asked]
+        outputs = _outputs(filler, copies, batch_size, positions)
+        for (row, place), logits in zip(asked, outputs):
+            logits = logits[0] - logits[0].max()  # (V,)
+            right = logits[rows[row][place]]
+            scores[row] += right - np.log(np.exp(logits).sum())
     return scores
 
 
 def _encode(task, texts, method):
-    texts, is_one = inference.check_texts(texts, method)
-    if is_one:
+    if isinstance(texts, str):
         raise TypeError(
-            f"`{method}` takes a list of strings. Received: {texts[0]!r} of "
-            "type str."
+            f"`{method}` takes a list of strings. Received: {texts!r} of type "
+            "str."
         )
-    tokenizer = inference.require_tokenizer(task, method)
-    limit = inference.text_length(task)
-    rows = tokenizer.encode_batch(texts)
+    limit = task.preprocessor.sequence_length
+    limit = min(limit, task.backbone.max_sequence_length) - 2
+    rows = task.preprocessor.tokenizer.encode_batch(texts)
     for text, ids in zip(texts, rows):
         if not 1 <= len(ids) <= limit:
             raise ValueError(
@@ -99,3 +94,14 @@ def _encode(task, texts, method):
                 f"of {len(ids)} tokens: {text[:60]!r}."
             )
     return rows
+
+
+def _outputs(task, rows, batch_size, positions=None):
+    """float32 outputs for lists of ids; positions are counted in the ids."""
+    tokenizer = task.preprocessor.tokenizer
+    x = text_rows(rows, None, tokenizer, max(map(len, rows)) + 2)
+    if positions is not None:
+        # After [CLS].
+        x["mask_positions"] = np.array(positions, "int32")[:, None] + 1
+    for output in task.predict_rows(x, batch_size):
+        yield np.asarray(output, "float32")

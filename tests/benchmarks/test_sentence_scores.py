@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from harness.sentence_scores import log_probability_of_original
+from harness.sentence_scores import pseudo_log_likelihood
 
 from keras_electra.tasks.masked_lm import ElectraMaskedLM
 from keras_electra.tasks.masked_lm import ElectraMaskedLMPreprocessor
@@ -9,8 +11,6 @@ from keras_electra.tasks.replaced_token_detector import (
 from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetectorPreprocessor,
 )
-from keras_electra.tasks.sentence_scores import log_probability_of_original
-from keras_electra.tasks.sentence_scores import pseudo_log_likelihood
 from tests import checks
 
 TEXTS = ["the chef ate", "a meal the meal.", "meal"]
@@ -66,7 +66,7 @@ def test_generator_sums_what_fill_mask_says(filler):
     "texts, error, message",
     [
         ("the chef", TypeError, "list of strings. Received: 'the chef'"),
-        ([3], TypeError, "holds 3 of type int"),
+        ([3], TypeError, "of type int: 3"),
         (["a", ""], ValueError, "texts of 1 to 6 tokens.*one of 0 tokens"),
         (["a " * 7], ValueError, "one of 7 tokens: 'a a"),
     ],

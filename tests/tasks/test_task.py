@@ -1,4 +1,4 @@
-"""All fine-tuning tasks on all kinds of data."""
+"""All tasks on all kinds of data."""
 
 import grain
 import keras
@@ -11,9 +11,11 @@ from keras_electra.pretraining.pretrainer_preprocessor import (
 )
 from keras_electra.tasks.multiple_choice import ElectraMultipleChoice
 from keras_electra.tasks.question_answering import ElectraQuestionAnswering
+from keras_electra.tasks.task import default_optimizer
 from keras_electra.tasks.text_classifier import ElectraTextClassifier
 from keras_electra.tasks.text_embedder import ElectraTextEmbedder
 from keras_electra.tasks.token_classifier import ElectraTokenClassifier
+from keras_electra.training.finetuning import finetuning_rate
 from tests import checks
 
 TEXTS = ["the chef", "a meal ."]
@@ -225,3 +227,10 @@ def test_preprocessor_in_a_graph(case):
     rows = data.map(lambda part: task.preprocessor(part, y=None))
     rows = keras.utils.unpack_x_y_sample_weight(next(iter(rows)))[0]
     assert rows["token_ids"].shape[-1] == 10
+
+
+def test_rate_follows_the_size():
+    rates = [finetuning_rate(width) for width in (128, 256, 768, 1024)]
+    assert rates == [3e-4, 3e-4, 1e-4, 5e-5]
+    optimizer = default_optimizer(checks.tiny_backbone())
+    assert optimizer.bias_correction and optimizer.weight_decay == 0.01
