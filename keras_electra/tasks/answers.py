@@ -70,8 +70,8 @@ def to_questions(x):
         x = (x["question"], x["context"])
     if not isinstance(x, tuple) or len(x) != 2:
         raise TypeError(
-            "`x` must be a tuple of two lists, `(questions, contexts)`, or a "
-            "dict with `question` and `context`. Received: "
+            "`x` must be a tuple of two lists, `(questions, contexts)`, or "
+            "have columns `question` and `context`. Received: "
             f"{type(x).__name__}."
         )
     check_texts(x, ("questions", "contexts"))
@@ -79,15 +79,10 @@ def to_questions(x):
 
 
 def to_answers(y, count):
-    """Answers as users give them -> texts, and where they start.
+    """Answers as users give them -> a list of `(text, start)`.
 
-    Args:
-        y: see `ElectraQuestionAnsweringPreprocessor`.
-        count: int. Number of questions.
-
-    Returns:
-        List of `(text, start)`; `start` is `None` where it is not given, and
-        the whole `None` where there is no answer.
+    `start` is `None` where it is not given, and the whole `None` where there
+    is no answer.
     """
     if isinstance(y, dict) and "text" in y:
         y = (y["text"], y.get("answer_start", [None] * len(y["text"])))
@@ -135,18 +130,11 @@ def rank_answers(
     null_threshold=None,
     span_text=None,
 ):
-    """Ranks the spans of a document: its windows' outputs to `Answers`.
+    """Ranks the spans of a document: an `Answers`.
 
-    Args:
-        document: `Document`.
-        windows: list of its `QAWindow`s.
-        outputs: list of dicts, the network's outputs for each window.
-        n_best: int. Most answers.
-        max_answer_length: int, in tokens.
-        null_threshold: float or `None` for never. Null score above which the
-            answer is empty.
-        span_text: function of a `Document` and the first and last token of a
-            span, or `None` for the characters in between.
+    `outputs` are the network's for each of its windows; `max_answer_length`
+    is in tokens. `span_text` is a function of the document and the first and
+    last token of a span, instead of the characters in between.
     """
     found = [
         _candidates(window, output, n_best, max_answer_length)
@@ -255,17 +243,11 @@ def best_score(score, text, golds):
 def best_threshold(null_scores, scores, has_answer, texts):
     """The null score above which to answer nothing, as the official script.
 
-    Args:
-        null_scores: list of float, one a question.
-        scores: list of float. Scores of the texts.
-        has_answer: list of bool. Whether the question has an answer.
-        texts: list of str. The best answers, whatever the null score.
-
-    Returns:
-        `(score, threshold)`: the best mean score, and the greatest null score
-        that is still answered. If answering nothing is best, that is just
-        below the least of them; the official script has 0.0 there, above
-        which null scores need not be.
+    All lists have an entry a question: null scores, scores of the texts,
+    whether there is an answer, the best texts whatever the null score.
+    Returns the best mean score, and the greatest null score that is still
+    answered. If answering nothing is best, that is just below the least of
+    them; the official script has 0.0 there, above which they need not be.
     """
     current = sum(not has for has in has_answer)
     best, threshold = current, math.nextafter(min(null_scores), -math.inf)

@@ -210,8 +210,7 @@ class ElectraQuestionAnswering(
         """Sets `null_threshold` to what is best on a development set.
 
         Args:
-            questions: column of strings.
-            contexts: column of strings.
+            questions, contexts: as in `answer`.
             answers: column with, for each question, a list of right answers,
                 empty where there is none.
             metric: string. `"f1"`, the default, or `"exact"`.

@@ -53,26 +53,16 @@ class JointSpanHead(keras.layers.Layer):
 
     Its dense layer on the vectors of start and end, one after the other, is a
     sum of two layers here, which gives the same numbers without copying the
-    vectors for each start.
+    vectors for each start. `start_positions` are those that `end_logits`
+    suppose, -1 for the best. Returns a dict of `start_logits` and
+    `end_logits` `(B, L)`, `start_top_log_probs` and `start_top_index`
+    `(B, K)`, `end_top_log_probs` and `end_top_index` `(B, K, K)`: zeros in
+    training; an index may point behind a short row.
 
     Args:
         beam_size: int. Starts followed up, and ends kept for each. Defaults
             to `20` (`configure_finetuning.py:90`).
-        **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
-
-    Call arguments:
-        x: float array of shape `(batch, length, hidden_dim)`.
-        padding_mask: int array of shape `(batch, length)`.
-        segment_ids: int array of shape `(batch, length)`.
-        start_positions: int array of shape `(batch,)`: the start that
-            `end_logits` suppose, -1 for the one with the highest score.
-
-    Returns:
-        A dict of `start_logits` and `end_logits` of shape `(batch, length)`,
-        `start_top_log_probs` and `start_top_index` of shape `(batch, beam)`,
-        `end_top_log_probs` and `end_top_index` of shape `(batch, beam,
-        beam)`. Numbers are float32, the beams zeros in training. An index
-        may point behind a short row.
+        **kwargs: of `keras.layers.Layer`.
     """
 
     def __init__(self, beam_size=20, **kwargs):
@@ -158,9 +148,8 @@ class SimpleSpanHead(keras.layers.Layer):
     """Scores every token as start and as end, one apart from the other.
 
     The head of transformers' package, and the original's without joint
-    prediction (`qa_tasks.py:491-494`). Called like `JointSpanHead`, without
-    `start_positions`; returns a dict of `start_logits` and `end_logits` of
-    all tokens, and of `answer_mask`, all of shape `(batch, length)`.
+    prediction (`qa_tasks.py:491-494`). Returns a dict of `start_logits` and
+    `end_logits` of all tokens, and of `answer_mask`, all `(B, L)`.
     """
 
     def build(self, x_shape, *shapes):
@@ -181,13 +170,9 @@ class SimpleSpanHead(keras.layers.Layer):
 class AnswerabilityHead(keras.layers.Layer):
     """Scores a row as not holding the answer (`qa_tasks.py:508-525`).
 
-    Called like `SimpleSpanHead`, with the `start_logits` after `x`; returns
-    float32 logits of shape `(batch,)`, positive for no answer.
-
-    Args:
-        use_span: bool. Whether to look at the expected start beside `[CLS]`,
-            through a hidden layer. Defaults to `True`.
-        **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
+    Returns logits `(B,)`, positive for no answer. With `use_span`, the
+    default, the expected start is looked at beside `[CLS]`, through a hidden
+    layer.
     """
 
     def __init__(self, use_span=True, **kwargs):
@@ -224,19 +209,14 @@ class AnswerabilityHead(keras.layers.Layer):
 class SpanLoss(keras.losses.Loss):
     """Mean of the cross-entropies of start and end, plus answerability.
 
-    As in the original (`qa_tasks.py:496-528`).
+    As in the original (`qa_tasks.py:496-528`). `y_true` is `(B, 3)`: start,
+    end, and whether the question has no answer.
 
     Args:
         answerability_weight: float. Weight of the binary cross-entropy of
             `answerable_logit`. Defaults to `0.5`
             (`configure_finetuning.py:87`).
-        **kwargs: `reduction`, `name` and `dtype` of `keras.losses.Loss`.
-
-    Call arguments:
-        y_true: int array of shape `(batch, 3)`: start, end, and whether the
-            question has no answer.
-        y_pred: dict of arrays, the outputs of the network.
-        sample_weight: array of shape `(batch,)` or `None`.
+        **kwargs: of `keras.losses.Loss`.
     """
 
     def __init__(self, answerability_weight=0.5, **kwargs):
