@@ -194,13 +194,15 @@ class ElectraMultipleChoice(ElectraTask, SavesPresets, keras_hub.models.Task):
             return [keras.metrics.CategoricalAccuracy("accuracy")]
         return [keras.metrics.SparseCategoricalAccuracy("accuracy")]
 
-    def choose(self, contexts, choices, batch_size=8):
+    def choose(self, contexts, choices=None, batch_size=8):
         """Ranks the choices of contexts.
 
         Args:
-            contexts: string or list of strings.
-            choices: list of strings, for a list of contexts a list of such
-                lists, which may differ in length.
+            contexts: string, or a column of strings; or any of the inputs
+                that `fit` takes, with the choices.
+            choices: list of strings, for several contexts a column of such
+                lists, which may differ in length; `None` where `contexts`
+                holds them.
             batch_size: int. Contexts computed together. Defaults to `8`.
 
         Returns:
@@ -210,6 +212,9 @@ class ElectraMultipleChoice(ElectraTask, SavesPresets, keras_hub.models.Task):
         is_one = inputs.is_text(contexts)
         if is_one:
             contexts, choices = [contexts], [choices]
+        elif choices is None:
+            x, _ = self.read_inputs(contexts, "choose")
+            contexts, choices = to_choices(x)
         contexts, choices = map(inputs.to_column, (contexts, choices))
         if len(choices) != len(contexts):
             raise ValueError(

@@ -234,3 +234,51 @@ def test_rate_follows_the_size():
     assert rates == [3e-4, 3e-4, 1e-4, 5e-5]
     optimizer = default_optimizer(checks.tiny_backbone())
     assert optimizer.bias_correction and optimizer.weight_decay == 0.01
+
+
+CALLS = {
+    "texts": "classify",
+    "pairs": "classify",
+    "words": "tag",
+    "answers": "answer",
+    "choices": "choose",
+    "groups": "embed",
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_methods_take_what_fit_takes(name):
+    """Columns of any library, tables and streams, as lists."""
+    pandas = pytest.importorskip("pandas")
+    cls, arguments, x, _, _ = CASES[name]
+    task = build(cls, **arguments)
+    call = getattr(task, CALLS[name])
+    columns = x if isinstance(x, tuple) else (x,)
+    series = tuple(pandas.Series(column) for column in columns)
+    names = task.names.inputs[0 if len(columns) > 1 else -1]
+    forms = [
+        series if len(columns) > 1 else series[0],
+        dict(zip(names, columns, strict=True)),
+        pandas.DataFrame(dict(zip(names, columns, strict=True))),
+        (dict(zip(names, example)) for example in zip(*columns)),
+    ]
+    expected = flat(call(x))
+    for form in forms:
+        assert flat(call(form)) == pytest.approx(expected, abs=1e-4)
+
+
+def flat(result):
+    """Numbers and strings of nested results."""
+    if isinstance(result, (list, tuple)):
+        return [leaf for part in result for leaf in flat(part)]
+    return result.ravel().tolist() if hasattr(result, "ravel") else [result]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_unknown_keywords_are_named(name):
+    cls = CASES[name][0]
+    backbone, tokenizer = checks.tiny_backbone(), checks.tiny_tokenizer()
+    with pytest.raises(TypeError, match="preprocessr.*`preprocessor`"):
+        cls(backbone, preprocessr=None)
+    with pytest.raises(TypeError, match="sequence_len.*`sequence_length`"):
+        cls.preprocessor_cls(tokenizer, sequence_len=8)
