@@ -46,9 +46,9 @@ from keras_electra.text.builder import build_examples
 from keras_electra.text.tokenizer import ElectraTokenizer
 from keras_electra.text.vocabulary import train_vocabulary
 from keras_electra.training.checkpoint import ResumableCheckpoint
-from keras_electra.training.finetuning import finetuning_optimizer
 from keras_electra.training.optimizers import ElectraAdamW
-from keras_electra.training.optimizers import pretraining_optimizer
+from keras_electra.training.recipes import finetuning_optimizer
+from keras_electra.training.recipes import pretraining_optimizer
 
 # From here on the function hides the module `keras_electra.presets`, of which
 # names are imported only by `from keras_electra.presets import ...`.

@@ -9,6 +9,7 @@ import difflib
 import functools
 import inspect
 import numbers
+import operator
 
 
 def known_keywords(*others):
@@ -134,5 +135,34 @@ def check_count(name, value, at_least=1):
     if not is_count or value < at_least:
         raise ValueError(
             f"`{name}` must be an integer of at least {at_least}. "
+            f"Received: {name}={value!r}."
+        )
+
+
+def check_number(
+    name, value, at_least=None, above=None, at_most=None, below=None
+):
+    """Raises a `ValueError` unless `value` is a number in a range; NaN is not.
+
+    Args:
+        name: str. The argument, for the message.
+        value: what was given for it.
+        at_least, above, at_most, below: numbers or `None`, the limits.
+    """
+    limits = [
+        (at_least, ">=", operator.ge),
+        (above, ">", operator.gt),
+        (at_most, "<=", operator.le),
+        (below, "<", operator.lt),
+    ]
+    limits = [limit for limit in limits if limit[0] is not None]
+    try:
+        good = all(holds(value, limit) for limit, _, holds in limits)
+    except TypeError:
+        good = False
+    if not good:
+        expected = " and ".join(f"{sign} {limit}" for limit, sign, _ in limits)
+        raise ValueError(
+            f"`{name}` must be a number {expected}. "
             f"Received: {name}={value!r}."
         )

@@ -21,8 +21,8 @@ from keras_electra.pretraining.guard import StopOnSkippedSteps
 from keras_electra.pretraining.inputs import check_ids
 from keras_electra.pretraining.inputs import count_batches
 from keras_electra.pretraining.inputs import reject_labels
-from keras_electra.training.clipping import global_norm
-from keras_electra.training.optimizers import pretraining_optimizer
+from keras_electra.training.optimizers import global_norm
+from keras_electra.training.recipes import pretraining_optimizer
 
 
 class PretrainingFit(TrainStep):

@@ -1,20 +1,33 @@
 """Save after every epoch; go on after any interruption as if there was none.
 
-Saved is all that decides how training continues: weights, the optimizer, all
-random numbers, the epoch, and the position in the data. So a resumed run
-gives the weights of an uninterrupted one bit for bit, where the backend itself
-gives the same result twice. Keras' `BackupAndRestore` keeps one file, does
-not write it atomically, and starts the data anew.
+Saved is all that decides how training continues: weights and seeds, the
+optimizer, the backend's own random numbers, the epoch, and the position in
+the data. So a resumed run gives the weights of an uninterrupted one bit for
+bit, where the backend itself gives the same result twice. Keras'
+`BackupAndRestore` keeps one file, does not write it atomically, and starts
+the data anew.
 """
 
-import os
+import math
+import pathlib
+import types
 import warnings
 
 import keras
 
+from keras_electra.arguments import check_count
+from keras_electra.arguments import check_option
 from keras_electra.training import checkpoint_files as files
-from keras_electra.training import model_state
-from keras_electra.training.best_epoch import BestEpoch
+
+if keras.config.backend() == "torch":
+    # Keras draws dropout without a fixed seed from torch's own generators.
+    from keras_electra.backend import torch_random as backend_random
+else:  # all is drawn from seeds, which are variables of layers
+    backend_random = types.SimpleNamespace(
+        get_states=list, set_states=lambda states: None
+    )
+# Metrics of which more is better; of all others, such as losses, less is.
+RISING = ("acc", "auc", "precision", "recall", "f1")
 
 
 class ResumableCheckpoint(keras.callbacks.Callback):
@@ -57,31 +70,35 @@ class ResumableCheckpoint(keras.callbacks.Callback):
 
     def __init__(self, directory, keep=3, monitor=None, mode="auto", verbose=1):
         super().__init__()
-        if not isinstance(keep, int) or keep < 1:
-            raise ValueError(
-                f"`keep` must be an integer >= 1. Received: keep={keep!r}."
-            )
-        self.directory = os.path.abspath(os.path.expanduser(directory))
+        check_count("keep", keep)
+        check_option("mode", mode, ("auto", "min", "max"))
+        if mode == "auto":
+            rises = any(name in (monitor or "") for name in RISING)
+            mode = "max" if rises else "min"
+        self.directory = pathlib.Path(directory).expanduser().absolute()
         self.keep = keep
-        self.best = BestEpoch(monitor, mode)
+        self.monitor = monitor
+        self.mode = mode
+        self.best = types.SimpleNamespace(epoch=None, value=None)
         self.verbose = verbose
 
     def on_train_begin(self, logs=None):
-        os.makedirs(self.directory, exist_ok=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         files.remove_unfinished(self.directory)
         self._batches = 0
         self._random_states = None  # of the last batch that was trained on
-        self._start = self._position()
+        data = getattr(self.model, "training_data", None)
+        self._start = getattr(data, "position", None)
         epochs = files.list_epochs(self.directory)
         if not epochs:
             return
         epoch, state = self._restore(epochs)
         self._batches = state["batches"]
-        if state["monitor"] == self.best.monitor:
+        if state["monitor"] == self.monitor:
             self.best.epoch = state["best_epoch"]
             self.best.value = state["best_value"]
         if self._start is not None and state["position"] is not None:
-            self.model.training_data.position = state["position"]
+            data.position = state["position"]
             self._start = state["position"] - self._batches
         # Where Keras' own callback says it, and `fit` looks for it.
         self.model._initial_epoch = epoch
@@ -97,23 +114,23 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         # does once more, for training and for validation. So every epoch
         # trains on from where the training of the last one ended.
         if batch == 0 and self._random_states is not None:
-            model_state.set_random_states(self._random_states)
+            backend_random.set_states(self._random_states)
 
     def on_train_batch_end(self, batch, logs=None):
         # `self.model` would make JAX move all weights: not to be used here.
         self._batches = self._before_epoch + batch + 1
-        self._random_states = model_state.random_states()
+        self._random_states = backend_random.get_states()
 
     def on_epoch_end(self, epoch, logs=None):
         done = epoch + 1
         if self._random_states is None:
-            self._random_states = model_state.random_states()
-        best = self.best.epoch, self.best.value
-        self.best.update(done, logs or {})
+            self._random_states = backend_random.get_states()
+        before = self.best
+        self.best = self._best_with(done, logs or {})
         try:
             self._save(done)
         except OSError as error:
-            self.best.epoch, self.best.value = best
+            self.best = before
             warnings.warn(
                 f"The checkpoint after epoch {done} could not be saved in "
                 f"{self.directory}: {error}. Training goes on, and earlier "
@@ -122,7 +139,11 @@ class ResumableCheckpoint(keras.callbacks.Callback):
                 stacklevel=2,
             )
             return
-        self._remove_old(done)
+        epochs = files.list_epochs(self.directory)
+        # Newer ones were damaged, or the run would have resumed from them.
+        older = [epoch for epoch in epochs if epoch <= done]
+        for epoch in set(epochs) - {*older[: self.keep], self.best.epoch}:
+            files.remove(self.directory, epoch)
 
     def on_train_end(self, logs=None):
         self.model._initial_epoch = None
@@ -142,105 +163,95 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         model = model or self.model
         epochs = files.list_epochs(self.directory)
         state = files.read_state(self.directory, epochs[0]) if epochs else {}
-        best = state.get("best_epoch")
-        if best is None:
+        if state.get("best_epoch") is None:
             raise ValueError(
                 f"There is no best checkpoint in {self.directory}: give a "
-                f"`monitor` before training. Received: "
-                f"monitor={self.best.monitor!r}."
+                "`monitor` before training. Received: "
+                f"monitor={self.monitor!r}."
             )
-        state = files.read_state(self.directory, best)
-        weights = {"model": model_state.collect(model)["model"]}
-        self._check_same(best, state, model, weights)
-        self._assign(best, state, weights)
-        return best
+        groups = {"model": files.variables(model)["model"]}
+        self._read(state["best_epoch"], model, groups)
+        return state["best_epoch"]
+
+    def _best_with(self, epoch, logs):
+        """The best epoch so far, this one included. NaN is never best."""
+        if self.monitor is not None and self.monitor not in logs:
+            warnings.warn(
+                f"`monitor` is {self.monitor!r}, which epoch {epoch} does not "
+                f"report. It reports: {sorted(logs)}.",
+                stacklevel=3,
+            )
+        sign = 1.0 if self.mode == "max" else -1.0
+        value, best = float(logs.get(self.monitor, math.nan)), self.best.value
+        if math.isnan(value) or best is not None and sign * (value - best) <= 0:
+            return self.best
+        return types.SimpleNamespace(epoch=epoch, value=value)
 
     def _save(self, epoch):
-        model = self.model
-        groups = model_state.collect(model)
-        position = None
+        data, position = getattr(self.model, "training_data", None), None
         if self._start is not None:
-            position = self._start + self._batches
-            if not getattr(model.training_data, "endless", True):
-                position %= len(model.training_data)
+            position = int(self._start) + self._batches
+            if not getattr(data, "endless", True):
+                position %= len(data)
         state = {
             "format": 1,
             "epoch": epoch,
             "batches": self._batches,
             "position": position,
-            "monitor": self.best.monitor,
+            "monitor": self.monitor,
             "best_epoch": self.best.epoch,
             "best_value": self.best.value,
+            "model": type(self.model).__name__,
+            "optimizer": type(self.model.optimizer).__name__,
             "random_states": len(self._random_states),
-            "model": type(model).__name__,
-            "optimizer": type(model.optimizer).__name__,
-            "variables": model_state.describe(groups),
         }
-        arrays = model_state.to_arrays(groups, self._random_states)
-        files.write(self.directory, epoch, state, arrays)
+        groups = files.variables(self.model)
+        files.write(self.directory, epoch, state, groups, self._random_states)
 
     def _restore(self, epochs):
         """Restores the newest checkpoint that can be read."""
-        model = self.model
-        own = model_state.collect(model)
+        groups = files.variables(self.model)
         for epoch in epochs:
             try:
-                state = files.read_state(self.directory, epoch)
-                self._check_same(epoch, state, model, own)
-                states = self._assign(epoch, state, own)
+                state, states = self._read(epoch, self.model, groups)
             except _AnotherModel:
                 raise
             except files.DAMAGE as error:
-                name = files.folder_name(epoch)
                 warnings.warn(
-                    f"The checkpoint {name} in {self.directory} is damaged "
-                    f"({error!r}); trying the one before.",
+                    f"The checkpoint {files.folder_name(epoch)} in "
+                    f"{self.directory} is damaged ({error!r}); trying the one "
+                    "before.",
                     stacklevel=2,
                 )
                 continue
             self._random_states = states
-            model_state.set_random_states(states)
+            backend_random.set_states(states)
             return epoch, state
         raise ValueError(
             f"None of the {len(epochs)} checkpoints in {self.directory} can "
             "be read. Restore the folder, or move it away to start anew."
         )
 
-    def _check_same(self, epoch, state, model, own):
-        difference = model_state.first_difference(state["variables"], own)
-        for key, mine in (
-            ("optimizer", type(model.optimizer).__name__),
-            ("model", type(model).__name__),
-        ):
-            if key in own and state[key] != mine:
-                difference = f"{key} {state[key]} there, {mine} here"
+    def _read(self, epoch, model, groups):
+        """Reads all, then assigns all: nothing changes if a file is bad."""
+        state = files.read_state(self.directory, epoch)
+        difference = files.first_difference(state["variables"], groups)
+        for key, own in (("optimizer", model.optimizer), ("model", model)):
+            here = type(own).__name__
+            if key in groups and state[key] != here:
+                difference = f"{key} {state[key]} there, {here} here"
         if difference is not None:
-            where = os.path.join(self.directory, files.folder_name(epoch))
+            where = self.directory / files.folder_name(epoch)
             raise _AnotherModel(
                 f"The checkpoint {where} is another model's: {difference}. "
                 "Nothing was restored. Build and compile the model as it was, "
                 "or give another `directory`."
             )
-
-    def _assign(self, epoch, state, own):
-        """Reads all, then assigns all: nothing changes if a file is bad."""
-        saved = {group: state["variables"][group] for group in own}
-        dtypes = model_state.dtypes(saved, state["random_states"])
-        arrays = files.read_arrays(self.directory, epoch, dtypes)
-        return model_state.assign(own, arrays)
-
-    def _position(self):
-        data = getattr(self.model, "training_data", None)
-        position = getattr(data, "position", None)
-        return None if position is None else int(position)
-
-    def _remove_old(self, newest):
-        epochs = files.list_epochs(self.directory)
-        # Newer ones were damaged, or the run would have resumed from them.
-        older = [epoch for epoch in epochs if epoch <= newest]
-        for epoch in epochs:
-            if epoch not in older[: self.keep] and epoch != self.best.epoch:
-                files.remove(self.directory, epoch)
+        arrays = files.read_arrays(self.directory, epoch, state, groups)
+        for group, variables in groups.items():
+            for variable, array in zip(variables, arrays[group]):
+                variable.assign(array)
+        return state, arrays["random"]
 
 
 class _AnotherModel(ValueError):

@@ -10,26 +10,53 @@ The price: room for one checkpoint more than are kept.
 """
 
 import contextlib
+import itertools
 import json
 import os
+import pathlib
 import re
 import shutil
 import zipfile
 import zlib
 
+import keras
 import ml_dtypes  # noqa: F401  (teaches NumPy "bfloat16" and its like)
 import numpy as np
 
 # What reading a damaged or cut off file raises.
-DAMAGE = (
-    OSError,
-    EOFError,
-    KeyError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-_TEMPORARY = ".unfinished-"
+DAMAGE = (OSError, EOFError, KeyError, ValueError, zlib.error)
+DAMAGE += (zipfile.BadZipFile,)
+UNFINISHED = ".unfinished-"
+
+
+def variables(model):
+    """The variables of a built model and of its optimizer, by group.
+
+    Seeds of layers are among them. Metrics are not: every epoch resets them.
+    """
+    if not model.built:
+        raise ValueError(
+            f"The model {model.name!r} has no variables yet, because it is "
+            "not built. Call it on a batch before `fit`."
+        )
+    optimizer = model.optimizer
+    if optimizer is not None and not optimizer.built:
+        optimizer.build(model.trainable_variables)
+    own = [] if optimizer is None else optimizer.variables
+    return {"model": model.variables, "optimizer": own}
+
+
+def first_difference(saved, groups):
+    """Where saved descriptions and variables part, in words, or `None`."""
+    for group, own in groups.items():
+        pairs = itertools.zip_longest(saved[group], map(_describe, own))
+        for i, (there, here) in enumerate(pairs):
+            if _identity(there, group) != _identity(here, group):
+                return (
+                    f"variable {i} of the {group} is {_words(there)} there, "
+                    f"{_words(here)} here"
+                )
+    return None
 
 
 def folder_name(epoch):
@@ -44,39 +71,43 @@ def list_epochs(directory):
     return sorted((int(match[1]) for match in found if match), reverse=True)
 
 
-def write(directory, epoch, state, arrays):
+def write(directory, epoch, state, groups, random_states):
     """Writes a checkpoint, all of it or nothing.
 
     Args:
-        directory: str, folder of all checkpoints; made if missing.
+        directory: `pathlib.Path`, folder of all checkpoints.
         epoch: int, number of finished epochs.
         state: dict that JSON can hold.
-        arrays: iterable of (key, array) pairs, taken one at a time.
+        groups: dict from group to list of variables.
+        random_states: list of uint8 arrays.
 
     Raises:
         OSError: the disk is full, or refuses. Earlier checkpoints are whole.
     """
-    os.makedirs(directory, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     remove_unfinished(directory)
-    final = os.path.join(directory, folder_name(epoch))
-    temporary = os.path.join(directory, _TEMPORARY + folder_name(epoch))
+    final = directory / folder_name(epoch)
+    temporary = directory / (UNFINISHED + folder_name(epoch))
+    described = {g: list(map(_describe, own)) for g, own in groups.items()}
+    text = json.dumps({**state, "variables": described}, indent=1)
+    arrays = {_key("random", i): s for i, s in enumerate(random_states)}
+    for group, own in groups.items():
+        for i, variable in enumerate(own):
+            array = keras.ops.convert_to_numpy(variable.value)
+            if array.dtype.isbuiltin != 1:
+                # NumPy's format would forget what a bfloat16 is.
+                array = array.view(f"uint{8 * array.dtype.itemsize}")
+            arrays[_key(group, i)] = array
     try:
-        os.mkdir(temporary)
-        text = json.dumps(state, indent=1)
-        with open(os.path.join(temporary, "variables.npz"), "wb") as file:
-            with zipfile.ZipFile(file, "w") as archive:
-                for key, array in arrays:
-                    _add_array(archive, key, array)
-                _add_array(archive, "state", np.array(text))
-            _flush(file)
-        with open(os.path.join(temporary, "state.json"), "w") as file:
-            file.write(text + "\n")
-            _flush(file)
-        _flush_folder(temporary)
-        if os.path.exists(final):  # a damaged one that was trained anew
-            os.rename(final, f"{temporary}-replaced")
-        os.rename(temporary, final)
-        _flush_folder(directory)
+        temporary.mkdir()
+        np.savez(temporary / "variables.npz", **arrays, state=np.array(text))
+        (temporary / "state.json").write_text(text + "\n")
+        for path in (*temporary.iterdir(), temporary):
+            _flush(path)
+        if final.exists():  # a damaged one that was trained anew
+            final.rename(f"{temporary}-replaced")
+        temporary.rename(final)
+        _flush(directory)
     finally:
         remove_unfinished(directory)
 
@@ -87,61 +118,68 @@ def read_state(directory, epoch):
         return json.loads(str(archive["state"]))
 
 
-def read_arrays(directory, epoch, dtypes):
-    """Reads arrays and verifies their checksums.
-
-    Args:
-        directory: str, folder of all checkpoints.
-        epoch: int, number of finished epochs.
-        dtypes: dict from key to the dtype the array was written with.
-
-    Returns:
-        A dict from key to array. Raises one of `DAMAGE`.
-    """
+def read_arrays(directory, epoch, state, groups):
+    """Lists of arrays by group and of `"random"`; checksums are verified."""
+    dtypes = {"random": ["uint8"] * state["random_states"]}
+    for group in groups:
+        dtypes[group] = [row["dtype"] for row in state["variables"][group]]
     with _open(directory, epoch) as archive:
         return {
-            key: archive[key].view(np.dtype(dtype))
-            for key, dtype in dtypes.items()
+            group: [
+                archive[_key(group, i)].view(np.dtype(dtype))
+                for i, dtype in enumerate(of_group)
+            ]
+            for group, of_group in dtypes.items()
         }
 
 
 def remove(directory, epoch):
     """Removes a checkpoint: first its name, then its files."""
-    name = folder_name(epoch)
+    removed = directory / f"{UNFINISHED}{folder_name(epoch)}-old"
     with contextlib.suppress(OSError):  # tried again after the next epoch
-        os.rename(
-            os.path.join(directory, name),
-            os.path.join(directory, f"{_TEMPORARY}{name}-old"),
-        )
+        (directory / folder_name(epoch)).rename(removed)
     remove_unfinished(directory)
 
 
 def remove_unfinished(directory):
     """Removes what a killed process left half written or half removed."""
-    for name in os.listdir(directory):
-        if name.startswith(_TEMPORARY):
-            shutil.rmtree(os.path.join(directory, name), ignore_errors=True)
+    for path in directory.glob(UNFINISHED + "*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _describe(variable):
+    return {
+        "path": variable.path,
+        "shape": list(variable.shape),
+        "dtype": keras.backend.standardize_dtype(variable.dtype),
+    }
+
+
+def _words(row):
+    if row is None:
+        return "missing"
+    return f"{row['path']!r} {tuple(row['shape'])} {row['dtype']}"
+
+
+def _identity(row, group):
+    words = _words(row)
+    if group == "optimizer":  # its scopes depend on where it was built
+        words = re.sub("'.*/", "'", words)
+    # Keras numbers names anew within a process; the order is fixed anyway.
+    return re.sub(r"_\d+(?=[_/'])", "", words)
+
+
+def _key(group, index):
+    return f"{group}/{index:05d}"
 
 
 def _open(directory, epoch):
-    folder = os.path.join(directory, folder_name(epoch))
-    return np.load(os.path.join(folder, "variables.npz"), allow_pickle=False)
+    path = pathlib.Path(directory) / folder_name(epoch) / "variables.npz"
+    return np.load(path, allow_pickle=False)
 
 
-def _add_array(archive, key, array):
-    if array.dtype.isbuiltin != 1 and array.dtype.kind != "U":
-        # NumPy's format would forget what a bfloat16 is.
-        array = array.view(f"uint{8 * array.dtype.itemsize}")
-    with archive.open(f"{key}.npy", "w", force_zip64=True) as file:
-        np.lib.format.write_array(file, array, allow_pickle=False)
-
-
-def _flush(file):
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _flush_folder(path):
+def _flush(path):
+    """Waits until a file or a folder is on the disk."""
     if os.name != "posix":  # elsewhere folders cannot be opened
         return
     descriptor = os.open(path, os.O_RDONLY)

@@ -1,25 +1,30 @@
-"""The optimizer of the original program, and the recipe that sets it up.
+"""The optimizer of the original program.
 
 Adam without bias correction, epsilon outside the root, weight decay that
 spares biases and LayerNorm, a rate for each layer if wanted, gradients
-clipped by their global norm. Keras'
-`AdamW` corrects the bias, which makes its first steps up to three times
-smaller here, and decays everything. The price of an own class: it leaves
-Keras' fused path on torch, so it brings one (`_backend_update_step`), and has
-another on TensorFlow.
+clipped by their global norm. Keras' `AdamW` corrects the bias, which makes
+its first steps up to three times smaller here, and decays everything. The
+price of an own class: it leaves Keras' fused path on torch, so it brings one
+(`_backend_update_step`), and has another on TensorFlow.
 """
 
 import keras
 from keras import ops
 
-from keras_electra.training import clipping
-from keras_electra.training import recipes
-from keras_electra.training import schedules
+from keras_electra.arguments import check_number
+from keras_electra.arguments import known_keywords
 
 # In a variable's own name: biases, and the two vectors of a LayerNorm.
 UNDECAYED_NAMES = ("bias", "gamma", "beta")
 # Anywhere in its path: layers whose variables bear other names.
 UNDECAYED_PATHS = ("layer_norm", "LayerNorm")
+
+if keras.config.backend() == "torch":
+    from keras_electra.backend import torch_update as backend_update
+elif keras.config.backend() == "tensorflow":
+    from keras_electra.backend import tensorflow_update as backend_update
+else:
+    backend_update = None
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -59,14 +64,11 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         **kwargs: further arguments of `keras.optimizers.Optimizer`, e.g.
             `gradient_accumulation_steps`, `use_ema`, `loss_scale_factor`.
 
-    Raises:
-        ValueError: `weight_decay` is negative, a beta is not in [0, 1), or
-            `epsilon` is negative.
-
     Reference:
         - google-research/electra, `model/optimization.py`, lines 48-180.
     """
 
+    @known_keywords(keras.optimizers.Optimizer.__init__)
     def __init__(
         self,
         learning_rate=5e-4,
@@ -79,27 +81,17 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         layer_rates=None,
         **kwargs,
     ):
+        if weight_decay is not None:
+            check_number("weight_decay", weight_decay, at_least=0)
+        check_number("beta_1", beta_1, at_least=0, below=1)
+        check_number("beta_2", beta_2, at_least=0, below=1)
+        check_number("epsilon", epsilon, at_least=0)
         super().__init__(
             learning_rate=learning_rate,
             weight_decay=weight_decay,
             global_clipnorm=global_clipnorm,
             **kwargs,
         )
-        if weight_decay is not None and not weight_decay >= 0:
-            raise ValueError(
-                "`weight_decay` must be >= 0, or `None` for no decay. "
-                f"Received: weight_decay={weight_decay}."
-            )
-        for name, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
-            if not 0 <= beta < 1:
-                raise ValueError(
-                    f"`{name}` must be at least 0 and below 1. "
-                    f"Received: {name}={beta}."
-                )
-        if not epsilon >= 0:
-            raise ValueError(
-                f"`epsilon` must be >= 0. Received: epsilon={epsilon}."
-            )
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
@@ -122,42 +114,36 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         """Updates one variable; torch updates all at once instead."""
         index = self._get_variable_index(variable)
         momentum, velocity = self._momentums[index], self._velocities[index]
-        dtype = variable.dtype
+        decay, dtype = self._decays[index], variable.dtype
         gradient = ops.cast(gradient, dtype)
-        learning_rate = ops.cast(learning_rate, dtype)
+        rate = ops.cast(learning_rate, dtype)
+        if self._rates[index] != 1:
+            rate = rate * self._rates[index]
+        betas, powers = (self.beta_1, self.beta_2), None
+        if self.bias_correction:
+            step = ops.cast(self.iterations + 1, "float32")
+            powers = [ops.power(ops.cast(b, "float32"), step) for b in betas]
         if keras.config.backend() == "tensorflow":
-            from keras_electra.backend import tensorflow_update
-
-            if tensorflow_update.can_run(dtype, self.beta_1, self.beta_2):
-                return self._tensorflow_update_step(
-                    gradient, variable, learning_rate, index
+            if backend_update.can_run(dtype, *betas):
+                slots = momentum.value, velocity.value
+                settings = decay, rate, *betas, self.epsilon, powers
+                return backend_update.adam_step(
+                    variable, gradient, *slots, *settings
                 )
 
         m = momentum * self.beta_1 + gradient * (1 - self.beta_1)
         v = velocity * self.beta_2 + ops.square(gradient) * (1 - self.beta_2)
         self.assign(momentum, m)
         self.assign(velocity, v)
-        if self.bias_correction:
-            m = m / ops.cast(1.0 - self._power(self.beta_1), dtype)
-            v = v / ops.cast(1.0 - self._power(self.beta_2), dtype)
+        if powers is not None:
+            m = m / ops.cast(1.0 - powers[0], dtype)
+            v = v / ops.cast(1.0 - powers[1], dtype)
         update = m / (ops.sqrt(v) + self.epsilon)
-        if self._decays[index]:
-            update = update + variable * self._decays[index]
-        if self._rates[index] != 1:
-            update = update * self._rates[index]
-        self.assign_sub(variable, update * learning_rate)
+        if decay:
+            update = update + variable * decay
+        self.assign_sub(variable, update * rate)
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
-        """Spares further variables from weight decay.
-
-        Args:
-            var_list: list of variables, or `None`.
-            var_names: list of regular expressions, or `None`. A variable is
-                spared if one of them is found in its name.
-
-        Raises:
-            ValueError: the optimizer is built already.
-        """
         if self.built:
             raise ValueError(
                 "`exclude_from_weight_decay()` must be called before the "
@@ -167,17 +153,9 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         super().exclude_from_weight_decay(var_list, var_names)
 
     def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "beta_1": self.beta_1,
-                "beta_2": self.beta_2,
-                "epsilon": self.epsilon,
-                "bias_correction": self.bias_correction,
-                "layer_rates": self.layer_rates,
-            }
-        )
-        return config
+        names = ("beta_1", "beta_2", "epsilon", "bias_correction")
+        own = {name: getattr(self, name) for name in (*names, "layer_rates")}
+        return {**super().get_config(), **own}
 
     def _decay_of(self, variable):
         path = getattr(variable, "path", variable.name)
@@ -194,54 +172,26 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         found = set(layers) & set(self.layer_rates or ())
         return self.layer_rates[found.pop()] if found else 1.0
 
-    def _power(self, beta):
-        step = ops.cast(self.iterations + 1, "float32")
-        return ops.power(ops.cast(beta, "float32"), step)
-
-    def _tensorflow_update_step(self, gradient, variable, rate, index):
-        from keras_electra.backend import tensorflow_update
-
-        powers = None
-        if self.bias_correction:
-            powers = [self._power(beta) for beta in (self.beta_1, self.beta_2)]
-        if self._rates[index] != 1:
-            rate = rate * self._rates[index]
-        tensorflow_update.adam_step(
-            variable,
-            gradient,
-            self._momentums[index].value,
-            self._velocities[index].value,
-            self._decays[index],
-            rate,
-            self.beta_1,
-            self.beta_2,
-            self.epsilon,
-            powers,
-        )
-
     # The methods below replace hooks of Keras' optimizers, by name.
 
     def _apply_weight_decay(self, variables):
-        # Part of the update above, so that one rate governs both.
-        pass
+        pass  # part of the update above, so that one rate governs both
 
     def _clip_gradients(self, grads):
         if self.global_clipnorm:
-            return clipping.clip_by_global_norm(grads, self.global_clipnorm)
-        return super()._clip_gradients([clipping.densify(g) for g in grads])
+            return clip_by_global_norm(grads, self.global_clipnorm)
+        return super()._clip_gradients([densify(g) for g in grads])
 
     def _backend_update_step(self, grads, trainable_variables, learning_rate):
         if keras.config.backend() != "torch":
             return super()._backend_update_step(
                 grads, trainable_variables, learning_rate
             )
-        from keras_electra.backend import torch_update
-
         indices = [self._get_variable_index(v) for v in trainable_variables]
         step = None
         if self.bias_correction:
             step = ops.cast(self.iterations + 1, "float32")
-        torch_update.adam_step(
+        backend_update.adam_step(
             [v.value for v in trainable_variables],
             grads,
             [self._momentums[i].value for i in indices],
@@ -249,52 +199,40 @@ class ElectraAdamW(keras.optimizers.Optimizer):
             [self._decays[i] for i in indices],
             [self._rates[i] for i in indices],
             ops.convert_to_tensor(learning_rate),
-            self.beta_1,
-            self.beta_2,
-            self.epsilon,
-            step,
+            *(self.beta_1, self.beta_2, self.epsilon, step),
         )
 
 
-def pretraining_optimizer(
-    size="small",
-    num_steps=None,
-    learning_rate=None,
-    warmup_steps=None,
-    weight_decay=0.01,
-    **kwargs,
-):
-    """The optimizer and learning rate that a size is pre-trained with.
+def densify(gradient):
+    """Sums the rows of TensorFlow's sparse embedding gradients.
 
-    Args:
-        size: str, one of `"tiny"`, `"mini"`, `"small"`, `"base"`, `"large"`.
-            Defaults to `"small"`.
-        num_steps: int > 0, weight updates of the whole run: the rate reaches
-            0 there. Defaults to the recipe's.
-        learning_rate: float, the rate before warm-up and decay. Defaults to
-            the recipe's.
-        warmup_steps: number >= 0, weight updates of warm-up. Defaults to the
-            recipe's, but to no more than a tenth of a given `num_steps`.
-        weight_decay: float >= 0. Defaults to `0.01`.
-        **kwargs: further arguments of `ElectraAdamW`. With
-            `gradient_accumulation_steps` the schedule is stretched alike,
-            because Keras' schedules count batches.
-
-    Returns:
-        An `ElectraAdamW`.
-
-    Raises:
-        ValueError: there is no such size, or a number is out of its range.
+    A plain lookup yields one slice per looked-up token. Squaring them one by
+    one would be wrong where a token repeats, for the norm as for Adam.
     """
-    recipe = recipes.pretraining_recipe(size)
-    if warmup_steps is None:
-        warmup_steps = recipes.scaled_warmup(recipe, num_steps)
-    if num_steps is None:
-        num_steps = recipe.num_steps
-    if learning_rate is None:
-        learning_rate = recipe.learning_rate
-    batches = kwargs.get("gradient_accumulation_steps") or 1
-    schedule = schedules.WarmupPolynomialDecay(
-        learning_rate, num_steps * batches, warmup_steps * batches
-    )
-    return ElectraAdamW(schedule, weight_decay=weight_decay, **kwargs)
+    # By name: the package imports no backend outside one folder.
+    if type(gradient).__name__ == "IndexedSlices":
+        return ops.add(ops.zeros(gradient.shape, gradient.dtype), gradient)
+    return gradient
+
+
+def global_norm(gradients):
+    """The Euclidean length of a list of arrays as one vector, in float32."""
+    gradients = [densify(gradient) for gradient in gradients]
+    if backend_update is not None:
+        return backend_update.global_norm(gradients)
+    squares = [ops.sum(ops.square(ops.cast(g, "float32"))) for g in gradients]
+    return ops.sqrt(ops.sum(ops.stack(squares)))
+
+
+def clip_by_global_norm(gradients, clip_norm):
+    """Scales all gradients alike if their common length is over `clip_norm`.
+
+    One not finite value makes every gradient NaN, as in the original, rather
+    than letting an infinite norm scale the finite ones to zero in silence.
+    """
+    gradients = [densify(gradient) for gradient in gradients]
+    norm = global_norm(gradients)
+    scale = clip_norm / ops.maximum(norm, clip_norm) + (norm - norm)
+    if keras.config.backend() == "torch":
+        return backend_update.scale(gradients, scale)
+    return [g * ops.cast(scale, g.dtype) for g in gradients]

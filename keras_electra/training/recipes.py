@@ -1,80 +1,224 @@
-"""How long, how fast and on what batches each size is pre-trained.
+"""How each size is pre-trained and fine-tuned: the numbers, and optimizers.
 
-`small`, `base` and `large` are the paper's (Clark et al. 2020, Table 6). The
-original program holds the last two only in a comment and falls back to the
-small ones. `tiny` and `mini` are our own, for runs of hours on one machine;
-no paper stands behind their numbers.
+`small`, `base` and `large` are the paper's (Clark et al. 2020, tables 6 and
+7). The original program holds the last two only in a comment and falls back
+to the small ones. `tiny` and `mini` are our own, for runs of hours on one
+machine; no paper stands behind their numbers.
+
+Fine-tuning knows two protocols: `"paper"`, and `"google"` for what the
+original program does. That has a lower rate for small, weight decay, and a
+decay by layers that skips a step between the heads and the top layer, so that
+every layer below the heads is a step slower than meant. It also sums the loss
+over the batch before clipping, so that clipping is nearly always at work; the
+loss belongs to the task, compiled with `loss_reduction` of the protocol.
 """
 
 import dataclasses
 
+import keras
+
+from keras_electra.arguments import check_number
+from keras_electra.arguments import check_option
+from keras_electra.arguments import known_keywords
+from keras_electra.model.sizes import closest_size
+from keras_electra.training.optimizers import ElectraAdamW
+from keras_electra.training.schedules import WarmupPolynomialDecay
+
 
 @dataclasses.dataclass(frozen=True)
-class PretrainingRecipe:
-    """The numbers of one pre-training run.
+class Recipe:
+    """The numbers of one size."""
 
-    Attributes:
-        learning_rate: float. The rate before warm-up and decay.
-        num_steps: int. Weight updates, where the linear decay reaches 0.
-        warmup_steps: int. Weight updates of linear warm-up.
-        batch_size: int. Sequences per weight update.
-        sequence_length: int. Tokens per sequence.
-        mask_fraction: float. Share of a sequence's tokens that is masked.
-    """
-
-    learning_rate: float
-    num_steps: int
-    warmup_steps: int
-    batch_size: int
-    sequence_length: int
-    mask_fraction: float
+    # Pre-training.
+    learning_rate: float  # before warm-up and decay
+    num_steps: int  # weight updates, where the linear decay reaches 0
+    warmup_steps: int  # weight updates
+    batch_size: int  # rows a weight update
+    sequence_length: int  # tokens a row
+    mask_fraction: float  # of the tokens of a row
+    # Fine-tuning.
+    finetuning_rates: dict  # by protocol
+    layer_decay: float  # the rate of a layer over that of the layer above
 
 
+_SMALL = ({"paper": 3e-4, "google": 1e-4}, 0.8)
+_BASE = ({"paper": 1e-4, "google": 1e-4}, 0.8)
+_LARGE = ({"paper": 5e-5, "google": 5e-5}, 0.9)
 RECIPES = {
     # Our own choice: small networks bear larger rates and need fewer steps.
-    "tiny": PretrainingRecipe(1e-3, 50_000, 2_000, 64, 128, 0.15),
-    "mini": PretrainingRecipe(7e-4, 200_000, 5_000, 128, 128, 0.15),
-    # Table 6 of the paper. The Electric paper names 5e-4 for base instead.
-    "small": PretrainingRecipe(5e-4, 1_000_000, 10_000, 128, 128, 0.15),
-    "base": PretrainingRecipe(2e-4, 766_000, 10_000, 256, 512, 0.15),
-    "large": PretrainingRecipe(2e-4, 400_000, 10_000, 2048, 512, 0.25),
+    "tiny": Recipe(1e-3, 50_000, 2_000, 64, 128, 0.15, *_SMALL),
+    "mini": Recipe(7e-4, 200_000, 5_000, 128, 128, 0.15, *_SMALL),
+    # The Electric paper names 5e-4 for base instead.
+    "small": Recipe(5e-4, 1_000_000, 10_000, 128, 128, 0.15, *_SMALL),
+    "base": Recipe(2e-4, 766_000, 10_000, 256, 512, 0.15, *_BASE),
+    "large": Recipe(2e-4, 400_000, 10_000, 2048, 512, 0.25, *_LARGE),
 }
 
 
+PROTOCOLS = {
+    # Clark et al., ICLR 2020, table 7.
+    "paper": {
+        "weight_decay": 0.0,
+        "skipped_steps": 0,
+        "loss_reduction": "sum_over_batch_size",
+    },
+    # Original `configure_finetuning.py:54-56, 149-151`,
+    # `model/optimization.py:181-193`, `run_finetuning.py:71-73`.
+    "google": {
+        "weight_decay": 0.01,
+        # Of the decay by layers, between the heads and the top layer.
+        "skipped_steps": 1,
+        "loss_reduction": "sum",
+    },
+}
+# Share of all steps (original `configure_finetuning.py:60`; paper, table 7).
+WARMUP_FRACTION = 0.1
+
+
+_OPTIMIZERS = (ElectraAdamW.__init__, keras.optimizers.Optimizer.__init__)
+
+
 def pretraining_recipe(size):
-    """The recipe of one size.
-
-    Args:
-        size: str, one of `"tiny"`, `"mini"`, `"small"`, `"base"`, `"large"`.
-
-    Returns:
-        A `PretrainingRecipe`.
-
-    Raises:
-        ValueError: there is no such size.
-    """
-    if size not in RECIPES:
-        raise ValueError(
-            f"`size` must be one of {', '.join(RECIPES)}. "
-            f"Received: size={size!r}."
-        )
+    """The `Recipe` of a size; a `ValueError` names the sizes there are."""
+    check_option("size", size, RECIPES)
     return RECIPES[size]
 
 
+def finetuning_protocol(name):
+    """One of `PROTOCOLS`; a `ValueError` names those there are."""
+    check_option("protocol", name, PROTOCOLS)
+    return PROTOCOLS[name]
+
+
+def finetuning_rate(hidden_dim, protocol="paper"):
+    """The learning rate of the size that is closest in width, a float."""
+    finetuning_protocol(protocol)
+    return RECIPES[closest_size(hidden_dim)].finetuning_rates[protocol]
+
+
 def scaled_warmup(recipe, num_steps):
-    """Warm-up for a run of another length than the recipe's.
+    """Weight updates of warm-up for a run of another length, an int.
 
     A tenth of the run, but never more than the recipe: the paper's 10,000
     steps are 1 % of a small run, and a run of 5,000 steps would otherwise
     never leave its warm-up. A tenth is what fine-tuning uses.
-
-    Args:
-        recipe: a `PretrainingRecipe`.
-        num_steps: int, weight updates of the run; `None` for the recipe's.
-
-    Returns:
-        int, weight updates.
     """
     if num_steps is None:
         return recipe.warmup_steps
     return min(recipe.warmup_steps, int(num_steps) // 10)
+
+
+@known_keywords(*_OPTIMIZERS)
+def pretraining_optimizer(
+    size="small",
+    num_steps=None,
+    learning_rate=None,
+    warmup_steps=None,
+    weight_decay=0.01,
+    **kwargs,
+):
+    """The optimizer and learning rate that a size is pre-trained with.
+
+    Args:
+        size: str, one of `"tiny"`, `"mini"`, `"small"`, `"base"`, `"large"`.
+            Defaults to `"small"`.
+        num_steps: int > 0, weight updates of the whole run: the rate reaches
+            0 there. Defaults to the recipe's.
+        learning_rate: float, the rate before warm-up and decay. Defaults to
+            the recipe's.
+        warmup_steps: number >= 0, weight updates of warm-up. Defaults to the
+            recipe's, but to no more than a tenth of a given `num_steps`.
+        weight_decay: float >= 0. Defaults to `0.01`.
+        **kwargs: further arguments of `ElectraAdamW`. With
+            `gradient_accumulation_steps` the schedule is stretched alike,
+            because Keras' schedules count batches.
+
+    Returns:
+        An `ElectraAdamW`.
+    """
+    recipe = pretraining_recipe(size)
+    if warmup_steps is None:
+        warmup_steps = scaled_warmup(recipe, num_steps)
+    if num_steps is None:
+        num_steps = recipe.num_steps
+    if learning_rate is None:
+        learning_rate = recipe.learning_rate
+    batches = kwargs.get("gradient_accumulation_steps") or 1
+    schedule = WarmupPolynomialDecay(
+        learning_rate, num_steps * batches, warmup_steps * batches
+    )
+    return ElectraAdamW(schedule, weight_decay=weight_decay, **kwargs)
+
+
+@known_keywords(*_OPTIMIZERS)
+def finetuning_optimizer(
+    backbone,
+    num_steps,
+    protocol="paper",
+    learning_rate=None,
+    layer_decay=None,
+    weight_decay=None,
+    warmup_fraction=WARMUP_FRACTION,
+    **kwargs,
+):
+    """The optimizer and learning rates that a network is fine-tuned with.
+
+    A linear warm-up, a linear decay to 0, a rate for every layer, gradients
+    clipped to a common length of 1, no bias correction.
+
+    Args:
+        backbone: the `ElectraBackbone` of the task.
+        num_steps: int > 0, weight updates of the whole run, such as
+            `3 * len(texts) // 32`.
+        protocol: string. `"paper"`, the default, or `"google"` for what the
+            original program does, its decay by layers off by one included.
+            Its loss is a sum over the batch: compile with a loss of
+            `reduction="sum"` to have all of it.
+        learning_rate: float or `None`. The rate of the heads before warm-up
+            and decay. Defaults to the protocol's for the size.
+        layer_decay: float in (0, 1] or `None`. The rate of a layer over that
+            of the layer above. Defaults to the protocol's for the size.
+        weight_decay: float >= 0 or `None`. Defaults to the protocol's.
+        warmup_fraction: float in [0, 1], share of `num_steps`. Defaults to
+            `0.1`.
+        **kwargs: as of `keras_electra.pretraining_optimizer`.
+
+    Returns:
+        An `ElectraAdamW`.
+    """
+    chosen = finetuning_protocol(protocol)
+    if learning_rate is None:
+        learning_rate = finetuning_rate(backbone.hidden_dim, protocol)
+    if layer_decay is None:
+        layer_decay = RECIPES[closest_size(backbone.hidden_dim)].layer_decay
+    if weight_decay is None:
+        weight_decay = chosen["weight_decay"]
+    check_number("layer_decay", layer_decay, above=0, at_most=1)
+    check_number("warmup_fraction", warmup_fraction, at_least=0, at_most=1)
+    num_steps = num_steps * (kwargs.get("gradient_accumulation_steps") or 1)
+    return ElectraAdamW(
+        WarmupPolynomialDecay(
+            learning_rate, num_steps, num_steps * warmup_fraction
+        ),
+        weight_decay=weight_decay,
+        layer_rates=layer_rates(backbone, layer_decay, chosen["skipped_steps"]),
+        **kwargs,
+    )
+
+
+def layer_rates(backbone, layer_decay, skipped_steps=0):
+    """Factors of the learning rate by the name of the layer, a dict.
+
+    They are `layer_decay ** depth`, where the depth is 1 for the top layer,
+    `n` for the first of `n`, `n + 1` for the embeddings and their projection,
+    and `skipped_steps` more. The heads, which are not in it, have a factor of
+    1.
+    """
+    layers = [backbone.embeddings, *backbone.transformer_layers]
+    depths = {layer.name: len(layers) - i for i, layer in enumerate(layers)}
+    if backbone.embeddings_projection is not None:
+        depths[backbone.embeddings_projection.name] = len(layers)
+    return {
+        name: layer_decay ** (depth + skipped_steps)
+        for name, depth in depths.items()
+    }

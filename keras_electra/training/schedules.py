@@ -8,6 +8,8 @@ of that fidelity: with a warm-up the very first step has rate 0.
 import keras
 from keras import ops
 
+from keras_electra.arguments import check_number
+
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
@@ -27,38 +29,16 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
     Call arguments:
         step: integer or float, scalar. Steps taken so far, 0 at the start.
 
-    Returns:
-        The learning rate of this step, a float32 scalar.
-
-    Raises:
-        ValueError: an argument is out of its range.
-
     Reference:
         - google-research/electra, `model/optimization.py`, lines 27-45.
     """
 
     def __init__(self, learning_rate, num_steps, warmup_steps=0, power=1.0):
         super().__init__()
-        if not learning_rate >= 0:
-            raise ValueError(
-                "`learning_rate` must be a number >= 0. "
-                f"Received: learning_rate={learning_rate}."
-            )
-        if not num_steps > 0:
-            raise ValueError(
-                "`num_steps` must be the number of training steps, > 0. "
-                f"Received: num_steps={num_steps}."
-            )
-        if not warmup_steps >= 0:
-            raise ValueError(
-                "`warmup_steps` must be a number of steps >= 0 (0 for no "
-                f"warm-up). Received: warmup_steps={warmup_steps}."
-            )
-        if not power > 0:
-            raise ValueError(
-                "`power` must be > 0 (1.0 for a linear decay). "
-                f"Received: power={power}."
-            )
+        check_number("learning_rate", learning_rate, at_least=0)
+        check_number("num_steps", num_steps, above=0)
+        check_number("warmup_steps", warmup_steps, at_least=0)
+        check_number("power", power, above=0)
         self.learning_rate = learning_rate
         self.num_steps = num_steps
         self.warmup_steps = warmup_steps
@@ -74,9 +54,5 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
         return rate
 
     def get_config(self):
-        return {
-            "learning_rate": self.learning_rate,
-            "num_steps": self.num_steps,
-            "warmup_steps": self.warmup_steps,
-            "power": self.power,
-        }
+        names = ("learning_rate", "num_steps", "warmup_steps", "power")
+        return {name: getattr(self, name) for name in names}

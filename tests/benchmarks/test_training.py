@@ -17,7 +17,7 @@ from keras_electra.tasks.text_classifier import (
     ElectraTextClassifierPreprocessor,
 )
 from keras_electra.tasks.token_classifier import ElectraTokenClassifier
-from keras_electra.training.finetuning import finetuning_optimizer
+from keras_electra.training.recipes import finetuning_optimizer
 from tests import checks
 
 HEAD = "task_specific/chunk/dense"

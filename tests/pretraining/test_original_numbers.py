@@ -13,8 +13,8 @@ from keras import ops
 
 from keras_electra.conversion import google
 from keras_electra.pretraining import losses
-from keras_electra.training.clipping import global_norm
 from keras_electra.training.optimizers import ElectraAdamW
+from keras_electra.training.optimizers import global_norm
 from keras_electra.training.schedules import WarmupPolynomialDecay
 from tests import recorded
 from tests.pretraining import forced

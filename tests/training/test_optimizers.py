@@ -10,9 +10,9 @@ import pytest
 from keras import ops
 
 from keras_electra.conversion.tf_bundle import TensorBundle
-from keras_electra.training import clipping
+from keras_electra.training import optimizers
 from keras_electra.training.optimizers import ElectraAdamW
-from keras_electra.training.optimizers import pretraining_optimizer
+from keras_electra.training.recipes import pretraining_optimizer
 from keras_electra.training.schedules import WarmupPolynomialDecay
 
 
@@ -138,11 +138,11 @@ def test_global_norm_of_the_original(recorded):
     settings, names, arrays, _ = recorded
     gradients = [ops.convert_to_tensor(arrays[f"grad/{n}"]) for n in names]
     expected = settings["global_norm_before_clipping_at_step_1_2_3_and_after_3"]
-    norm = clipping.global_norm(gradients)
+    norm = optimizers.global_norm(gradients)
     np.testing.assert_allclose(float(norm), expected[0], rtol=1e-6)
-    clipped = clipping.clip_by_global_norm(gradients, 1.0)
+    clipped = optimizers.clip_by_global_norm(gradients, 1.0)
     np.testing.assert_allclose(
-        float(clipping.global_norm(clipped)), 1.0, rtol=1e-6
+        float(optimizers.global_norm(clipped)), 1.0, rtol=1e-6
     )
 
 
@@ -264,21 +264,21 @@ def test_tensorflow_takes_the_fast_path_in_float32(dtype, kernels):
 
 def test_clipping_by_hand():
     gradients = [ops.convert_to_tensor([3.0]), ops.convert_to_tensor([[4.0]])]
-    assert float(clipping.global_norm(gradients)) == 5.0
-    clipped = values(clipping.clip_by_global_norm(gradients, 1.0))
+    assert float(optimizers.global_norm(gradients)) == 5.0
+    clipped = values(optimizers.clip_by_global_norm(gradients, 1.0))
     np.testing.assert_allclose(clipped[0], [0.6], rtol=1e-6)
     np.testing.assert_allclose(clipped[1], [[0.8]], rtol=1e-6)
-    short = values(clipping.clip_by_global_norm(gradients, 6.0))
+    short = values(optimizers.clip_by_global_norm(gradients, 6.0))
     np.testing.assert_array_equal(short[1], [[4.0]])
-    zero = clipping.clip_by_global_norm([ops.zeros((2,))], 1.0)
+    zero = optimizers.clip_by_global_norm([ops.zeros((2,))], 1.0)
     np.testing.assert_array_equal(values(zero)[0], [0.0, 0.0])
 
 
 def test_clipping_half_precision_is_measured_in_float32():
     gradients = [ops.full((300, 300), 1.0, "bfloat16")]
-    norm = clipping.global_norm(gradients)
+    norm = optimizers.global_norm(gradients)
     np.testing.assert_allclose(float(norm), 300.0, rtol=1e-6)
-    clipped = clipping.clip_by_global_norm(gradients, 3.0)[0]
+    clipped = optimizers.clip_by_global_norm(gradients, 3.0)[0]
     assert keras.backend.standardize_dtype(clipped.dtype) == "bfloat16"
     np.testing.assert_allclose(float(clipped[0, 0]), 0.01, rtol=1e-2)
 
@@ -286,8 +286,29 @@ def test_clipping_half_precision_is_measured_in_float32():
 @pytest.mark.parametrize("bad", [np.inf, np.nan])
 def test_one_bad_gradient_spoils_all_visibly(bad):
     gradients = [ops.convert_to_tensor([1.0]), ops.convert_to_tensor([bad])]
-    for clipped in values(clipping.clip_by_global_norm(gradients, 1.0)):
+    for clipped in values(optimizers.clip_by_global_norm(gradients, 1.0)):
         assert np.isnan(clipped).all()
+
+
+def test_norm_is_in_float32():
+    gradients = [ops.full((4,), 300.0, "float16")]  # squares overflow
+    assert float(optimizers.global_norm(gradients)) == pytest.approx(600.0)
+
+
+def test_rows_of_a_lookup_are_summed():
+    if keras.config.backend() != "tensorflow":
+        gradient = ops.ones((2,))
+        assert optimizers.densify(gradient) is gradient
+        return
+    import tensorflow as tf
+
+    rows = tf.IndexedSlices(
+        tf.constant([[1.0], [2.0]]),
+        tf.constant([1, 1]),
+        tf.constant([3, 1]),
+    )
+    dense = optimizers.densify(rows)
+    np.testing.assert_array_equal(dense.numpy(), [[0.0], [3.0], [0.0]])
 
 
 def test_repeated_tokens_are_summed_before_clipping():

@@ -1,10 +1,26 @@
-"""The recipes are the paper's, and short runs warm up sensibly."""
+"""The recipes are the paper's and the original program's."""
 
+import types
+
+import keras
+import numpy as np
 import pytest
+from keras import ops
 
+from keras_electra.training.optimizers import ElectraAdamW
+from keras_electra.training.recipes import PROTOCOLS
 from keras_electra.training.recipes import RECIPES
+from keras_electra.training.recipes import finetuning_optimizer
+from keras_electra.training.recipes import finetuning_protocol
+from keras_electra.training.recipes import finetuning_rate
+from keras_electra.training.recipes import layer_rates
 from keras_electra.training.recipes import pretraining_recipe
 from keras_electra.training.recipes import scaled_warmup
+from tests import recorded
+from tests.training.test_optimizers import LoopAdamW
+from tests.training.test_optimizers import apply
+from tests.training.test_optimizers import make_variable
+from tests.training.test_optimizers import values
 
 
 @pytest.mark.parametrize(
@@ -47,5 +63,155 @@ def test_warmup_of_a_short_run(num_steps, warmup):
 
 
 def test_unknown_size_is_named():
-    with pytest.raises(ValueError, match="tiny, mini.*size='medium'"):
+    with pytest.raises(ValueError, match="'tiny', 'mini'.*size='medium'"):
         pretraining_recipe("medium")
+
+
+# Fine-tuning.
+
+
+def network(num_layers, hidden_dim=64, projects=True):
+    """What the optimizer needs to know of a backbone."""
+    named = types.SimpleNamespace
+    return named(
+        hidden_dim=hidden_dim,
+        transformer_layers=[
+            named(name=f"transformer_layer_{i}") for i in range(num_layers)
+        ],
+        embeddings=named(name="embeddings"),
+        embeddings_projection=named(name="embeddings_projection")
+        if projects
+        else None,
+    )
+
+
+def original_key(name):
+    """The original's name for a layer of ours."""
+    if name.startswith("transformer_layer_"):
+        return f"encoder/layer_{name.rsplit('_', 1)[1]}/"
+    ends = {"embeddings_projection": "embeddings_project"}
+    return f"/{ends.get(name, name)}/"
+
+
+RATES = recorded.read_json("finetune_heads.json")["layer_lrs_lr_1"]
+
+
+@pytest.mark.golden
+@pytest.mark.parametrize("case", RATES)
+def test_rates_of_the_original(case):
+    layers, decay = case.split("_layers_decay_")
+    expected = dict(RATES[case])
+    assert expected.pop("task_specific/") == 1.0
+    skipped = PROTOCOLS["google"]["skipped_steps"]
+    projects = "/embeddings_project/" in expected
+    ours = layer_rates(
+        network(int(layers), projects=projects), float(decay), skipped
+    )
+    ours = {original_key(name): rate for name, rate in ours.items()}
+    assert ours == pytest.approx(expected, rel=1e-12)
+
+
+def test_correct_rates():
+    assert layer_rates(network(2, projects=False), 0.5) == {
+        "transformer_layer_1": 0.5,
+        "transformer_layer_0": 0.25,
+        "embeddings": 0.125,
+    }
+
+
+@pytest.mark.parametrize(
+    "width, paper, google, decay",
+    [(128, 3e-4, 1e-4, 0.8), (288, 3e-4, 1e-4, 0.8), (768, 1e-4, 1e-4, 0.8)]
+    + [(1024, 5e-5, 5e-5, 0.9)],
+)
+def test_protocols(width, paper, google, decay):
+    assert finetuning_rate(width) == paper
+    assert finetuning_rate(width, "google") == google
+    for name, rate, weight_decay in (
+        ("paper", paper, 0.0),
+        ("google", google, 0.01),
+    ):
+        optimizer = finetuning_optimizer(network(2, width), 50, protocol=name)
+        schedule = optimizer.get_config()["learning_rate"]["config"]
+        assert schedule["learning_rate"] == rate
+        assert (schedule["num_steps"], schedule["warmup_steps"]) == (50, 5)
+        assert optimizer.weight_decay == weight_decay
+        top = decay if name == "paper" else decay**2
+        rates = optimizer.layer_rates
+        assert rates["transformer_layer_1"] == pytest.approx(top)
+        assert optimizer.global_clipnorm == 1.0
+        assert not optimizer.bias_correction
+
+
+def test_arguments_take_the_place_of_the_protocol():
+    optimizer = finetuning_optimizer(
+        network(1),
+        10,
+        learning_rate=0.5,
+        layer_decay=1.0,
+        weight_decay=0.25,
+        warmup_fraction=0.0,
+        gradient_accumulation_steps=2,
+    )
+    assert set(optimizer.layer_rates.values()) == {1.0}
+    assert optimizer.weight_decay == 0.25
+    assert float(ops.convert_to_numpy(optimizer.learning_rate)) == 0.5
+    assert optimizer.get_config()["learning_rate"]["config"]["num_steps"] == 20
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"protocol": "bert"}, "'paper', 'google'.*'bert'"),
+        ({"layer_decay": 0.0}, "layer_decay.*> 0 and <= 1.*0.0"),
+        ({"layer_decay": 1.5}, "layer_decay.*1.5"),
+        ({"warmup_fraction": 2}, "warmup_fraction.*>= 0 and <= 1.*2"),
+        ({"num_steps": 0}, "num_steps.*> 0.*0"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        finetuning_optimizer(network(1), **{"num_steps": 10, **arguments})
+    if "protocol" in arguments:
+        with pytest.raises(ValueError, match=message):
+            finetuning_protocol(**{"name": arguments["protocol"]})
+
+
+def test_each_layer_moves_at_its_rate():
+    rates = {"embeddings": 0.25, "layer_1": 0.5}
+    steps = {}
+    for cls in (LoopAdamW, ElectraAdamW):
+        optimizer = cls(
+            0.1, weight_decay=0.0, layer_rates=rates, global_clipnorm=None
+        )
+        optimizer = cls.from_config(optimizer.get_config())
+        variables = [
+            make_variable([1.0], "net/embeddings/token/embeddings"),
+            make_variable([1.0], "net/layer_1/dense/kernel"),
+            make_variable([1.0], "net/layer_10/dense/kernel"),
+            # A variable is in a layer, whatever its own name is.
+            make_variable([1.0], "logits/layer_1"),
+        ]
+        apply(optimizer, [[1.0]] * 4, variables)
+        steps[cls] = 1 - np.concatenate(values(variables))
+        whole = 0.1 * 0.1 / (np.sqrt(0.001) + 1e-6)
+        np.testing.assert_allclose(
+            steps[cls], whole * np.array([0.25, 0.5, 1, 1]), rtol=1e-5
+        )
+
+
+def test_rates_hold_for_the_decay_of_weights():
+    optimizer = ElectraAdamW(0.5, weight_decay=0.5, layer_rates={"low": 0.5})
+    variables = [make_variable([8.0], "low/kernel")]
+    apply(optimizer, [[0.0]], variables)
+    assert values(variables)[0] == 8 - 0.5 * 0.5 * 0.5 * 8
+
+
+def test_saved_with_a_model(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    optimizer = finetuning_optimizer(network(1), 10)
+    model.compile(optimizer=optimizer, loss="mse")
+    optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras").optimizer
+    assert loaded.layer_rates == optimizer.layer_rates

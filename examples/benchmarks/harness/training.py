@@ -10,8 +10,8 @@ from keras import ops
 
 from harness.grouping import LENGTHS
 from harness.grouping import bucket_lengths
-from keras_electra.training.finetuning import finetuning_optimizer
-from keras_electra.training.finetuning import finetuning_protocol
+from keras_electra.training.recipes import finetuning_optimizer
+from keras_electra.training.recipes import finetuning_protocol
 
 
 def fine_tune(
@@ -42,7 +42,7 @@ def fine_tune(
     optimizer = finetuning_optimizer(
         task.backbone, len(batches) * epochs, protocol, **optimizer_arguments
     )
-    reduction = finetuning_protocol(protocol).loss_reduction
+    reduction = finetuning_protocol(protocol)["loss_reduction"]
     task.compile(
         optimizer=optimizer,
         loss=with_reduction(task.loss, reduction),
