@@ -20,8 +20,8 @@ from keras_electra.arguments import known_keywords
 from keras_electra.data import batches as batching
 from keras_electra.data import inputs
 from keras_electra.tasks import labels
-from keras_electra.training.finetuning import finetuning_rate
 from keras_electra.training.optimizers import ElectraAdamW
+from keras_electra.training.recipes import finetuning_rate
 
 # Examples that become rows at a time.
 CHUNK = 1024

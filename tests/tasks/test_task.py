@@ -15,7 +15,7 @@ from keras_electra.tasks.task import default_optimizer
 from keras_electra.tasks.text_classifier import ElectraTextClassifier
 from keras_electra.tasks.text_embedder import ElectraTextEmbedder
 from keras_electra.tasks.token_classifier import ElectraTokenClassifier
-from keras_electra.training.finetuning import finetuning_rate
+from keras_electra.training.recipes import finetuning_rate
 from tests import checks
 
 TEXTS = ["the chef", "a meal ."]
