@@ -227,7 +227,7 @@ class ElectraMultipleChoice(ElectraTask, SavesPresets, keras_hub.models.Task):
             few = [i for i, texts in enumerate(choices) if len(texts) == count]
             x = ([contexts[i] for i in few], [choices[i] for i in few])
             x, _ = self.read_inputs(x, "choose")
-            for i, logits in zip(few, self.predict_columns(x, batch_size)):
+            for i, logits in zip(few, self.predict_rows(x, batch_size)):
                 probabilities = softmax(np.asarray(logits, "float32"))
                 pairs = zip(choices[i], map(float, probabilities))
                 results[i] = sorted(pairs, key=lambda pair: -pair[1])

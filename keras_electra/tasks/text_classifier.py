@@ -234,7 +234,7 @@ class ElectraTextClassifier(
         x, is_one = self.read_inputs(texts, "classify")
         results = [
             self._result(np.asarray(outputs, "float32"))
-            for outputs in self.predict_columns(x, batch_size)
+            for outputs in self.predict_rows(x, batch_size)
         ]
         return results[0] if is_one else results
 

@@ -221,7 +221,7 @@ class ElectraTextEmbedder(ElectraTask, SavesPresets, keras_hub.models.Task):
         texts, is_one = self.read_inputs(texts, "embed")
         if isinstance(texts, tuple):
             raise TypeError("`embed` takes texts, not pairs. Embed each part.")
-        vectors = np.array(self.predict_columns(texts, batch_size), "float32")
+        vectors = np.array(self.predict_rows(texts, batch_size), "float32")
         vectors = vectors.reshape(-1, self.backbone.hidden_dim)
         return vectors[0] if is_one else vectors
 

@@ -11,7 +11,6 @@ from keras_electra.pretraining.pretrainer_preprocessor import (
 )
 from keras_electra.tasks.multiple_choice import ElectraMultipleChoice
 from keras_electra.tasks.question_answering import ElectraQuestionAnswering
-from keras_electra.tasks.task import default_optimizer
 from keras_electra.tasks.text_classifier import ElectraTextClassifier
 from keras_electra.tasks.text_embedder import ElectraTextEmbedder
 from keras_electra.tasks.token_classifier import ElectraTokenClassifier
@@ -232,7 +231,8 @@ def test_preprocessor_in_a_graph(case):
 def test_rate_follows_the_size():
     rates = [finetuning_rate(width) for width in (128, 256, 768, 1024)]
     assert rates == [3e-4, 3e-4, 1e-4, 5e-5]
-    optimizer = default_optimizer(checks.tiny_backbone())
+    optimizer = ElectraTextEmbedder(checks.tiny_backbone()).optimizer
+    assert float(optimizer.learning_rate) == pytest.approx(3e-4)
     assert optimizer.bias_correction and optimizer.weight_decay == 0.01
 
 
