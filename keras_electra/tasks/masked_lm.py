@@ -123,19 +123,16 @@ class ElectraMaskedLMPreprocessor(
 class ElectraMaskedLM(ElectraTask, SavesPresets, keras_hub.models.MaskedLM):
     """Predicts the tokens at masked positions.
 
-    `from_preset` on the folder of an `ElectraPretrainer` opens its generator.
-    (`keras_hub.models.MaskedLM.from_preset` does not know of that: on such a
-    folder it gives the discriminator a fresh head, for training. Call it on
-    this class.)
+    `from_preset` on the folder of an `ElectraPretrainer` opens its generator;
+    that of `keras_hub.models.MaskedLM` gives the discriminator a fresh head.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task; the backbone is
             the generator's.
-        head: `TokenPredictionHead` or `None`. A trained head of the same
-            network. Not part of the configuration, its weights are saved.
-            Defaults to `None`: a fresh one.
-        head_activation: string or `None`. Activation of a fresh head.
-            Defaults to the backbone's.
+        head: `TokenPredictionHead` of the same network; not part of the
+            configuration. Defaults to `None`: a fresh one.
+        head_activation: string or `None`. Of a fresh head. Defaults to the
+            backbone's.
         tie_embeddings: bool. Whether a fresh head has the embeddings for its
             output matrix. Defaults to `True`.
 
@@ -219,7 +216,7 @@ class ElectraMaskedLM(ElectraTask, SavesPresets, keras_hub.models.MaskedLM):
         """Fills every `[MASK]` of texts.
 
         Args:
-            texts: string or list of strings, each with at least one
+            texts: string, or a column of strings, each with at least one
                 `[MASK]`. Several in one text are filled independently.
             top_k: int. How many tokens to give for each. Defaults to `5`.
             batch_size: int. Texts computed together. Defaults to `32`.
@@ -227,7 +224,7 @@ class ElectraMaskedLM(ElectraTask, SavesPresets, keras_hub.models.MaskedLM):
         Returns:
             For a string a list with one entry a `[MASK]`, in the order of
             the text: a list of `top_k` pairs `(token, probability)`, most
-            probable first. For a list of strings a list of these.
+            probable first. For several texts a list of these.
         """
         texts, is_one = self.read_inputs(texts, "fill_mask")
         tokenizer = self.preprocessor.tokenizer

@@ -38,17 +38,11 @@ class DetectedToken(typing.NamedTuple):
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class TokenBinaryCrossentropy(keras.losses.Loss):
-    """Mean over the tokens of the binary cross-entropy of logits.
+    """Binary cross-entropy of logits, averaged over the weighted tokens.
 
-    The original's discriminator loss: the sum over the weighted tokens by
-    the sum of the weights (`run_pretraining.py:197-203`). Keras' averages
-    over the last axis before it weights, so that weights of shape `(batch,
-    length)` would not weigh tokens.
-
-    Args:
-        reduction: string. As in `keras.losses.Loss`. Defaults to
-            `"mean_with_sample_weight"`.
-        **kwargs: `name` and `dtype` of `keras.losses.Loss`.
+    The original's discriminator loss (`run_pretraining.py:197-203`). Keras'
+    averages over the last axis before it weights, so that weights of shape
+    `(batch, length)` would not weigh tokens.
     """
 
     def __init__(self, reduction="mean_with_sample_weight", **kwargs):
@@ -124,9 +118,8 @@ class ElectraReplacedTokenDetector(
     Args:
         backbone, preprocessor, **kwargs: as of every task; the backbone is
             the discriminator's.
-        head: `ReplacedTokenHead` or `None`. A trained head of the same
-            network. Not part of the configuration, its weights are saved.
-            Defaults to `None`: a fresh one.
+        head: `ReplacedTokenHead` of the same network; not part of the
+            configuration. Defaults to `None`: a fresh one.
 
     Returns:
         Logits of shape `(batch, length)`; positive means replaced.
@@ -188,12 +181,12 @@ class ElectraReplacedTokenDetector(
         half; each token is judged where it has most text around it.
 
         Args:
-            texts: string or list of strings.
+            texts: string, or a column of strings.
             batch_size: int. Windows computed together. Defaults to `32`.
 
         Returns:
             For a string a list of `DetectedToken`, in the order of the text;
-            for a list of strings a list of these.
+            for several texts a list of these.
         """
         texts, is_one = self.read_inputs(texts, "detect")
         tokenizer = self.preprocessor.tokenizer

@@ -26,19 +26,9 @@ NAMES = ("token_ids", "segment_ids", "padding_mask")
 
 
 def make_rows(sequences, segments, pad_token_id, length=None):
-    """Pads sequences to rows.
+    """Pads lists of token ids and of segment ids to a dict of int32 arrays.
 
-    Args:
-        sequences: list of lists of int, token ids with special tokens, each
-            of at most `length`.
-        segments: list of lists of int, their segment ids.
-        pad_token_id: int.
-        length: int. Length of the rows, in tokens. Defaults to `None`: that
-            of the longest.
-
-    Returns:
-        A dict of int32 arrays of shape `(len(sequences), length)`:
-        `token_ids`, `segment_ids` (0 for padding) and `padding_mask`.
+    `length` is that of the rows, by default of the longest.
     """
     if length is None:
         length = max(map(len, sequences), default=1)
@@ -55,23 +45,12 @@ def make_rows(sequences, segments, pad_token_id, length=None):
 def text_rows(
     first, second, tokenizer, most, truncate="round_robin", length=None
 ):
-    """Packs texts or pairs of texts.
+    """Packs lists of token ids, or pairs of them (`second` may be `None`).
 
     A text becomes `[CLS] text [SEP]`, a pair `[CLS] first [SEP] second
-    [SEP]`. A pair whose second text has no tokens is packed as a text, as in
-    the original (`classification_tasks.py:66-70`).
-
-    Args:
-        first: list of lists of int, token ids.
-        second: list of lists of int, or `None` for texts alone.
-        tokenizer: `ElectraTokenizer`.
-        most: int. Greatest length of a row, in tokens.
-        truncate: string. See `trim_pair`. Defaults to `"round_robin"`.
-        length: int. Length of the rows. Defaults to `None`: that of the
-            longest.
-
-    Returns:
-        A dict of arrays, see `make_rows`.
+    [SEP]`, of at most `most` tokens. A pair whose second text has no tokens
+    is packed as a text, as in the original
+    (`classification_tasks.py:66-70`).
     """
     cls, sep = [tokenizer.cls_token_id], [tokenizer.sep_token_id]
     sequences, segments = [], []
@@ -89,19 +68,11 @@ def text_rows(
 
 
 def trim_pair(first, second, room, truncate="round_robin"):
-    """Shortens a pair to a common length.
+    """Shortens two lists to at most `room` together.
 
-    Args:
-        first: list.
-        second: list.
-        room: int. Greatest length of both together.
-        truncate: string. `"round_robin"`, the default, shortens the longer
-            one (both evenly once they are equally long), as the original
-            (`classification_tasks.py:298-313`). `"waterfall"` shortens the
-            second before the first.
-
-    Returns:
-        The two lists, shortened.
+    `"round_robin"` shortens the longer one (both evenly once they are equally
+    long), as the original (`classification_tasks.py:298-313`); `"waterfall"`
+    the second before the first.
     """
     share = (room + 1) // 2 if truncate == "round_robin" else room
     first = first[: max(share, room - len(second))]

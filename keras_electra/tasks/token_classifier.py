@@ -148,15 +148,13 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
 class ElectraTokenClassifier(ElectraTask, SavesPresets, keras_hub.models.Task):
     """Labels words: named entities, chunks, parts of speech.
 
-    `fit`, `evaluate` and `predict` take a list of sentences, each a list of
-    words or a string whose words are separated by white space. Labels are a
-    list a sentence, one a word: class numbers or, with `labels`, names. In a
-    data set, where lists of different lengths do not stack, sentences and
-    their labels are strings.
+    Inputs are sentences, lists of words or strings whose words are separated
+    by white space. Labels are a list a sentence (or a string, too), one a
+    word: class numbers or, with `labels`, names. The loss counts the first
+    piece of every word.
 
     A linear layer on the vector of every token, which starts from Glorot
-    uniform (`finetune/tagging/tagging_tasks.py:188-193`). The loss counts the
-    first piece of every word.
+    uniform (`finetune/tagging/tagging_tasks.py:188-193`).
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
