@@ -11,15 +11,11 @@ rows of a batch are a little more alike.
 """
 
 import functools
-import itertools
 import random
 import threading
 
-import grain
 import keras
 import numpy as np
-
-from keras_electra.backend import graph_text
 
 # In tokens, `[CLS]` and `[SEP]` included. Beyond them, multiples of 128.
 LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
@@ -257,118 +253,3 @@ class Batches:
 
 def _split(order, size):
     return [order[i : i + size] for i in range(0, len(order), size)]
-
-
-class Stream(grain.IterDataset):
-    """The batches of a source as Keras takes them.
-
-    Keras warns when data ends that did not say how long it is, and stays at
-    the end of data that did; an endless stream with a count of steps has
-    neither trouble.
-
-    Args:
-        source: `Batches` or another object with `batch(position)`, `len` and
-            `endless`, such as `keras_electra.load_examples(...)`; or
-            `StreamBatches`.
-        steps: int or `None`. Batches of an epoch. Defaults to a pass.
-
-    Attributes:
-        endless: bool. `False`: the position of a pass counts, not of all.
-        error: exception that ended it, or `None`.
-        position: int. Batches before the one that the next `iter` starts at.
-        steps: int, or `None` for a pass that nobody counted.
-    """
-
-    def __init__(self, source, steps=None):
-        super().__init__()
-        self._source = source
-        found = hasattr(source, "batch")
-        self._length = len(source) if found else source.count()
-        self.steps = steps or self._length
-        self.endless = getattr(source, "endless", False)
-        self.position = getattr(source, "position", 0)
-        self.error = None
-
-    def __len__(self):
-        return self._length
-
-    def __iter__(self):
-        return _Iterator(self, self.position)
-
-    def batch(self, position):
-        """The batch at a position (int, batches)."""
-        if not self.endless:
-            position %= self._length
-        return self._source.batch(position)
-
-    def batches(self, position):
-        """A generator of batches from a position (int, batches) on."""
-        if hasattr(self._source, "batch"):
-            yield from map(self.batch, itertools.count(position))
-        while True:
-            found = False
-            for batch in itertools.islice(self._source, position, self._length):
-                found = True
-                yield batch
-            if self.steps is None:
-                return
-            if not found:
-                raise ValueError(
-                    "`x` holds no batch, or fewer than were asked for and "
-                    "cannot be begun again. Ask for fewer steps."
-                )
-            position = 0
-
-    def for_keras(self, token_labels=False):
-        """What Keras' `fit` and `evaluate` get.
-
-        On TensorFlow a `tf.data` set that is told which axes vary: Keras
-        takes for fixed what is alike in the first two batches.
-
-        Args:
-            token_labels: bool. Whether labels have an axis of tokens.
-        """
-        if keras.config.backend() != "tensorflow":
-            return self
-        first = next(iter(self))
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(first)
-
-        def free(array):
-            return keras.KerasTensor((None,) * array.ndim, array.dtype.name)
-
-        def fixed(array):
-            if token_labels:
-                return free(array)
-            return keras.KerasTensor((None, *array.shape[1:]), array.dtype.name)
-
-        spec = [keras.tree.map_structure(free, x)]
-        for part in (y, sample_weight):
-            if part is not None:
-                spec.append(keras.tree.map_structure(fixed, part))
-        spec = spec[0] if not isinstance(first, tuple) else tuple(spec)
-        return graph_text.to_dataset(lambda: iter(self), spec)
-
-
-class _Iterator(grain.DatasetIterator):
-    def __init__(self, stream, position):
-        super().__init__()
-        self._stream = stream
-        self.set_state({"position": position})
-
-    def __next__(self):
-        try:
-            batch = next(self._batches)
-        except StopIteration:
-            raise
-        except Exception as error:
-            self._stream.error = error
-            raise
-        self._next_position += 1
-        return batch
-
-    def get_state(self):
-        return {"position": self._next_position}
-
-    def set_state(self, state):
-        self._next_position = int(state["position"])
-        self._batches = self._stream.batches(self._next_position)

@@ -3,18 +3,13 @@
 Containers are recognised by what they can do, not by their type, so nothing
 has to be imported to know them. What is in memory (lists, arrays, Series,
 columns and tables of any library, tensors) becomes columns: lists of Python
-objects, or arrays of numbers. All else (loaders, data sets, generators) is
-iterated in Python, batch by batch; examples that come one by one are put
-together to batches. A generator can be read once: what it held is remembered
-only if it is needed again.
+objects, or arrays of numbers. All else (loaders, data sets, generators) is a
+stream; see `streams.py`.
 """
 
-import itertools
-import sys
 import typing
 from collections import abc
 
-import keras
 import numpy as np
 
 # What preprocessors make; a dict with the first of them is ready.
@@ -26,8 +21,6 @@ ROW_FIELDS = (
     "start_positions",
 )
 WEIGHT_NAMES = ("sample_weight", "weight")
-# Batches that Keras looks at before it begins.
-PEEKED = 8
 
 
 class Names(typing.NamedTuple):
@@ -227,193 +220,6 @@ def pick_columns(table, names):
         "Rename them, or pass the columns themselves: "
         f"`x=data[{str(found[0]) if found else 'name'!r}], y=data[...]`."
     )
-
-
-class StreamBatches:
-    """The batches of a loader, a data set, a generator or an iterator.
-
-    Args:
-        source: iterable of batches or of examples.
-        names: `Names`.
-        batch_size: int or `None`. Examples a batch where they come one by
-            one. Defaults to `32`.
-        prepare: function of `(x, y, sample_weight)`; what a batch becomes.
-        remember: bool. Whether an iterator can be read again.
-
-    Raises:
-        TypeError: when the source cannot be iterated.
-    """
-
-    endless = False
-
-    def __init__(self, source, names, batch_size, prepare, remember=True):
-        if not hasattr(source, "__iter__") and not hasattr(source, "__len__"):
-            raise TypeError(
-                "`x` must be examples in memory (a list, an array, a Series, "
-                "a tuple or table of columns) or something to iterate over. "
-                f"Received: {type(source).__name__}."
-            )
-        if hasattr(source, "__next__"):
-            source = _Once(source, remember)
-        self._source = source
-        self._names = names
-        self._batch_size = batch_size or 32
-        self._prepare = prepare
-
-    def __iter__(self):
-        pending = []
-        if hasattr(self._source, "on_epoch_begin"):
-            self._source.on_epoch_begin()
-        for element in self._elements():
-            batch, is_example = read_element(element, self._names)
-            if not is_example:
-                yield self._prepare(*batch)
-                continue
-            pending.append(batch)
-            if len(pending) == self._batch_size:
-                yield self._prepare(*_stack(pending))
-                pending = []
-        if pending:
-            yield self._prepare(*_stack(pending))
-        if hasattr(self._source, "on_epoch_end"):
-            self._source.on_epoch_end()
-
-    def count(self):
-        """Number of batches of a pass, `None` if that is not known."""
-        try:
-            length = len(self._source)
-        except TypeError:
-            return None
-        if length >= sys.maxsize:
-            return None
-        for element in itertools.islice(self._elements(), 1):
-            if read_element(element, self._names)[1]:
-                length = -(-length // self._batch_size)
-        return length
-
-    def first(self, steps=None):
-        """The first batches (int, all for `None`) of a pass, prepared."""
-        return itertools.islice(self, steps)
-
-    def _elements(self):
-        if hasattr(self._source, "__iter__"):
-            return iter(self._source)
-        return (self._source[i] for i in range(len(self._source)))
-
-
-class _Once:
-    """An iterator that can be read again, if it was told to remember."""
-
-    def __init__(self, iterator, remember):
-        self._iterator = iterator
-        self._remember = remember
-        self._first = []
-        self._drawn = 0
-
-    def __iter__(self):
-        if self._drawn > len(self._first):
-            raise ValueError(
-                "`x` is an iterator, which can be read once, and its "
-                f"{self._drawn} elements are used up. Pass something that can "
-                "be iterated again, such as a list or a loader, or ask for "
-                "fewer steps."
-            )
-        yield from list(self._first)
-        for element in self._iterator:
-            self._drawn += 1
-            if self._remember or self._drawn <= PEEKED:
-                self._first.append(element)
-            yield element
-
-
-def read_element(element, names):
-    """What a stream holds: a batch, or an example.
-
-    Args:
-        element: `x`, `(x, y)`, `(x, y, sample_weight)`, or a dict of columns.
-        names: `Names`.
-
-    Returns:
-        `((x, y, sample_weight), is_example)`.
-    """
-    collated = isinstance(element, list) and not _all_texts(element)
-    if isinstance(element, abc.Mapping):
-        data = pick_columns(element, names)
-    elif isinstance(element, tuple) or collated:
-        data = keras.utils.unpack_x_y_sample_weight(tuple(element))
-    else:
-        data = (element, None, None)
-    x, y, weight = map(_to_leaves, data)
-    is_pair = isinstance(data[0], tuple) and _all_texts(data[0])
-    if is_pair and not collated and np.ndim(y) == 0:
-        x = data[0]
-    first = x[0] if isinstance(x, tuple) else x
-    if isinstance(x, dict):
-        rank = np.ndim(x.get("padding_mask", x.get("token_ids")))
-        is_example = rank < 2
-    else:
-        is_example = is_text(first)
-    if not is_example and names.example is not None:
-        is_example = names.example(x, y)
-    return (x, y, weight), is_example
-
-
-def _all_texts(part):
-    return bool(part) and all(is_text(item) for item in part)
-
-
-def _to_leaves(part):
-    """Columns, below tuples and dicts, of a batch as libraries collate it."""
-    if part is None or is_text(part):
-        return to_python(part)
-    if isinstance(part, abc.Mapping):
-        return {name: _to_leaves(item) for name, item in part.items()}
-    # torch makes tuples of the strings of a batch, in lists for examples
-    # of several parts.
-    is_several = isinstance(part, (list, tuple)) and not _all_texts(part)
-    if is_several and (
-        isinstance(part, tuple)
-        or any(isinstance(i, tuple) and _all_texts(i) for i in part)
-    ):
-        return tuple(_to_leaves(item) for item in part)
-    if np.isscalar(part) or np.ndim(part) == 0 and hasattr(part, "__array__"):
-        return to_python(np.asarray(part).item())
-    return to_column(part)
-
-
-def _stack(examples):
-    """One batch of examples, each `(x, y, sample_weight)`."""
-
-    def stack(*leaves):
-        if leaves[0] is None:
-            return None
-        if isinstance(leaves[0], tuple):
-            return tuple(map(stack, *leaves))
-        if isinstance(leaves[0], dict):
-            return {
-                name: stack(*(leaf[name] for leaf in leaves))
-                for name in leaves[0]
-            }
-        if isinstance(leaves[0], np.ndarray):
-            return np.stack(leaves)
-        return list(leaves)
-
-    return stack(*(tuple(example) for example in examples))
-
-
-def read_all(source, names):
-    """The inputs of a whole stream, as columns."""
-    batches = [
-        x for x, _, _ in StreamBatches(source, names, None, lambda *data: data)
-    ]
-    return _join(batches) if batches else []
-
-
-def _join(parts):
-    """One column, or tuple of columns, of many."""
-    if isinstance(parts[0], tuple):
-        return tuple(map(_join, zip(*parts)))
-    return [value for part in parts for value in part]
 
 
 def check_texts(x, kinds=("texts",), may_be_empty=False):

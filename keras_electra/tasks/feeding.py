@@ -9,6 +9,7 @@ memory are kept, without padding, while they are trained on.
 
 import contextlib
 import functools
+import itertools
 import warnings
 
 import keras
@@ -17,6 +18,7 @@ import numpy as np
 from keras_electra.arguments import check_count
 from keras_electra.data import batches as batching
 from keras_electra.data import inputs
+from keras_electra.data import streams
 from keras_electra.tasks import labels
 
 # Examples that become rows at a time.
@@ -99,7 +101,7 @@ class TakesExamples:
         elif inputs.is_in_memory(x):
             x = inputs.read_memory(x, None, None, self.names).x
         else:
-            x = inputs.read_all(x, self.names)
+            x = streams.read_all(x, self.names)
         self.check_inputs(x)
         return x, is_one
 
@@ -146,7 +148,7 @@ class TakesExamples:
                 whole = batching.Batches(rows, max(1, len(rows)), finish=finish)
                 return whole.batch(0)
 
-            return inputs.StreamBatches(
+            return streams.StreamBatches(
                 examples, self.names, size, prepare, remember
             )
         if not len(examples):
@@ -215,12 +217,12 @@ class TakesExamples:
         """`Rows` of inputs without labels, `None` if there are none."""
         x = self._read(x)
         if not isinstance(x, inputs.Examples):
-            stream = inputs.StreamBatches(
+            stream = streams.StreamBatches(
                 x, self.names, batch_size, lambda x, y, weight: (x, None, None)
             )
             chunks = [
                 (self._to_rows(*data)[0], None, None)
-                for data in stream.first(steps)
+                for data in itertools.islice(stream, steps)
             ]
             return batching.Rows(chunks) if chunks else None
         if steps is not None:

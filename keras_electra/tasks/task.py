@@ -7,6 +7,7 @@ from keras_electra.arguments import keyword_names
 from keras_electra.arguments import known_keywords
 from keras_electra.data import batches as batching
 from keras_electra.data import inputs
+from keras_electra.data import streams
 from keras_electra.tasks.feeding import TakesExamples
 from keras_electra.tasks.feeding import checked_size
 from keras_electra.tasks.feeding import errors_of
@@ -159,7 +160,7 @@ class ElectraTask(TakesExamples):
             source = self._source(
                 held_out, size, "by_length", steps=validation_steps
             )
-            held_out = batching.Stream(source, validation_steps)
+            held_out = streams.Stream(source, validation_steps)
             kwargs["validation_data"] = held_out.for_keras(self.token_labels)
             kwargs["validation_steps"] = held_out.steps
         source = self._source(
@@ -169,7 +170,7 @@ class ElectraTask(TakesExamples):
             class_weight,
             remember=epochs > 1 and steps_per_epoch is None,
         )
-        stream = batching.Stream(source, steps_per_epoch)
+        stream = streams.Stream(source, steps_per_epoch)
         # Where `ResumableCheckpoint` finds the position.
         self.training_data = stream
         try:
@@ -200,7 +201,7 @@ class ElectraTask(TakesExamples):
             return keras.Model.evaluate(self, x, steps=steps, **kwargs)
         examples = self._read(x, y, sample_weight)
         source = self._source(examples, batch_size, "by_length", steps=steps)
-        stream = batching.Stream(source, steps)
+        stream = streams.Stream(source, steps)
         with errors_of(stream):
             return keras.Model.evaluate(
                 self,

@@ -4,8 +4,8 @@ import pytest
 
 from keras_electra.data.batches import Batches
 from keras_electra.data.batches import Rows
-from keras_electra.data.batches import Stream
 from keras_electra.data.batches import round_length
+from keras_electra.data.streams import Stream
 
 
 def rows_of(lengths, width=100, **kwargs):
