@@ -1,8 +1,9 @@
 """What the original program does otherwise, to compare with its numbers."""
 
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+
 from keras_electra.tasks.token_classifier import TaggingRow
-from keras_electra.text.normalization import WordSplitter
-from keras_electra.text.word_pieces import join_pieces
 
 
 def original_rows(sentences, tokenizer, length):
@@ -57,9 +58,6 @@ def original_span_text(tokenizer):
     Returns:
         A function of a `Document` and the first and last token of a span.
     """
-    splitter = WordSplitter(
-        tokenizer.lowercase, tokenizer.strip_accents, tokenizer.split_on_cjk
-    )
 
     def span_text(document, first, last):
         pieces = [
@@ -69,27 +67,27 @@ def original_span_text(tokenizer):
             document.words[first] : document.words[last] + 1
         ]
         words = " ".join(document.text[start:end] for start, end in spans)
-        spelled = join_pieces(pieces)
-        if pieces[0].startswith("##"):
-            spelled = spelled.removeprefix("##")
-        return align(spelled, words, splitter)
+        spelled = " ".join(pieces).replace(" ##", "").removeprefix("##")
+        return align(spelled, words, tokenizer.lowercase)
 
     return span_text
 
 
-def align(spelled, text, splitter):
+def align(spelled, text, lowercase):
     """Finds tokens, spelled out, in the text they came from.
 
     Args:
         spelled: string. Words of the tokenizer with spaces between them.
         text: string.
-        splitter: `WordSplitter` of the tokenizer.
+        lowercase: bool. Whether the tokenizer lowers its texts.
 
     Returns:
         The part of `text` that reads like `spelled`, or all of it where there
         is none, or where the characters do not correspond one to one.
     """
-    words = " ".join(splitter.split(text))
+    normal = BertNormalizer(lowercase=lowercase).normalize_str(text)
+    parts = BertPreTokenizer().pre_tokenize_str(normal)
+    words = " ".join(word for word, _ in parts)
     place = words.find(spelled)
     ours = [i for i, character in enumerate(words) if character != " "]
     theirs = [i for i, character in enumerate(text) if character != " "]
