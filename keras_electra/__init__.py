@@ -4,7 +4,7 @@ The public names, in the order in which data flows.
 """
 
 from keras_electra.arguments import with_named_keywords
-from keras_electra.conversion import opening as _opening
+from keras_electra.conversion.pairs import register as _register_forms
 from keras_electra.data.examples import load_examples
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets import presets
@@ -52,7 +52,7 @@ from keras_electra.training.recipes import pretraining_optimizer
 
 # From here on the function hides the module `keras_electra.presets`, of which
 # names are imported only by `from keras_electra.presets import ...`.
-_opening.register()
+_register_forms()
 _register_presets(ElectraBackbone)
 
 __all__ = [

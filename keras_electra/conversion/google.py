@@ -1,176 +1,234 @@
-"""Checkpoints of the original program (google-research/electra, TF1).
+"""Google's TF1 checkpoints (google-research/electra), read and written.
 
-Its variables are addressed by name. One table says which weight of a
-pre-trainer each name is; reading, and comparing gradients or optimizer slots,
-go by it. `google_checkpoint.py` makes it one of the forms of `from_preset`.
+They hold a generator and a discriminator, and no sizes: these come from the
+shapes. What shapes do not show (heads, dropout, activation) comes from a
+`config.json` beside them, or else from the paper. Written checkpoints have the
+original's names and shapes; beside them are `vocab.txt` and two files with what
+neither says: `config.json` and `tokenizer_config.json` (case, accents).
 """
 
-import keras
+import json
 
-from keras_electra.conversion.assign import fill
-from keras_electra.conversion.places import embeddings
-from keras_electra.conversion.places import encoder
-from keras_electra.conversion.places import replaced_token_head
-from keras_electra.conversion.places import token_prediction_head
+from keras_electra.conversion import tokenizer_files
+from keras_electra.conversion import weights
+from keras_electra.conversion.checkpoint import DISCRIMINATOR
+from keras_electra.conversion.checkpoint import GENERATOR
+from keras_electra.conversion.checkpoint import Checkpoint
+from keras_electra.conversion.heads import head_of
+from keras_electra.conversion.hugging_face import ACTIVATIONS
+from keras_electra.conversion.hugging_face import CONFIG
+from keras_electra.conversion.hugging_face import SETTINGS
+from keras_electra.conversion.hugging_face import SIZES
+from keras_electra.conversion.hugging_face import network_config
+from keras_electra.conversion.hugging_face import write_config
 from keras_electra.conversion.tf_bundle import TensorBundle
-from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.conversion.tf_writer import write_checkpoint
 
+# Sections of a `config.json` with the original's configurations.
+SECTIONS = {
+    DISCRIMINATOR: "discriminator_bert_config",
+    GENERATOR: "generator_bert_config",
+}
 # Written by the original program beside the weights, and of no use here.
 OPTIMIZER_SUFFIXES = ("/adam_m", "/adam_v")
-IGNORED_NAMES = ("global_step",)
+COUNTER = "global_step"
+OTHER_HEADS = (
+    "generator_predictions/",
+    "discriminator_predictions/",
+    "task_specific/",
+)
+PREFIX = "model.ckpt"
 
 
-def places(pretrainer):
-    """Maps the original's variable names to the weights of a pre-trainer.
-
-    Args:
-        pretrainer: `ElectraPretrainer`.
-
-    Returns:
-        A dict from name to `Place`, every weight of ours covered once.
-    """
-    backbone, generator = pretrainer.backbone, pretrainer.generator
-    table = {}
-    owns = generator is not None and generator is not backbone
-    if owns:
-        table.update(encoder(generator, "generator"))
-        if generator.embeddings is not backbone.embeddings:
-            table.update(embeddings(generator.embeddings, "generator"))
-    if generator is not None:
-        table.update(token_prediction_head(pretrainer.generator_head))
-    table.update(embeddings(backbone.embeddings))
-    if pretrainer.discriminator_head is not None or not owns:
-        table.update(encoder(backbone))
-    if pretrainer.discriminator_head is not None:
-        table.update(replaced_token_head(pretrainer.discriminator_head))
-    return table
-
-
-def assign(pretrainer, arrays):
-    """Gives every weight of a pre-trainer the value of its original name.
+class GoogleCheckpoint(Checkpoint):
+    """A checkpoint of the original program.
 
     Args:
-        pretrainer: `ElectraPretrainer`.
-        arrays: mapping from the original's variable names to arrays.
+        path: `Path` of the folder, or of the prefix of the checkpoint.
+        source: string. Where it is from, for messages.
 
     Raises:
-        ValueError: when a name is missing or left over, or a shape differs;
-            no weight has been changed then.
+        FileNotFoundError: when there is no checkpoint.
+        ValueError: when it is damaged, or holds no ELECTRA.
     """
-    table = places(pretrainer)
-    missing, unused = set(table) - set(arrays), set(arrays) - set(table)
-    if missing or unused:
-        raise ValueError(
-            "The checkpoint must hold exactly the variables of the model. "
-            f"Missing: {sorted(missing) or 'none'}. Left over: "
-            f"{sorted(unused) or 'none'}. Build the pre-trainer with the "
-            "layers, sharing and heads that the checkpoint was trained with."
-        )
-    for name, place in table.items():
-        if tuple(arrays[name].shape) != place.shape:
+
+    form = "Google's TF1"
+
+    def __init__(self, path, source):
+        self.source = source
+        self._bundle = TensorBundle(path)
+        self._folder = self._bundle.prefix.parent
+        self._names = self._bundle.names()
+        self._known = set(self._names)
+        path = self._find(CONFIG)
+        text = "{}" if path is None else path.read_text(encoding="utf-8")
+        self._config = json.loads(text)
+        # What it says of the program, not of a network.
+        self._program = self._config.get("pretraining_config", self._config)
+        marks = {
+            DISCRIMINATOR: "electra/encoder/layer_0/output/dense/kernel",
+            GENERATOR: "generator_predictions/dense/kernel",
+        }
+        self.networks = tuple(n for n in marks if marks[n] in self._known)
+        if not self.networks:
             raise ValueError(
-                f"Variable {name!r} of the checkpoint must have shape "
-                f"{place.shape}. It has {tuple(arrays[name].shape)}. Build "
-                "the pre-trainer with the checkpoint's sizes."
+                f"{source} holds no ELECTRA. Expected variables such as "
+                f"{marks[DISCRIMINATOR]!r}, found {self._names[:3]}."
             )
-    fill(table, arrays.__getitem__)
+        # Else one encoder is both (original `untied_generator=False`).
+        self._owns = "generator/encoder/layer_0/output/dense/kernel" in (
+            self._known
+        )
+        self.is_pair = len(self.networks) > 1
+        self.is_tied = self.is_pair and not self._owns
+
+    def _section(self, network):
+        """What the configuration beside says about one network."""
+        if SECTIONS[network] in self._config:
+            return self._config[SECTIONS[network]]
+        is_other = network == GENERATOR and DISCRIMINATOR in self.networks
+        return {} if is_other else self._config
+
+    def backbone_arguments(self, network):
+        def shape(name):
+            return self.shape(f"electra/{name}", network)
+
+        first = "encoder/layer_0/intermediate/dense/kernel"
+        hidden_dim, intermediate_dim = shape(first)
+        words = shape("embeddings/word_embeddings")
+        layers, last = 0, "output/dense/kernel"
+        while self.has(f"electra/encoder/layer_{layers}/{last}", network):
+            layers += 1
+        arguments = {
+            "vocabulary_size": words[0],
+            "num_layers": layers,
+            # Not visible in any shape; 64 units in all sizes of the paper.
+            "num_heads": max(1, hidden_dim // 64),
+            "hidden_dim": hidden_dim,
+            "intermediate_dim": intermediate_dim,
+            "embedding_dim": words[1],
+            "max_sequence_length": shape("embeddings/position_embeddings")[0],
+            "num_segments": shape("embeddings/token_type_embeddings")[0],
+        }
+        section = self._section(network)
+        for theirs, (ours, _) in SIZES.items():
+            value = section.get(theirs, arguments[ours])
+            if theirs != "num_attention_heads" and value != arguments[ours]:
+                raise ValueError(
+                    f"config.json of {self.source} has {theirs}={value}, but "
+                    f"the weights of the {network} have {arguments[ours]}. "
+                    "Correct it, or take the right files."
+                )
+            arguments[ours] = value
+        for theirs, (ours, _) in SETTINGS.items():
+            if theirs in section:
+                arguments[ours] = section[theirs]
+        activation = section.get("hidden_act", "gelu")
+        return {**arguments, "activation": ACTIVATIONS[activation]}
+
+    def notes(self, network):
+        notes = []
+        if "num_attention_heads" not in self._section(network):
+            notes.append(
+                f"the {network} is taken to have heads of 64 units: no "
+                "config.json says otherwise"
+            )
+        says_case = "do_lower_case" in self._program or any(
+            self._find(name) is not None
+            for name in (tokenizer_files.TOKENIZER, tokenizer_files.CONFIG)
+        )
+        if self._find(tokenizer_files.VOCABULARY) and not says_case:
+            lowers = self.tokenizer().lowercase
+            notes.append(
+                f"text is {'' if lowers else 'not '}lowered, because the "
+                f"vocabulary has {'no ' if lowers else ''}words with capitals"
+            )
+        return tuple(notes)
+
+    def names(self):
+        return self._names
+
+    def stored_name(self, name, network):
+        if network == DISCRIMINATOR or not name.startswith("electra/"):
+            return name
+        own = name.replace("electra/", "generator/", 1)
+        return own if own in self._known else name
+
+    def shape(self, name, network):
+        return self._bundle.shape(self.stored_name(name, network))
+
+    def read(self, name, network):
+        return self._bundle.read(self.stored_name(name, network))
+
+    def drop_reason(self, stored, network):
+        if stored.endswith(OPTIMIZER_SUFFIXES):
+            return "state of the optimizer"
+        if stored == COUNTER:
+            return "counter of steps"
+        if stored.startswith(OTHER_HEADS):
+            return "not of this task's head"
+        other = "generator/" if network == DISCRIMINATOR else "electra/"
+        is_other = stored.startswith(other) and self._owns
+        return "of the other network" if is_other else None
+
+    def tokenizer(self, **kwargs):
+        lowercase = self._program.get("do_lower_case")
+        return tokenizer_files.read_tokenizer(
+            self._find, self.source, lowercase_unless_said=lowercase, **kwargs
+        )
+
+    def _find(self, name):
+        path = self._folder / name
+        return path if path.is_file() else None
 
 
-def load_checkpoint(pretrainer, path):
-    """Loads the weights of a checkpoint of the original program.
-
-    Args:
-        pretrainer: `ElectraPretrainer` of the checkpoint's sizes.
-        path: string. Folder or prefix of the checkpoint.
-
-    Raises:
-        ValueError: when the checkpoint is damaged, or not of this model.
-    """
-    bundle = TensorBundle(path)
-    assign(pretrainer, {name: bundle.read(name) for name in _names(bundle)})
-
-
-def _names(bundle):
-    return [
-        name
-        for name in bundle.names()
-        if not name.endswith(OPTIMIZER_SUFFIXES) and name not in IGNORED_NAMES
-    ]
-
-
-def backbone_arguments(path, prefix="electra", num_heads=None):
-    """Infers the sizes of one network of a checkpoint from its shapes.
-
-    Args:
-        path: string. Folder or prefix of the checkpoint.
-        prefix: string. `"electra"` for the discriminator, `"generator"` for
-            the generator. Defaults to `"electra"`.
-        num_heads: int or `None`. Not visible in any shape. Defaults to heads
-            of 64 units, as in all sizes of the paper.
-
-    Returns:
-        A dict of keyword arguments of `keras_electra.ElectraBackbone`.
-
-    Raises:
-        ValueError: when the checkpoint does not hold the network.
-    """
-    bundle = TensorBundle(path)
-    shapes = {name: tuple(bundle.shape(name)) for name in _names(bundle)}
-    first = f"{prefix}/encoder/layer_0/intermediate/dense/kernel"
-    if first not in shapes:
+def write_task(task, folder):
+    """Writes the encoder of a task, and its head if it is of pre-training."""
+    head, backbone = head_of(type(task)), task.backbone
+    network = (head and head.network) or DISCRIMINATOR
+    prefix = "generator" if network == GENERATOR else "electra"
+    table = {
+        **weights.embeddings(backbone.embeddings),
+        **weights.encoder(backbone, prefix),
+    }
+    if head and head.network:
+        table.update(head.weights(task))
+    if weights.OUTPUT_TABLE in table:
         raise ValueError(
-            f"The checkpoint at {path!r} must hold the network {prefix!r}. "
-            f"It has no variable {first!r}, but the networks "
-            f"{sorted({name.split('/')[0] for name in shapes})}."
+            "The original program's output matrix is the word embeddings. "
+            "This head has one of its own (tie_embeddings=False)."
         )
-    owner = prefix
-    if f"{prefix}/embeddings/word_embeddings" not in shapes:
-        owner = "electra"
-    tables = f"{owner}/embeddings"
-    hidden_dim, intermediate_dim = shapes[first]
-    vocabulary_size, embedding_dim = shapes[f"{tables}/word_embeddings"]
-    layers = {
-        name.split("/")[2]
-        for name in shapes
-        if name.startswith(f"{prefix}/encoder/layer_")
-    }
-    return {
-        "vocabulary_size": vocabulary_size,
-        "num_layers": len(layers),
-        "num_heads": num_heads or max(1, hidden_dim // 64),
-        "hidden_dim": hidden_dim,
-        "intermediate_dim": intermediate_dim,
-        "embedding_dim": embedding_dim,
-        "max_sequence_length": shapes[f"{tables}/position_embeddings"][0],
-        "num_segments": shapes[f"{tables}/token_type_embeddings"][0],
-    }
+    _write(table, {network: backbone}, folder, task.preprocessor)
 
 
-def backbones(path, num_heads=None, generator_num_heads=None, **kwargs):
-    """Builds both networks of a checkpoint, with random weights.
+def write_pretrainer(pretrainer, folder):
+    """Writes both networks of a pre-trainer with their heads."""
+    networks = {DISCRIMINATOR: pretrainer.backbone}
+    if pretrainer.generator not in (None, pretrainer.backbone):
+        networks[GENERATOR] = pretrainer.generator
+    table = weights.pretrainer(pretrainer)
+    _write(table, networks, folder, pretrainer.preprocessor)
 
-    Args:
-        path: string. Folder or prefix of the checkpoint.
-        num_heads: int or `None`. Heads of the discriminator.
-        generator_num_heads: int or `None`. Heads of the generator.
-        **kwargs: further arguments of both, such as `dropout` and `dtype`.
 
-    Returns:
-        Discriminator and generator, `ElectraBackbone`s with the sharing of
-        embeddings that the checkpoint has.
-    """
-    discriminator = ElectraBackbone(
-        **backbone_arguments(path, "electra", num_heads),
-        **kwargs,
-        name="discriminator",
-    )
-    names = TensorBundle(path).names()
-    own = "generator/embeddings/word_embeddings" in names
-    with keras.name_scope("generator"):
-        generator = ElectraBackbone(
-            **backbone_arguments(path, "generator", generator_num_heads),
-            **kwargs,
-            embeddings=None if own else discriminator.embeddings,
-            name="generator",
+def _write(table, networks, folder, preprocessor):
+    config = {}
+    for network, backbone in networks.items():
+        # The original knows one name only, and means the exact one.
+        if backbone.activation != "gelu":
+            raise ValueError(
+                "The original program has the exact GELU only. This network "
+                f"has the activation {backbone.activation!r} and would "
+                "compute other numbers there."
+            )
+        section = network_config(backbone)
+        program = {"embedding_size": section.pop("embedding_size")}
+        config[SECTIONS[network]] = section
+    tokenizer = getattr(preprocessor, "tokenizer", None)
+    if tokenizer is not None:
+        program["do_lower_case"] = bool(tokenizer.lowercase)
+        tokenizer_files.write_plain(
+            tokenizer, folder, backbone.max_sequence_length
         )
-    return discriminator, generator
+    arrays = {name: weights.to_array(weight) for name, weight in table.items()}
+    write_checkpoint(folder / PREFIX, arrays)
+    write_config(folder, {**config, "pretraining_config": program})

@@ -1,22 +1,38 @@
-"""Two networks from anywhere become one pre-trainer.
+"""Two networks become a pre-trainer, and a pre-trainer's becomes a task.
 
-They may come from two checkpoints of two forms and sizes. Their embeddings
+The two may come from two checkpoints of two forms and sizes. Their embeddings
 are tied again, as in pre-training: the generator takes the discriminator's,
 and by how much its own differed is said. A generator that is missing is made.
 """
 
 import keras
 import numpy as np
-from keras import ops
 
-from keras_electra.conversion import places
-from keras_electra.conversion.assign import Summary
-from keras_electra.conversion.assign import fill
-from keras_electra.conversion.loading import attach
-from keras_electra.conversion.loading import build_preprocessor
+from keras_electra.conversion import google
+from keras_electra.conversion import hugging_face
+from keras_electra.conversion import keras_hub
+from keras_electra.conversion import weights
+from keras_electra.conversion.checkpoint import DISCRIMINATOR
+from keras_electra.conversion.checkpoint import GENERATOR
+from keras_electra.conversion.checkpoint import Summary
+from keras_electra.conversion.heads import head_of
+from keras_electra.conversion.load import Files
+from keras_electra.conversion.load import attach
+from keras_electra.conversion.load import build_preprocessor
+from keras_electra.conversion.load import open_checkpoint
+from keras_electra.conversion.load import open_preset
+from keras_electra.conversion.load import silence
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.sizes import SIZES
 from keras_electra.model.sizes import closest_size
+from keras_electra.presets import EXPORTERS
+from keras_electra.presets import OPENERS
+from keras_electra.presets import split_arguments
+from keras_electra.pretraining.pretrainer import ElectraPretrainer
+from keras_electra.tasks.masked_lm import ElectraMaskedLM
+from keras_electra.tasks.replaced_token_detector import (
+    ElectraReplacedTokenDetector,
+)
 
 SHARED_SIZES = (
     "vocabulary_size",
@@ -24,30 +40,123 @@ SHARED_SIZES = (
     "max_sequence_length",
     "num_segments",
 )
+# Attributes of a pre-trainer with each network and its head.
+PARTS = {
+    DISCRIMINATOR: ("backbone", "discriminator_head"),
+    GENERATOR: ("generator", "generator_head"),
+}
 
 
-def build_pretrainer(cls, detector, filler, tied=False, of_text=None, **kwargs):
-    """A pre-trainer of two networks that are loaded.
+def register():
+    """Makes `from_preset` and `export_to_...` know all forms."""
+    OPENERS.extend([open_pretrainer, open_part, open_preset])
+    for name, form in (
+        ("transformers", hugging_face),
+        ("tf1", google),
+        ("keras_hub", keras_hub),
+    ):
+        EXPORTERS[name] = _exporter(form)
 
-    Args:
-        cls: `ElectraPretrainer`.
-        detector: `ElectraReplacedTokenDetector`, the discriminator.
-        filler: `ElectraMaskedLM`, the generator, or `None` to make one.
-        tied: bool. Whether the generator's encoder is the discriminator's,
-            too. Defaults to `False`.
-        of_text: dict or `None`. Arguments of the preprocessor.
-        **kwargs: arguments of `ElectraPretrainer`.
+
+def _exporter(form):
+    def write(task, folder):
+        if isinstance(task, ElectraPretrainer):
+            form.write_pretrainer(task, folder)
+        else:
+            form.write_task(task, folder)
+
+    return write
+
+
+def is_pretrainer(preset):
+    """Whether a preset was saved from an `ElectraPretrainer`."""
+    name = Files(preset).read_json("task.json").get("registered_name")
+    return name == "keras_electra>ElectraPretrainer"
+
+
+def open_part(cls, preset, load_weights, arguments):
+    """One of `OPENERS`: a network of a pre-trainer's preset and its head.
+
+    KerasHub reads a head's weights only for the task class that wrote them,
+    and always takes the discriminator for the backbone.
+    """
+    head = head_of(cls)
+    if head is None or head.network is None or "backbone" in arguments:
+        return None
+    if not is_pretrainer(preset):
+        return None
+    own, passed_on = split_arguments(cls, arguments)
+    pretrainer = ElectraPretrainer.from_preset(
+        preset, load_weights, dtype=own.pop("dtype", None)
+    )
+    names = PARTS[head.network]
+    backbone, head = (getattr(pretrainer, name) for name in names)
+    if backbone is None or head is None:
+        raise ValueError(
+            f"Preset {preset!r} was pre-trained without a `{names[0]}` or "
+            f"`{names[1]}`, so there is none to open. Open it as another task."
+        )
+    if "preprocessor" not in own and pretrainer.preprocessor is not None:
+        preprocessor = cls.preprocessor_cls.from_preset(preset, **passed_on)
+        own["preprocessor"] = preprocessor
+    return cls(**{"backbone": backbone, "head": head, **own})
+
+
+def open_pretrainer(cls, preset, load_weights, arguments):
+    """One of `OPENERS`: two networks from one or two presets of any form.
+
+    Without `generator` it is the one beside the discriminator, or else a
+    fresh one.
+    """
+    if not issubclass(cls, ElectraPretrainer):
+        return None
+    generator = arguments.pop("generator", None)
+    discriminator = arguments.pop("discriminator", preset)
+    if generator is None and preset is not None and is_pretrainer(preset):
+        return None
+    own, of_text = split_arguments(cls, arguments)
+    of_text, of_tokens = split_arguments(cls.preprocessor_cls, of_text)
+    common = {"dtype": own.pop("dtype", None), "compile": False, **of_tokens}
+    tied, filler = False, None
+    with silence():  # one summary of both is shown in the end
+        detector = ElectraReplacedTokenDetector.from_preset(
+            discriminator, load_weights, **common
+        )
+        if generator is None:
+            generator, tied = _generator_beside(discriminator)
+        if generator is not None:
+            filler = ElectraMaskedLM.from_preset(
+                generator, load_weights, **common
+            )
+    preprocessor = _preprocessor(cls, detector, filler, of_text)
+    own.setdefault("preprocessor", preprocessor)
+    return _join(cls, detector, filler, tied, own)
+
+
+def _generator_beside(preset):
+    """The preset with the generator that belongs to a discriminator.
 
     Returns:
-        An object of `cls`, with the `conversion_summary` of both.
-
-    Raises:
-        ValueError: when the two have different vocabularies.
+        It or `None`, and whether generator and discriminator are one network.
     """
+    files = Files(preset, GENERATOR)
+    if files.is_pair:
+        return files.path, False
+    if is_pretrainer(preset):
+        return preset, False
+    # Of all other forms only the original's holds both.
+    if files.has_index():
+        checkpoint = open_checkpoint(files)
+        if checkpoint is not None and checkpoint.is_pair:
+            return preset, checkpoint.is_tied
+    return None, False
+
+
+def _join(cls, detector, filler, tied, arguments):
+    """A pre-trainer of a detector and a masked language model, or `None`."""
     backbone, notes = detector.backbone, []
     if filler is None:
-        generator = fresh_generator(backbone)
-        head = None
+        generator, head = fresh_generator(backbone), None
         notes.append(
             "there is no generator: a fresh one was made, "
             f"{generator.num_layers} layers of width {generator.hidden_dim}, "
@@ -56,33 +165,38 @@ def build_pretrainer(cls, detector, filler, tied=False, of_text=None, **kwargs):
         )
     else:
         generator, head = filler.backbone, filler.head
-        _check_vocabularies(detector, filler)
         if not head.tie_embeddings:
-            notes.append(_note_on_output(filler))
+            words = generator.token_embedding.embeddings
+            largest = _largest([head.output_embeddings], [words])
+            notes.append(
+                "the generator's output matrix is its embeddings here; its "
+                f"own differed from them by up to {largest:.3g}"
+            )
         if tied:
             generator = backbone
-        elif "share_embeddings" not in kwargs:
-            kwargs["share_embeddings"], note = _can_share(backbone, generator)
+        elif "share_embeddings" not in arguments:
+            arguments["share_embeddings"], note = _can_share(
+                backbone, generator
+            )
             notes.append(note)
-    if "preprocessor" not in kwargs:
-        kwargs["preprocessor"] = _preprocessor(
-            cls, detector, filler, of_text or {}
-        )
     # A fresh head is one that every form can hold.
     activation = "gelu" if head is None else head.activation
-    kwargs.setdefault("generator_head_activation", activation)
-    pretrainer = cls(backbone, generator, **kwargs)
-    if pretrainer.discriminator_head is not None:
-        _copy(
-            places.replaced_token_head(detector.head),
-            places.replaced_token_head(pretrainer.discriminator_head),
-        )
-    if head is not None:
-        _copy(
-            places.token_prediction_head(head),
-            places.token_prediction_head(pretrainer.generator_head),
-        )
-    attach(pretrainer, _joined(detector, filler, notes))
+    arguments.setdefault("generator_head_activation", activation)
+    pretrainer = cls(backbone, generator, **arguments)
+    for table_of, source, target in (
+        (
+            weights.replaced_token_head,
+            detector.head,
+            pretrainer.discriminator_head,
+        ),
+        (weights.token_prediction_head, head, pretrainer.generator_head),
+    ):
+        if source is not None and target is not None:
+            found = table_of(source)
+            weights.fill(
+                table_of(target), lambda name: weights.to_array(found[name])
+            )
+    attach(pretrainer, _summary(detector, filler, notes))
     return pretrainer
 
 
@@ -91,29 +205,21 @@ def fresh_generator(backbone):
 
     Its width is the share of the discriminator's that the nearest size of
     the paper has.
-
-    Args:
-        backbone: `ElectraBackbone` of the discriminator.
-
-    Returns:
-        An `ElectraBackbone`.
     """
     size = SIZES[closest_size(backbone.hidden_dim)]
     width = backbone.hidden_dim * size.generator_hidden_dim // size.hidden_dim
     heads = max(1, width // 64)
     width = max(1, width // heads) * heads
+    own = {
+        "hidden_dim": width,
+        "num_heads": heads,
+        "intermediate_dim": 4 * width,
+        "name": "generator",
+        "embeddings": backbone.embeddings,
+        "dtype": backbone.dtype_policy,
+    }
     with keras.name_scope("generator"):
-        return ElectraBackbone(
-            **{
-                **backbone.get_config(),
-                "hidden_dim": width,
-                "num_heads": heads,
-                "intermediate_dim": 4 * width,
-                "name": "generator",
-                "embeddings": backbone.embeddings,
-                "dtype": backbone.dtype_policy,
-            }
-        )
+        return ElectraBackbone(**{**backbone.get_config(), **own})
 
 
 def _can_share(backbone, generator):
@@ -125,14 +231,10 @@ def _can_share(backbone, generator):
                 f"the embeddings are not shared: {name} is {ours} in the "
                 f"discriminator and {theirs} in the generator"
             )
-    if backbone.embeddings is generator.embeddings:
+    ours, theirs = backbone.embeddings, generator.embeddings
+    if ours is theirs:
         return True, "the embeddings are shared"
-    largest = max(
-        float(np.max(np.abs(_array(a) - _array(b))))
-        for a, b in zip(
-            backbone.embeddings.weights, generator.embeddings.weights
-        )
-    )
+    largest = _largest(ours.weights, theirs.weights)
     return True, (
         "the generator takes the discriminator's embeddings; its own differed "
         f"by up to {largest:.3g}"
@@ -140,61 +242,41 @@ def _can_share(backbone, generator):
     )
 
 
-def _note_on_output(filler):
-    table = _array(filler.head.output_embeddings)
-    words = _array(filler.backbone.token_embedding.embeddings)
-    return (
-        "the generator's output matrix is its embeddings here; its own "
-        f"differed from them by up to {np.max(np.abs(table - words)):.3g}"
-    )
-
-
-def _check_vocabularies(detector, filler):
-    ours, theirs = _tokenizer(detector), _tokenizer(filler)
-    if ours is None or theirs is None:
-        return
-    if ours.get_vocabulary() != theirs.get_vocabulary():
-        raise ValueError(
-            "Discriminator and generator must have one vocabulary. Received "
-            f"two that differ, of {ours.vocabulary_size()} and "
-            f"{theirs.vocabulary_size()} entries. Give a pair that was "
-            "trained together, or leave the generator away: a fresh one is "
-            "made then."
-        )
-
-
-def _tokenizer(task):
-    return task and getattr(task.preprocessor, "tokenizer", None)
+def _largest(ours, theirs):
+    """The largest difference of two lists of variables."""
+    pairs = [
+        [weights.to_array(weights.Weight(variable)) for variable in pair]
+        for pair in zip(ours, theirs)
+    ]
+    return max(float(np.max(np.abs(a - b))) for a, b in pairs)
 
 
 def _preprocessor(cls, detector, filler, of_text):
-    tokenizer = _tokenizer(detector) or _tokenizer(filler)
-    if tokenizer is None and of_text:
+    """A preprocessor with the one tokenizer of both, or `None`."""
+    tasks = [task for task in (detector, filler) if task is not None]
+    tokenizers = [
+        task.preprocessor.tokenizer for task in tasks if task.preprocessor
+    ]
+    if not tokenizers and of_text:
         raise ValueError(
             "There is no vocabulary beside the networks, so that there is no "
             f"preprocessor for {sorted(of_text)}."
         )
-    positions = detector.backbone.max_sequence_length
-    if filler is not None:
-        positions = min(positions, filler.backbone.max_sequence_length)
-    return build_preprocessor(
-        cls.preprocessor_cls, tokenizer, positions, **of_text
-    )
+    first, last = (tokenizers or [None])[0], (tokenizers or [None])[-1]
+    if first is not last and first.get_vocabulary() != last.get_vocabulary():
+        raise ValueError(
+            "Discriminator and generator must have one vocabulary. Received "
+            f"two that differ, of {first.vocabulary_size()} and "
+            f"{last.vocabulary_size()} entries. Give a pair that was trained "
+            "together, or leave the generator away: a fresh one is made then."
+        )
+    positions = min(task.backbone.max_sequence_length for task in tasks)
+    return build_preprocessor(cls.preprocessor_cls, first, positions, **of_text)
 
 
-def _array(variable):
-    return np.asarray(ops.convert_to_numpy(variable), "float32")
-
-
-def _copy(source, target):
-    fill(target, lambda name: _array(source[name].variable))
-
-
-def _joined(detector, filler, notes):
+def _summary(detector, filler, notes):
     """One summary of all that was read."""
-    parts = [
-        getattr(task, "conversion_summary", None) for task in (detector, filler)
-    ]
+    parts = [getattr(t, "conversion_summary", None) for t in (detector, filler)]
     parts = [part for part in parts if part is not None]
     if not parts:
         return Summary("preset", "this package", 0, notes=tuple(notes))
@@ -204,15 +286,12 @@ def _joined(detector, filler, notes):
         dropped = [
             {n: reason for n, reason in dropped[0].items() if n in dropped[1]}
         ]
+    notes = [*(note for part in parts for note in part.notes), *notes]
     return Summary(
         source=" and ".join(sources),
         form=" and ".join(dict.fromkeys(part.form for part in parts)),
         used=sum(part.used for part in parts),
         dropped=tuple(pair for names in dropped for pair in names.items()),
         new=sum((part.new for part in parts), ()),
-        notes=tuple(
-            dict.fromkeys(
-                [*(note for part in parts for note in part.notes), *notes]
-            )
-        ),
+        notes=tuple(dict.fromkeys(notes)),
     )

@@ -11,14 +11,9 @@ import json
 import ml_dtypes  # noqa: F401  makes NumPy know bfloat16
 import safetensors
 
-SAFETENSORS = "model.safetensors"
-PICKLE = "pytorch_model.bin"
-WEIGHT_FILES = (
-    SAFETENSORS,
-    f"{SAFETENSORS}.index.json",
-    PICKLE,
-    f"{PICKLE}.index.json",
-)
+SAFETENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
+INDEX = ".index.json"
+WEIGHT_FILES = (SAFETENSORS, SAFETENSORS + INDEX, PICKLE, PICKLE + INDEX)
 
 
 class TensorFiles:
@@ -36,17 +31,20 @@ class TensorFiles:
     """
 
     def __init__(self, find, source):
-        self.source = source
-        self._shapes = {}
-        self._files = {}  # tensor -> open file
+        self._shapes, self._read = {}, {}
         for path in _paths(find, source):
             if path.endswith(".bin"):
-                file = _Pickle(path)
+                arrays = _load_pickle(path)
+                self._read.update(dict.fromkeys(arrays, arrays.get))
+                shapes = {name: a.shape for name, a in arrays.items()}
             else:
-                file = _Safetensors(path)
-            for name in file.names():
-                self._files[name] = file
-                self._shapes[name] = file.shape(name)
+                file = _open_safetensors(path)
+                self._read.update(dict.fromkeys(file.keys(), file.get_tensor))
+                shapes = {
+                    name: tuple(file.get_slice(name).get_shape())
+                    for name in file.keys()
+                }
+            self._shapes.update(shapes)
 
     def names(self):
         """Names of all tensors, sorted."""
@@ -58,7 +56,7 @@ class TensorFiles:
 
     def read(self, name):
         """A tensor as an array; half precision stays what it is."""
-        return self._files[name].read(name)
+        return self._read[name](name)
 
 
 def _paths(find, source):
@@ -67,7 +65,7 @@ def _paths(find, source):
         path = find(name)
         if path is None:
             continue
-        if not name.endswith(".index.json"):
+        if not name.endswith(INDEX):
             return [str(path)]
         with open(path, encoding="utf-8") as file:
             parts = sorted(set(json.load(file)["weight_map"].values()))
@@ -85,52 +83,32 @@ def _paths(find, source):
     )
 
 
-class _Safetensors:
-    def __init__(self, path):
-        try:
-            self._file = safetensors.safe_open(path, framework="np")
-        except (safetensors.SafetensorError, OSError) as error:
-            raise ValueError(
-                f"The file {path} cannot be read as safetensors ({error}): it "
-                "is damaged or cut off. Copy or download it again."
-            ) from error
-
-    def names(self):
-        return list(self._file.keys())
-
-    def shape(self, name):
-        return tuple(self._file.get_slice(name).get_shape())
-
-    def read(self, name):
-        return self._file.get_tensor(name)
+def _open_safetensors(path):
+    try:
+        return safetensors.safe_open(path, framework="np")
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ValueError(
+            f"The file {path} cannot be read as safetensors ({error}): it is "
+            "damaged or cut off. Copy or download it again."
+        ) from error
 
 
-class _Pickle:
-    def __init__(self, path):
-        try:
-            from keras_electra.backend import torch_pickle
-        except ImportError as error:
-            raise ImportError(
-                f"Reading {path} needs PyTorch, in whose form it is. Install "
-                "it (`pip install torch`; the backend stays what it is), or "
-                "take a checkpoint with safetensors."
-            ) from error
-        try:
-            self._arrays = torch_pickle.load_tensors(path)
-        except Exception as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()
-            raise ValueError(
-                f"The file {path} cannot be read: it is damaged, cut off, or "
-                "holds more than tensors. Nothing but tensors is read from a "
-                "pickle, because it could run any code; take the checkpoint's "
-                f"safetensors instead. PyTorch says: {reason[0]}"
-            ) from error
-
-    def names(self):
-        return list(self._arrays)
-
-    def shape(self, name):
-        return self._arrays[name].shape
-
-    def read(self, name):
-        return self._arrays[name]
+def _load_pickle(path):
+    try:
+        from keras_electra.backend import torch_pickle
+    except ImportError as error:
+        raise ImportError(
+            f"Reading {path} needs PyTorch, in whose form it is. Install it "
+            "(`pip install torch`; the backend stays what it is), or take a "
+            "checkpoint with safetensors."
+        ) from error
+    try:
+        return torch_pickle.load_tensors(path)
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()
+        raise ValueError(
+            f"The file {path} cannot be read: it is damaged, cut off, or holds "
+            "more than tensors. Nothing but tensors is read from a pickle, "
+            "because it could run any code; take the checkpoint's safetensors "
+            f"instead. PyTorch says: {reason[0]}"
+        ) from error

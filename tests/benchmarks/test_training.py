@@ -9,9 +9,7 @@ from harness import training
 from harness.grouping import GroupedBatches
 from keras import ops
 
-from keras_electra.conversion import google
-from keras_electra.conversion import places
-from keras_electra.conversion.tf_bundle import TensorBundle
+from keras_electra.conversion import weights
 from keras_electra.tasks.text_classifier import ElectraTextClassifier
 from keras_electra.tasks.text_classifier import (
     ElectraTextClassifierPreprocessor,
@@ -19,38 +17,29 @@ from keras_electra.tasks.text_classifier import (
 from keras_electra.tasks.token_classifier import ElectraTokenClassifier
 from keras_electra.training.recipes import finetuning_optimizer
 from tests import checks
+from tests import original
 
 HEAD = "task_specific/chunk/dense"
 
 
-def place_table(task):
+def weight_table(task):
     """The original's names for the weights of a token classifier."""
     return {
-        **places.network(task.backbone),
-        **places.dense(task.output_dense, HEAD),
+        **weights.network(task.backbone),
+        **weights.of_layer(task.output_dense, HEAD),
     }
 
 
 def original_tagger(golden):
     """The original's network with the head of its recorded step."""
     path = golden / "tiny_ckpt"
-    backbone = ElectraTokenClassifier.backbone_cls(
-        **google.backbone_arguments(str(path), num_heads=4), dropout=0.0
-    )
+    backbone, _ = original.backbones(path, dropout=0.0)
     task = ElectraTokenClassifier(backbone, num_classes=14)
-    heads, bundle = np.load(golden / "finetune_heads.npz"), TensorBundle(path)
-    buffers = {}
-    for name, place in place_table(task).items():
-        if name.startswith(HEAD):
-            values = heads[f"tagging_chunk/var/{name}"]
-        else:
-            values = bundle.read(name)
-        key = id(place.variable)
-        shape = tuple(place.variable.shape)
-        buffers.setdefault(key, (place.variable, np.zeros(shape, "float32")))
-        place.write(buffers[key][1], values)
-    for variable, array in buffers.values():
-        variable.assign(array)
+    heads = np.load(golden / "finetune_heads.npz")
+    arrays = original.variables(path)
+    for name in heads.files:
+        arrays[name.removeprefix("tagging_chunk/var/")] = heads[name]
+    weights.fill(weight_table(task), arrays.get)
     return task
 
 
@@ -106,7 +95,7 @@ def test_two_steps_of_the_original(golden):
     expected = settings["embedding_paths"]["one_hot"]
     for before in expected["loss_before_step_1_and_2"]:
         assert model.train_on_batch(*batch) == pytest.approx(before, rel=1e-5)
-    table = place_table(task)
+    table = weight_table(task)
     prefix = "one_hot/after2/"
     names = [n for n in recorded.files if n.startswith(prefix)]
     assert {n.removeprefix(prefix) for n in names} == set(table)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import keras_electra
-from keras_electra.conversion import google_head
-from keras_electra.conversion.task_forms import TASK_FORMS
+from keras_electra.conversion.heads import HEADS
+from keras_electra.conversion.heads import google_bias
+from keras_electra.conversion.heads import google_to_transformers
 from tests import checks
 from tests.conversion import foreign
 
@@ -63,7 +64,7 @@ def test_tasks_there_and_back(kind, tmp_path, caplog):
     task.export_to_transformers(tmp_path)
     import transformers
 
-    architecture = TASK_FORMS[name].architecture
+    architecture = HEADS[name].architecture
     with caplog.at_level(logging.WARNING, logger="transformers"):
         network, info = getattr(transformers, architecture).from_pretrained(
             str(tmp_path), output_loading_info=True
@@ -124,13 +125,12 @@ def test_original_head_is_rebuilt_only_if_it_is_untouched():
     kernel = rng.normal(size=(5, 2)).astype("float32")
     bias = rng.normal(size=2).astype("float32")
     norm = rng.normal(size=(2, 5)).astype("float32")
-    arrays, config = google_head.to_transformers(kernel, bias, *norm)
-    back = google_head.from_transformers(config, arrays.get)
-    np.testing.assert_array_equal(back["bias"], bias)
-    np.testing.assert_array_equal(back["kernel"], kernel)
-    assert google_head.from_transformers({}, arrays.get) is None
+    arrays, true_bias = google_to_transformers(kernel, bias, *norm)
+    config = {"keras_electra_head": {"kind": "google", "bias": true_bias}}
+    np.testing.assert_array_equal(google_bias(config, arrays.get), bias)
+    assert google_bias({}, arrays.get) is None
     arrays["classifier/out_proj/bias"][0] += 1e-3  # trained further
-    assert google_head.from_transformers(config, arrays.get) is None
+    assert google_bias(config, arrays.get) is None
 
 
 @pytest.mark.parametrize(

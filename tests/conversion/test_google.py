@@ -1,20 +1,23 @@
-"""Sizes and weights of the original's checkpoints, and what does not fit.
+"""TF1 checkpoints through `from_preset`, and ours written as such.
 
 That the loaded networks compute the original's numbers, and the variants of
 sharing, are tests of the pre-trainer: `tests/pretraining/test_original_*.py`.
 """
 
+import json
+import shutil
+
 import keras
 import numpy as np
 import pytest
 
-from keras_electra.conversion import google
-from keras_electra.conversion import places
+import keras_electra
+from keras_electra.conversion import weights
 from keras_electra.conversion.tf_bundle import TensorBundle
-from keras_electra.model.backbone import ElectraBackbone
-from keras_electra.pretraining.pretrainer import ElectraPretrainer
+from tests import checks
+from tests import original
+from tests.conversion import foreign
 
-WORDS = "electra/embeddings/word_embeddings"
 DISCRIMINATOR = {
     "vocabulary_size": 700,
     "num_layers": 3,
@@ -33,98 +36,59 @@ GENERATOR = {
 }
 
 
-@pytest.fixture(scope="module")
-def path(request):
-    return str(request.getfixturevalue("golden") / "tiny_ckpt")
+SPECIAL = {"mask_token_id": 4, "unselectable_token_ids": [0, 2, 3, 4]}
 
 
 @pytest.fixture(scope="module")
-def arrays(path):
-    """All variables of the checkpoint but the optimizer's."""
-    bundle = TensorBundle(path)
-    return {
-        name: bundle.read(name)
-        for name in bundle.names()
-        if "adam" not in name and name != "global_step"
+def folder(golden):
+    return golden / "tiny_ckpt"
+
+
+@pytest.fixture(scope="module")
+def pretrainer(folder):
+    return keras_electra.ElectraPretrainer.from_preset(folder, **SPECIAL)
+
+
+@pytest.fixture
+def with_vocabulary(folder, golden, tmp_path):
+    """The original's checkpoint beside its vocabulary, without a config."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    shutil.copy(golden / "vocab.txt", tmp_path)
+    (tmp_path / "config.json").unlink()
+    return tmp_path
+
+
+def test_both_networks(pretrainer, folder):
+    assert pretrainer.backbone.num_heads == 4  # from config.json
+    assert pretrainer.generator.num_heads == 1
+    assert pretrainer.generator.embeddings is pretrainer.backbone.embeddings
+    arrays = original.variables(folder)
+    table = weights.pretrainer(pretrainer)
+    assert set(table) == set(arrays)
+    assert {id(weight.variable) for weight in table.values()} == {
+        id(weight) for weight in pretrainer.weights
     }
-
-
-def build_pretrainer(backbone, generator):
-    return ElectraPretrainer(
-        backbone,
-        generator,
-        mask_token_id=4,
-        unselectable_token_ids=[0, 2, 3, 4],
-        compile=False,
-    )
-
-
-@pytest.fixture(scope="module")
-def pretrainer(path):
-    return build_pretrainer(*google.backbones(path, num_heads=4))
-
-
-# Sizes.
-
-
-def test_sizes_of_both_networks(path):
-    found = google.backbone_arguments(path, num_heads=4)
-    assert found == DISCRIMINATOR
-    assert google.backbone_arguments(path, "generator") == GENERATOR
-
-
-def test_heads_have_64_units_if_nobody_says_otherwise(path):
-    assert google.backbone_arguments(path)["num_heads"] == 1
-
-
-def test_unknown_network(path):
-    with pytest.raises(ValueError, match="'bert'.*'electra', 'generator'"):
-        google.backbone_arguments(path, "bert")
-
-
-def test_backbones(path):
-    discriminator, generator = google.backbones(
-        path, num_heads=4, dropout=0.25, dtype="mixed_bfloat16"
-    )
+    size = sum(int(np.prod(weight.shape)) for weight in table.values())
+    assert size == pretrainer.count_params()
+    for name, weight in table.items():
+        np.testing.assert_array_equal(weights.to_array(weight), arrays[name])
     for network, expected in (
-        (discriminator, DISCRIMINATOR),
-        (generator, GENERATOR),
+        (pretrainer.backbone, DISCRIMINATOR),
+        (pretrainer.generator, GENERATOR),
     ):
         config = network.get_config()
         assert {name: config[name] for name in expected} == expected
-        assert network.dropout == 0.25
-        assert network.compute_dtype == "bfloat16"
-    assert generator.embeddings is discriminator.embeddings
-
-
-# Weights.
-
-
-def test_every_weight_has_one_place(pretrainer, arrays):
-    places = google.places(pretrainer)
-    assert set(places) == set(arrays)
-    size = sum(int(np.prod(place.shape)) for place in places.values())
-    assert size == pretrainer.count_params()
-    assert {id(place.variable) for place in places.values()} == {
-        id(weight) for weight in pretrainer.weights
+    dropped = dict(pretrainer.conversion_summary.dropped)
+    assert set(dropped.values()) == {
+        "state of the optimizer",
+        "counter of steps",
     }
+    assert "nothing was lost" in str(pretrainer.conversion_summary)
+    assert "64 units" not in str(pretrainer.conversion_summary)
 
 
-def test_loaded_weights_are_the_arrays(pretrainer, path, arrays):
-    google.load_checkpoint(pretrainer, path)
-    for name, place in google.places(pretrainer).items():
-        value = keras.ops.convert_to_numpy(place.variable.value)
-        np.testing.assert_array_equal(place.read(value), arrays[name], name)
-    table, bias = pretrainer.backbone.token_embedding, "output_bias"
-    np.testing.assert_array_equal(table.get_weights()[0], arrays[WORDS])
-    np.testing.assert_array_equal(
-        keras.ops.convert_to_numpy(pretrainer.generator_head.bias.value),
-        arrays[f"generator_predictions/{bias}"],
-    )
-
-
-def test_query_key_and_value_stand_side_by_side(pretrainer, arrays):
-    google.assign(pretrainer, arrays)
+def test_query_key_and_value_stand_side_by_side(pretrainer, folder):
+    arrays = original.variables(folder)
     layer = pretrainer.backbone.transformer_layers[1].attention
     kernel, bias = layer.query_key_value.get_weights()
     name = "electra/encoder/layer_1/attention/self"
@@ -138,10 +102,10 @@ def test_query_key_and_value_stand_side_by_side(pretrainer, arrays):
         )
 
 
-def test_place_reads_and_writes_its_columns():
+def test_weight_reads_and_writes_its_columns():
     variable = keras.Variable(np.zeros((2, 6), "float32"))
-    whole = places.Place(variable)
-    part = places.Place(variable, slice(2, 4))
+    whole = weights.Weight(variable)
+    part = weights.Weight(variable, slice(2, 4))
     assert whole.shape == (2, 6) and part.shape == (2, 2)
     array = np.zeros((2, 6))
     part.write(array, np.ones((2, 2)))
@@ -151,50 +115,116 @@ def test_place_reads_and_writes_its_columns():
     np.testing.assert_array_equal(whole.read(array), np.full((2, 6), 3.0))
 
 
-# What does not fit.
+def test_each_network_alone(pretrainer, folder):
+    prefix = folder / "model.ckpt-40"
+    detector = keras_electra.ElectraReplacedTokenDetector.from_preset(prefix)
+    assert foreign.same_weights(detector.backbone, pretrainer.backbone)
+    filler = keras_electra.ElectraMaskedLM.from_preset(folder)
+    assert foreign.same_weights(filler.backbone, pretrainer.generator)
+    backbone = keras_electra.ElectraBackbone.from_preset(folder)
+    assert foreign.same_weights(backbone, pretrainer.backbone)
 
 
-def check_refused(pretrainer, arrays, message):
-    before = pretrainer.get_weights()
-    with pytest.raises(ValueError, match=message):
-        google.assign(pretrainer, arrays)
-    for old, new in zip(before, pretrainer.get_weights()):
-        np.testing.assert_array_equal(old, new)
+def test_sizes_and_case_without_a_config(with_vocabulary):
+    classifier = keras_electra.ElectraTextClassifier.from_preset(
+        with_vocabulary, num_classes=2
+    )
+    assert classifier.backbone.num_heads == 1  # heads of 64 units
+    tokenizer = classifier.preprocessor.tokenizer
+    assert tokenizer.vocabulary_size() == 700
+    assert tokenizer.lowercase  # no capital in the vocabulary
+    assert classifier.preprocessor.sequence_length == 64
+    summary = str(classifier.conversion_summary)
+    assert "heads of 64 units" in summary
+    assert "text is lowered, because" in summary
 
 
-def other_numbers(arrays):
-    return {name: array + 1 for name, array in arrays.items()}
+def test_config_that_contradicts_the_weights(with_vocabulary):
+    config = {"discriminator_bert_config": {"hidden_size": 32}}
+    (with_vocabulary / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="hidden_size=32.*have 64"):
+        keras_electra.ElectraBackbone.from_preset(with_vocabulary)
 
 
-def test_missing_variable(pretrainer, arrays):
-    arrays = other_numbers(arrays)
-    del arrays[WORDS]
-    message = rf"Missing: \['{WORDS}'\]. Left over: none"
-    check_refused(pretrainer, arrays, message)
+def test_weights_that_are_not_electras(tmp_path):
+    from keras_electra.conversion.tf_writer import write_checkpoint
+
+    write_checkpoint(tmp_path / "x", {"bert/pooler": np.ones(2, "float32")})
+    with pytest.raises(ValueError, match="holds no ELECTRA.*bert/pooler"):
+        keras_electra.ElectraBackbone.from_preset(tmp_path)
 
 
-def test_variable_left_over(pretrainer, arrays):
-    arrays = {**other_numbers(arrays), "bert/pooler/kernel": np.zeros(3)}
-    message = r"Missing: none. Left over: \['bert/pooler/kernel'\]"
-    check_refused(pretrainer, arrays, message)
+def test_written_as_the_original_wrote_it(pretrainer, folder, tmp_path):
+    """The same names, shapes and bytes, but for the optimizer."""
+    pretrainer.export_to_tf1(tmp_path)
+    original, ours = TensorBundle(folder), TensorBundle(tmp_path)
+    expected = json.loads((folder / "variables.json").read_text())
+    names = {
+        row["name"]: tuple(row["shape"])
+        for row in expected
+        if not row["name"].endswith(("/adam_m", "/adam_v"))
+        and row["name"] != "global_step"
+    }
+    assert {name: ours.shape(name) for name in ours.names()} == names
+    for name in names:
+        np.testing.assert_array_equal(ours.read(name), original.read(name))
 
 
-def test_wrong_shape(pretrainer, arrays):
-    arrays = other_numbers(arrays)
-    arrays[WORDS] = arrays[WORDS][:-1]
-    message = rf"'{WORDS}'.*\(700, 40\).*\(699, 40\)"
-    check_refused(pretrainer, arrays, message)
+@pytest.mark.parametrize("sharing", ["shared", "apart", "one network"])
+def test_pretrainers_there_and_back(sharing, tmp_path):
+    backbone = checks.tiny_backbone()
+    generator = checks.tiny_backbone(hidden_dim=4, num_heads=1)
+    if sharing == "one network":
+        generator = backbone
+    preprocessor = keras_electra.ElectraPretrainerPreprocessor(
+        keras_electra.ElectraTokenizer(
+            checks.VOCABULARY, lowercase=True, strip_accents=False
+        ),
+        sequence_length=8,
+    )
+    pretrainer = keras_electra.ElectraPretrainer(
+        backbone,
+        generator,
+        preprocessor=preprocessor,
+        share_embeddings=sharing != "apart",
+        compile=False,
+    )
+    pretrainer.export_to_tf1(tmp_path)
+    again = keras_electra.ElectraPretrainer.from_preset(
+        tmp_path, share_embeddings=sharing != "apart"
+    )
+    assert foreign.same_weights(pretrainer, again)
+    assert (again.generator is again.backbone) == (sharing == "one network")
+    assert (
+        again.preprocessor.tokenizer.fingerprint()
+        == preprocessor.tokenizer.fingerprint()
+    )
+    assert again.backbone.num_heads == 2
+    assert again.backbone.initializer_range == 0.5
 
 
-def test_kernel_of_another_width_in_the_fused_matrix(pretrainer, arrays):
-    arrays = other_numbers(arrays)
-    name = "electra/encoder/layer_2/attention/self/key/kernel"
-    arrays[name] = np.zeros((64, 192), "float32")
-    check_refused(pretrainer, arrays, r"key/kernel'.*\(64, 64\).*\(64, 192\)")
+@pytest.mark.parametrize(
+    "cls",
+    [
+        keras_electra.ElectraReplacedTokenDetector,
+        keras_electra.ElectraMaskedLM,
+    ],
+)
+def test_tasks_there_and_back(cls, tmp_path):
+    task = cls(checks.tiny_backbone(), compile=False)
+    task.export_to_tf1(tmp_path)
+    assert foreign.same_weights(task, cls.from_preset(tmp_path))
 
 
-def test_checkpoint_of_more_layers(path):
-    """A network of fewer layers must not load a part of the checkpoint."""
-    small = ElectraBackbone(**{**DISCRIMINATOR, "num_layers": 1})
-    with pytest.raises(ValueError, match="Left over: .*layer_1"):
-        google.load_checkpoint(build_pretrainer(small, small), path)
+def test_what_the_original_has_not(tmp_path):
+    task = keras_electra.ElectraReplacedTokenDetector(
+        checks.tiny_backbone(activation="gelu_approximate"), compile=False
+    )
+    with pytest.raises(ValueError, match="exact GELU only"):
+        task.export_to_tf1(tmp_path / "a")
+    filler = keras_electra.ElectraMaskedLM(
+        checks.tiny_backbone(), tie_embeddings=False, compile=False
+    )
+    with pytest.raises(ValueError, match="tie_embeddings=False"):
+        filler.export_to_tf1(tmp_path / "b")
+    assert not list(tmp_path.iterdir())

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import keras_electra
-from keras_electra.conversion import places
+from keras_electra.conversion import weights
 from keras_electra.conversion.hugging_face import is_transposed
 from keras_electra.conversion.hugging_face import transformers_name
 from keras_electra.model.sizes import SIZES
@@ -186,18 +186,18 @@ def test_names_and_shapes_of_official_networks(name):
             keras_electra.ElectraBackbone(vocabulary_size=30522, **sizes),
             compile=False,
         )
-    table = places.network(task.backbone)
+    table = weights.network(task.backbone)
     head = (
-        places.token_prediction_head
+        weights.token_prediction_head
         if is_generator
-        else places.replaced_token_head
+        else weights.replaced_token_head
     )
     table.update(head(task.head))
     found = {
-        transformers_name(key): place.shape[::-1]
+        transformers_name(key): weight.shape[::-1]
         if is_transposed(key)
-        else place.shape
-        for key, place in table.items()
+        else weight.shape
+        for key, weight in table.items()
     }
     assert found == expected
     total = sum(int(np.prod(shape)) for shape in expected.values())

@@ -5,51 +5,26 @@ import numpy as np
 import pytest
 
 import keras_electra
-from keras_electra.conversion import loading
-from keras_electra.conversion import places
-from keras_electra.conversion.assign import Summary
-from keras_electra.conversion.assign import assign
-from keras_electra.conversion.checkpoint import Checkpoint
+from keras_electra.conversion import load
+from keras_electra.conversion import weights
+from keras_electra.conversion.checkpoint import Summary
+from keras_electra.conversion.checkpoint import assign
 from tests import checks
 from tests.conversion import foreign
-
-
-class Arrays(Checkpoint):
-    """A checkpoint of arrays by their original names."""
-
-    form, source = "arrays", "here"
-    networks = ("discriminator", "generator")
-
-    def __init__(self, arrays):
-        self.arrays = arrays
-
-    def names(self):
-        return sorted(self.arrays)
-
-    def stored_name(self, name, network):
-        return name
-
-    def shape(self, name, network):
-        return self.arrays[name].shape
-
-    def read(self, name, network):
-        return self.arrays[name]
-
-    def drop_reason(self, stored, network):
-        return "on purpose" if stored.startswith("extra") else None
+from tests.original import Arrays
 
 
 @pytest.fixture
 def variables():
     return {
-        "whole": places.Place(keras.Variable(np.zeros(2, "float32"))),
+        "whole": weights.Weight(keras.Variable(np.zeros(2, "float32"))),
         **dict(zip(("left", "right"), halves())),
     }
 
 
 def halves():
     variable = keras.Variable(np.zeros((2, 4), "float32"))
-    return [places.Place(variable, slice(i, i + 2)) for i in (0, 2)]
+    return [weights.Weight(variable, slice(i, i + 2)) for i in (0, 2)]
 
 
 def arrays_for(table):
@@ -60,8 +35,8 @@ def test_everything_is_used_or_named(variables):
     checkpoint = Arrays({**arrays_for(variables), "extra": np.ones(1)})
     new = [("head/kernel", "fresh")]
     summary = assign(checkpoint, "generator", variables, new, ["a note"])
-    for place in variables.values():
-        assert np.all(place.variable.numpy() == 2)
+    for weight in variables.values():
+        assert np.all(weight.variable.numpy() == 2)
     assert summary == Summary(
         source="here",
         form="arrays",
@@ -91,8 +66,8 @@ def test_nothing_is_touched_before_all_is_checked(variables, change, message):
     arrays = {n: array for n, array in arrays.items() if array is not None}
     with pytest.raises(ValueError, match=message):
         assign(Arrays(arrays), "generator", variables)
-    for place in variables.values():
-        assert np.all(place.variable.numpy() == 0)
+    for weight in variables.values():
+        assert np.all(weight.variable.numpy() == 0)
 
 
 def test_a_long_list_fits_one_screen():
@@ -101,18 +76,13 @@ def test_a_long_list_fits_one_screen():
     assert "500 in all" in text and len(text) < 200
 
 
-def test_a_base_checkpoint_holds_nothing():
-    with pytest.raises(NotImplementedError):
-        Checkpoint().names()
-
-
 def test_summary_is_shown_unless_silenced(discriminator, capsys):
-    load = keras_electra.ElectraBackbone.from_preset
-    backbone = load(discriminator)
+    opened = keras_electra.ElectraBackbone.from_preset
+    backbone = opened(discriminator)
     assert "39 tensors used" in capsys.readouterr().out
     assert backbone.conversion_summary.used == 39
-    with loading.silence():
-        assert load(discriminator).conversion_summary.used == 39
+    with load.silence():
+        assert opened(discriminator).conversion_summary.used == 39
     assert capsys.readouterr().out == ""
 
 

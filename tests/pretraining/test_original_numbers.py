@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_electra.conversion import google
+from keras_electra.conversion import weights
 from keras_electra.pretraining import losses
 from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.optimizers import global_norm
 from keras_electra.training.schedules import WarmupPolynomialDecay
+from tests import original
 from tests import recorded
 from tests.pretraining import forced
 
@@ -32,13 +33,13 @@ def largest(ours, theirs):
 
 def load_tiny(golden, **kwargs):
     path = str(golden / "tiny_ckpt")
-    backbone, generator = google.backbones(
+    backbone, generator = original.backbones(
         path, **recorded.heads(), dropout=0.0
     )
     pretrainer = forced.build(
         backbone, generator, compile=False, **recorded.objective()
     )
-    google.load_checkpoint(pretrainer, path)
+    original.load(pretrainer, original.variables(path))
     return pretrainer
 
 
@@ -122,12 +123,12 @@ def test_gradients(outputs, golden):
     )
     settings = json.loads((golden / "tiny_grads.json").read_text())
     pretrainer, _, _, _, gradients = outputs
-    places = google.places(pretrainer)
-    assert set(places) == set(gradients_there)
+    table = weights.pretrainer(pretrainer)
+    assert set(table) == set(gradients_there)
     total = settings["global_norm_before_clipping_at_step_1_2_3_and_after_3"][0]
     worst = 0.0
-    for name, place in places.items():
-        ours = place.read(gradients[id(place.variable)])
+    for name, weight in table.items():
+        ours = weight.read(gradients[id(weight.variable)])
         size = np.linalg.norm(gradients_there[name])
         if name.endswith("self/key/bias"):
             # Zero but for rounding: it adds the same to all scores of a row.
@@ -180,7 +181,7 @@ def test_three_optimizer_steps(golden, forward):
 
 def _largest_variable(pretrainer, expected):
     worst = 0.0
-    for name, place in google.places(pretrainer).items():
-        ours = place.read(ops.convert_to_numpy(place.variable.value))
+    for name, weight in weights.pretrainer(pretrainer).items():
+        ours = weight.read(ops.convert_to_numpy(weight.variable.value))
         worst = max(worst, largest(ours, expected[name]))
     return worst

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_electra.conversion import google
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.pretraining import masking
 from keras_electra.pretraining.sampling import adjust_logits
+from tests import original
 from tests import recorded
 from tests.pretraining import forced
 
@@ -95,7 +95,7 @@ def variables(archive, description, name):
 def test_outputs(archive, name):
     arrays, description = archive
     pretrainer = build(VARIANTS[name])
-    google.assign(pretrainer, variables(arrays, description, name))
+    original.load(pretrainer, variables(arrays, description, name))
     expected = forced.section(arrays, f"{name}/out/")
     inputs = forced.section(arrays, "in/")
     inputs["sampled_ids"] = expected["sampled_ids_used"]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_electra.conversion import google
 from keras_electra.tasks.question_answering import ElectraQuestionAnswering
 from keras_electra.tasks.text_classifier import ElectraTextClassifier
 from keras_electra.tasks.token_classifier import ElectraTokenClassifier
+from tests import original
 from tests import recorded
 from tests.pretraining import forced
 
@@ -25,11 +25,11 @@ HEADS = recorded.read_json("finetune_heads.json")["heads"]
 @pytest.fixture(scope="module")
 def backbone(golden):
     path = str(golden / "tiny_ckpt")
-    backbone, generator = google.backbones(
+    backbone, generator = original.backbones(
         path, **recorded.heads(), dropout=0.0
     )
     pretrainer = forced.build(backbone, generator, compile=False)
-    google.load_checkpoint(pretrainer, path)
+    original.load(pretrainer, original.variables(path))
     return pretrainer.backbone
 
 
