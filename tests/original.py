@@ -58,6 +58,7 @@ def backbones(path, num_heads=None, generator_num_heads=None, **kwargs):
         ("generator", generator_num_heads),
     ):
         arguments = checkpoint.backbone_arguments(network)
+        arguments.pop("attention_dropout", None)  # follows `dropout`
         if heads is not None:
             arguments["num_heads"] = heads
         embeddings = built[0].embeddings if built else None
