@@ -42,7 +42,7 @@ from keras_electra.tasks.token_classifier import (
     ElectraTokenClassifierPreprocessor,
 )
 from keras_electra.tasks.token_classifier import Entity
-from keras_electra.text.builder import build_examples
+from keras_electra.text.build import build_examples
 from keras_electra.text.tokenizer import ElectraTokenizer
 from keras_electra.text.vocabulary import train_vocabulary
 from keras_electra.training.checkpoint import ResumableCheckpoint

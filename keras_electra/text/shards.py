@@ -8,6 +8,7 @@ two bytes where vocabulary and length allow it and of four otherwise.
 built with which tokenizer, and is written last.
 """
 
+import dataclasses
 import errno
 import hashlib
 import json
@@ -24,6 +25,9 @@ SPECIAL_TOKENS = ("pad", "unk", "cls", "sep", "mask")
 IRRELEVANT = ("name", "trainable", "config_file", "vocabulary")
 # Batches are int32, so no id can be beyond it.
 LARGEST_VOCABULARY = 2**31
+
+# More unknown tokens than this is a sign of a wrong vocabulary.
+MANY_UNKNOWN = 0.02
 
 # Bytes of records after which a new file is begun: one file for a small
 # corpus, some hundred for tens of gigabytes of text. After so many files the
@@ -78,26 +82,52 @@ def encode_record(example, cls_token_id, sep_token_id, dtype):
     return record.tobytes()
 
 
-class ShardWriter:
-    """Writes the records of one split to as many files as they need.
+class ExampleWriter:
+    """Packs the lines of one split into examples and writes them to files.
 
     Args:
         folder: str, an existing folder.
         split: str. Begins the names of the files.
+        packer: `ExamplePacker`.
+        tokenizer: `ElectraTokenizer`. Knows the special tokens.
+        dtype: str. See `record_dtype`.
 
     Attributes:
+        documents: int. Counted by who adds them.
+        examples, tokens, positions: int. Examples written, their tokens
+            without and with the special ones.
         shards: list of dicts, as `metadata.json` has them.
     """
 
-    def __init__(self, folder, split):
+    def __init__(self, folder, split, packer, tokenizer, dtype):
         self._folder = folder
         self._split = split
+        self._packer = packer
+        self._arguments = (tokenizer.cls_token_id, tokenizer.sep_token_id)
+        self._dtype = dtype
         self._writer = None
         self._size = 0
+        self.documents = self.examples = self.tokens = self.positions = 0
         self.shards = []
 
-    def write(self, record):
-        """Write a record (bytes)."""
+    def add_line(self, ids):
+        """Add the next line of the current document, `(tokens,)`."""
+        self._write(self._packer.add_line(ids))
+
+    def end_document(self):
+        """End the current document, if there is one."""
+        self._write(self._packer.end_document())
+
+    def _write(self, examples):
+        for example in examples:
+            size = len(example.first) + len(example.second)
+            self.tokens += size
+            self.positions += size + 2 + bool(len(example.second))
+            record = encode_record(example, *self._arguments, self._dtype)
+            self._write_record(record)
+        self.examples += len(examples)
+
+    def _write_record(self, record):
         if self._writer is None:
             name = f"{self._split}-{len(self.shards):05d}.array_record"
             self.shards.append({"file": name, "examples": 0})
@@ -134,6 +164,82 @@ class ShardWriter:
             raise OSError(code, str(error), path) from error
 
 
+@dataclasses.dataclass(frozen=True)
+class BuildReport:
+    """Counts of a finished build; `print` shows them as a table.
+
+    Attributes:
+        output_dir: str. Where the examples are.
+        documents: int. Documents read, held-out ones included.
+        validation_documents: int. Documents held out.
+        tokens: int. Tokens of the corpus, without special tokens.
+        unknown_tokens: int. How many of them are `[UNK]`.
+        dropped_tokens: int. How many of them are in no example; 0 by the
+            default rules.
+        train_examples: int.
+        validation_examples: int.
+        padding_fraction: float. Share of the positions of all examples that
+            a batch fills with padding.
+        shards: int. Files of examples.
+        seconds: float. Duration of this call; 0 if it found everything done.
+        reused_tokens: int. Tokens found in an earlier build's leftovers.
+    """
+
+    output_dir: str
+    documents: int
+    validation_documents: int
+    tokens: int
+    unknown_tokens: int
+    dropped_tokens: int
+    train_examples: int
+    validation_examples: int
+    padding_fraction: float
+    shards: int
+    seconds: float = 0.0
+    reused_tokens: int = 0
+
+    @property
+    def unknown_fraction(self):
+        """Share of `[UNK]` among the tokens of the corpus."""
+        return self.unknown_tokens / max(self.tokens, 1)
+
+    @property
+    def tokens_per_second(self):
+        """Speed of this call in tokens of the corpus, reused ones not."""
+        return (self.tokens - self.reused_tokens) / max(self.seconds, 1e-9)
+
+    def __str__(self):
+        held_out = f"({self.validation_documents:,} held out)"
+        speed = f"({self.tokens_per_second:,.0f} tokens/s)"
+        rows = {
+            "documents": f"{self.documents:,} {held_out}",
+            "tokens": f"{self.tokens:,}",
+            "train examples": f"{self.train_examples:,}",
+            "validation examples": f"{self.validation_examples:,}",
+            "padding": f"{self.padding_fraction:.2%} of positions",
+            "[UNK]": f"{self.unknown_fraction:.2%} of tokens",
+            "files of examples": f"{self.shards:,}",
+        }
+        if self.dropped_tokens:
+            share = self.dropped_tokens / self.tokens
+            rows["dropped"] = f"{self.dropped_tokens:,} tokens ({share:.2%})"
+        if self.reused_tokens:
+            reused = f"{self.reused_tokens:,} tokens of a stopped build"
+            rows["reused"] = reused
+        rows["time"] = (
+            f"{self.seconds:.1f} s {speed}"
+            if self.seconds
+            else "none, already built"
+        )
+        lines = [f"  {name:<20} {value}" for name, value in rows.items()]
+        if self.unknown_fraction > MANY_UNKNOWN:
+            lines.append(
+                "  Many tokens are unknown: do language and casing of the "
+                "vocabulary fit the corpus?"
+            )
+        return "\n".join([f"Examples in {self.output_dir}", *lines])
+
+
 def describe_tokenizer(tokenizer):
     """What `metadata.json` says of a tokenizer, to know it again later."""
     plain = (str, int, float, bool, type(None))
@@ -161,18 +267,7 @@ def write_metadata(folder, metadata):
 
 
 def read_metadata(folder):
-    """Read `metadata.json`.
-
-    Args:
-        folder: str, as `build_examples` made it.
-
-    Returns:
-        Dict.
-
-    Raises:
-        FileNotFoundError: if the folder has none.
-        ValueError: if it is damaged or of a later version.
-    """
+    """Read `metadata.json` (a dict), or say what is wrong with it."""
     path = os.path.join(folder, METADATA)
     if not os.path.exists(path):
         raise FileNotFoundError(
@@ -196,18 +291,7 @@ def read_metadata(folder):
 
 
 def check_shards(folder, metadata, verify=False):
-    """Check that all files are there and whole.
-
-    Args:
-        folder: str.
-        metadata: dict, of `read_metadata`.
-        verify: bool. Whether to compare checksums too, which reads every
-            file, and not only sizes.
-
-    Raises:
-        FileNotFoundError: naming a file that is missing.
-        ValueError: naming a file that differs.
-    """
+    """Check that all files are there and whole; `verify` reads them."""
     advice = (
         "Copy it again from where the examples were built, or build them again."
     )

@@ -11,7 +11,7 @@ import pytest
 
 from keras_electra.data.examples import decode_records
 from keras_electra.data.examples import load_examples
-from keras_electra.text.builder import build_examples
+from keras_electra.text.build import build_examples
 from keras_electra.text.packing import Example
 from keras_electra.text.shards import encode_record
 from tests.text.tiny_corpus import NumberTokenizer

@@ -1,10 +1,13 @@
 """Files of examples and their record."""
 
+import numpy as np
 import pytest
 from array_record.python import array_record_module
 
 from keras_electra.text import shards
-from keras_electra.text.shards import ShardWriter
+from keras_electra.text.packing import Example
+from keras_electra.text.shards import BuildReport
+from keras_electra.text.shards import ExampleWriter
 from keras_electra.text.shards import check_shards
 from keras_electra.text.shards import describe_tokenizer
 from keras_electra.text.shards import read_metadata
@@ -13,12 +16,28 @@ from keras_electra.text.shards import write_metadata
 from tests.text.tiny_corpus import NumberTokenizer
 
 
+class OneLine:
+    """Makes an example of each line."""
+
+    def add_line(self, ids):
+        return [Example(ids, [])]
+
+    def end_document(self):
+        return []
+
+
+def make_writer(folder):
+    return ExampleWriter(
+        str(folder), "train", OneLine(), NumberTokenizer(), "uint16"
+    )
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "SHARD_SIZE", 25)
-    writer = ShardWriter(str(tmp_path), "train")
+    writer = make_writer(tmp_path)
     for i in range(5):
-        writer.write(bytes([i]) * 10)
+        writer.add_line([10 + i, 9])
     writer.close()
     written = {"train": writer.shards, "validation": []}
     write_metadata(str(tmp_path), {"shards": written})
@@ -39,16 +58,17 @@ def test_round_trip(folder):
             str(folder / shard["file"])
         ).read_all()
     ]
-    assert records == [bytes([i]) * 10 for i in range(5)]
+    found = [np.frombuffer(record, "uint16").tolist() for record in records]
+    assert found == [[4, 2, 10 + i, 9, 3] for i in range(5)]
     check(folder, verify=True)
 
 
 def test_many_files_grow(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "SHARDS_OF_ONE_SIZE", 2)
     monkeypatch.setattr(shards, "SHARD_SIZE", 10)
-    writer = ShardWriter(str(tmp_path), "train")
+    writer = make_writer(tmp_path)
     for _ in range(14):
-        writer.write(bytes(10))
+        writer.add_line([9, 9])
     writer.close()
     assert [s["examples"] for s in writer.shards] == [1, 1, 2, 2, 4, 4]
 
@@ -103,3 +123,42 @@ def test_dtype():
 def test_tokenizer_description():
     settings = describe_tokenizer(NumberTokenizer(700))["settings"]
     assert settings == {"size": 700}
+
+
+COUNTS = dict(
+    output_dir="out",
+    documents=1200,
+    validation_documents=12,
+    tokens=1_000_000,
+    unknown_tokens=1000,
+    dropped_tokens=0,
+    train_examples=8000,
+    validation_examples=80,
+    padding_fraction=0.05,
+    shards=2,
+)
+
+
+def test_report():
+    report = BuildReport(**COUNTS, seconds=4.0, reused_tokens=200_000)
+    assert report.unknown_fraction == 0.001
+    assert report.tokens_per_second == 200_000
+    text = str(report)
+    for part in (
+        "1,200 (12 held out)",
+        "1,000,000",
+        "5.00% of positions",
+        "0.10% of tokens",
+        "4.0 s (200,000 tokens/s)",
+        "200,000 tokens of a stopped build",
+    ):
+        assert part in text
+    assert "dropped" not in text and "vocabulary" not in text
+
+
+def test_warnings():
+    counts = {**COUNTS, "unknown_tokens": 100_000, "dropped_tokens": 50_000}
+    text = str(BuildReport(**counts))
+    assert "Many tokens are unknown" in text
+    assert "50,000 tokens (5.00%)" in text
+    assert "already built" in text

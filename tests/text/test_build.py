@@ -10,13 +10,13 @@ import subprocess
 import sys
 import time
 
+import filelock
 import numpy as np
 import pytest
 
-from keras_electra.text import blocks
 from keras_electra.text import shards
-from keras_electra.text import worker
-from keras_electra.text.builder import build_examples
+from keras_electra.text import workers
+from keras_electra.text.build import build_examples
 from keras_electra.text.tokenizer import ElectraTokenizer
 from tests import recorded
 from tests.text.tiny_corpus import NumberTokenizer
@@ -30,7 +30,7 @@ from tests.text.tiny_corpus import write_corpus
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(blocks, "BLOCK_SIZE", 1000)
+    monkeypatch.setattr(workers, "BLOCK_SIZE", 1000)
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ def test_bad_arguments(tmp_path, corpus):
         ({"sequence_length": 4}, "`sequence_length` must be at least 5"),
         ({"validation_fraction": 1.0}, "`validation_fraction` must be in"),
         ({"validation_fraction": -0.1}, "`validation_fraction` must be in"),
-        ({"num_processes": 0}, "`num_processes` must be at least 1"),
+        ({"num_processes": 0}, "`num_processes` must be an integer of at"),
         ({"rules": "bert"}, "`rules` must be one of"),
         ({"tokenizer": NumberTokenizer(2**32)}, "32-bit integers"),
     ):
@@ -330,16 +330,26 @@ def test_full_disk(tmp_path, corpus, small_blocks, monkeypatch, where):
 
 def test_failing_process(tmp_path):
     (tmp_path / "corpus.txt").write_text("5 six 7\n")
-    with pytest.raises(RuntimeError, match="worker process(.|\n)*'six'"):
+    with pytest.raises(ValueError, match="'six'"):
         build(tmp_path / "corpus.txt", tmp_path / "out", num_processes=2)
 
 
+STUB = """
+import os, sys, types
+for name, path in (
+    ("keras_electra", os.path.dirname({folder!r})),
+    ("keras_electra.text", {folder!r}),
+):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [path]
+"""
+
 CHILD = """
-import runpy, sys, time
-runpy.run_path({worker!r})["delay_package_inits"]()  # starts in no time
+import os, sys, time
+exec({setup!r})  # starts in no time
 sys.path.insert(0, {root!r})
-from keras_electra.text import blocks
-from keras_electra.text.builder import build_examples
+from keras_electra.text import workers
+from keras_electra.text.build import build_examples
 from tests.text.tiny_corpus import NumberTokenizer
 
 class SlowTokenizer(NumberTokenizer):
@@ -347,7 +357,7 @@ class SlowTokenizer(NumberTokenizer):
         time.sleep(0.1)
         return super().encode_batch(texts)
 
-blocks.BLOCK_SIZE = 1000
+workers.BLOCK_SIZE = 1000
 build_examples({path!r}, {out!r}, SlowTokenizer(), sequence_length=16)
 """
 
@@ -355,7 +365,7 @@ build_examples({path!r}, {out!r}, SlowTokenizer(), sequence_length=16)
 def killed_build(path, out):
     """Start a build in a process of its own and kill it half-way."""
     program = CHILD.format(
-        worker=worker.__file__,
+        setup=STUB.format(folder=os.path.dirname(workers.__file__)),
         root=str(pathlib.Path(__file__).parents[2]),
         path=path,
         out=str(out),
@@ -404,3 +414,25 @@ def test_damaged_leftovers_are_done_again(tmp_path, corpus, small_blocks):
     report = build(path, tmp_path / "out")
     assert report.reused_tokens == 0
     assert content(tmp_path / "out") == content(tmp_path / "expected")
+
+
+def test_one_build_at_a_time(tmp_path, corpus):
+    (tmp_path / "out.partial").mkdir()
+    with filelock.FileLock(tmp_path / "out.partial" / "lock"):
+        with pytest.raises(FileExistsError, match="Another build is writing"):
+            build(corpus[0], tmp_path / "out")
+    build(corpus[0], tmp_path / "out")
+    assert sorted(os.listdir(tmp_path)) == ["corpus.txt", "out"]
+
+
+def test_changed_files_are_known(tmp_path):
+    path = tmp_path / "corpus.txt"
+    text = bytearray(b"5 6\n" * 2**16)
+    for change in (0, len(text) - 2):
+        path.write_bytes(text)
+        folder = tmp_path / f"out{change}"
+        build(path, folder)
+        text[change] = ord("7")
+        path.write_bytes(text)
+        with pytest.raises(FileExistsError, match="other inputs"):
+            build(path, folder)

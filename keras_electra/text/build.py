@@ -1,0 +1,319 @@
+"""Text files -> a folder of pre-training examples.
+
+The text streams through in blocks: read, tokenize (in several processes if
+asked to), pack, write. A fixed seed gives the same files to the byte, whatever
+the number of processes. Everything is made in a folder next to the goal,
+`NAME.partial`, and moved to its place when it is complete; a build that was
+stopped goes on when it is called again with the same arguments.
+"""
+
+import collections
+import contextlib
+import errno
+import hashlib
+import os
+import random
+import shutil
+import time
+
+import filelock
+import fsspec
+
+from keras_electra.arguments import check_count
+from keras_electra.text import shards
+from keras_electra.text.corpus import list_files
+from keras_electra.text.corpus import read_documents
+from keras_electra.text.packing import make_packer
+from keras_electra.text.shards import BuildReport
+from keras_electra.text.workers import join_lines
+from keras_electra.text.workers import tokenize_documents
+
+HASH_RANGE = 2**64  # of the places of documents
+SAMPLE_SIZE = 2**16  # bytes, at either end of a file
+PROGRESS_INTERVAL = 30  # seconds
+
+
+def build_examples(
+    files,
+    output_dir,
+    tokenizer,
+    sequence_length=128,
+    validation_fraction=0.0,
+    seed=0,
+    num_processes=1,
+    text_field="text",
+    rules="default",
+    blank_lines_separate_documents=True,
+    verbose=True,
+):
+    """Make pre-training examples of text files.
+
+    Args:
+        files: str, path, or list of them. Files or patterns, plain text
+            (a blank line between documents) or JSON lines, possibly
+            compressed; see `corpus.py`.
+        output_dir: str or path. The folder to make. It must not exist, or be
+            empty, or hold the result of the same call, which is then left
+            as it is and reported.
+        tokenizer: `ElectraTokenizer`.
+        sequence_length: int, tokens of the longest examples, special tokens
+            included. Defaults to 128.
+        validation_fraction: float in `[0, 1)`. Fraction of the documents to
+            hold out, chosen by their content and the seed. Above 0, at least
+            one is held out and one is not. Defaults to 0.
+        seed: int. Seed of all random choices. Defaults to 0.
+        num_processes: int. With more than 1, as many further processes
+            tokenize, while this one reads, packs and writes. Has no
+            influence on the result. Defaults to 1.
+        text_field: str. Field of JSON objects that holds the text. Defaults
+            to `"text"`.
+        rules: str. How documents become examples: `"default"` or
+            `"original"`, see `packing.py`. The original reads its files in
+            a random order. Defaults to `"default"`.
+        blank_lines_separate_documents: bool. If `False`, each file is one
+            document. Defaults to `True`.
+        verbose: bool. Whether to print progress and the report. Defaults to
+            `True`.
+
+    Returns:
+        `BuildReport`.
+
+    Raises:
+        FileExistsError: if `output_dir` holds something else.
+        FileNotFoundError: if no file matches.
+        OSError: if a file cannot be read or written; if the disk is full,
+            the same call goes on once there is space.
+        ValueError: if an argument is out of range, if a file is not text, or
+            if there is no text in them.
+    """
+    start = time.perf_counter()
+    make_packer(rules, sequence_length)  # checks its arguments
+    check_count("num_processes", num_processes)
+    if not 0 <= validation_fraction < 1:
+        raise ValueError(
+            "`validation_fraction` must be in [0, 1), the fraction of the "
+            "documents to hold out. Received: "
+            f"validation_fraction={validation_fraction}"
+        )
+    files = list_files(files)
+    settings = {
+        "sequence_length": int(sequence_length),
+        "validation_fraction": float(validation_fraction),
+        "seed": int(seed),
+        "text_field": text_field,
+        "rules": rules,
+        "blank_lines_separate_documents": blank_lines_separate_documents,
+    }
+    size = tokenizer.vocabulary_size()
+    description = {
+        "tokenizer": shards.describe_tokenizer(tokenizer),
+        "settings": settings,
+        "dtype": shards.record_dtype(size, sequence_length),
+        "inputs": [_describe_file(path) for path in files],
+    }
+    output_dir = os.path.abspath(os.fspath(output_dir))
+    counts, work = _counts_of_same_build(output_dir, description), {}
+    if counts is None:
+        with _partial_folder(output_dir) as folder:
+            counts, reused_tokens = _build(
+                folder, files, tokenizer, description, num_processes, verbose
+            )
+        seconds = time.perf_counter() - start
+        work = {"seconds": seconds, "reused_tokens": reused_tokens}
+    report = BuildReport(output_dir, **counts, **work)
+    if verbose:
+        print(report)
+    return report
+
+
+def _describe_file(path):
+    """Name, size, and digest of both ends.
+
+    Reading all of a corpus would take as long as building from it; a change
+    in the middle that leaves the size as it is goes unnoticed.
+    """
+    filesystem, name = fsspec.core.url_to_fs(path)
+    size = filesystem.size(name) or 0  # some servers do not tell
+    digest = hashlib.blake2b(digest_size=8)
+    with filesystem.open(name, "rb") as file:
+        digest.update(file.read(SAMPLE_SIZE))
+        file.seek(max(0, size - SAMPLE_SIZE))
+        digest.update(file.read(SAMPLE_SIZE))
+    return {"file": path, "bytes": size, "digest": digest.hexdigest()}
+
+
+def _counts_of_same_build(output_dir, description):
+    """Counts if `output_dir` is done already, `None` if it is free."""
+    if not os.path.exists(output_dir):
+        return None
+    if os.path.isdir(output_dir) and not os.listdir(output_dir):
+        return None
+    what = "holds something else than examples"
+    if os.path.exists(os.path.join(output_dir, shards.METADATA)):
+        metadata = shards.read_metadata(output_dir)
+        changed = [
+            key for key in description if description[key] != metadata[key]
+        ]
+        if not changed:
+            shards.check_shards(output_dir, metadata)
+            return metadata["report"]
+        what = f"holds examples built with other {' and '.join(changed)}"
+    raise FileExistsError(
+        f"`output_dir={output_dir!r}` {what}. Nothing in it was touched. "
+        "Choose another folder, or remove this one."
+    )
+
+
+@contextlib.contextmanager
+def _partial_folder(output_dir):
+    """A folder whose `result` becomes `output_dir`, for one build at a time."""
+    root = output_dir + ".partial"
+    try:
+        os.makedirs(os.path.join(root, "tokens"), exist_ok=True)
+        # The lock ends with the process that holds it, however that ends.
+        with filelock.FileLock(os.path.join(root, "lock"), timeout=0):
+            yield root
+            if os.path.exists(output_dir):
+                os.rmdir(output_dir)  # fails unless it is empty
+            os.rename(os.path.join(root, "result"), output_dir)
+        shutil.rmtree(root, ignore_errors=True)
+    except filelock.Timeout:
+        raise FileExistsError(
+            f"Another build is writing to {root!r}. Wait for it, or choose "
+            "another `output_dir`."
+        ) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(
+            error.errno,
+            f"No space left while building {output_dir!r}. What is finished "
+            f"stays in {root!r}: make space and do the same call again to go "
+            f"on, or remove that folder. ({error})",
+        ) from error
+
+
+def _build(folder, files, tokenizer, description, num_processes, verbose):
+    """Make `folder/result`; returns counts, and how many tokens were there."""
+    arguments = (folder, files, tokenizer, description, num_processes, verbose)
+    settings = description["settings"]
+    fraction = settings["validation_fraction"]
+    writers, tally, places = _assemble(int(fraction * HASH_RANGE), *arguments)
+    reused_tokens = tally["reused_tokens"]
+    if not tally["tokens"]:
+        raise ValueError(
+            f"There is no text in {files[0]!r}"
+            + (f" and {len(files) - 1} more files" if files[1:] else "")
+            + ". Check `files`, and `text_field` if they are JSON lines."
+        )
+    if fraction and not all(writer.documents for writer in writers):
+        # Happens with few documents only. All tokens are kept: it is quick.
+        if min(places) == max(places):
+            raise ValueError(
+                "`validation_fraction` above 0 needs at least two different "
+                f"documents. Found: {sum(w.documents for w in writers)}, all "
+                "alike. A document ends at a blank line (or with its file), "
+                "or is one record of JSON lines."
+            )
+        rare = max(places) if writers[1].documents else min(places) + 1
+        writers, tally, _ = _assemble(rare, *arguments)
+    train, validation = writers
+    examples = train.examples + validation.examples
+    used = train.positions + validation.positions
+    counts = {
+        "documents": train.documents + validation.documents,
+        "validation_documents": validation.documents,
+        "tokens": tally["tokens"],
+        "unknown_tokens": tally["unknown_tokens"],
+        "dropped_tokens": tally["tokens"] - train.tokens - validation.tokens,
+        "train_examples": train.examples,
+        "validation_examples": validation.examples,
+        "padding_fraction": 1 - used / (examples * settings["sequence_length"]),
+        "shards": len(train.shards) + len(validation.shards),
+    }
+    files = dict(zip(shards.SPLITS, (train.shards, validation.shards)))
+    shards.write_metadata(
+        os.path.join(folder, "result"),
+        {**description, "report": counts, "shards": files},
+    )
+    return counts, reused_tokens
+
+
+def _assemble(
+    threshold, folder, files, tokenizer, description, num_processes, verbose
+):
+    """Read, tokenize, pack, write: all of a build but its bookkeeping.
+
+    Returns:
+        The writers of the splits, counts of tokens, and the lowest and the
+        highest place of a document; those below `threshold` are held out.
+    """
+    settings, dtype = description["settings"], description["dtype"]
+    seed = settings["seed"]
+    draws = random.Random(seed)
+    if settings["rules"] == "original":
+        files = list(files)
+        draws.shuffle(files)
+    result = os.path.join(folder, "result")
+    shutil.rmtree(result, ignore_errors=True)
+    os.makedirs(result)
+    # What is held out has draws of its own, so that holding out one more
+    # document changes little.
+    writers = [
+        shards.ExampleWriter(
+            result,
+            split,
+            make_packer(settings["rules"], settings["sequence_length"], source),
+            tokenizer,
+            dtype,
+        )
+        for split, source in zip(
+            shards.SPLITS, (draws, random.Random(f"validation {seed}"))
+        )
+    ]
+    writer, tally, places = writers[0], collections.Counter(), []
+    pieces = read_documents(
+        files,
+        settings["text_field"],
+        settings["blank_lines_separate_documents"],
+    )
+    told = time.perf_counter()
+    for block, ids, lengths, is_reused in tokenize_documents(
+        pieces,
+        tokenizer,
+        dtype,
+        os.path.join(folder, "tokens"),
+        num_processes,
+    ):
+        tally["tokens"] += len(ids)
+        tally["unknown_tokens"] += int((ids == tokenizer.unk_token_id).sum())
+        tally["reused_tokens"] += len(ids) * is_reused
+        start, lengths = 0, iter(lengths.tolist())
+        for piece in block:
+            if piece.starts_document:
+                writer.end_document()
+                place = _place(piece.lines, seed)
+                places = [min([place, *places]), max([place, *places])]
+                writer = writers[place < threshold]
+                writer.documents += 1
+            for _, length in zip(piece.lines, lengths):
+                writer.add_line(ids[start : start + length])
+                start += length
+        if verbose and time.perf_counter() > told + PROGRESS_INTERVAL:
+            told = time.perf_counter()
+            documents = sum(writer.documents for writer in writers)
+            print(f"{documents:,} documents, {tally['tokens']:,} tokens")
+    writer.end_document()
+    for writer in writers:
+        writer.close()
+    return writers, tally, places
+
+
+def _place(lines, seed):
+    """Where in `HASH_RANGE` a document is, told by its first piece.
+
+    Two copies of one document are at the same place, so in the same split.
+    """
+    digest = hashlib.blake2b(digest_size=8, key=str(seed).encode()[:64])
+    digest.update(join_lines(lines))
+    return int.from_bytes(digest.digest(), "big")

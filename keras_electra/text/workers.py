@@ -1,0 +1,192 @@
+"""Documents -> token ids, block by block, in this process or in others.
+
+The ids of each block are kept in a folder, under a name made of its text, so
+that a build that was stopped goes on where it was. Price: while a build runs,
+its tokens are on disk a second time. Nothing here imports Keras.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import functools
+import hashlib
+import itertools
+import multiprocessing
+import os
+import sys
+import types
+import zipfile
+from concurrent.futures.process import BrokenProcessPool
+
+import numpy as np
+
+from keras_electra.text.word_pieces import WordPieceEncoder
+
+BLOCK_SIZE = 2**20  # characters
+
+# The first that a worker runs. It ends with its parent, however that ends; and
+# as tokenizing needs no Keras, it passes over the `__init__` of this package,
+# which imports it, and starts in a fraction of a second and 100 MB.
+SETUP = """
+import multiprocessing, os, signal, sys, threading, types
+
+def follow():
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+threading.Thread(target=follow, daemon=True).start()
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+for name, path in packages.items():
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [path]
+"""
+
+
+def tokenize_documents(pieces, tokenizer, dtype, folder, num_processes=1):
+    """Tokenize documents, a block of them at a time.
+
+    Where a block ends depends on the text alone. It is small enough to
+    tokenize in little memory and large enough to be sent to a process.
+
+    Args:
+        pieces: iterable of `DocumentPiece`. Read some blocks ahead.
+        tokenizer: `ElectraTokenizer`, or anything with its `encode_batch`
+            and `fingerprint` that can be pickled.
+        dtype: str. Type of the ids.
+        folder: str, an existing folder. Where tokenized blocks are kept.
+        num_processes: int. With 1, this process does the work; otherwise as
+            many others do.
+
+    Yields:
+        Tuples of a list of pieces and what `encode_block` makes of it, in
+        order, whatever process did it.
+
+    Raises:
+        RuntimeError: if a process ends before its work is done.
+    """
+    salt = f"{tokenizer.fingerprint()} {dtype}"
+    settings = {"dtype": dtype, "folder": folder, "salt": salt}
+    blocks = _make_blocks(pieces)
+    if num_processes == 1:
+        for block in blocks:
+            yield (
+                block,
+                *encode_block(block, tokenizer.encode_batch, **settings),
+            )
+        return
+    encode, packages = _without_keras(tokenizer)
+    function = functools.partial(encode_block, encode=encode, **settings)
+    waiting = collections.deque()
+    pool = concurrent.futures.ProcessPoolExecutor(
+        num_processes,
+        multiprocessing.get_context("spawn"),
+        initializer=exec,
+        initargs=(SETUP, {"packages": packages}),
+    )
+    try:
+        for block in blocks:
+            with _hidden_script(packages):
+                waiting.append((block, pool.submit(function, block)))
+            # Some blocks ahead keep all processes busy and memory small.
+            if len(waiting) > 2 * num_processes:
+                block, future = waiting.popleft()
+                yield block, *future.result()
+        for block, future in waiting:
+            yield block, *future.result()
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "A worker process ended before its work was done. Often memory "
+            "ran out: use a smaller `num_processes`."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _make_blocks(pieces):
+    block, size = [], 0
+    for piece in pieces:
+        block.append(piece)
+        size += sum(map(len, piece.lines))
+        if size >= BLOCK_SIZE:
+            yield block
+            block, size = [], 0
+    if block:
+        yield block
+
+
+def encode_block(block, encode, dtype, folder, salt):
+    """Tokenize a block, or find in `folder` what was made of it before.
+
+    Args:
+        block: list of `DocumentPiece`.
+        encode: callable, list of str -> list of lists of int.
+        dtype, folder: see `tokenize_documents`.
+        salt: str. Whatever the ids depend on besides the text.
+
+    Returns:
+        Tuple of the ids of all lines `(tokens,)`, the number of ids of each
+        line `(lines,)`, and whether they were found.
+    """
+    lines = [line for piece in block for line in piece.lines]
+    digest = hashlib.blake2b(salt.encode(), digest_size=8)
+    digest.update(b"\n" + join_lines(lines))
+    path = os.path.join(folder, f"{digest.hexdigest()}.npz")
+    try:
+        with np.load(path) as arrays:
+            return arrays["ids"], arrays["lengths"], True
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
+        pass  # not there, or cut short: do it again
+    rows = encode(lines)
+    lengths = np.array([len(row) for row in rows], "int64")
+    chained = itertools.chain.from_iterable(rows)
+    ids = np.fromiter(chained, dtype, lengths.sum())
+    # A name of its own until it is whole, in case the build is stopped.
+    partial = f"{path}.{os.getpid()}"
+    with open(partial, "wb") as file:
+        np.savez(file, ids=ids, lengths=lengths)
+    os.replace(partial, path)
+    return ids, lengths, False
+
+
+def join_lines(lines):
+    """Lines, which hold no line ends, as one str of bytes to hash."""
+    return "\n".join(lines).encode("utf-8", "surrogatepass")
+
+
+def _without_keras(tokenizer):
+    """What a worker needs of a tokenizer: its encoding, and packages to stub.
+
+    Our tokenizer is a Keras layer, but what it encodes with is not. Of any
+    other, nothing is known; its workers import what it needs.
+    """
+    encoder = getattr(tokenizer, "_encoder", None)
+    is_ours = type(tokenizer).__module__ == "keras_electra.text.tokenizer"
+    if not (is_ours and isinstance(encoder, WordPieceEncoder)):
+        return tokenizer.encode_batch, {}
+    folder = os.path.dirname(os.path.abspath(__file__))
+    packages = {
+        "keras_electra": os.path.dirname(folder),
+        "keras_electra.text": folder,
+    }
+    special_tokens = tokenizer.special_tokens_in_strings
+    return functools.partial(_encode, encoder, special_tokens), packages
+
+
+def _encode(encoder, special_tokens, texts):
+    return [encoder.encode(text, special_tokens) for text in texts]
+
+
+@contextlib.contextmanager
+def _hidden_script(packages):
+    """Keeps processes that start now from running the user's script first.
+
+    They would do so to find what it defines; nothing in it is needed where
+    the package itself is not, and it need not be guarded against that.
+    """
+    script = sys.modules["__main__"]
+    if packages:
+        sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script

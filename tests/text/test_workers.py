@@ -1,0 +1,99 @@
+"""Tokenizing blocks: in order, by any process, with results kept."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from keras_electra.text import workers
+from keras_electra.text.corpus import DocumentPiece
+from keras_electra.text.tokenizer import ElectraTokenizer
+from keras_electra.text.workers import tokenize_documents
+from tests.text.tiny_corpus import NumberTokenizer
+
+PIECES = [DocumentPiece([f"{i}", f"{i} {i + 1}"], True) for i in range(5, 25)]
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"]
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(workers, "BLOCK_SIZE", 6)
+
+
+def tokenize(folder, tokenizer=None, **settings):
+    tokenizer = tokenizer or NumberTokenizer()
+    return tokenize_documents(PIECES, tokenizer, "uint16", folder, **settings)
+
+
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_in_order_and_kept(tmp_path, num_processes):
+    for was_found in (False, True):
+        results = list(tokenize(tmp_path, num_processes=num_processes))
+        pieces = [piece for block, *_ in results for piece in block]
+        assert pieces == PIECES and len(results) > 5
+        assert all(is_reused is was_found for *_, is_reused in results)
+        for block, ids, lengths, _ in results:
+            numbers = " ".join(line for p in block for line in p.lines)
+            assert ids.tolist() == [int(word) for word in numbers.split()]
+            np.testing.assert_array_equal(lengths, [1, 2] * len(block))
+    others = tokenize(tmp_path, NumberTokenizer(name="others"))
+    assert not any(is_reused for *_, is_reused in others)
+
+
+class Ending(NumberTokenizer):
+    def encode_batch(self, texts):
+        os._exit(3)
+
+
+def test_sudden_end_is_told(tmp_path):
+    with pytest.raises(RuntimeError, match="ended before.*num_processes"):
+        list(tokenize(tmp_path, Ending(), num_processes=2))
+
+
+def test_stopping_half_way_ends_the_processes(tmp_path):
+    results = tokenize(tmp_path, num_processes=2)
+    next(results)
+    results.close()  # would hang if a process went on
+
+
+SCRIPT = """
+from keras_electra.text.corpus import DocumentPiece
+from keras_electra.text.tokenizer import ElectraTokenizer
+from keras_electra.text.workers import tokenize_documents
+
+print("run")  # no guard: once all the same
+tokenizer = ElectraTokenizer({vocabulary!r})
+pieces = [DocumentPiece(["a b"], True)]
+results = tokenize_documents(pieces, tokenizer, "uint16", {folder!r}, 2)
+((_, ids, _, _),) = results
+print(ids.tolist())
+"""
+
+
+def test_a_script_needs_no_guard(tmp_path):
+    script = tmp_path / "script.py"
+    folder = str(tmp_path)
+    script.write_text(SCRIPT.format(vocabulary=VOCABULARY, folder=folder))
+    result = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True
+    )
+    assert result.stdout.split("\n")[:2] == ["run", "[5, 6]"], result.stderr
+
+
+def test_workers_need_no_keras(tmp_path):
+    tokenizer = ElectraTokenizer(VOCABULARY)
+    encode, packages = workers._without_keras(tokenizer)
+    assert set(packages) == {"keras_electra", "keras_electra.text"}
+    assert encode(["a b"]) == tokenizer.encode_batch(["a b"])
+    code = (
+        f"packages = {packages!r}\n{STUB}\nimport keras_electra.text.workers\n"
+        "print(sys.modules.keys() & {'keras', 'keras_hub', 'tensorflow'})"
+    )
+    output = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert output == "set()\n"
+
+
+STUB = workers.SETUP[workers.SETUP.index("for name") :]
+STUB = "import sys, types\n" + STUB
