@@ -16,6 +16,7 @@ import keras
 import keras_hub
 from keras_hub.src.utils import preset_utils
 
+from keras_electra.arguments import keyword_names
 from keras_electra.arguments import reject_unknown
 
 # Functions of a class, a preset, `load_weights` and a dict of arguments. They
@@ -97,14 +98,9 @@ def open_preset(cls, open_ours, preset, load_weights, arguments, extra=()):
 def split_arguments(cls, arguments, extra=()):
     """Parts arguments of `from_preset` by whose they are.
 
-    Args:
-        cls: class of a network, task, preprocessor or tokenizer.
-        arguments: dict.
-        extra: collection of strings. More names that are known.
-
     Returns:
-        Two dicts: arguments of the class itself, and those of its
-        preprocessor (of a preprocessor: of its tokenizer).
+        Two dicts: arguments of the class itself (and those in `extra`), and
+        those of its preprocessor (of a preprocessor: of its tokenizer).
 
     Raises:
         TypeError: for an argument of neither.
@@ -150,27 +146,11 @@ def _constructor_names(cls):
             break
         if "__init__" not in vars(base):
             continue
-        parameters = inspect.signature(base).parameters.values()
-        names.update(p.name for p in parameters if p.kind not in (2, 4))
-        if all(p.kind != inspect.Parameter.VAR_KEYWORD for p in parameters):
+        names.update(keyword_names(base.__init__))
+        parameters = inspect.signature(base.__init__).parameters.values()
+        if inspect.Parameter.VAR_KEYWORD not in {p.kind for p in parameters}:
             break
     return names
-
-
-def saved_task(find):
-    """The registered name of the task that a preset was saved from.
-
-    Args:
-        find: function from a file name to its local path, or to `None`.
-
-    Returns:
-        string, or `None` if the preset has no task.
-    """
-    path = find(preset_utils.TASK_CONFIG_FILE)
-    if path is None:
-        return None
-    config = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    return config["registered_name"]
 
 
 def is_known(preset):
@@ -179,14 +159,7 @@ def is_known(preset):
 
 
 def download(preset, name):
-    """Fetches a file of a preset, from a hub or from the cache.
-
-    Args:
-        preset: string. A built-in name or a handle.
-        name: string. Name of the file.
-
-    Returns:
-        Its local path, or `None` if the preset has no such file.
+    """The local path of a file of a preset, or `None` if it has no such file.
 
     Raises:
         ConnectionError: when the hub cannot be reached.

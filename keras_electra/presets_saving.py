@@ -54,13 +54,8 @@ class SavesPresets(OpensPresets):
         Weights (safetensors, float32), configuration and tokenizer. A
         classifier with the original's head becomes one with that package's
         that computes the same; `from_preset` recognizes it. A pre-trainer
-        makes two folders, `discriminator` and `generator`.
-
-        Args:
-            folder: path of the folder, made if need be.
-
-        Raises:
-            ValueError: when that package has no such model.
+        makes two folders, `discriminator` and `generator`. A model that the
+        package does not have is a `ValueError`.
         """
         self._export("transformers", folder)
 
@@ -68,13 +63,8 @@ class SavesPresets(OpensPresets):
         """Writes a checkpoint of TensorFlow 1 for Google's original program.
 
         Its variables have the original's names and shapes. Of a task it holds
-        the encoder, of a detector or masked language model also the head.
-
-        Args:
-            folder: path of the folder, made if need be.
-
-        Raises:
-            ValueError: when the original has no such network.
+        the encoder, of a detector or masked language model also the head. A
+        network that the original does not have is a `ValueError`.
         """
         self._export("tf1", folder)
 
@@ -84,13 +74,7 @@ class SavesPresets(OpensPresets):
         KerasHub computes the tanh form of GELU whatever the network was
         trained with, which changes numbers slightly, and adds a pooler with
         random weights. A pre-trainer makes two folders, `discriminator` and
-        `generator`.
-
-        Args:
-            folder: path of the folder, made if need be.
-
-        Raises:
-            ValueError: when KerasHub has no such network.
+        `generator`. Another activation than GELU is a `ValueError`.
         """
         self._export("keras_hub", folder)
 
@@ -136,33 +120,25 @@ class SavesPresets(OpensPresets):
 
     def save_task_weights(self, filepath):
         """Saves what the task has beside its backbone."""
-        keras.saving.save_weights(
-            self, filepath, objects_to_skip=self._outside_task_weights()
-        )
+        keras.saving.save_weights(self, filepath, **self._others())
 
     def load_task_weights(self, filepath):
         """Loads what `save_task_weights` of the same class saved."""
-        keras.saving.load_weights(
-            self, filepath, objects_to_skip=self._outside_task_weights()
-        )
+        keras.saving.load_weights(self, filepath, **self._others())
 
-    def _outside_task_weights(self):
+    def _others(self):
         optimizer = getattr(self, "optimizer", None)  # none if not compiled
-        layers = self.backbone._flatten_layers()
-        return [*layers, *filter(None, [optimizer])]
+        others = [*self.backbone._flatten_layers(), optimizer]
+        return {"objects_to_skip": [o for o in others if o is not None]}
 
 
 def write_whole(folder, write):
-    """Writes a folder so that a failure leaves it as it was.
+    """Writes a folder by `write(path)`; a failure leaves it as it was.
 
     All files are written to a new subfolder first (on the same disk whatever
     the folder is mounted on) and then moved, `config.json` last: without it
     no folder is taken for a preset. Weights and `task.json` of an earlier
     preset that the new one does not overwrite are removed, other files stay.
-
-    Args:
-        folder: path of the folder, which need not exist.
-        write: function of a `Path` that writes the files there.
     """
     target = pathlib.Path(folder)
     existed = target.is_dir()
@@ -191,9 +167,8 @@ def write_whole(folder, write):
 def _name_precision_of_weights(path):
     """Writes `float32` in place of mixed precision, which weights are in.
 
-    A preset opens in the precision that is set by then, whatever it was saved
-    under. KerasHub does not know the names of mixed precision (its
-    `is_float_dtype` raises), and no task opens such a preset.
+    KerasHub does not know the names of mixed precision (its `is_float_dtype`
+    raises). A preset opens in the precision that is set by then.
     """
     config = json.loads(path.read_text(encoding="utf-8"))
     policy = (config["config"].get("dtype") or {}).get("config", {})
@@ -203,11 +178,7 @@ def _name_precision_of_weights(path):
 
 
 def _store_in_half(folder):
-    """Rewrites all files of weights in float16.
-
-    Keras reads numbers of any precision into the variables it has, so the
-    preset opens as before; variables stay float32.
-    """
+    """Rewrites all files of weights in float16; Keras reads any precision."""
 
     def copy(name, item):
         if isinstance(item, h5py.Group):
@@ -238,16 +209,7 @@ def _halve(value, name):
 
 
 def write_card(model, folder, title, card=None):
-    """Writes the `README.md` of a preset.
-
-    Args:
-        model: a task.
-        folder: `Path` to write to.
-        title: string. Name of the preset.
-        card: dict from strings to strings, or `None`. More rows, such as
-            `corpus`, `language` and `licence`, and in place of rows that are
-            known.
-    """
+    """Writes the `README.md` of a preset; rows of `card` go before known."""
     rows = {**known_rows(model), **(card or {})}
     name = type(model).__name__
     lines = ["---", "library_name: keras-hub", "tags: [electra]"]
@@ -266,14 +228,7 @@ def write_card(model, folder, title, card=None):
 
 
 def known_rows(model):
-    """What a model says about itself.
-
-    Args:
-        model: a task.
-
-    Returns:
-        A dict from the name of a row to its text.
-    """
+    """What a task says about itself: names of rows to texts."""
     rows = {"parameters": f"{model.count_params():,}"}
     generator = getattr(model, "generator", None)
     networks = {"network": model.backbone}
@@ -286,7 +241,16 @@ def known_rows(model):
                 for attribute, word in BACKBONE_ROWS.items()
             )
     if model.preprocessor is not None:
-        rows.update(_text_rows(model.preprocessor))
+        tokenizer = model.preprocessor.tokenizer
+        for name, is_so in {
+            "text is lowered": tokenizer.lowercase,
+            "accents are stripped": strips_accents(tokenizer),
+            "Chinese characters are words": tokenizer.split_on_cjk,
+        }.items():
+            rows[name] = "yes" if is_so else "no"
+        size = tokenizer.vocabulary_size()
+        rows["vocabulary"] = f"{size:,} word pieces"
+        rows["sequence length"] = f"{model.preprocessor.sequence_length} tokens"
     if getattr(model, "labels", None):
         rows["labels"] = ", ".join(model.labels)
     if hasattr(model, "mask_fraction"):
@@ -297,42 +261,25 @@ def known_rows(model):
             f"{model.temperature:g}, embeddings "
             f"{'shared' if model.share_embeddings else 'not shared'}"
         )
-    rows.update(_training_rows(model))
+    optimizer = getattr(model, "optimizer", None)
+    steps = getattr(optimizer, "iterations", 0)
+    steps = int(keras.ops.convert_to_numpy(steps))
+    if steps:
+        rows.update(steps=f"{steps:,}", optimizer=type(optimizer).__name__)
+        history = getattr(model, "history", None)
+        for name, values in getattr(history, "history", {}).items():
+            rows[name] = f"{float(values[-1]):.4g}"
     summary = getattr(model, "conversion_summary", None)
     if summary is not None:
         rows["converted from"] = f"{summary.source} ({summary.form})"
     return rows
 
 
-def _text_rows(preprocessor):
-    tokenizer = preprocessor.tokenizer
-    accents = tokenizer.strip_accents
-    if accents is None:
-        accents = tokenizer.lowercase
-    return {
-        "vocabulary": f"{tokenizer.vocabulary_size():,} word pieces",
-        "text is lowered": "yes" if tokenizer.lowercase else "no",
-        "accents are stripped": "yes" if accents else "no",
-        "Chinese characters are words": (
-            "yes" if tokenizer.split_on_cjk else "no"
-        ),
-        "sequence length": f"{preprocessor.sequence_length} tokens",
-    }
-
-
-def _training_rows(model):
-    """Steps, optimizer and last metrics of a training in this process."""
-    optimizer = getattr(model, "optimizer", None)
-    if optimizer is None:
-        return {}
-    steps = int(keras.ops.convert_to_numpy(optimizer.iterations))
-    if not steps:
-        return {}
-    rows = {"steps": f"{steps:,}", "optimizer": type(optimizer).__name__}
-    history = getattr(getattr(model, "history", None), "history", None) or {}
-    for name, values in history.items():
-        rows[name] = f"{float(values[-1]):.4g}"
-    return rows
+def strips_accents(tokenizer):
+    """Whether accents are stripped: unless said, where text is lowered."""
+    if tokenizer.strip_accents is None:
+        return bool(tokenizer.lowercase)
+    return bool(tokenizer.strip_accents)
 
 
 def upload_preset(uri, preset):
@@ -340,13 +287,9 @@ def upload_preset(uri, preset):
 
     Args:
         uri: string. `"hf://user/model"` or
-            `"kaggle://user/model/keras/variant"`.
-        preset: path of the folder, as `save_to_preset` wrote it.
-
-    Raises:
-        FileNotFoundError: when there is no such folder, or it is no preset.
-        ValueError: when `uri` is of neither form.
-        ImportError: when the library of the hub is not installed.
+            `"kaggle://user/model/keras/variant"`, else a `ValueError`.
+        preset: path of the folder, as `save_to_preset` wrote it, else a
+            `FileNotFoundError`.
     """
     preset = pathlib.Path(preset)
     card = preset / "README.md"
@@ -356,8 +299,7 @@ def upload_preset(uri, preset):
             import huggingface_hub
         except ImportError as error:
             raise ImportError(
-                f"Uploading to {uri!r} needs the library of the hub: "
-                "`pip install huggingface_hub`."
+                f"Uploading to {uri!r} needs `pip install huggingface_hub`."
             ) from error
         # KerasHub writes a card of its own over that of the folder, and
         # removes it afterwards, when the repository has none.

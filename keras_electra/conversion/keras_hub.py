@@ -15,6 +15,7 @@ from keras_electra.conversion import weights
 from keras_electra.conversion.checkpoint import DISCRIMINATOR
 from keras_electra.conversion.checkpoint import GENERATOR
 from keras_electra.conversion.checkpoint import Checkpoint
+from keras_electra.presets_saving import strips_accents
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 KERASHUB_BACKBONE = "keras_hub>ElectraBackbone"
@@ -167,8 +168,7 @@ def _write(backbone, preprocessor, folder):
     if tokenizer is None:
         return
     settings = {name: getattr(tokenizer, name) for name in TEXT_SETTINGS}
-    if settings["strip_accents"] is None:
-        settings["strip_accents"] = tokenizer.lowercase
+    settings["strip_accents"] = strips_accents(tokenizer)
     keras_hub.tokenizers.ElectraTokenizer(
         tokenizer.get_vocabulary(),
         **{name: bool(value) for name, value in settings.items()},
