@@ -222,6 +222,24 @@ def pick_columns(table, names):
     )
 
 
+def split_examples(examples, share):
+    """Parts examples in memory into those to train and to validate on."""
+    if not isinstance(examples, Examples):
+        raise ValueError(
+            "`validation_split` is for data in memory. Received: "
+            f"validation_split={share} and a data set, "
+            f"{type(examples).__name__}. Pass `validation_data` instead."
+        )
+    size = int(len(examples) * (1 - share))
+    if not 0 < size < len(examples):
+        raise ValueError(
+            "`validation_split` must leave examples to train and to validate "
+            f"on. Received: validation_split={share} for {len(examples)} "
+            "examples."
+        )
+    return examples.part(slice(size)), examples.part(slice(size, None))
+
+
 def check_texts(x, kinds=("texts",), may_be_empty=False):
     """Raises unless columns hold texts that say something.
 

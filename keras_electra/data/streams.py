@@ -39,7 +39,8 @@ class Stream(grain.IterDataset):
     Attributes:
         endless: bool. `False`: the position of a pass counts, not of all.
         error: exception that ended it, or `None`.
-        position: int. Batches before the one that the next `iter` starts at.
+        position: int, or `None` if a pass was not counted. Batches before the
+            one that the next `iter` starts at.
         steps: int, or `None` for a pass that nobody counted.
     """
 
@@ -50,14 +51,15 @@ class Stream(grain.IterDataset):
         self._length = len(source) if found else source.count()
         self.steps = steps or self._length
         self.endless = getattr(source, "endless", False)
-        self.position = getattr(source, "position", 0)
+        counted = self._length is not None
+        self.position = getattr(source, "position", 0) if counted else None
         self.error = None
 
     def __len__(self):
         return self._length
 
     def __iter__(self):
-        return _Iterator(self, self.position)
+        return _Iterator(self, self.position or 0)
 
     def batch(self, position):
         """The batch at a position (int, batches)."""

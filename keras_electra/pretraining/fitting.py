@@ -13,13 +13,12 @@ import keras
 from keras import ops
 
 from keras_electra.backend import TrainStep
+from keras_electra.data.inputs import split_examples
 from keras_electra.model.sizes import closest_size
-from keras_electra.pretraining.batch_stream import BatchStream
-from keras_electra.pretraining.batch_stream import hold_out
+from keras_electra.pretraining.batch_stream import read
 from keras_electra.pretraining.batch_stream import to_stream
 from keras_electra.pretraining.guard import StopOnSkippedSteps
 from keras_electra.pretraining.inputs import check_ids
-from keras_electra.pretraining.inputs import count_batches
 from keras_electra.pretraining.inputs import reject_labels
 from keras_electra.training.optimizers import global_norm
 from keras_electra.training.recipes import pretraining_optimizer
@@ -108,12 +107,13 @@ class PretrainingFit(TrainStep):
         """Trains on raw text, on arrays or on a data set.
 
         Args:
-            x: list of strings, tuple of two such lists, dict of int arrays
-                (see `ElectraPretrainer`), `keras_electra.load_examples(...)`,
-                or any data set of dicts or strings that `keras.Model.fit`
-                takes.
+            x: texts, a tuple of two columns of texts, or a dict of int arrays
+                (see `ElectraPretrainer`), in memory in any form that a task's
+                `fit` takes; `keras_electra.load_examples(...)`; or a stream
+                of texts or rows: a loader, a data set, a generator.
             y: must be `None`: the labels come from the text.
-            batch_size: int or `None`. Rows a step, for lists and arrays.
+            batch_size: int or `None`. Rows a step where they do not come in
+                batches. Defaults to `32`.
             sample_weight: must be `None`.
             validation_data: as `x`. Masked the same way at every evaluation.
             **kwargs: arguments of `keras.Model.fit`. `validation_split` is
@@ -137,23 +137,29 @@ class PretrainingFit(TrainStep):
         )
         if isinstance(validation_data, tuple) and len(validation_data) == 1:
             validation_data = validation_data[0]
-        share = kwargs.pop("validation_split", None)
-        if share and validation_data is None:
-            x, validation_data = hold_out(x, share)
-        x = to_stream(x, batch_size, kwargs.pop("shuffle", True))
-        steps = kwargs.get("steps_per_epoch") or count_batches(x)
-        if isinstance(x, BatchStream):
-            kwargs["steps_per_epoch"] = steps
+        x, share = read(x), kwargs.pop("validation_split", None)
+        if validation_data is not None:
+            validation_data = read(validation_data)
+        elif share:
+            x, validation_data = split_examples(x, share)
+        steps, epochs = kwargs.get("steps_per_epoch"), kwargs.get("epochs", 1)
+        x = to_stream(
+            x,
+            batch_size,
+            kwargs.pop("shuffle", True),
+            steps,
+            remember=epochs > 1 and steps is None,
+        )
+        kwargs["steps_per_epoch"] = x.steps
         if validation_data is not None:
             validation_data = to_stream(
                 validation_data,
                 kwargs.pop("validation_batch_size", None) or batch_size,
-                length=kwargs.get("validation_steps"),
+                steps=kwargs.get("validation_steps"),
             )
-        if isinstance(validation_data, BatchStream):
-            kwargs["validation_steps"] = len(validation_data)
+            kwargs["validation_steps"] = validation_data.steps
         if self._auto_optimizer and not self.optimizer.built:
-            self._fit_recipe(steps, kwargs.get("epochs", 1))
+            self._fit_recipe(x.steps, epochs)
         # Where `ResumableCheckpoint` finds the position.
         self.training_data = x
         callbacks = list(kwargs.pop("callbacks", None) or [])
@@ -192,10 +198,11 @@ class PretrainingFit(TrainStep):
         reject_labels(y=y, sample_weight=kwargs.pop("sample_weight", None))
         if not kwargs.get("_use_cached_eval_dataset"):
             x = to_stream(
-                x, kwargs.pop("batch_size", None), length=kwargs.get("steps")
+                read(x),
+                kwargs.pop("batch_size", None),
+                steps=kwargs.get("steps"),
             )
-            if isinstance(x, BatchStream):
-                kwargs["steps"] = len(x)
+            kwargs["steps"] = x.steps
         for layer in (self.mask_tokens, self.sample_tokens):
             generator = layer.evaluation_seed_generator
             generator.state.assign(generator.start)

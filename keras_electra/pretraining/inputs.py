@@ -2,15 +2,6 @@
 
 import numpy as np
 
-from keras_electra.training.in_memory import is_in_memory
-
-
-def count_batches(x):
-    """Number of batches of a data set in one pass, `None` if unknown."""
-    if is_in_memory(x) or not hasattr(x, "__len__"):
-        return None
-    return len(x)
-
 
 def reject_labels(**arguments):
     """Raises when an argument that weights or labels examples is given."""

@@ -272,24 +272,6 @@ def checked_size(batch_size):
     return int(batch_size)
 
 
-def split_examples(examples, share):
-    """Parts examples in memory into those to train and to validate on."""
-    if not isinstance(examples, inputs.Examples):
-        raise ValueError(
-            "`validation_split` is for data in memory. Received: "
-            f"validation_split={share} and a data set, "
-            f"{type(examples).__name__}. Pass `validation_data` instead."
-        )
-    size = int(len(examples) * (1 - share))
-    if not 0 < size < len(examples):
-        raise ValueError(
-            "`validation_split` must leave examples to train and to validate "
-            f"on. Received: validation_split={share} for {len(examples)} "
-            "examples."
-        )
-    return examples.part(slice(size)), examples.part(slice(size, None))
-
-
 @contextlib.contextmanager
 def errors_of(stream):
     """Raises what went wrong in the data as it was, not as graphs report it."""

@@ -12,7 +12,6 @@ from keras_electra.tasks.feeding import TakesExamples
 from keras_electra.tasks.feeding import checked_size
 from keras_electra.tasks.feeding import errors_of
 from keras_electra.tasks.feeding import inputs_are_rows
-from keras_electra.tasks.feeding import split_examples
 from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.recipes import finetuning_rate
 
@@ -145,8 +144,7 @@ class ElectraTask(TakesExamples):
         Returns:
             A `keras.callbacks.History`.
         """
-        examples = self._read(x, y, sample_weight)
-        held_out = None
+        examples, held_out = self._read(x, y, sample_weight), None
         if validation_data is not None:
             if not isinstance(validation_data, tuple):
                 validation_data = (validation_data,)
@@ -154,7 +152,8 @@ class ElectraTask(TakesExamples):
                 *keras.utils.unpack_x_y_sample_weight(validation_data)
             )
         elif validation_split:
-            examples, held_out = split_examples(examples, validation_split)
+            parts = inputs.split_examples(examples, validation_split)
+            examples, held_out = parts
         if held_out is not None:
             size = validation_batch_size or batch_size
             source = self._source(

@@ -23,9 +23,3 @@ def test_ids_out_of_range(ids):
 def test_missing_keys_are_named():
     with pytest.raises(ValueError, match="segment_ids"):
         inputs.check_ids({"token_ids": ROW["token_ids"]}, 3)
-
-
-def test_count_batches():
-    assert inputs.count_batches(["a"]) is None  # not yet in batches
-    assert inputs.count_batches(range(3)) == 3
-    assert inputs.count_batches(iter([])) is None
