@@ -3,6 +3,7 @@
 import keras
 import keras_hub
 
+from keras_electra.arguments import check_count
 from keras_electra.arguments import check_option
 from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
@@ -92,6 +93,8 @@ class ElectraQuestionAnswering(
         check_option(
             "answerability", answerability, ("span", "first_token", None)
         )
+
+        check_count("beam_size", beam_size)
 
         # === Layers ===
         self.backbone = backbone
@@ -221,14 +224,14 @@ class ElectraQuestionAnswering(
             0.0 to 1.0, and the threshold. After an error it stays as it was.
         """
         check_option("metric", metric, tuple(SCORES))
-        results = self.answer((questions, contexts), **kwargs)
-        if len(answers) != len(results):
+        answers = inputs.to_column(answers)
+        if len(answers) != len(questions):
             raise ValueError(
                 "`answers` must hold one list of right answers a question. "
-                f"Received: {len(results)} questions and {len(answers)} "
+                f"Received: {len(questions)} questions and {len(answers)} "
                 "lists."
             )
-        answers = inputs.to_column(answers)
+        results = self.answer(questions, contexts, **kwargs)
         texts = [result.best_text for result in results]
         scores = [
             best_score(SCORES[metric], text, golds)

@@ -66,10 +66,9 @@ class ElectraTask(TakesExamples):
             **kwargs: further arguments of `keras.Model.compile`.
         """
         if isinstance(optimizer, str) and optimizer == "auto":
-            # No warm-up and no decay, as nobody knows how many steps a run
-            # has: the corrected bias of the moments holds the first steps
-            # back in a similar way. Weight decay: original
-            # `configure_finetuning.py:55`.
+            # No warm-up, as nobody knows how many steps a run has: the
+            # corrected bias of the moments holds the first steps back, too.
+            # Weight decay: original `configure_finetuning.py:55`.
             optimizer = ElectraAdamW(
                 finetuning_rate(self.backbone.hidden_dim),
                 weight_decay=0.01,
