@@ -21,8 +21,8 @@ from jax import numpy as jnp
 from jax.experimental.layout import Layout
 from jax.experimental.layout import with_layout_constraint
 
-from keras_electra.model.attention import MASKED_SCORE
-from keras_electra.model.dropout import drop
+from keras_electra.backend.numerics import MASKED_SCORE
+from keras_electra.backend.numerics import drop
 
 
 def can_run(layer, x, training):

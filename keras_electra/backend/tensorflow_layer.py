@@ -15,9 +15,9 @@ import functools
 
 import tensorflow as tf
 
-from keras_electra.model.attention import MASKED_SCORE
-from keras_electra.model.attention import on_accelerator
-from keras_electra.model.dropout import drop
+from keras_electra.backend.numerics import MASKED_SCORE
+from keras_electra.backend.numerics import drop
+from keras_electra.backend.numerics import on_accelerator
 
 
 def can_run(layer, x, training):

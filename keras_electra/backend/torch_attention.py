@@ -13,8 +13,8 @@ import dataclasses
 
 import torch
 
+from keras_electra.backend.numerics import MASKED_SCORE
 from keras_electra.backend.torch_dropout import sign_
-from keras_electra.model.attention import MASKED_SCORE
 
 GROUP_ROWS = 8
 LENGTH_STEP = 8  # lengths are multiples, for the products' sake

@@ -11,7 +11,7 @@ import math
 
 import torch
 
-from keras_electra.model import dropout
+from keras_electra.backend import numerics
 
 
 def keep_mask(shape, rate, seed, pick=None):
@@ -56,11 +56,11 @@ def _draw(shape, rate, seed, pick):
     counters = _counters(math.prod(rows) * lanes).view(*rows, lanes)
     bits = (counters if pick is None else pick(counters)) + key
     shifted = torch.empty_like(bits)
-    _fold_(bits, 16, shifted).mul_(dropout.MULTIPLIER_1).add_(second_key)
-    _fold_(bits, 15, shifted).mul_(dropout.MULTIPLIER_2)
+    _fold_(bits, 16, shifted).mul_(numerics.MULTIPLIER_1).add_(second_key)
+    _fold_(bits, 15, shifted).mul_(numerics.MULTIPLIER_2)
     _fold_(bits, 16, shifted)
     mask = bits.view(torch.int16)[..., :width]
-    threshold = dropout.dropped_levels(rate) - dropout.LEVELS // 2
+    threshold = numerics.dropped_levels(rate) - numerics.LEVELS // 2
     return mask.contiguous(), threshold
 
 
@@ -107,19 +107,19 @@ def _fold_(x, bits, shifted):
 
 @functools.lru_cache(maxsize=8)  # as many shapes as a step has, and some
 def _counters(count):
-    return torch.arange(count, dtype=torch.int32).mul_(dropout.GOLDEN_RATIO)
+    return torch.arange(count, dtype=torch.int32).mul_(numerics.GOLDEN_RATIO)
 
 
 def _keys(first, second):
     """The two keys of `hash_counters`, in Python's integers."""
-    key = _mix(first * dropout.GOLDEN_RATIO + second)
-    return _signed(key), _signed(_mix(key + dropout.GOLDEN_RATIO))
+    key = _mix(first * numerics.GOLDEN_RATIO + second)
+    return _signed(key), _signed(_mix(key + numerics.GOLDEN_RATIO))
 
 
 def _mix(x):
     x &= 0xFFFFFFFF
-    x = (x ^ x >> 16) * dropout.MULTIPLIER_1 & 0xFFFFFFFF
-    x = (x ^ x >> 15) * dropout.MULTIPLIER_2 & 0xFFFFFFFF
+    x = (x ^ x >> 16) * numerics.MULTIPLIER_1 & 0xFFFFFFFF
+    x = (x ^ x >> 15) * numerics.MULTIPLIER_2 & 0xFFFFFFFF
     return x ^ x >> 16
 
 

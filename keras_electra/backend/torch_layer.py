@@ -15,6 +15,7 @@ F feed-forward.
 import torch
 from torch.nn import functional
 
+from keras_electra.backend.numerics import scale_of_kept
 from keras_electra.backend.torch_attention import attend
 from keras_electra.backend.torch_attention import attend_backward
 from keras_electra.backend.torch_attention import make_groups
@@ -27,7 +28,6 @@ from keras_electra.backend.torch_product import input_gradient
 from keras_electra.backend.torch_product import kernel_gradient
 from keras_electra.backend.torch_product import product
 from keras_electra.backend.torch_product import type_to_compute_in
-from keras_electra.model.dropout import scale_of_kept
 
 EPSILON = 1e-12  # of both layer normalizations
 GELU = {"gelu": "none", "gelu_approximate": "tanh"}

@@ -9,6 +9,8 @@ neither says: `config.json` and `tokenizer_config.json` (case, accents).
 
 import json
 
+from keras_electra.backend.tf_checkpoint import TensorBundle
+from keras_electra.backend.tf_checkpoint import write_checkpoint
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion import weights
 from keras_electra.conversion.checkpoint import DISCRIMINATOR
@@ -21,8 +23,6 @@ from keras_electra.conversion.hugging_face import SETTINGS
 from keras_electra.conversion.hugging_face import SIZES
 from keras_electra.conversion.hugging_face import network_config
 from keras_electra.conversion.hugging_face import write_config
-from keras_electra.conversion.tf_bundle import TensorBundle
-from keras_electra.conversion.tf_writer import write_checkpoint
 
 # Sections of a `config.json` with the original's configurations.
 SECTIONS = {

@@ -11,22 +11,12 @@ backend; on a CPU plain products are faster.
 Shapes: B batch, L length, D hidden, N heads, H = D / N.
 """
 
-import functools
-
 import keras
 from keras import ops
 
+from keras_electra.backend.numerics import MASKED_SCORE
+from keras_electra.backend.numerics import on_accelerator
 from keras_electra.model.dropout import HashDropout
-
-# Added to the score of a padding key (original `model/modeling.py:613`).
-MASKED_SCORE = -10000.0
-
-
-@functools.cache
-def on_accelerator():
-    """Whether tensors are made on something else than a CPU."""
-    device = getattr(ops.convert_to_tensor([0]), "device", "cpu")
-    return "cpu" not in str(device).lower()
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")

@@ -9,6 +9,7 @@ import functools
 
 import keras
 
+from keras_electra.backend import encoder_layer
 from keras_electra.model.attention import SelfAttention
 from keras_electra.model.dropout import HashDropout
 
@@ -158,9 +159,6 @@ class TransformerLayer(keras.layers.Layer):
         return [dropout.draw_seed(training) for dropout in dropouts]
 
     def call(self, x, padding_mask, training=None, seeds=None):
-        # Not above: it imports this package.
-        from keras_electra.backend import encoder_layer
-
         seeds = seeds or self.draw_seeds(training)
         if encoder_layer.can_run(self, x, training):
             return encoder_layer.run(self, x, padding_mask, training, seeds)

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_electra.backend.numerics import hash_counters
 from keras_electra.model.dropout import HashDropout
-from keras_electra.model.dropout import hash_counters
 
 
 def reference_hash(counters, seed):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_electra.conversion.tf_bundle import TensorBundle
+from keras_electra.backend.tf_checkpoint import TensorBundle
 from keras_electra.training import optimizers
 from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.recipes import pretraining_optimizer

@@ -1,0 +1,142 @@
+"""TensorFlow's checkpoints (`.index` + `.data-*`) by its own functions.
+
+Google published ELECTRA in this form. TensorFlow checks every checksum. It is
+imported when a file is opened, on whatever backend.
+"""
+
+import pathlib
+import re
+
+import numpy as np
+
+
+class TensorBundle:
+    """The variables of one TensorFlow checkpoint.
+
+    Args:
+        path: str or path. The prefix that the files share, such as
+            `folder/model.ckpt-40` (with or without `.index`), or a folder
+            that holds a `checkpoint` file or exactly one `.index` file.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint at `path`, or one of its
+            data files is missing.
+        ImportError: TensorFlow is not installed.
+        ValueError: it is damaged.
+    """
+
+    def __init__(self, path):
+        self.prefix = _find_prefix(pathlib.Path(path).expanduser())
+        if not pathlib.Path(f"{self.prefix}.index").exists():
+            raise FileNotFoundError(
+                f"There is no TensorFlow checkpoint here: {self.prefix}.index "
+                "does not exist. Expected the prefix of a `.index` file, or "
+                "its folder."
+            )
+        parts = list(self.prefix.parent.glob(f"{self.prefix.name}.data-*-of-*"))
+        if not parts or len(parts) < int(parts[0].name.rpartition("-")[2]):
+            raise FileNotFoundError(
+                f"A data file of {self.prefix} is missing: a checkpoint is its "
+                "`.index` and all `.data-*-of-*` files. Put them in one "
+                f"folder. Found: {sorted(p.name for p in parts) or 'none'}."
+            )
+        tf = _tensorflow(self.prefix)
+        with _Told(self.prefix):
+            self._reader = tf.train.load_checkpoint(str(self.prefix))
+            self._shapes = self._reader.get_variable_to_shape_map()
+
+    def names(self):
+        """Names of all tensors, sorted."""
+        return sorted(self._shapes)
+
+    def shape(self, name):
+        """Shape of a tensor, a tuple of ints."""
+        self._check(name)
+        return tuple(self._shapes[name])
+
+    def read(self, name):
+        """The tensor as an array; a `ValueError` if it is damaged."""
+        self._check(name)
+        with _Told(f"{self.prefix}, {name!r},"):
+            return np.array(self._reader.get_tensor(name))
+
+    def _check(self, name):
+        if name not in self._shapes:
+            raise KeyError(
+                f"There is no {name!r} in {self.prefix}. It holds "
+                f"{len(self._shapes)} tensors, e.g. {self.names()[:3]}."
+            )
+
+
+def write_checkpoint(prefix, arrays):
+    """Writes a checkpoint, and the `checkpoint` file that names it.
+
+    Args:
+        prefix: path that the files share, such as `folder/model.ckpt`. The
+            folder must exist.
+        arrays: dict from name to array.
+    """
+    prefix = pathlib.Path(prefix)
+    tf = _tensorflow(prefix)
+    with tf.device("cpu"):
+        tf.raw_ops.SaveV2(
+            prefix=str(prefix),
+            tensor_names=list(arrays),
+            shape_and_slices=[""] * len(arrays),
+            tensors=[tf.constant(np.asarray(a)) for a in arrays.values()],
+        )
+    (prefix.parent / "checkpoint").write_text(
+        f'model_checkpoint_path: "{prefix.name}"\n'
+        f'all_model_checkpoint_paths: "{prefix.name}"\n'
+    )
+
+
+class _Told:
+    """Names the file in whatever TensorFlow raises."""
+
+    def __init__(self, where):
+        self.where = where
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, _):
+        if error is not None and isinstance(error, Exception):
+            raise ValueError(
+                f"The checkpoint {self.where} cannot be read: it is damaged "
+                "or cut off. Copy or download it again. TensorFlow says: "
+                f"{str(error).splitlines()[:1]}"
+            ) from error
+
+
+def _tensorflow(prefix):
+    try:
+        import tensorflow
+    except ImportError as error:
+        raise ImportError(
+            f"The checkpoint {prefix} needs TensorFlow, in whose form it is. "
+            "Install it (`pip install tensorflow`; the backend stays what it "
+            "is)."
+        ) from error
+    return tensorflow
+
+
+def _find_prefix(path):
+    if path.is_dir():
+        state = path / "checkpoint"
+        if state.exists():
+            found = re.search(
+                r'^model_checkpoint_path: "(.*)"', state.read_text(), re.M
+            )
+            # The path may be of the machine it was written on.
+            if found:
+                return path / pathlib.PurePosixPath(found.group(1)).name
+        indices = sorted(path.glob("*.index"))
+        if len(indices) != 1:
+            raise FileNotFoundError(
+                "Expected a folder with a `checkpoint` file or exactly one "
+                f"`*.index` file. Found {[p.name for p in indices]} in {path}."
+                " Give the prefix instead, e.g. 'folder/model.ckpt-40'."
+            )
+        path = indices[0]
+    return path.with_suffix("") if path.suffix == ".index" else path
