@@ -37,11 +37,14 @@ class TakesExamples:
         token_labels: bool. Whether labels are one a token.
         free_order: bool. Whether it changes nothing which rows meet in a
             batch of `evaluate`, and little in `fit`.
+        padded_output: float. What `predict` gives for padding that was not
+            computed.
     """
 
     names = inputs.Names((("text",),))
     token_labels = False
     free_order = True
+    padded_output = 0.0
 
     def needs_labels(self, x):
         """Whether `fit` and `evaluate` need `y` for these inputs."""

@@ -16,6 +16,7 @@ from keras_electra.tasks.answers import rank_answers
 from keras_electra.tasks.answers import to_answers
 from keras_electra.tasks.answers import to_questions
 from keras_electra.tasks.qa_windows import ElectraQuestionAnsweringPreprocessor
+from keras_electra.tasks.span_heads import MASKED_SCORE
 from keras_electra.tasks.span_heads import AnswerabilityHead
 from keras_electra.tasks.span_heads import JointSpanHead
 from keras_electra.tasks.span_heads import SimpleSpanHead
@@ -244,6 +245,11 @@ class ElectraQuestionAnswering(
             texts,
         )
         return score, self.null_threshold
+
+    @property
+    def padded_output(self):
+        # The joint head masks its logits itself.
+        return MASKED_SCORE if self.head == "joint" else 0.0
 
     def check_inputs(self, x):
         to_questions(x)

@@ -226,7 +226,7 @@ class ElectraTask(TakesExamples):
 
         Returns:
             Outputs in the order of the examples. An axis of tokens is as long
-            as `sequence_length` says; behind a row's last token is 0.
+            as `sequence_length` says; padding has 0 (masked logits: -1000).
         """
         rows = self._input_rows(x, batch_size, steps)
         width = rows.width if rows is not None else 0
@@ -247,7 +247,7 @@ class ElectraTask(TakesExamples):
                 elif size is None:
                     shape[axis] = width
             dtype = parts[0].dtype if parts else spec.dtype
-            whole = np.zeros((len(parts), *shape), dtype)
+            whole = np.full((len(parts), *shape), self.padded_output, dtype)
             for place, part in enumerate(parts):
                 whole[(place, *map(slice, part.shape))] = part
             return whole

@@ -282,3 +282,12 @@ def test_unknown_keywords_are_named(name):
         cls(backbone, preprocessr=None)
     with pytest.raises(TypeError, match="sequence_len.*`sequence_length`"):
         cls.preprocessor_cls(tokenizer, sequence_len=8)
+
+
+def test_logits_of_padding_are_masked():
+    """`predict` computes no padding, but an argmax must not find it."""
+    task = build(ElectraQuestionAnswering, beam_size=2)
+    outputs = task.predict((["the"], ["a meal ."]), verbose=0)
+    for name in ("start_logits", "end_logits"):
+        assert outputs[name].shape == (1, 10)
+        assert (outputs[name][0, 7:] <= -999).all()
