@@ -86,10 +86,9 @@ class Summary:
         source: string. Where it is from.
         form: string. Its form.
         used: int. Number of tensors that are in the model now.
-        dropped: tuple of pairs: name of a tensor that is not, and why.
-        new: tuple of pairs: path of a weight that is not from the
-            checkpoint, and why.
-        notes: tuple of strings. What else the user should know.
+        dropped: pairs of the name of a tensor that is not, and why.
+        new: pairs of the path of a weight that is not from it, and why.
+        notes: strings. What else the user should know.
     """
 
     source: str
@@ -120,9 +119,8 @@ def assign(checkpoint, network, table, new=(), notes=()):
         checkpoint: `Checkpoint`.
         network: string. Which of its `networks`.
         table: dict from original names to `Weight`s.
-        new: iterable of pairs of a path and a reason, for weights that are
-            not in `table` on purpose.
-        notes: iterable of strings for the summary.
+        new: pairs of a path and a reason, for weights not in `table`.
+        notes: strings for the summary.
 
     Returns:
         A `Summary`.
@@ -151,9 +149,9 @@ def assign(checkpoint, network, table, new=(), notes=()):
         if shape != weight.shape:
             raise ValueError(
                 f"{stored[name]!r} of {checkpoint.source} must have the shape "
-                f"{weight.shape} by the configuration, but has {shape} (both "
-                "as a weight of ours). The configuration contradicts the "
-                "weights; correct it, or take the right files."
+                f"{weight.shape} by the configuration, but has {shape}. The "
+                "configuration contradicts the weights; correct it, or take "
+                "the right files."
             )
     weights.fill(table, lambda name: checkpoint.read(name, network))
     return Summary(

@@ -39,21 +39,18 @@ class Head:
     Attributes:
         architecture: string. Class name in transformers.
         mark: string. A name that the head has.
+        weights: method. The table of a task's head.
         network: string or `None`. The network that it needs, or either.
     """
 
     network = None
-
-    def weights(self, task):
-        """The table of a task's head."""
-        raise NotImplementedError
 
     def arguments(self, checkpoint):
         """Arguments of the constructor that the head in a checkpoint needs."""
         return {}
 
     def written(self, task):
-        """What to write: table of weights or arrays, entries of the config."""
+        """Table of weights or arrays to write, and entries of the config."""
         return self.weights(task), {}
 
     def finish(self, task, checkpoint):
@@ -86,9 +83,9 @@ def check_token_head(head):
     """Raises a `ValueError` for a head that transformers does not have."""
     if head.activation != "gelu":
         raise ValueError(
-            "transformers computes the head of a masked language model with "
-            "the exact GELU. This one has the activation "
-            f"{head.activation!r} and would give other numbers."
+            "transformers has the exact GELU in the head of a masked language "
+            f"model. This one has the activation {head.activation!r} and would "
+            "give other numbers."
         )
 
 
@@ -108,13 +105,12 @@ class TokenClassifierHead(Head):
         return weights.of_layer(task.output_dense, "classifier")
 
     def arguments(self, checkpoint):
-        shape = checkpoint.shape(self.mark, DISCRIMINATOR)
         config = checkpoint.config
         dropout = config.get("classifier_dropout")
         if dropout is None:
             dropout = config.get("hidden_dropout_prob", 0.1)
         return {
-            "num_classes": shape[-1],
+            "num_classes": checkpoint.shape(self.mark, DISCRIMINATOR)[-1],
             "labels": _labels(config.get("id2label")),
             "dropout": dropout,
         }
@@ -124,14 +120,14 @@ class TokenClassifierHead(Head):
         if segment_id != 0:
             warnings.warn(
                 "transformers reads sentences as segment 0, but this tagger "
-                f"was trained with segment_id={segment_id} of its "
-                f"preprocessor. Pass `token_type_ids` of {segment_id} there, "
-                "or train it with 0.",
+                f"was trained with segment_id={segment_id}. Pass "
+                f"`token_type_ids` of {segment_id} there, or train it with 0.",
                 stacklevel=2,
             )
         return self.weights(task), self.settings(task)
 
     def settings(self, task):
+        """Entries of the config that the classes need."""
         names = task.labels or [f"LABEL_{i}" for i in range(task.num_classes)]
         return {
             "id2label": {str(i): name for i, name in enumerate(names)},
@@ -168,8 +164,8 @@ class TextClassifierHead(TokenClassifierHead):
 
     def written(self, task):
         table = self.weights(task)
-        kind = PROBLEM_TYPES[task.problem_type]
-        settings = {**self.settings(task), "problem_type": kind}
+        settings = self.settings(task)
+        settings["problem_type"] = PROBLEM_TYPES[task.problem_type]
         if task.head == "google":
             norm = task.backbone.transformer_layers[-1].output_layer_norm
             norm = weights.of_layer(norm, "norm").values()
@@ -189,17 +185,10 @@ class TextClassifierHead(TokenClassifierHead):
 
 
 def google_to_transformers(kernel, bias, gamma, beta):
-    """The original's head as the arrays of transformers', and the true bias.
+    """The original's head as arrays of transformers', and the true bias.
 
-    Args:
-        kernel: float32 array of shape `(hidden_dim, num_classes)`.
-        bias: float32 array of shape `(num_classes,)`.
-        gamma: float32 array of shape `(hidden_dim,)`: scale of the layer
-            normalization that the vector comes from.
-        beta: float32 array of shape `(hidden_dim,)`: its offset.
-
-    Returns:
-        A dict of arrays by original names, and the bias as a list of floats.
+    `gamma` and `beta`, of shape `(hidden_dim,)`, are scale and offset of the
+    layer normalization that the vector comes from.
     """
     # No entry of a normalized vector is larger than the root of its width.
     shift = np.abs(gamma) * np.sqrt(len(gamma)) + np.abs(beta) + IDENTITY_FROM
@@ -216,13 +205,7 @@ def google_to_transformers(kernel, bias, gamma, beta):
 def google_bias(config, read):
     """The bias of the original's head that `google_to_transformers` wrote.
 
-    Args:
-        config: dict. Content of `config.json`.
-        read: function from an original name to an array.
-
-    Returns:
-        float32 array; `None` when the head is one of transformers, or was
-        trained further as such.
+    `None` when the head is transformers' own, or was trained further as such.
     """
     if config.get(KEY, {}).get("kind") != "google":
         return None

@@ -114,7 +114,6 @@ class TransformersCheckpoint(Checkpoint):
     Raises:
         ValueError: when it is not ELECTRA's, a file is damaged, or the
             configuration asks for what our network is not.
-        FileNotFoundError: when there are no weights.
     """
 
     form = "transformers"
@@ -202,11 +201,7 @@ class TransformersCheckpoint(Checkpoint):
 
 
 def write_task(task, folder):
-    """Writes a task with its head; of one without a `Head` its encoder.
-
-    Raises:
-        ValueError: when transformers has no such head or network.
-    """
+    """Writes a task with its head; of one without a `Head` its encoder."""
     head = head_of(type(task))
     table, settings = head.written(task) if head else ({}, {})
     architecture = head.architecture if head else "ElectraModel"
@@ -217,23 +212,18 @@ def write_task(task, folder):
 def write_pretrainer(pretrainer, folder):
     """Writes the networks of a pre-trainer, each into a folder."""
     tokenizer = getattr(pretrainer.preprocessor, "tokenizer", None)
-    if pretrainer.discriminator_head is not None:
-        _write(
-            folder / DISCRIMINATOR,
-            pretrainer.backbone,
-            weights.replaced_token_head(pretrainer.discriminator_head),
-            HEADS["ElectraReplacedTokenDetector"].architecture,
-            tokenizer,
-        )
+    head = pretrainer.discriminator_head
+    if head is not None:
+        table = weights.replaced_token_head(head)
+        name = HEADS["ElectraReplacedTokenDetector"].architecture
+        path = folder / DISCRIMINATOR
+        _write(path, pretrainer.backbone, table, name, tokenizer)
     if pretrainer.generator is not None:
         check_token_head(pretrainer.generator_head)
-        _write(
-            folder / GENERATOR,
-            pretrainer.generator,
-            weights.token_prediction_head(pretrainer.generator_head),
-            HEADS["ElectraMaskedLM"].architecture,
-            tokenizer,
-        )
+        table = weights.token_prediction_head(pretrainer.generator_head)
+        name = HEADS["ElectraMaskedLM"].architecture
+        path = folder / GENERATOR
+        _write(path, pretrainer.generator, table, name, tokenizer)
 
 
 def _write(folder, backbone, head, architecture, tokenizer, settings=()):
@@ -264,11 +254,7 @@ def _write(folder, backbone, head, architecture, tokenizer, settings=()):
 
 
 def network_config(backbone):
-    """What `config.json` says of a network.
-
-    Raises:
-        ValueError: when transformers has no such activation.
-    """
+    """What `config.json` says of a network."""
     if backbone.activation not in HIDDEN_ACT:
         raise ValueError(
             f"transformers has no activation {backbone.activation!r}. "

@@ -50,13 +50,9 @@ class Files:
 
     Args:
         preset: string or path. A name, a handle, a folder, or the prefix of a
-            TF1 checkpoint.
-        network: string or `None`. Which folder of an exported pair to take;
-            the discriminator's if it does not matter.
-
-    Attributes:
-        path: `Path` of the folder or prefix, or `None` if it is not local.
-        is_pair: bool. Whether it is an exported pair.
+            TF1 checkpoint. `path` is the `Path` if it is local, else `None`.
+        network: string or `None`. Which folder of an exported pair to take
+            (`is_pair`); the discriminator's if it does not matter.
     """
 
     def __init__(self, preset, network=None):
@@ -127,18 +123,10 @@ def open_preset(cls, preset, load_weights, arguments):
 
 
 def open_checkpoint(files):
-    """Opens a checkpoint if it is of a form that is not ours.
+    """The `Checkpoint` of `Files`, if it is of a form that is not ours.
 
-    Args:
-        files: `Files`.
-
-    Returns:
-        A `Checkpoint`; `None` for what KerasHub is to open, or knows how to
-        say that there is no such thing.
-
-    Raises:
-        ValueError: when the form is unknown or ambiguous, or a file damaged.
-        ConnectionError: when a hub cannot be reached.
+    `None` for what KerasHub is to open, or to say that there is no such thing;
+    a `ValueError` when the form is unknown or ambiguous.
     """
     if files.path is None and not is_known(files.preset):
         return None
@@ -246,21 +234,10 @@ def _build_backbone(checkpoint, network, **kwargs):
 
 
 def load_tokenizer(checkpoint, backbone=None, needed=False, **kwargs):
-    """The tokenizer of a checkpoint, checked against its network.
+    """The tokenizer of a checkpoint, or `None`, checked against its network.
 
-    Args:
-        checkpoint: `Checkpoint`.
-        backbone: `ElectraBackbone` or `None`. The network. `None`, the
-            default, means that its size comes from the checkpoint.
-        needed: bool. Whether it is an error if there is none.
-        **kwargs: arguments of the tokenizer in place of what the files say.
-
-    Returns:
-        An `ElectraTokenizer`, or `None` when the checkpoint has none.
-
-    Raises:
-        ValueError: when the vocabulary is not that of the network.
-        FileNotFoundError: when there is none and one is needed.
+    Without `backbone` the network's size is read from the checkpoint.
+    `**kwargs` are set in place of what the files say.
     """
     tokenizer = checkpoint.tokenizer(**kwargs)
     if tokenizer is None:
@@ -280,10 +257,8 @@ def load_tokenizer(checkpoint, backbone=None, needed=False, **kwargs):
     if padding and not (0 < padding < LARGEST_PADDING and rows % 8 == 0):
         raise ValueError(
             f"The vocabulary of {checkpoint.source} has {size} entries, but "
-            f"its network has embeddings for {rows} tokens (padding to a "
-            f"multiple of 8 by fewer than {LARGEST_PADDING} is taken). Use "
-            "the vocabulary that the network was trained with, or pass "
-            "`preprocessor=None`."
+            f"its network has embeddings for {rows} tokens. Use the vocabulary "
+            "that it was trained with, or pass `preprocessor=None`."
         )
     return tokenizer
 

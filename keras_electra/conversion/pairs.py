@@ -50,20 +50,16 @@ PARTS = {
 def register():
     """Makes `from_preset` and `export_to_...` know all forms."""
     OPENERS.extend([open_pretrainer, open_part, open_preset])
-    for name, form in (
-        ("transformers", hugging_face),
-        ("tf1", google),
-        ("keras_hub", keras_hub),
-    ):
-        EXPORTERS[name] = _exporter(form)
+    EXPORTERS["transformers"] = _exporter(hugging_face)
+    EXPORTERS["tf1"] = _exporter(google)
+    EXPORTERS["keras_hub"] = _exporter(keras_hub)
 
 
 def _exporter(form):
     def write(task, folder):
-        if isinstance(task, ElectraPretrainer):
-            form.write_pretrainer(task, folder)
-        else:
-            form.write_task(task, folder)
+        is_pretrainer = isinstance(task, ElectraPretrainer)
+        write = form.write_pretrainer if is_pretrainer else form.write_task
+        write(task, folder)
 
     return write
 
@@ -134,11 +130,7 @@ def open_pretrainer(cls, preset, load_weights, arguments):
 
 
 def _generator_beside(preset):
-    """The preset with the generator that belongs to a discriminator.
-
-    Returns:
-        It or `None`, and whether generator and discriminator are one network.
-    """
+    """The preset of a discriminator's generator or `None`; if both are one."""
     files = Files(preset, GENERATOR)
     if files.is_pair:
         return files.path, False
@@ -183,21 +175,18 @@ def _join(cls, detector, filler, tied, arguments):
     activation = "gelu" if head is None else head.activation
     arguments.setdefault("generator_head_activation", activation)
     pretrainer = cls(backbone, generator, **arguments)
-    for table_of, source, target in (
-        (
-            weights.replaced_token_head,
-            detector.head,
-            pretrainer.discriminator_head,
-        ),
-        (weights.token_prediction_head, head, pretrainer.generator_head),
-    ):
-        if source is not None and target is not None:
-            found = table_of(source)
-            weights.fill(
-                table_of(target), lambda name: weights.to_array(found[name])
-            )
+    replaced = weights.replaced_token_head
+    _copy_head(detector.head, pretrainer.discriminator_head, replaced)
+    predicted = weights.token_prediction_head
+    _copy_head(head, pretrainer.generator_head, predicted)
     attach(pretrainer, _summary(detector, filler, notes))
     return pretrainer
+
+
+def _copy_head(source, target, table_of):
+    if source is not None and target is not None:
+        found = table_of(source)
+        weights.fill(table_of(target), lambda n: weights.to_array(found[n]))
 
 
 def fresh_generator(backbone):

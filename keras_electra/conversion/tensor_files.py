@@ -23,11 +23,6 @@ class TensorFiles:
         find: function from a file name to its local path, or to `None` where
             there is no such file.
         source: string. What to call the checkpoint in messages.
-
-    Raises:
-        FileNotFoundError: when none of `WEIGHT_FILES`, or a part of a sharded
-            checkpoint, is there.
-        ValueError: when a file is damaged, or would run code.
     """
 
     def __init__(self, find, source):

@@ -34,12 +34,7 @@ OUTPUT_TABLE = "generator_predictions/output_embeddings"
 
 @dataclasses.dataclass(frozen=True)
 class Weight:
-    """Where a variable of the original lives in our model.
-
-    Attributes:
-        variable: `keras.Variable`.
-        columns: slice or `None`. Range of the last axis, or all of it.
-    """
+    """A `keras.Variable` of ours, or a range of columns of its last axis."""
 
     variable: keras.Variable
     columns: slice | None = None
