@@ -9,7 +9,6 @@ import operator
 import keras
 import numpy as np
 
-from keras_electra.arguments import check_option  # noqa: F401
 from keras_electra.data.inputs import is_missing
 from keras_electra.data.inputs import to_column
 from keras_electra.data.inputs import to_python
@@ -20,17 +19,7 @@ PROBLEM_TYPES = ("single_label", "multi_label", "regression")
 def check_label_names(labels, num_classes=None):
     """Checks names of classes and their number, one of which is given.
 
-    Args:
-        labels: list of str, one a class, in the order of their numbers, or
-            `None`.
-        num_classes: int or `None`. Defaults to `None`, as many as `labels`.
-
-    Returns:
-        `(labels, num_classes)`; `labels` is a list of str or `None`.
-
-    Raises:
-        ValueError: when there are no names or a name comes twice, there are
-            more or fewer than `num_classes`, or that is no positive integer.
+    Returns `(labels, num_classes)`, a list of str or `None`, and an int.
     """
     if labels is not None:
         labels = [str(label) for label in labels]
@@ -61,11 +50,7 @@ def check_label_names(labels, num_classes=None):
 def takes_rows(loss):
     """Whether a loss takes one value a class, and not the class numbers.
 
-    Args:
-        loss: a loss of Keras, its name, or any function or object.
-
-    Returns:
-        `True`, `False`, or `None` for a loss that is not Keras'.
+    `None` for a loss, or a name or function, that is not Keras'.
     """
     if isinstance(loss, str):
         loss = keras.losses.get(loss)
@@ -110,11 +95,6 @@ class LabelEncoder:
         Returns:
             int32 array `(examples,)` of class numbers, or float32 array
             `(examples, num_classes)`.
-
-        Raises:
-            TypeError: when a label is missing.
-            ValueError: when a label is of the wrong kind, unknown or out of
-                range.
         """
         y = to_column(y)
         y = [to_python(value) for value in y] if len(y) else []
@@ -206,19 +186,13 @@ class LabelEncoder:
         return np.array(y, "float32").reshape(shape)
 
     def weights(self, class_weight, y=None):
-        """Weights of the classes, by number.
+        """Weights of the classes, by number: an array, 1 where none is given.
 
         Args:
             class_weight: dict from names or numbers of classes to weights, or
                 `"balanced"`: as many times as a class is rarer than others.
             y: encoded labels, for `"balanced"`; `None` where they are not in
                 memory.
-
-        Returns:
-            float32 array of shape `(num_classes,)`, 1 where none is given.
-
-        Raises:
-            ValueError: when a class is unknown, or labels cannot be counted.
         """
         if self.problem_type != "single_label":
             raise ValueError(
@@ -260,9 +234,7 @@ def class_numbers(y):
 def weigh(data, weights):
     """Multiplies the weights of a batch with those of its classes.
 
-    Args:
-        data: `(x, y, sample_weight)`, arrays.
-        weights: float array of shape `(num_classes,)`, or `None`.
+    `data` is `(x, y, sample_weight)`; `weights` are by class, or `None`.
     """
     if weights is None:
         return data
@@ -277,19 +249,10 @@ def weigh(data, weights):
 
 
 def _name(loss):
-    return (
-        "of class numbers"
-        if loss is None
-        else (
-            loss
-            if isinstance(loss, str)
-            else getattr(loss, "__name__", type(loss).__name__)
-        )
-    )
-
-
-def check_num_classes(num_classes):
-    return check_label_names(None, num_classes)[1]
+    if loss is None:
+        return "of class numbers"
+    name = getattr(loss, "__name__", type(loss).__name__)
+    return loss if isinstance(loss, str) else name
 
 
 def softmax(logits):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from keras_electra.arguments import check_option
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.labels import check_label_names
-from keras_electra.tasks.labels import check_option
 from keras_electra.tasks.labels import sigmoid
 from keras_electra.tasks.labels import softmax
 
