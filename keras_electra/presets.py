@@ -69,18 +69,10 @@ class OpensPresets:
 
 
 def open_preset(cls, open_ours, preset, load_weights, arguments, extra=()):
-    """What `from_preset` does, with further arguments for the openers.
+    """What `from_preset` does, with names of `extra` arguments for openers.
 
-    Args:
-        cls: class to open the preset with.
-        open_ours: function that opens what no opener does.
-        preset: string or path, or `None` if `extra` says it.
-        load_weights: bool. As in `from_preset`.
-        arguments: dict. `**kwargs` of `from_preset`.
-        extra: collection of strings. More names that `arguments` may have.
-
-    Returns:
-        An object of `cls`.
+    `open_ours` opens what no opener does. `preset` may be `None` if an extra
+    argument says where the networks are.
     """
     own, passed_on = split_arguments(cls, arguments, extra)
     preset = preset if preset is None else os.fspath(preset)
@@ -101,10 +93,6 @@ def split_arguments(cls, arguments, extra=()):
     Returns:
         Two dicts: arguments of the class itself (and those in `extra`), and
         those of its preprocessor (of a preprocessor: of its tokenizer).
-
-    Raises:
-        TypeError: for an argument of neither.
-        ValueError: when the part is given as well as arguments for it.
     """
     mine = {*_constructor_names(cls), *extra}
     part, others = passes_on_to(cls), set()
@@ -219,13 +207,7 @@ def _entry(description, handle, **facts):
 def register_presets(backbone_cls, folder=None):
     """Makes names of presets known, and `presets` of each class list all.
 
-    Args:
-        backbone_cls: `ElectraBackbone`.
-        folder: `Path` of the built-in presets. Defaults to
-            `presets_folder()`.
-
-    Raises:
-        ValueError: when KerasHub has another preset of the same name.
+    A name that KerasHub has for another preset is a `ValueError`.
     """
     found = find_presets(folder or presets_folder())
     for name, entry in found.items():

@@ -21,6 +21,23 @@ from keras_electra.presets import EXPORTERS
 from keras_electra.presets import OpensPresets
 
 MARK = "<!-- Written by save_to_preset; remove this line to keep a change. -->"
+CARD = """---
+library_name: keras-hub
+{tags}---
+{mark}
+# {title}
+
+A preset of `keras_electra.{name}`:
+
+```python
+import keras_electra
+
+model = keras_electra.{name}.from_preset("folder or handle")
+```
+
+| | |
+| --- | --- |
+"""
 BACKBONE_ROWS = {
     "num_layers": "layers",
     "hidden_dim": "width",
@@ -43,9 +60,8 @@ class SavesPresets(OpensPresets):
     """How our tasks are saved and exported: safely, without optimizers.
 
     To be mixed into a KerasHub task, before its base class. KerasHub would
-    save the state of the optimizer too, which is twice as large as the network
-    and of no use in a preset; `.keras` files have it. All that is written is
-    written completely, or what was in the folder before is left there.
+    save the state of the optimizer too; `.keras` files have it. A folder is
+    written completely, or what was in it before is left there.
     """
 
     def export_to_transformers(self, folder):
@@ -86,8 +102,7 @@ class SavesPresets(OpensPresets):
     ):
         """Saves to a folder; a full disk leaves what was there before.
 
-        A `README.md` says what the model is; one that was written by hand
-        stays.
+        A `README.md` says what the model is; one written by hand stays.
 
         Args:
             preset_dir: path of the folder.
@@ -100,8 +115,7 @@ class SavesPresets(OpensPresets):
                 is the same to rounding. Defaults to `"float32"`.
 
         Raises:
-            ValueError: when there is no such `weights_dtype`, or a weight is
-                too large for it.
+            ValueError: when a weight is too large for `weights_dtype`.
         """
         check_option("weights_dtype", weights_dtype, ("float32", "float16"))
         folder, save = pathlib.Path(preset_dir), super().save_to_preset
@@ -116,7 +130,7 @@ class SavesPresets(OpensPresets):
             if not own:
                 write_card(self, path, folder.resolve().name, card)
 
-        write_whole(folder, write)
+        write_whole(preset_dir, write)
 
     def save_task_weights(self, filepath):
         """Saves what the task has beside its backbone."""
@@ -140,6 +154,11 @@ def write_whole(folder, write):
     no folder is taken for a preset. Weights and `task.json` of an earlier
     preset that the new one does not overwrite are removed, other files stay.
     """
+    if "://" in os.fspath(folder):
+        raise ValueError(
+            f"A preset is saved to a local folder. Received: {folder!r}. Save "
+            "it to one, and then copy it, or call `upload_preset`."
+        )
     target = pathlib.Path(folder)
     existed = target.is_dir()
     target.mkdir(parents=True, exist_ok=True)
@@ -165,11 +184,7 @@ def write_whole(folder, write):
 
 
 def _name_precision_of_weights(path):
-    """Writes `float32` in place of mixed precision, which weights are in.
-
-    KerasHub does not know the names of mixed precision (its `is_float_dtype`
-    raises). A preset opens in the precision that is set by then.
-    """
+    """Writes `float32` for mixed precision, whose names KerasHub refuses."""
     config = json.loads(path.read_text(encoding="utf-8"))
     policy = (config["config"].get("dtype") or {}).get("config", {})
     if policy.get("name", "").startswith("mixed_"):
@@ -212,18 +227,13 @@ def write_card(model, folder, title, card=None):
     """Writes the `README.md` of a preset; rows of `card` go before known."""
     rows = {**known_rows(model), **(card or {})}
     name = type(model).__name__
-    lines = ["---", "library_name: keras-hub", "tags: [electra]"]
+    tags = "tags: [electra]\n"
     if name in PIPELINES:
-        lines.append(f"pipeline_tag: {PIPELINES[name]}")
+        tags += f"pipeline_tag: {PIPELINES[name]}\n"
     if "licence" in rows:
-        lines.append(f"license: {str(rows['licence']).lower()}")
-    lines += ["---", MARK, f"# {title}", ""]
-    lines += [f"A preset of `keras_electra.{name}`:", "", "```python"]
-    lines += ["import keras_electra", ""]
-    lines += [f'model = keras_electra.{name}.from_preset("folder or handle")']
-    lines += ["```", "", "| | |", "| --- | --- |"]
-    lines += [f"| {row} | {value} |" for row, value in rows.items()]
-    text = "\n".join(lines) + "\n"
+        tags += f"license: {str(rows['licence']).lower()}\n"
+    text = CARD.format(tags=tags, mark=MARK, title=title, name=name)
+    text += "".join(f"| {row} | {value} |\n" for row, value in rows.items())
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 
@@ -287,9 +297,8 @@ def upload_preset(uri, preset):
 
     Args:
         uri: string. `"hf://user/model"` or
-            `"kaggle://user/model/keras/variant"`, else a `ValueError`.
-        preset: path of the folder, as `save_to_preset` wrote it, else a
-            `FileNotFoundError`.
+            `"kaggle://user/model/keras/variant"`.
+        preset: path of the folder, as `save_to_preset` wrote it.
     """
     preset = pathlib.Path(preset)
     card = preset / "README.md"
@@ -301,8 +310,7 @@ def upload_preset(uri, preset):
             raise ImportError(
                 f"Uploading to {uri!r} needs `pip install huggingface_hub`."
             ) from error
-        # KerasHub writes a card of its own over that of the folder, and
-        # removes it afterwards, when the repository has none.
+        # KerasHub writes a card of its own when the repository has none.
         repository = huggingface_hub.create_repo(
             repo_id=uri.removeprefix("hf://"), exist_ok=True
         )

@@ -90,3 +90,10 @@ def test_half_precision_that_cannot_be(tmp_path):
     with pytest.raises(ValueError, match="has one of 1e[+]06"):
         classifier.save_to_preset(str(tmp_path), weights_dtype="float16")
     assert (tmp_path / "model.weights.h5").read_bytes() == before
+
+
+def test_urls_are_no_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="local folder.*memory://bucket/p"):
+        build().save_to_preset("memory://bucket/p")
+    assert not list(tmp_path.iterdir())
