@@ -39,6 +39,11 @@ def compile_quickly(task, **kwargs):
     task.compile(jit_compile=backend == "jax", **kwargs)
 
 
+def compile_eagerly(task, **kwargs):
+    """For a few steps: traces nothing but on JAX, which has to."""
+    task.compile(run_eagerly=keras.config.backend() != "jax", **kwargs)
+
+
 def ids(*rows):
     """Inputs of a network from rows of ids, padded with 0 to 8."""
     shape = (len(rows), 8)

@@ -99,7 +99,7 @@ def test_fill_mask_needs_a_tokenizer():
 
 def test_fit_on_texts():
     task = build()
-    checks.compile_quickly(task)
+    checks.compile_eagerly(task)
     optimizer = task.optimizer
     history = task.fit(TEXTS, batch_size=2, epochs=2, verbose=0).history
     assert np.all(np.isfinite(history["loss"]))

@@ -42,7 +42,7 @@ def test_every_choice_is_scored_alone():
 
 def test_learns_and_chooses():
     task = build()
-    checks.compile_quickly(task, optimizer=keras.optimizers.Adam(0.02))
+    checks.compile_eagerly(task, optimizer=keras.optimizers.Adam(0.02))
     x, y = (CONTEXTS, CHOICES), [1, 2]
     task.fit(x, y, batch_size=2, epochs=20, verbose=0)
     assert task.evaluate(x, y, verbose=0, return_dict=True)["accuracy"] == 1.0

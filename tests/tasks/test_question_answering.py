@@ -126,7 +126,7 @@ def test_saving(trained, tmp_path):
 def test_precisions(policy, head):
     task = build(policy, head)
     assert {w.dtype for w in task.trainable_weights} == {"float32"}
-    checks.compile_quickly(task)
+    checks.compile_eagerly(task)
     x = (QUESTIONS, CONTEXTS)
     history = task.fit(x, ANSWERS, batch_size=4, verbose=0).history
     assert np.isfinite(history["loss"][0])

@@ -91,7 +91,7 @@ def test_sure_predictions_stay_within_bounds():
 
 def test_fit_weighs_tokens_not_padding():
     task = build()
-    checks.compile_quickly(task)
+    checks.compile_eagerly(task)
     y = np.zeros((4, 8), "int32")
     y[:, 2] = 1
     x = task.preprocessor(TEXTS)
