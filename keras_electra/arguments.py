@@ -27,9 +27,8 @@ def known_keywords(*others):
     def decorate(function):
         known = set(keyword_names(function))
         for other in others:
-            known.update(
-                [other] if isinstance(other, str) else keyword_names(other)
-            )
+            names = [other] if isinstance(other, str) else keyword_names(other)
+            known.update(names)
 
         @functools.wraps(function)
         def checked(*args, **kwargs):
@@ -38,6 +37,7 @@ def known_keywords(*others):
 
         # Keras asks for the signature in a way that sees no `__wrapped__`.
         checked.__signature__ = inspect.signature(function)
+        checked.keywords = known
         return checked
 
     return decorate

@@ -180,6 +180,7 @@ class Batches:
 
     Attributes:
         endless: bool. Whether there is a batch at every position.
+        is_ragged: bool. Whether batches differ in length.
     """
 
     def __init__(
@@ -198,6 +199,7 @@ class Batches:
         self._finish = finish
         self._lengths = rows.lengths.reshape(-1, unit).max(axis=1, initial=1)
         self.endless = order in ("grouped", "shuffled")
+        self.is_ragged = len(set(map(self._round, rows.lengths.tolist()))) > 1
         if self.endless and seed is None:
             seed = random.randrange(2**31)
         self._seed = seed
@@ -220,13 +222,14 @@ class Batches:
     def batch(self, position):
         """The batch at a position (int, batches), packed as Keras takes it."""
         places = self.indices(position)
-        length = round_length(
-            int(self._rows.lengths[places].max()), self._rows.width
-        )
+        length = self._round(int(self._rows.lengths[places].max()))
         data = self._rows.take(places, length)
         if self._finish is not None:
             data = self._finish(*data)
         return keras.utils.pack_x_y_sample_weight(*data)
+
+    def _round(self, length):
+        return round_length(length, self._rows.width)
 
     def _make_plan(self, pass_number):
         count, size = len(self._lengths), self._batch_size

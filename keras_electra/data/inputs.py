@@ -7,10 +7,14 @@ objects, or arrays of numbers. All else (loaders, data sets, generators) is a
 stream; see `streams.py`.
 """
 
+import contextlib
 import typing
+import warnings
 from collections import abc
 
 import numpy as np
+
+from keras_electra.arguments import check_count
 
 # What preprocessors make; a dict with the first of them is ready.
 ROW_FIELDS = (
@@ -281,3 +285,26 @@ def is_missing(value):
     """Whether a value stands for none: `None`, NaN, or `NA` of pandas."""
     is_nan = isinstance(value, float) and value != value
     return value is None or is_nan or type(value).__name__ in ("NAType", "NaT")
+
+
+def checked_size(batch_size):
+    """A batch size as it was given, 32 where it was not."""
+    if batch_size is None:
+        return 32
+    check_count("batch_size", batch_size)
+    return int(batch_size)
+
+
+@contextlib.contextmanager
+def errors_of(stream):
+    """Raises what went wrong in the data as it was, not as graphs report it."""
+    with warnings.catch_warnings():
+        if stream.steps is None:
+            # A pass whose length nobody knew is not too short.
+            warnings.filterwarnings("ignore", message="Your input ran out")
+        try:
+            yield
+        except Exception as error:
+            if stream.error is None or stream.error is error:
+                raise
+            raise stream.error from None

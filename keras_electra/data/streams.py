@@ -53,6 +53,7 @@ class Stream(grain.IterDataset):
         self.endless = getattr(source, "endless", False)
         counted = self._length is not None
         self.position = getattr(source, "position", 0) if counted else None
+        self._is_ragged = getattr(source, "is_ragged", False)
         self.error = None
 
     def __len__(self):
@@ -94,7 +95,7 @@ class Stream(grain.IterDataset):
         Args:
             token_labels: bool. Whether labels have an axis of tokens.
         """
-        if keras.config.backend() != "tensorflow":
+        if keras.config.backend() != "tensorflow" or not self._is_ragged:
             return self
         first = next(iter(self))
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(first)
@@ -153,6 +154,8 @@ class StreamBatches:
     Raises:
         TypeError: when the source cannot be iterated.
     """
+
+    is_ragged = True
 
     def __init__(self, source, names, batch_size, prepare, remember=True):
         if not hasattr(source, "__iter__") and not hasattr(source, "__len__"):

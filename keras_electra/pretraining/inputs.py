@@ -1,6 +1,72 @@
-"""Checks of what the pre-trainer is given, before anything is computed."""
+"""From what the pre-trainer is given to batches of rows; checks of both."""
 
 import numpy as np
+
+from keras_electra.data import inputs
+from keras_electra.data.batches import Batches
+from keras_electra.data.batches import Rows
+from keras_electra.data.streams import Stream
+from keras_electra.data.streams import StreamBatches
+
+# Columns of tables with text; labels are not read.
+NAMES = inputs.Names(
+    (("sentence1", "sentence2"), ("text1", "text2"), ("text",), ("sentence",)),
+    labels=(),
+)
+# Texts that become rows at a time.
+CHUNK = 1024
+
+
+def open_stream(x, to_rows, batch_size, order, steps=None, remember=True):
+    """The batches of what `fit` or `evaluate` was given.
+
+    Args:
+        x: see `ElectraPretrainer.fit`.
+        to_rows: function from columns of texts, or rows, to checked rows.
+        batch_size: int or `None`. Defaults to `32`.
+        order: string. See `Batches`, for what is in memory.
+        steps: int or `None`. Batches of an epoch. Defaults to a pass.
+        remember: bool. Whether an iterator can be read again.
+
+    Returns:
+        A `Stream`.
+    """
+    if hasattr(x, "endless"):  # it knows the batch at any position
+        return Stream(x, steps)
+    size = inputs.checked_size(batch_size)
+    if not inputs.is_in_memory(x):
+
+        def prepare(x, y, sample_weight):
+            reject_labels(y=y, sample_weight=sample_weight)
+            if not isinstance(x, dict):
+                inputs.check_texts(x, may_be_empty=True)
+            rows = Rows([(to_rows(x), None, None)])
+            return Batches(rows, max(1, len(rows))).batch(0)
+
+        return Stream(StreamBatches(x, NAMES, size, prepare, remember), steps)
+    examples = _read(x)
+    if not len(examples):
+        raise ValueError("`x` must hold at least one example.")
+    if steps is not None and order == "by_length":
+        examples = examples.part(slice(steps * size))
+    if not isinstance(examples.x, dict):
+        inputs.check_texts(examples.x, may_be_empty=True)
+    rows = Rows(
+        (to_rows(examples.part(slice(start, start + CHUNK)).x), None, None)
+        for start in range(0, len(examples), CHUNK)
+    )
+    return Stream(Batches(rows, size, order), steps)
+
+
+def hold_out(x, share):
+    """Parts what is in memory into what to train and to validate on."""
+    in_memory = not hasattr(x, "endless") and inputs.is_in_memory(x)
+    parts = inputs.split_examples(_read(x) if in_memory else x, share)
+    return tuple(part.x for part in parts)
+
+
+def _read(x):
+    return inputs.read_memory(x, None, None, NAMES)
 
 
 def reject_labels(**arguments):

@@ -22,14 +22,19 @@ def max_predictions(length, mask_fraction):
     """Number of prediction slots of a row.
 
     Args:
-        length: int. Length of the row, in tokens.
+        length: int, or an int scalar. Length of the row, in tokens.
         mask_fraction: float. Share of the tokens to predict.
 
     Returns:
-        int, at least 1: `int((mask_fraction + 0.005) * length)` (original
+        The like of `length`, at least 1:
+        `int((mask_fraction + 0.005) * length)` (original
         `configure_pretraining.py:106`).
     """
-    return max(1, int((mask_fraction + 0.005) * length))
+    if isinstance(length, int):
+        return max(1, int((mask_fraction + 0.005) * length))
+    # A graph for rows of any length. In float64, as Python counts.
+    slots = (mask_fraction + 0.005) * ops.cast(length, "float64")
+    return ops.maximum(1, ops.cast(slots, "int32"))
 
 
 def count_predictions(num_tokens, mask_fraction, limit):
@@ -46,7 +51,8 @@ def count_predictions(num_tokens, mask_fraction, limit):
         int32 array of shape `(batch,)` of values from 1 to `limit`.
     """
     wanted = ops.round(ops.cast(num_tokens, "float32") * mask_fraction)
-    return ops.cast(ops.clip(wanted, 1, limit), "int32")
+    wanted = ops.maximum(ops.cast(wanted, "int32"), 1)
+    return ops.minimum(wanted, limit)
 
 
 def select_positions(keys, candidates, counts, limit):
@@ -140,8 +146,7 @@ class MaskTokens(keras.layers.Layer):
         **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
 
     Call arguments:
-        token_ids: int array of shape `(batch, length)`; the length must be
-            known when the computation is traced.
+        token_ids: int array of shape `(batch, length)`.
         padding_mask: int array of shape `(batch, length)`.
 
     Returns:
@@ -172,7 +177,7 @@ class MaskTokens(keras.layers.Layer):
         self.built = True
 
     def call(self, token_ids, padding_mask, training=None):
-        length = token_ids.shape[1]
+        length = ops.shape(token_ids)[1]
         if length is None:
             raise ValueError(
                 "`token_ids` must have a known length to be masked. Received "

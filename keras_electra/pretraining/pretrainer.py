@@ -9,24 +9,25 @@ it. What a graph cannot do, the training step does (`backend/`).
 import keras
 import keras_hub
 
+from keras_electra.arguments import check_number
+from keras_electra.arguments import known_keywords
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.heads import ReplacedTokenHead
 from keras_electra.model.heads import TokenPredictionHead
 from keras_electra.model.sizes import get_size
 from keras_electra.pretraining import losses
-from keras_electra.pretraining.arguments import check_numbers
-from keras_electra.pretraining.arguments import prepare_generator
-from keras_electra.pretraining.arguments import special_ids
-from keras_electra.pretraining.fitting import PretrainingFit
+from keras_electra.pretraining.fit import PretrainingFit
 from keras_electra.pretraining.masking import MaskTokens
 from keras_electra.pretraining.metrics import PretrainingMetrics
+from keras_electra.pretraining.networks import PretrainingSaving
+from keras_electra.pretraining.networks import prepare_generator
+from keras_electra.pretraining.networks import special_ids
 from keras_electra.pretraining.pretrainer_preprocessor import (
     ElectraPretrainerPreprocessor,
 )
 from keras_electra.pretraining.replacing import ReplaceTokens
 from keras_electra.pretraining.replacing import UniformLogits
 from keras_electra.pretraining.sampling import SampleTokens
-from keras_electra.pretraining.saving import PretrainingSaving
 from keras_electra.training.recipes import pretraining_recipe
 
 
@@ -93,6 +94,7 @@ class ElectraPretrainer(
     backbone_cls = ElectraBackbone
     preprocessor_cls = ElectraPretrainerPreprocessor
 
+    @known_keywords("name", "compile", "trainable", "dtype")
     def __init__(
         self,
         backbone,
@@ -112,9 +114,16 @@ class ElectraPretrainer(
         generator_head_activation=None,
         **kwargs,
     ):
-        check_numbers(
-            mask_fraction, mask_token_rate, random_token_rate, temperature
-        )
+        check_number("mask_fraction", mask_fraction, above=0, below=1)
+        check_number("mask_token_rate", mask_token_rate, at_least=0, at_most=1)
+        check_number("random_token_rate", random_token_rate, at_least=0)
+        if mask_token_rate + random_token_rate > 1:
+            raise ValueError(
+                "`random_token_rate` must be at most `1 - mask_token_rate`. "
+                f"Received: mask_token_rate={mask_token_rate}, "
+                f"random_token_rate={random_token_rate}."
+            )
+        check_number("temperature", temperature, above=0)
         mask_token_id, unselectable_token_ids = special_ids(
             preprocessor, mask_token_id, unselectable_token_ids
         )
@@ -223,6 +232,7 @@ class ElectraPretrainer(
             self.compile()
 
     @classmethod
+    @known_keywords(__init__)
     def from_size(
         cls,
         size,

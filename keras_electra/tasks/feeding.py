@@ -7,18 +7,16 @@ so nothing of this is repeated in an epoch. Price: rows of all examples in
 memory are kept, without padding, while they are trained on.
 """
 
-import contextlib
 import functools
 import itertools
-import warnings
 
 import keras
 import numpy as np
 
-from keras_electra.arguments import check_count
 from keras_electra.data import batches as batching
 from keras_electra.data import inputs
 from keras_electra.data import streams
+from keras_electra.data.inputs import checked_size
 from keras_electra.tasks import labels
 
 # Examples that become rows at a time.
@@ -266,25 +264,3 @@ class TakesExamples:
 def inputs_are_rows(x):
     """Whether inputs are rows of token ids already."""
     return isinstance(x, dict) and "token_ids" in x
-
-
-def checked_size(batch_size):
-    if batch_size is None:
-        return 32
-    check_count("batch_size", batch_size)
-    return int(batch_size)
-
-
-@contextlib.contextmanager
-def errors_of(stream):
-    """Raises what went wrong in the data as it was, not as graphs report it."""
-    with warnings.catch_warnings():
-        if stream.steps is None:
-            # A pass whose length nobody knew is not too short.
-            warnings.filterwarnings("ignore", message="Your input ran out")
-        try:
-            yield
-        except Exception as error:
-            if stream.error is None or stream.error is error:
-                raise
-            raise stream.error from None

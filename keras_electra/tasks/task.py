@@ -8,9 +8,9 @@ from keras_electra.arguments import known_keywords
 from keras_electra.data import batches as batching
 from keras_electra.data import inputs
 from keras_electra.data import streams
+from keras_electra.data.inputs import checked_size
+from keras_electra.data.inputs import errors_of
 from keras_electra.tasks.feeding import TakesExamples
-from keras_electra.tasks.feeding import checked_size
-from keras_electra.tasks.feeding import errors_of
 from keras_electra.tasks.feeding import inputs_are_rows
 from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.recipes import finetuning_rate

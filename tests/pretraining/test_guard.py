@@ -1,6 +1,6 @@
 import pytest
 
-from keras_electra.pretraining.guard import StopOnSkippedSteps
+from keras_electra.pretraining.metrics import StopOnSkippedSteps
 
 
 def run(guard, skipped):

@@ -1,4 +1,4 @@
-"""How the pre-trainer is saved and restored.
+"""How the two networks of a pre-trainer go together, are saved and restored.
 
 A preset of a pre-trainer is an ordinary preset of KerasHub: the backbone is
 the discriminator's, and generator and heads are the weights of the task. What
@@ -10,6 +10,61 @@ import keras
 
 from keras_electra.presets import open_preset
 from keras_electra.presets_saving import SavesPresets
+
+
+def prepare_generator(backbone, generator, share_embeddings):
+    """The generator with the embeddings it is to use.
+
+    Args:
+        backbone: `ElectraBackbone` of the discriminator.
+        generator: `ElectraBackbone`, the same one, or `None`.
+        share_embeddings: bool.
+
+    Returns:
+        `generator`, or a copy of it with the embeddings of `backbone`.
+
+    Raises:
+        ValueError: when the two do not go together.
+    """
+    if generator is None or generator is backbone:
+        return generator
+    if generator.vocabulary_size != backbone.vocabulary_size:
+        raise ValueError(
+            "`generator` and `backbone` must have the same "
+            f"`vocabulary_size`. Received: {generator.vocabulary_size} and "
+            f"{backbone.vocabulary_size}. Train both with one tokenizer."
+        )
+    shares = generator.embeddings is backbone.embeddings
+    if share_embeddings and not shares:
+        return generator.with_embeddings(backbone.embeddings, name="generator")
+    if shares and not share_embeddings:
+        raise ValueError(
+            "`share_embeddings=False` needs a `generator` with embeddings of "
+            "its own. Received one that was built with the backbone's. Call "
+            "`generator.with_embeddings(None)` for a copy that has its own."
+        )
+    return generator
+
+
+def special_ids(preprocessor, mask_token_id, unselectable_token_ids):
+    """Special ids as they were given, or else as the tokenizer has them."""
+    tokenizer = getattr(preprocessor, "tokenizer", None)
+    if mask_token_id is None and tokenizer is not None:
+        mask_token_id = tokenizer.mask_token_id
+    if unselectable_token_ids is None and tokenizer is not None:
+        unselectable_token_ids = [
+            tokenizer.cls_token_id,
+            tokenizer.sep_token_id,
+            tokenizer.mask_token_id,
+            tokenizer.pad_token_id,
+        ]
+    if mask_token_id is None or unselectable_token_ids is None:
+        raise ValueError(
+            "`mask_token_id` and `unselectable_token_ids` must be known. "
+            "Received no `preprocessor` with a tokenizer to take them from. "
+            "Pass a preprocessor, or both arguments."
+        )
+    return int(mask_token_id), sorted({int(i) for i in unselectable_token_ids})
 
 
 class PretrainingSaving(SavesPresets):

@@ -1,9 +1,9 @@
 """How the pre-trainer is compiled, fitted and evaluated.
 
 Keras' `fit` with four additions: the recipe's optimizer, stretched to the
-length of the run, where none is given; texts in memory come in a new order
-every epoch; evaluation draws the same masks every time; and arguments that
-mean nothing here are errors.
+length of the run, where none is given; whatever holds texts or rows goes
+through the one door of `data/`; evaluation draws the same masks every time;
+and arguments that mean nothing here are errors.
 """
 
 import contextlib
@@ -12,14 +12,15 @@ import functools
 import keras
 from keras import ops
 
+from keras_electra.arguments import known_keywords
 from keras_electra.backend import TrainStep
-from keras_electra.data.inputs import split_examples
+from keras_electra.data.inputs import errors_of
 from keras_electra.model.sizes import closest_size
-from keras_electra.pretraining.batch_stream import read
-from keras_electra.pretraining.batch_stream import to_stream
-from keras_electra.pretraining.guard import StopOnSkippedSteps
 from keras_electra.pretraining.inputs import check_ids
+from keras_electra.pretraining.inputs import hold_out
+from keras_electra.pretraining.inputs import open_stream
 from keras_electra.pretraining.inputs import reject_labels
+from keras_electra.pretraining.metrics import StopOnSkippedSteps
 from keras_electra.training.optimizers import global_norm
 from keras_electra.training.recipes import pretraining_optimizer
 
@@ -30,6 +31,7 @@ class PretrainingFit(TrainStep):
     max_skipped_steps = 25
     _evaluating = False
 
+    @known_keywords(keras.Model.compile)
     def compile(
         self, optimizer="auto", generator_optimizer=None, loss=None, **kwargs
     ):
@@ -95,82 +97,118 @@ class PretrainingFit(TrainStep):
         )
         return keras.optimizers.MultiOptimizer(by_path)
 
+    @known_keywords(keras.Model.fit)
     def fit(
         self,
         x=None,
         y=None,
         batch_size=None,
+        epochs=1,
         sample_weight=None,
         validation_data=None,
+        validation_split=0.0,
+        shuffle=True,
+        class_weight=None,
+        steps_per_epoch=None,
+        validation_steps=None,
+        validation_batch_size=None,
+        callbacks=None,
         **kwargs,
     ):
-        """Trains on raw text, on arrays or on a data set.
+        """Trains on raw text, on rows of token ids or on a data set.
 
         Args:
-            x: texts, a tuple of two columns of texts, or a dict of int arrays
-                (see `ElectraPretrainer`), in memory in any form that a task's
-                `fit` takes; `keras_electra.load_examples(...)`; or a stream
-                of texts or rows: a loader, a data set, a generator.
+            x: texts (a list, an array, a Series, a column or table of any
+                library), a tuple of two columns of them, a dict of int
+                arrays (see `ElectraPretrainer`),
+                `keras_electra.load_examples(...)`, or a stream of any of
+                these: a loader, `tf.data`, `grain`, a generator, ...
             y: must be `None`: the labels come from the text.
-            batch_size: int or `None`. Rows a step where they do not come in
+            batch_size: int or `None`. Rows a step, where they do not come in
                 batches. Defaults to `32`.
-            sample_weight: must be `None`.
+            epochs: int. Defaults to `1`.
+            sample_weight, class_weight: must be `None`.
             validation_data: as `x`. Masked the same way at every evaluation.
-            **kwargs: arguments of `keras.Model.fit`. `validation_split` is
-                the share of lists or arrays, from the end, to validate on.
-                Of an endless data set an epoch takes one pass, unless
-                `steps_per_epoch` says otherwise.
+            validation_split: float. Share of what is in memory, from the
+                end, to validate on. Defaults to `0.0`.
+            shuffle: bool. Whether what is in memory comes in a new order
+                every epoch, rows of alike length together. Defaults to
+                `True`.
+            steps_per_epoch: int or `None`. Defaults to one pass, of endless
+                data too.
+            validation_steps: int or `None`. Defaults to one pass.
+            validation_batch_size: int or `None`. Defaults to `batch_size`.
+            callbacks: list of callbacks, or `None`.
+            **kwargs: further arguments of `keras.Model.fit`.
 
         Returns:
             A `keras.callbacks.History`.
 
         Raises:
+            TypeError: when a text is missing or no string.
             ValueError: when an argument means nothing here, or the data holds
                 ids that the vocabulary does not have.
             FloatingPointError: when `max_skipped_steps` steps in a row had
                 gradients that were not finite.
         """
         reject_labels(
-            y=y,
-            sample_weight=sample_weight,
-            class_weight=kwargs.pop("class_weight", None),
+            y=y, sample_weight=sample_weight, class_weight=class_weight
         )
         if isinstance(validation_data, tuple) and len(validation_data) == 1:
             validation_data = validation_data[0]
-        x, share = read(x), kwargs.pop("validation_split", None)
-        if validation_data is not None:
-            validation_data = read(validation_data)
-        elif share:
-            x, validation_data = split_examples(x, share)
-        steps, epochs = kwargs.get("steps_per_epoch"), kwargs.get("epochs", 1)
-        x = to_stream(
+        if validation_split and validation_data is None:
+            x, validation_data = hold_out(x, validation_split)
+        stream = self._stream(
             x,
             batch_size,
-            kwargs.pop("shuffle", True),
-            steps,
-            remember=epochs > 1 and steps is None,
+            "grouped" if shuffle else "given",
+            steps_per_epoch,
+            remember=epochs > 1 and steps_per_epoch is None,
         )
-        kwargs["steps_per_epoch"] = x.steps
         if validation_data is not None:
-            validation_data = to_stream(
+            held_out = self._stream(
                 validation_data,
-                kwargs.pop("validation_batch_size", None) or batch_size,
-                steps=kwargs.get("validation_steps"),
+                validation_batch_size or batch_size,
+                "by_length",
+                validation_steps,
             )
-            kwargs["validation_steps"] = validation_data.steps
+            kwargs["validation_data"] = held_out.for_keras()
+            kwargs["validation_steps"] = held_out.steps
         if self._auto_optimizer and not self.optimizer.built:
-            self._fit_recipe(x.steps, epochs)
+            self._fit_recipe(stream.steps, epochs)
         # Where `ResumableCheckpoint` finds the position.
-        self.training_data = x
-        callbacks = list(kwargs.pop("callbacks", None) or [])
-        callbacks.append(StopOnSkippedSteps(self.max_skipped_steps))
-        return super().fit(
-            x=x,
-            validation_data=validation_data,
-            callbacks=callbacks,
-            shuffle=False,  # what is in memory is shuffled already
-            **kwargs,
-        )
+        self.training_data = stream
+        guard = StopOnSkippedSteps(self.max_skipped_steps)
+        try:
+            with errors_of(stream):
+                # Keras' own method: KerasHub's would run the preprocessor.
+                return keras.Model.fit(
+                    self,
+                    stream.for_keras(),
+                    epochs=epochs,
+                    steps_per_epoch=stream.steps,
+                    callbacks=[*(callbacks or []), guard],
+                    shuffle=False,  # what is in memory is shuffled already
+                    **kwargs,
+                )
+        finally:
+            self.training_data = None
+
+    def _stream(self, x, batch_size, order, steps=None, remember=True):
+        return open_stream(x, self._to_rows, batch_size, order, steps, remember)
+
+    def _to_rows(self, x):
+        """Rows of token ids of texts; what are rows already stays."""
+        if not isinstance(x, dict):
+            if self.preprocessor is None:
+                raise ValueError(
+                    "`x` must hold `token_ids`, `segment_ids` and "
+                    "`padding_mask` where there is no preprocessor. Received: "
+                    f"{type(x).__name__}. Give the pre-trainer a "
+                    "`preprocessor` to fit on raw text."
+                )
+            x = self.preprocessor(x, y=None)
+        return check_ids(x, self.backbone.vocabulary_size)
 
     def _fit_recipe(self, steps, epochs):
         """Sets the recipe's schedule to the length of this run."""
@@ -184,30 +222,36 @@ class PretrainingFit(TrainStep):
         """Name of the size whose recipe is the default."""
         return closest_size(self.backbone.hidden_dim, self.backbone.num_layers)
 
-    def evaluate(self, x=None, y=None, **kwargs):
+    @known_keywords(keras.Model.evaluate, "_use_cached_eval_dataset")
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        sample_weight=None,
+        steps=None,
+        **kwargs,
+    ):
         """Reports loss and metrics on data, masked the same way every time.
 
         Args:
             x: as in `fit`.
-            y: must be `None`.
-            **kwargs: arguments of `keras.Model.evaluate`.
+            y, sample_weight: must be `None`.
+            batch_size, steps: as in `fit`.
+            **kwargs: further arguments of `keras.Model.evaluate`.
 
         Returns:
             Loss and metrics, as `keras.Model.evaluate` does.
         """
-        reject_labels(y=y, sample_weight=kwargs.pop("sample_weight", None))
+        reject_labels(y=y, sample_weight=sample_weight)
         if not kwargs.get("_use_cached_eval_dataset"):
-            x = to_stream(
-                read(x),
-                kwargs.pop("batch_size", None),
-                steps=kwargs.get("steps"),
-            )
-            kwargs["steps"] = x.steps
+            stream = self._stream(x, batch_size, "by_length", steps)
+            x, steps = stream.for_keras(), stream.steps
         for layer in (self.mask_tokens, self.sample_tokens):
             generator = layer.evaluation_seed_generator
             generator.state.assign(generator.start)
         with self._evaluation():
-            return super().evaluate(x=x, **kwargs)
+            return keras.Model.evaluate(self, x, steps=steps, **kwargs)
 
     def test_step(self, *args):
         with self._evaluation():
@@ -241,15 +285,7 @@ class PretrainingFit(TrainStep):
         return self.get_metrics_result()
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
-        if isinstance(x, dict) and "token_ids" in x:
-            return check_ids(x, self.backbone.vocabulary_size)
-        if self.preprocessor is None:
-            raise ValueError(
-                "`x` must hold `token_ids`, `segment_ids` and `padding_mask` "
-                f"where there is no preprocessor. Received: {type(x)}. Give "
-                "the pre-trainer a `preprocessor` to fit on raw text."
-            )
-        return self.preprocessor(x)
+        return self._to_rows(x)
 
     def scales_loss(self):
         """Whether the optimizer scales the loss, as it does for float16."""
