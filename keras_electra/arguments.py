@@ -27,8 +27,10 @@ def known_keywords(*others):
     def decorate(function):
         known = set(keyword_names(function))
         for other in others:
-            names = [other] if isinstance(other, str) else keyword_names(other)
-            known.update(names)
+            if isinstance(other, str):
+                known.add(other)
+            else:
+                known.update(getattr(other, "keywords", keyword_names(other)))
 
         @functools.wraps(function)
         def checked(*args, **kwargs):

@@ -165,7 +165,9 @@ class StreamBatches:
                 f"Received: {type(source).__name__}."
             )
         if hasattr(source, "__next__"):
-            source = _Once(source, remember)
+            # An element may be an example.
+            peeked = PEEKED * (batch_size or 32)
+            source = _Once(source, remember, peeked)
         self._source = source
         self._names = names
         self._batch_size = batch_size or 32
@@ -211,9 +213,10 @@ class StreamBatches:
 class _Once:
     """An iterator that can be read again, if it was told to remember."""
 
-    def __init__(self, iterator, remember):
+    def __init__(self, iterator, remember, peeked):
         self._iterator = iterator
         self._remember = remember
+        self._peeked = peeked
         self._first = []
         self._drawn = 0
 
@@ -228,7 +231,7 @@ class _Once:
         yield from list(self._first)
         for element in self._iterator:
             self._drawn += 1
-            if self._remember or self._drawn <= PEEKED:
+            if self._remember or self._drawn <= self._peeked:
                 self._first.append(element)
             yield element
 
