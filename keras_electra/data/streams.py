@@ -255,7 +255,7 @@ def read_element(element, names):
         data = (element, None, None)
     x, y, weight = map(_to_leaves, data)
     is_pair = isinstance(data[0], tuple) and _all_texts(data[0])
-    if is_pair and not collated and np.ndim(y) == 0:
+    if is_pair and not collated and not isinstance(y, list) and np.ndim(y) == 0:
         x = data[0]
     first = x[0] if isinstance(x, tuple) else x
     if isinstance(x, dict):
@@ -286,7 +286,7 @@ def _to_leaves(part):
         or any(isinstance(i, tuple) and _all_texts(i) for i in part)
     ):
         return tuple(_to_leaves(item) for item in part)
-    if np.isscalar(part) or np.ndim(part) == 0 and hasattr(part, "__array__"):
+    if np.isscalar(part) or hasattr(part, "__array__") and np.ndim(part) == 0:
         return to_python(np.asarray(part).item())
     return to_column(part)
 

@@ -155,6 +155,16 @@ class ElectraQuestionAnswering(
             inputs = {**inputs, "start_positions": unknown}
         return inputs
 
+    def compile(self, optimizer="auto", loss="auto", **kwargs):
+        for name in ("metrics", "weighted_metrics"):
+            if kwargs.get(name) not in (None, "auto", []):
+                raise ValueError(
+                    f"`{name}` must be left out: starts and ends are judged "
+                    "together, as `span_accuracy`. Received: "
+                    f"{name}={kwargs[name]!r}."
+                )
+        super().compile(optimizer, loss, **kwargs)
+
     def default_loss(self):
         return SpanLoss()
 

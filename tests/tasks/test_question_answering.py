@@ -89,6 +89,8 @@ def test_errors(trained):
 
 def test_arguments():
     backbone = checks.tiny_backbone()
+    with pytest.raises(ValueError, match="`metrics` must be left out"):
+        ElectraQuestionAnswering(backbone).compile(metrics=["accuracy"])
     with pytest.raises(ValueError, match="`head` must be one of"):
         ElectraQuestionAnswering(backbone, head="pooled")
     with pytest.raises(ValueError, match="`answerability` must be one of"):

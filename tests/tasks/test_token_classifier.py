@@ -273,3 +273,15 @@ def test_config_of_loss():
     loss = WordCrossentropy(reduction="sum")
     again = WordCrossentropy.from_config(loss.get_config())
     assert again.reduction == "sum"
+
+
+def test_tables_and_streams_of_words(trained):
+    """Lists of words, one by one and in batches, are what strings are."""
+    words = [sentence.split() for sentence in ("the chef", "a meal the chef")]
+    tags = [[1, 2], [1, 2, 1, 2]]
+    batch = {"tokens": words, "ner_tags": tags}
+    singles = [{"tokens": w, "ner_tags": t} for w, t in zip(words, tags)]
+    expected = trained.evaluate(words, tags, verbose=0)
+    for data in (batch, iter([batch]), iter(singles), iter(zip(words, tags))):
+        result = trained.evaluate(data, verbose=0)
+        assert result == pytest.approx(expected, abs=1e-5)
