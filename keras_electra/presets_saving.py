@@ -240,10 +240,10 @@ def write_card(model, folder, title, card=None):
 def known_rows(model):
     """What a task says about itself: names of rows to texts."""
     rows = {"parameters": f"{model.count_params():,}"}
-    generator = getattr(model, "generator", None)
     networks = {"network": model.backbone}
     if hasattr(model, "discriminator_head"):
-        networks = {"discriminator": model.backbone, "generator": generator}
+        networks = {"discriminator": model.backbone}
+        networks["generator"] = model.generator
     for name, backbone in networks.items():
         if backbone is not None:
             rows[name] = ", ".join(
@@ -272,8 +272,7 @@ def known_rows(model):
             f"{'shared' if model.share_embeddings else 'not shared'}"
         )
     optimizer = getattr(model, "optimizer", None)
-    steps = getattr(optimizer, "iterations", 0)
-    steps = int(keras.ops.convert_to_numpy(steps))
+    steps = int(keras.ops.convert_to_numpy(getattr(optimizer, "iterations", 0)))
     if steps:
         rows.update(steps=f"{steps:,}", optimizer=type(optimizer).__name__)
         history = getattr(model, "history", None)
@@ -307,9 +306,8 @@ def upload_preset(uri, preset):
         try:
             import huggingface_hub
         except ImportError as error:
-            raise ImportError(
-                f"Uploading to {uri!r} needs `pip install huggingface_hub`."
-            ) from error
+            message = f"{uri!r} needs `pip install huggingface_hub`."
+            raise ImportError(message) from error
         # KerasHub writes a card of its own when the repository has none.
         repository = huggingface_hub.create_repo(
             repo_id=uri.removeprefix("hf://"), exist_ok=True

@@ -11,18 +11,13 @@ import json
 
 from keras_electra.backend.tf_checkpoint import TensorBundle
 from keras_electra.backend.tf_checkpoint import write_checkpoint
+from keras_electra.conversion import hugging_face
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion import weights
 from keras_electra.conversion.checkpoint import DISCRIMINATOR
 from keras_electra.conversion.checkpoint import GENERATOR
 from keras_electra.conversion.checkpoint import Checkpoint
 from keras_electra.conversion.heads import head_of
-from keras_electra.conversion.hugging_face import ACTIVATIONS
-from keras_electra.conversion.hugging_face import CONFIG
-from keras_electra.conversion.hugging_face import SETTINGS
-from keras_electra.conversion.hugging_face import SIZES
-from keras_electra.conversion.hugging_face import network_config
-from keras_electra.conversion.hugging_face import write_config
 
 # Sections of a `config.json` with the original's configurations.
 SECTIONS = {
@@ -60,7 +55,7 @@ class GoogleCheckpoint(Checkpoint):
         self._folder = self._bundle.prefix.parent
         self._names = self._bundle.names()
         self._known = set(self._names)
-        path = self._find(CONFIG)
+        path = self._find(hugging_face.CONFIG)
         text = "{}" if path is None else path.read_text(encoding="utf-8")
         self._config = json.loads(text)
         # What it says of the program, not of a network.
@@ -111,7 +106,7 @@ class GoogleCheckpoint(Checkpoint):
             "num_segments": shape("embeddings/token_type_embeddings")[0],
         }
         section = self._section(network)
-        for theirs, (ours, _) in SIZES.items():
+        for theirs, (ours, _) in hugging_face.SIZES.items():
             value = section.get(theirs, arguments[ours])
             if theirs != "num_attention_heads" and value != arguments[ours]:
                 raise ValueError(
@@ -120,11 +115,11 @@ class GoogleCheckpoint(Checkpoint):
                     "Correct it, or take the right files."
                 )
             arguments[ours] = value
-        for theirs, (ours, _) in SETTINGS.items():
+        for theirs, (ours, _) in hugging_face.SETTINGS.items():
             if theirs in section:
                 arguments[ours] = section[theirs]
         activation = section.get("hidden_act", "gelu")
-        return {**arguments, "activation": ACTIVATIONS[activation]}
+        return {**arguments, "activation": hugging_face.ACTIVATIONS[activation]}
 
     def notes(self, network):
         notes = []
@@ -220,7 +215,7 @@ def _write(table, networks, folder, preprocessor):
                 f"has the activation {backbone.activation!r} and would "
                 "compute other numbers there."
             )
-        section = network_config(backbone)
+        section = hugging_face.network_config(backbone)
         program = {"embedding_size": section.pop("embedding_size")}
         config[SECTIONS[network]] = section
     tokenizer = getattr(preprocessor, "tokenizer", None)
@@ -231,4 +226,4 @@ def _write(table, networks, folder, preprocessor):
         )
     arrays = {name: weights.to_array(weight) for name, weight in table.items()}
     write_checkpoint(folder / PREFIX, arrays)
-    write_config(folder, {**config, "pretraining_config": program})
+    hugging_face.write_config(folder, {**config, "pretraining_config": program})

@@ -11,17 +11,12 @@ import numpy as np
 from keras_electra.conversion import google
 from keras_electra.conversion import hugging_face
 from keras_electra.conversion import keras_hub
+from keras_electra.conversion import load
 from keras_electra.conversion import weights
 from keras_electra.conversion.checkpoint import DISCRIMINATOR
 from keras_electra.conversion.checkpoint import GENERATOR
 from keras_electra.conversion.checkpoint import Summary
 from keras_electra.conversion.heads import head_of
-from keras_electra.conversion.load import Files
-from keras_electra.conversion.load import attach
-from keras_electra.conversion.load import build_preprocessor
-from keras_electra.conversion.load import open_checkpoint
-from keras_electra.conversion.load import open_preset
-from keras_electra.conversion.load import silence
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.sizes import SIZES
 from keras_electra.model.sizes import closest_size
@@ -49,7 +44,7 @@ PARTS = {
 
 def register():
     """Makes `from_preset` and `export_to_...` know all forms."""
-    OPENERS.extend([open_pretrainer, open_part, open_preset])
+    OPENERS.extend([open_pretrainer, open_part, load.open_preset])
     EXPORTERS["transformers"] = _exporter(hugging_face)
     EXPORTERS["tf1"] = _exporter(google)
     EXPORTERS["keras_hub"] = _exporter(keras_hub)
@@ -66,7 +61,7 @@ def _exporter(form):
 
 def is_pretrainer(preset):
     """Whether a preset was saved from an `ElectraPretrainer`."""
-    name = Files(preset).read_json("task.json").get("registered_name")
+    name = load.Files(preset).read_json("task.json").get("registered_name")
     return name == "keras_electra>ElectraPretrainer"
 
 
@@ -114,7 +109,7 @@ def open_pretrainer(cls, preset, load_weights, arguments):
     of_text, of_tokens = split_arguments(cls.preprocessor_cls, of_text)
     common = {"dtype": own.pop("dtype", None), "compile": False, **of_tokens}
     tied, filler = False, None
-    with silence():  # one summary of both is shown in the end
+    with load.silence():  # one summary of both is shown in the end
         detector = ElectraReplacedTokenDetector.from_preset(
             discriminator, load_weights, **common
         )
@@ -131,14 +126,14 @@ def open_pretrainer(cls, preset, load_weights, arguments):
 
 def _generator_beside(preset):
     """The preset of a discriminator's generator or `None`; if both are one."""
-    files = Files(preset, GENERATOR)
+    files = load.Files(preset, GENERATOR)
     if files.is_pair:
         return files.path, False
     if is_pretrainer(preset):
         return preset, False
     # Of all other forms only the original's holds both.
     if files.has_index():
-        checkpoint = open_checkpoint(files)
+        checkpoint = load.open_checkpoint(files)
         if checkpoint is not None and checkpoint.is_pair:
             return preset, checkpoint.is_tied
     return None, False
@@ -179,7 +174,7 @@ def _join(cls, detector, filler, tied, arguments):
     _copy_head(detector.head, pretrainer.discriminator_head, replaced)
     predicted = weights.token_prediction_head
     _copy_head(head, pretrainer.generator_head, predicted)
-    attach(pretrainer, _summary(detector, filler, notes))
+    load.attach(pretrainer, _summary(detector, filler, notes))
     return pretrainer
 
 
@@ -260,7 +255,8 @@ def _preprocessor(cls, detector, filler, of_text):
             "together, or leave the generator away: a fresh one is made then."
         )
     positions = min(task.backbone.max_sequence_length for task in tasks)
-    return build_preprocessor(cls.preprocessor_cls, first, positions, **of_text)
+    cls = cls.preprocessor_cls
+    return load.build_preprocessor(cls, first, positions, **of_text)
 
 
 def _summary(detector, filler, notes):
