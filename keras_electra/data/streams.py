@@ -237,14 +237,9 @@ class _Once:
 
 
 def read_element(element, names):
-    """What a stream holds: a batch, or an example.
+    """What a stream holds: `((x, y, sample_weight), is_example)`.
 
-    Args:
-        element: `x`, `(x, y)`, `(x, y, sample_weight)`, or a dict of columns.
-        names: `Names`.
-
-    Returns:
-        `((x, y, sample_weight), is_example)`.
+    `element` is `x`, a tuple of these, or a dict of columns.
     """
     collated = isinstance(element, list) and not _all_texts(element)
     if isinstance(element, abc.Mapping):
