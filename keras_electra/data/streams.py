@@ -166,8 +166,7 @@ class StreamBatches:
             )
         if hasattr(source, "__next__"):
             # An element may be an example.
-            peeked = PEEKED * (batch_size or 32)
-            source = _Once(source, remember, peeked)
+            source = _Once(source, remember, PEEKED * (batch_size or 32))
         self._source = source
         self._names = names
         self._batch_size = batch_size or 32

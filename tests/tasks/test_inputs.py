@@ -258,7 +258,13 @@ def test_what_is_read_once(task):
     endless = (batch for _ in range(100) for batch in batches())
     task.fit(endless, epochs=2, steps_per_epoch=4, verbose=0)
     with pytest.raises(ValueError, match="read once.*used up"):
-        task.fit(batches(EXAMPLES * 4), epochs=2, steps_per_epoch=9, verbose=0)
+        task.fit(
+            batches(EXAMPLES * 4),
+            batch_size=1,  # of which as many are remembered as Keras looks at
+            epochs=2,
+            steps_per_epoch=9,
+            verbose=0,
+        )
 
 
 def test_length_changes_nothing(task):
