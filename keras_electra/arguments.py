@@ -11,6 +11,9 @@ import inspect
 import numbers
 import operator
 
+# What every layer and model of Keras and KerasHub takes.
+LAYER_KEYWORDS = ("name", "dtype", "trainable", "config_file")
+
 
 def known_keywords(*others):
     """Decorates a function so that unknown keywords are named errors.
@@ -49,8 +52,9 @@ def with_named_keywords(value):
     """A public function or class whose unknown keywords are named errors.
 
     Of a class this covers what is written in this package and is not an
-    override of Keras', as far as it takes no `**kwargs`; those that do say by
-    `known_keywords` what else they take.
+    override of Keras'. The `**kwargs` of a constructor are those of the
+    constructors above it and `LAYER_KEYWORDS`; others that take `**kwargs`
+    say by `known_keywords` what they take.
 
     Args:
         value: function or class; a class is changed in place.
@@ -61,18 +65,24 @@ def with_named_keywords(value):
     if not inspect.isclass(value):
         return value if _is_checked(value) else known_keywords()(value)
     foreign = next(b for b in value.__mro__ if not _is_ours(b))
-    for base in filter(_is_ours, value.__mro__):
+    bases = list(filter(_is_ours, value.__mro__))
+    for place, base in enumerate(bases):
         for name, member in list(vars(base).items()):
             function = getattr(member, "__func__", member)
-            public = not (name.startswith("_") or hasattr(foreign, name))
             if not inspect.isfunction(function) or _is_checked(function):
                 continue
-            if public or name == "__init__":
-                checked = known_keywords()(function)
-                kind = type(member)  # a class method stays one
-                setattr(
-                    base, name, checked if function is member else kind(checked)
-                )
+            if name == "__init__":
+                above = [b.__init__ for b in bases[place + 1 :]]
+                function = known_keywords(*LAYER_KEYWORDS, *above)(function)
+            elif name.startswith("_") or hasattr(foreign, name):
+                continue
+            elif not _takes_any(function):
+                function = known_keywords()(function)
+            is_plain = inspect.isfunction(member)
+            # A class method stays one.
+            setattr(
+                base, name, function if is_plain else type(member)(function)
+            )
     return value
 
 
@@ -81,10 +91,12 @@ def _is_ours(cls):
 
 
 def _is_checked(function):
-    kinds = {p.kind for p in inspect.signature(function).parameters.values()}
-    return hasattr(function, "__wrapped__") or (
-        inspect.Parameter.VAR_KEYWORD in kinds
-    )
+    return hasattr(function, "keywords")
+
+
+def _takes_any(function):
+    parameters = inspect.signature(function).parameters.values()
+    return any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def keyword_names(function):
@@ -165,6 +177,5 @@ def check_number(
     if not good:
         expected = " and ".join(f"{sign} {limit}" for limit, sign, _ in limits)
         raise ValueError(
-            f"`{name}` must be a number {expected}. "
-            f"Received: {name}={value!r}."
+            f"`{name}` must be a number {expected}. Received: {name}={value!r}."
         )

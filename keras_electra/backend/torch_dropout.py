@@ -11,7 +11,11 @@ import math
 
 import torch
 
-from keras_electra.backend import numerics
+from keras_electra.backend.numerics import GOLDEN_RATIO
+from keras_electra.backend.numerics import LEVELS
+from keras_electra.backend.numerics import MULTIPLIER_1
+from keras_electra.backend.numerics import MULTIPLIER_2
+from keras_electra.backend.numerics import dropped_levels
 
 
 def keep_mask(shape, rate, seed, pick=None):
@@ -56,11 +60,11 @@ def _draw(shape, rate, seed, pick):
     counters = _counters(math.prod(rows) * lanes).view(*rows, lanes)
     bits = (counters if pick is None else pick(counters)) + key
     shifted = torch.empty_like(bits)
-    _fold_(bits, 16, shifted).mul_(numerics.MULTIPLIER_1).add_(second_key)
-    _fold_(bits, 15, shifted).mul_(numerics.MULTIPLIER_2)
+    _fold_(bits, 16, shifted).mul_(MULTIPLIER_1).add_(second_key)
+    _fold_(bits, 15, shifted).mul_(MULTIPLIER_2)
     _fold_(bits, 16, shifted)
     mask = bits.view(torch.int16)[..., :width]
-    threshold = numerics.dropped_levels(rate) - numerics.LEVELS // 2
+    threshold = dropped_levels(rate) - LEVELS // 2
     return mask.contiguous(), threshold
 
 
@@ -107,19 +111,19 @@ def _fold_(x, bits, shifted):
 
 @functools.lru_cache(maxsize=8)  # as many shapes as a step has, and some
 def _counters(count):
-    return torch.arange(count, dtype=torch.int32).mul_(numerics.GOLDEN_RATIO)
+    return torch.arange(count, dtype=torch.int32).mul_(GOLDEN_RATIO)
 
 
 def _keys(first, second):
     """The two keys of `hash_counters`, in Python's integers."""
-    key = _mix(first * numerics.GOLDEN_RATIO + second)
-    return _signed(key), _signed(_mix(key + numerics.GOLDEN_RATIO))
+    key = _mix(first * GOLDEN_RATIO + second)
+    return _signed(key), _signed(_mix(key + GOLDEN_RATIO))
 
 
 def _mix(x):
     x &= 0xFFFFFFFF
-    x = (x ^ x >> 16) * numerics.MULTIPLIER_1 & 0xFFFFFFFF
-    x = (x ^ x >> 15) * numerics.MULTIPLIER_2 & 0xFFFFFFFF
+    x = (x ^ x >> 16) * MULTIPLIER_1 & 0xFFFFFFFF
+    x = (x ^ x >> 15) * MULTIPLIER_2 & 0xFFFFFFFF
     return x ^ x >> 16
 
 

@@ -218,6 +218,7 @@ class ElectraQuestionAnswering(
         ]
         return results[0] if is_one else results
 
+    @known_keywords(answer)
     def tune_null_threshold(
         self, questions, contexts, answers, metric="f1", **kwargs
     ):
