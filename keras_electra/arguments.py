@@ -33,7 +33,9 @@ def known_keywords(*others):
             if isinstance(other, str):
                 known.add(other)
             else:
-                known.update(getattr(other, "keywords", keyword_names(other)))
+                known.update(
+                    getattr(other, "keywords", None) or keyword_names(other)
+                )
 
         @functools.wraps(function)
         def checked(*args, **kwargs):
@@ -52,8 +54,8 @@ def with_named_keywords(value):
     """A public function or class whose unknown keywords are named errors.
 
     Of a class this covers what is written in this package and is not an
-    override of Keras'. The `**kwargs` of a constructor are those of the
-    constructors above it and `LAYER_KEYWORDS`; others that take `**kwargs`
+    override of Keras'. The `**kwargs` of a constructor are those of all
+    constructors of its class and `LAYER_KEYWORDS`; others that take `**kwargs`
     say by `known_keywords` what they take.
 
     Args:
@@ -65,15 +67,13 @@ def with_named_keywords(value):
     if not inspect.isclass(value):
         return value if _is_checked(value) else known_keywords()(value)
     foreign = next(b for b in value.__mro__ if not _is_ours(b))
-    bases = list(filter(_is_ours, value.__mro__))
-    for place, base in enumerate(bases):
+    for base in filter(_is_ours, value.__mro__):
         for name, member in list(vars(base).items()):
             function = getattr(member, "__func__", member)
             if not inspect.isfunction(function) or _is_checked(function):
                 continue
             if name == "__init__":
-                above = [b.__init__ for b in bases[place + 1 :]]
-                function = known_keywords(*LAYER_KEYWORDS, *above)(function)
+                function = _checked_constructor(function)
             elif name.startswith("_") or hasattr(foreign, name):
                 continue
             elif not _takes_any(function):
@@ -84,6 +84,28 @@ def with_named_keywords(value):
                 base, name, function if is_plain else type(member)(function)
             )
     return value
+
+
+def _checked_constructor(function):
+    @functools.wraps(function)
+    def checked(self, *args, **kwargs):
+        reject_unknown(
+            type(self).__name__, kwargs, _constructor_keywords(type(self))
+        )
+        function(self, *args, **kwargs)
+
+    checked.__signature__ = inspect.signature(function)
+    checked.keywords = None  # they depend on the class
+    return checked
+
+
+@functools.cache
+def _constructor_keywords(cls):
+    known = set(LAYER_KEYWORDS)
+    for base in filter(_is_ours, cls.__mro__):
+        if "__init__" in vars(base):
+            known.update(keyword_names(base.__init__))
+    return known
 
 
 def _is_ours(cls):

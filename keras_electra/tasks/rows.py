@@ -14,7 +14,6 @@ import numpy as np
 
 from keras_electra.arguments import check_count
 from keras_electra.arguments import keyword_names
-from keras_electra.arguments import reject_unknown
 from keras_electra.backend import graph_text
 from keras_electra.data import inputs
 from keras_electra.model.backbone import ElectraBackbone
@@ -146,9 +145,6 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
     truncate = "round_robin"
 
     def __init__(self, tokenizer, sequence_length=512, **kwargs):
-        known = keyword_names(type(self).__init__)
-        known += keyword_names(keras.layers.Layer.__init__)
-        reject_unknown(type(self).__name__, kwargs, [*known, "config_file"])
         check_count("sequence_length", sequence_length, at_least=3)
         base = super().__init__
         if "tokenizer" in keyword_names(base):  # KerasHub's for this task
