@@ -1,4 +1,4 @@
-"""The snippets of the README run, in their order, in one session.
+"""The snippets of each README run, in their order, in one session.
 
 They train for days as they stand, so numbers that only say how long are made
 small; everything else is run as it is written.
@@ -21,10 +21,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "examples/benchmarks/results"
 SHORTER = {
     "vocabulary_size=30522": "vocabulary_size=120",
-    'from_size("small", ': 'from_size("tiny", ',
+    '    "small", tokenizer=tokenizer': '    "tiny", tokenizer=tokenizer',
     "num_steps=1_000_000": "num_steps=4",
     "batch_size=128": "batch_size=4",
-    "steps_per_epoch=1000, epochs=1000": "steps_per_epoch=2, epochs=2",
+    "steps_per_epoch=1000": "steps_per_epoch=2",
+    "epochs=1000": "epochs=2",
 }
 ROWS = {
     "cola": "| CoLA",
@@ -38,23 +39,56 @@ ROWS = {
 WORDS = "the cat sat on a mat and saw that rain fell over quiet hills".split()
 
 
-def test_snippets(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    write_corpus(tmp_path / "corpus")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    code = "\n".join(re.findall(r"```python\n(.*?)```", readme, re.DOTALL))
-    for long, short in SHORTER.items():
+def read(folder):
+    return (ROOT / folder / "README.md").read_text(encoding="utf-8")
+
+
+def run_snippets(folder, shorter, capsys):
+    """What a README's snippets print, and the names they leave."""
+    code = "\n".join(re.findall(r"```python\n(.*?)```", read(folder), re.S))
+    for long, short in shorter.items():
         assert long in code, f"{long!r} is no longer in the README"
         code = code.replace(long, short)
     names = {}
-    exec(compile(code, "README.md", "exec"), names)
-    printed = capsys.readouterr().out
+    exec(compile(code, f"{folder}/README.md", "exec"), names)
+    return capsys.readouterr().out, names
+
+
+def test_snippets(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_corpus(tmp_path / "corpus")
+    printed, names = run_snippets(".", SHORTER, capsys)
     assert re.search(r"^the 0 3 0\.\d+$", printed, re.MULTILINE)
     assert names["report"].train_examples > 0
     assert (tmp_path / "my_classifier" / "task.json").is_file()
     assert (tmp_path / "my_electra" / "task.weights.h5").is_file()
-    optimizer = names["pretrainer"].optimizer
-    assert int(keras.ops.convert_to_numpy(optimizer.iterations)) == 4
+
+
+def test_snippets_of_the_examples(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    _, names = run_snippets("examples", {}, capsys)
+    assert (tmp_path / "my_classifier" / "task.json").is_file()
+    optimizer = names["classifier"].optimizer
+    assert int(keras.ops.convert_to_numpy(optimizer.iterations)) == 6
+
+
+def test_snippets_of_the_benchmarks():
+    """It needs the tokenizer of the one before; it makes one network."""
+    (code,) = re.findall(
+        r"```python\n(.*?)```", read("examples/benchmarks"), re.S
+    )
+    names = {
+        "keras_electra": keras_electra,
+        "tokenizer": keras_electra.ElectraTokenizer.from_preset(
+            "electra_tiny_en"
+        ),
+    }
+    exec(compile(code, "README.md", "exec"), names)
+    assert len(names["layers"]) == 12 and names["frugal"].built
+
+
+def test_readme_is_short():
+    assert len(read(".").splitlines()) <= 170
 
 
 def write_corpus(folder):
@@ -71,7 +105,7 @@ def write_corpus(folder):
 @pytest.mark.parametrize("preset", ["electra_small_en", "electra_tiny_en"])
 def test_figures_of_fine_tuning(preset):
     """Those of the presets are the means of the runs in the repository."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = read("examples/benchmarks")
     runs = read_runs(RESULTS / preset)
     heads = [line for line in readme.splitlines() if "from random w" in line]
     (head,) = (line for line in heads if f"`{preset}`" in line)
@@ -97,7 +131,7 @@ def test_number_of_parameters(preset):
     """The table of the presets and the model card tell the discriminator's."""
     detector = keras_electra.ElectraReplacedTokenDetector.from_preset(preset)
     figure = f" {detector.count_params() / 1e6:.1f} million"
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = read(".")
     card = (ROOT / "presets" / preset / "README.md").read_text(encoding="utf-8")
     for text in (readme, card):
         rows = text.splitlines()
@@ -107,7 +141,7 @@ def test_number_of_parameters(preset):
 
 def test_average_of_glue():
     """Two metrics of one task count half each; the interval is over seeds."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = read("examples/benchmarks")
     shown = {"mrpc": ("accuracy", "f1"), "stsb": ("pearson", "spearman")}
     scores = {}
     for run in read_runs(RESULTS / "electra_tiny_en"):
@@ -121,7 +155,7 @@ def test_average_of_glue():
 
 
 def test_figures_of_blimp():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = read("examples/benchmarks")
     path = RESULTS / "blimp.json"
     found = json.loads(path.read_text(encoding="utf-8")).values()
     for phenomenon in next(iter(found))["phenomena"]:
@@ -133,7 +167,7 @@ def test_figures_of_blimp():
 
 def test_figures_of_both_objectives():
     """Means over two pre-trainings with each, and the two themselves."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = read("examples/benchmarks")
     head = "| | metric | masked language modelling | replaced-token detection |"
     table = readme.split(head)[1].split("\n\n")[0].splitlines()
     found = [scores_of("masking"), scores_of("replaced")]
