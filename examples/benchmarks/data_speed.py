@@ -33,7 +33,7 @@ def workers():
     for path in pathlib.Path("/proc/self/task").glob("*/children"):
         for pid in path.read_text().split():
             command = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-            if b"worker.py" in command:
+            if b"spawn_main" in command:
                 yield pid
 
 

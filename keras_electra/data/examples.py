@@ -167,18 +167,7 @@ class ExampleDataset(grain.IterDataset):
         return f"ExampleDataset({self._name})"
 
     def batch(self, position):
-        """Read the batch at a position.
-
-        Args:
-            position: int, batches.
-
-        Returns:
-            Dict of arrays, see the class.
-
-        Raises:
-            IndexError: if there is no such batch.
-            ValueError: if a stored example is damaged.
-        """
+        """Read the batch at a position (int, batches)."""
         tokenizer = self.metadata["tokenizer"]
         batch = decode_records(
             self._source.__getitems__(self.order.indices(position)),
@@ -203,19 +192,6 @@ def decode_records(records, dtype, sequence_length, pad_token_id=0):
     give token ids `[[2, 7, 3, 9, 3, 0], [2, 8, 3, 0, 0, 0]]`, segment ids
     `[[0, 0, 0, 1, 1, 0], [0, 0, 0, 0, 0, 0]]` and padding masks
     `[[1, 1, 1, 1, 1, 0], [1, 1, 1, 0, 0, 0]]`.
-
-    Args:
-        records: list of bytes, as `encode_record` returns them.
-        dtype: str. What they were encoded with.
-        sequence_length: int, tokens.
-        pad_token_id: int.
-
-    Returns:
-        Dict of int32 arrays `(records, sequence_length)`: `token_ids`,
-        `segment_ids`, and `padding_mask` (1 = token, 0 = padding).
-
-    Raises:
-        ValueError: if a record is longer than `sequence_length`.
     """
     numbers = np.frombuffer(b"".join(records), dtype)
     sizes = np.array([len(record) for record in records]) // numbers.itemsize

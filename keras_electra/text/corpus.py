@@ -64,10 +64,6 @@ def list_files(patterns):
 
     Returns:
         List of str without duplicates, sorted.
-
-    Raises:
-        FileNotFoundError: if a path or pattern matches no file.
-        ValueError: if no pattern is given, or if one names a folder.
     """
     if isinstance(patterns, (str, os.PathLike)):
         patterns = [patterns]
@@ -123,9 +119,6 @@ def read_documents(
 
     Yields:
         `DocumentPiece`s.
-
-    Raises:
-        ValueError: see `read_lines`.
     """
     for path in files:
         lines, size, starts = [], 0, True
@@ -221,6 +214,8 @@ def _json_lines(stream, path, text_field):
         if not line.strip():
             continue
         text = _field(line, f"{path!r}, line {number}", text_field)
+        # JSON can write halves of characters, which are no text.
+        text = text.encode("utf-8", "ignore").decode("utf-8")
         for part in text.replace("\r", "").split("\n"):
             if part.strip():
                 yield part

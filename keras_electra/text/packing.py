@@ -16,6 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_electra.arguments import check_count
+from keras_electra.arguments import check_option
+
 # Probabilities of the original program, build_pretraining_dataset.py.
 SINGLE_SEGMENT_PROBABILITY = 0.1
 SHORT_PROBABILITY = 0.05
@@ -41,18 +44,11 @@ class ExamplePacker:
             longer.
         generator: `random.Random`. Source of all random draws. Defaults to
             one seeded with 0.
-
-    Raises:
-        ValueError: if `sequence_length` is below 5.
     """
 
     def __init__(self, sequence_length, generator=None):
-        if sequence_length < MIN_LENGTH:
-            raise ValueError(
-                f"`sequence_length` must be at least {MIN_LENGTH} tokens, "
-                "which is two segments of one token and three special "
-                f"tokens. Received: sequence_length={sequence_length}"
-            )
+        # Two segments of one token and three special tokens.
+        check_count("sequence_length", sequence_length, at_least=MIN_LENGTH)
         self.sequence_length = sequence_length
         self.generator = generator or random.Random(0)
         self._target = sequence_length  # tokens, of the next example
@@ -60,14 +56,7 @@ class ExamplePacker:
         self._length = 0  # tokens in self._lines
 
     def add_line(self, ids):
-        """Add the next line of the current document.
-
-        Args:
-            ids: array or list of token ids, `(tokens,)`; may be empty.
-
-        Returns:
-            List of the `Example`s that are complete now, often empty.
-        """
+        """Add a line, `(tokens,)`; returns the examples complete by now."""
         if len(ids):
             self._lines.append(np.asarray(ids))
             self._length += len(ids)
@@ -77,10 +66,9 @@ class ExamplePacker:
         return examples
 
     def end_document(self):
-        """End the current document; nothing of it mixes with the next.
+        """End the document; returns the examples that hold the rest of it.
 
-        Returns:
-            List of the `Example`s that hold the rest of it.
+        Nothing of one document mixes with the next.
         """
         examples = []
         while self._length:
@@ -182,24 +170,8 @@ PACKERS = {"default": ExamplePacker, "original": OriginalExamplePacker}
 
 
 def make_packer(rules, sequence_length, generator=None):
-    """Make the packer for `rules`, `"default"` or `"original"`.
-
-    Args:
-        rules: str. Which rules, see the packers.
-        sequence_length: int, tokens. See `ExamplePacker`.
-        generator: `random.Random`. See `ExamplePacker`.
-
-    Returns:
-        `ExamplePacker`.
-
-    Raises:
-        ValueError: if `rules` is unknown or `sequence_length` below 5.
-    """
-    if rules not in PACKERS:
-        raise ValueError(
-            f"`rules` must be one of {sorted(PACKERS)}. Received: "
-            f"rules={rules!r}"
-        )
+    """Make the packer for `rules`, `"default"` or `"original"`."""
+    check_option("rules", rules, PACKERS)
     return PACKERS[rules](sequence_length, generator)
 
 

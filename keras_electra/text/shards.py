@@ -39,11 +39,7 @@ OPTIONS = "group_size:1,uncompressed"
 
 
 def record_dtype(vocabulary_size, sequence_length):
-    """The type of the numbers in a record: `"uint16"` or `"uint32"`.
-
-    Raises:
-        ValueError: if token ids would not fit in int32.
-    """
+    """The type of the numbers in a record: `"uint16"` or `"uint32"`."""
     if vocabulary_size > LARGEST_VOCABULARY:
         raise ValueError(
             f"The tokenizer has {vocabulary_size} tokens, but ids are stored "
@@ -59,15 +55,6 @@ def encode_record(example, cls_token_id, sep_token_id, dtype):
 
     Worked example with `[CLS]` 2 and `[SEP]` 3: the segments `[7]` and `[9]`
     become the numbers `3 | 2 7 3 9 3`.
-
-    Args:
-        example: `packing.Example`.
-        cls_token_id: int.
-        sep_token_id: int.
-        dtype: str, as `record_dtype` returns it.
-
-    Returns:
-        bytes.
     """
     first, second = example
     end = len(first) + 3  # of the first segment, header included

@@ -24,22 +24,37 @@ from keras_electra.text.word_pieces import WordPieceEncoder
 
 BLOCK_SIZE = 2**20  # characters
 
-# The first that a worker runs. It ends with its parent, however that ends; and
-# as tokenizing needs no Keras, it passes over the `__init__` of this package,
-# which imports it, and starts in a fraction of a second and 100 MB.
+# The first that a worker runs. It ends with its parent, however that ends. As
+# tokenizing needs no Keras, the `__init__` of this package, which imports it, is
+# put off until a name is missed: a worker starts in a fraction of a second.
 SETUP = """
-import multiprocessing, os, signal, sys, threading, types
+import functools, multiprocessing, os, signal, sys, threading, types
 
 def follow():
     multiprocessing.parent_process().join()
     os._exit(1)
 
-threading.Thread(target=follow, daemon=True).start()
-signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+def complete(package, name):
+    if name.startswith("__") or not package.__dict__.pop("__getattr__", None):
+        raise AttributeError(f"{package.__name__} has no {name}")
+    path = os.path.join(package.__path__[0], "__init__.py")
+    with open(path, encoding="utf-8") as file:
+        exec(compile(file.read(), path, "exec"), package.__dict__)
+    return getattr(package, name)
+
+if multiprocessing.parent_process():
+    threading.Thread(target=follow, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
 for name, path in packages.items():
-    sys.modules[name] = types.ModuleType(name)
-    sys.modules[name].__path__ = [path]
+    package = sys.modules[name] = types.ModuleType(name)
+    package.__path__ = [path]
+    package.__getattr__ = functools.partial(complete, package)
 """
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+PACKAGES = {
+    "keras_electra": os.path.dirname(FOLDER),
+    "keras_electra.text": FOLDER,
+}
 
 
 def tokenize_documents(pieces, tokenizer, dtype, folder, num_processes=1):
@@ -74,18 +89,19 @@ def tokenize_documents(pieces, tokenizer, dtype, folder, num_processes=1):
                 *encode_block(block, tokenizer.encode_batch, **settings),
             )
         return
-    encode, packages = _without_keras(tokenizer)
-    function = functools.partial(encode_block, encode=encode, **settings)
+    function = functools.partial(
+        encode_block, encode=_without_keras(tokenizer), **settings
+    )
     waiting = collections.deque()
     pool = concurrent.futures.ProcessPoolExecutor(
         num_processes,
         multiprocessing.get_context("spawn"),
         initializer=exec,
-        initargs=(SETUP, {"packages": packages}),
+        initargs=(SETUP, {"packages": PACKAGES}),
     )
     try:
         for block in blocks:
-            with _hidden_script(packages):
+            with _hidden_script(tokenizer):
                 waiting.append((block, pool.submit(function, block)))
             # Some blocks ahead keep all processes busy and memory small.
             if len(waiting) > 2 * num_processes:
@@ -117,15 +133,8 @@ def _make_blocks(pieces):
 def encode_block(block, encode, dtype, folder, salt):
     """Tokenize a block, or find in `folder` what was made of it before.
 
-    Args:
-        block: list of `DocumentPiece`.
-        encode: callable, list of str -> list of lists of int.
-        dtype, folder: see `tokenize_documents`.
-        salt: str. Whatever the ids depend on besides the text.
-
-    Returns:
-        Tuple of the ids of all lines `(tokens,)`, the number of ids of each
-        line `(lines,)`, and whether they were found.
+    Returns the ids of all lines `(tokens,)`, the number of ids of each line
+    `(lines,)`, and whether they were found. They depend on the text and `salt`.
     """
     lines = [line for piece in block for line in piece.lines]
     digest = hashlib.blake2b(salt.encode(), digest_size=8)
@@ -154,22 +163,13 @@ def join_lines(lines):
 
 
 def _without_keras(tokenizer):
-    """What a worker needs of a tokenizer: its encoding, and packages to stub.
-
-    Our tokenizer is a Keras layer, but what it encodes with is not. Of any
-    other, nothing is known; its workers import what it needs.
-    """
+    """Its `encode_batch`, or of our tokenizer, a Keras layer, the like."""
     encoder = getattr(tokenizer, "_encoder", None)
     is_ours = type(tokenizer).__module__ == "keras_electra.text.tokenizer"
-    if not (is_ours and isinstance(encoder, WordPieceEncoder)):
-        return tokenizer.encode_batch, {}
-    folder = os.path.dirname(os.path.abspath(__file__))
-    packages = {
-        "keras_electra": os.path.dirname(folder),
-        "keras_electra.text": folder,
-    }
-    special_tokens = tokenizer.special_tokens_in_strings
-    return functools.partial(_encode, encoder, special_tokens), packages
+    if is_ours and isinstance(encoder, WordPieceEncoder):
+        special_tokens = tokenizer.special_tokens_in_strings
+        return functools.partial(_encode, encoder, special_tokens)
+    return tokenizer.encode_batch
 
 
 def _encode(encoder, special_tokens, texts):
@@ -177,14 +177,14 @@ def _encode(encoder, special_tokens, texts):
 
 
 @contextlib.contextmanager
-def _hidden_script(packages):
+def _hidden_script(tokenizer):
     """Keeps processes that start now from running the user's script first.
 
-    They would do so to find what it defines; nothing in it is needed where
-    the package itself is not, and it need not be guarded against that.
+    They would do so to find what it defines. Where the tokenizer is not from
+    there, nothing in it is needed, and it needs no guard against that.
     """
     script = sys.modules["__main__"]
-    if packages:
+    if type(tokenizer).__module__ != "__main__":
         sys.modules["__main__"] = types.ModuleType("__main__")
     try:
         yield

@@ -117,7 +117,7 @@ def test_same_bytes_from_any_number_of_processes(
     path, _ = corpus
     settings = {"rules": rules, "validation_fraction": 0.1, "seed": 3}
     folders = []
-    for processes in (1, 2, 3):
+    for processes in (1, 3):
         folders.append(tmp_path / f"out{processes}")
         build(path, folders[-1], num_processes=processes, **settings)
     first, *others = map(content, folders)
@@ -268,7 +268,10 @@ def test_nothing_is_overwritten(tmp_path, corpus):
 def test_bad_arguments(tmp_path, corpus):
     path, _ = corpus
     for settings, message in (
-        ({"sequence_length": 4}, "`sequence_length` must be at least 5"),
+        (
+            {"sequence_length": 4},
+            "`sequence_length` must be an integer",
+        ),
         ({"validation_fraction": 1.0}, "`validation_fraction` must be in"),
         ({"validation_fraction": -0.1}, "`validation_fraction` must be in"),
         ({"num_processes": 0}, "`num_processes` must be an integer of at"),
@@ -334,18 +337,9 @@ def test_failing_process(tmp_path):
         build(tmp_path / "corpus.txt", tmp_path / "out", num_processes=2)
 
 
-STUB = """
-import os, sys, types
-for name, path in (
-    ("keras_electra", os.path.dirname({folder!r})),
-    ("keras_electra.text", {folder!r}),
-):
-    sys.modules[name] = types.ModuleType(name)
-    sys.modules[name].__path__ = [path]
-"""
-
 CHILD = """
 import os, sys, time
+packages = {packages!r}
 exec({setup!r})  # starts in no time
 sys.path.insert(0, {root!r})
 from keras_electra.text import workers
@@ -365,7 +359,8 @@ build_examples({path!r}, {out!r}, SlowTokenizer(), sequence_length=16)
 def killed_build(path, out):
     """Start a build in a process of its own and kill it half-way."""
     program = CHILD.format(
-        setup=STUB.format(folder=os.path.dirname(workers.__file__)),
+        packages=workers.PACKAGES,
+        setup=workers.SETUP,
         root=str(pathlib.Path(__file__).parents[2]),
         path=path,
         out=str(out),
