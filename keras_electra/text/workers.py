@@ -25,8 +25,8 @@ from keras_electra.text.word_pieces import WordPieceEncoder
 BLOCK_SIZE = 2**20  # characters
 
 # The first that a worker runs. It ends with its parent, however that ends. As
-# tokenizing needs no Keras, the `__init__` of this package, which imports it, is
-# put off until a name is missed: a worker starts in a fraction of a second.
+# tokenizing needs no Keras, the `__init__` of this package, which imports it,
+# is put off until a name is missed: a worker starts in a fraction of a second.
 SETUP = """
 import functools, multiprocessing, os, signal, sys, threading, types
 
