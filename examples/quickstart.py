@@ -1,4 +1,4 @@
-"""ELECTRA from plain text to a fine-tuned classifier, on a processor.
+"""ELECTRA in four stages: use a preset, fine-tune it, pre-train from nothing.
 
     python examples/quickstart.py
     python examples/quickstart.py --corpus notes.txt letters.txt --steps 2000
@@ -9,6 +9,8 @@ The environment variable KERAS_BACKEND says whether it runs on `tensorflow`,
 """
 
 import argparse
+import collections
+import math
 import os
 import pathlib
 import sys
@@ -19,21 +21,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-import quickstart_report as report
 import quickstart_text as text
 
 import keras_electra
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent / "preset_training"))
-
-import initialization
-from muon import short_run_optimizer
-
-SEQUENCE_LENGTH = 32  # tokens: short rows, more steps
-VOCABULARY_SIZE = 2048  # tokens; a small table is learnt in few steps
+PRESET = "electra_tiny_en"
+SENTENCE = "The chef kicked the delicious meal."
+MASKED = "He was born in the [MASK] of London."
+CLASSES = 6  # at most
+LABELLED, TESTED = 40, 150  # passages of a class to learn from, and to test
+# Small, for many steps in little time.
+SEQUENCE_LENGTH = 32  # tokens
+VOCABULARY_SIZE = 2048  # tokens
 BATCH_SIZE = 32  # rows
-START_SHARE = 0.5  # of the steps, for the start by masked language modelling
-# Smaller than the size "tiny", for more steps in the same time.
 NETWORK = {
     "num_layers": 1,
     "num_heads": 4,
@@ -43,129 +43,64 @@ NETWORK = {
     "dropout": 0.0,  # a run this short does not overfit
     "initializer_range": 0.08,  # about 1 / sqrt(128)
 }
-NEIGHBOUR_HEADS = 2  # the other ones read the whole text
-EPOCHS = 2  # how often each part of pre-training reports
-CLASSES = 6  # at most
-LABELLED, TESTED = 40, 150  # passages of a class to learn from, and to test
-PARAGRAPHS = 200  # to look for replaced tokens in
 
 
 def main():
     start = time.perf_counter()
     args = parse_arguments()
     keras.utils.set_random_seed(args.seed)
-    print(f"ELECTRA in five stages, on {keras.config.backend()}.")
+    print(f"ELECTRA in four stages, on {keras.config.backend()}.")
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(args.output or temporary)
-        preset = str(folder / "preset")
+        summary = use_preset()
         sources, kept_back = collect_text(args.corpus)
-        tokenizer = make_examples(sources, folder, args.seed)
-        summary = pretrain(tokenizer, folder, args.steps, args.seed)
-        summary += find_replaced(preset, kept_back)
-        summary += classify(preset, kept_back, args.seed)
+        summary += fine_tune(kept_back, args.seed)
+        summary += pretrain(sources, folder, args.steps, args.seed)
     summary.append(("total time", f"{time.perf_counter() - start:.0f} s"))
-    report.print_summary(summary)
+    heading("Summary")
+    for name, value in summary:
+        print(f"  {name:<58} {value:>16}")
     if args.output:
-        print(f"\nEverything is in {folder}, the pre-trained model in {preset}")
+        print(f"\nThe pre-trained model is in {folder / 'preset'}")
+
+
+def heading(title, explanation=""):
+    print(f"\n=== {title} ===")
+    if explanation:
+        print(explanation + "\n")
+
+
+def use_preset():
+    heading("1. A preset", f"`{PRESET}` comes with the package.")
+    detector = keras_electra.ElectraReplacedTokenDetector.from_preset(PRESET)
+    print(f"Which tokens do not fit: {SENTENCE!r}")
+    for token in detector.detect(SENTENCE):
+        print(f"  {token.token:<12} {token.probability:4.0%}")
+    filler = keras_electra.ElectraMaskedLM.from_preset(PRESET)
+    (found,) = filler.fill_mask([MASKED], top_k=3)
+    print(f"What [MASK] may be: {MASKED!r}")
+    for word, probability in found[0]:
+        print(f"  {word:<12} {probability:4.0%}")
+    return []
 
 
 def collect_text(files):
-    report.print_heading("1. Text", report.TEXT)
     sources = text.read_files(files) if files else text.installed_prose()
-    report.print_sources(sources)
+    print("\nText for what follows:")
+    for name, documents in sources.items():
+        characters = sum(len(line) for lines in documents for line in lines)
+        print(f"  {name:<24} {characters:11,} characters")
     return text.keep_back(sources)
 
 
-def make_examples(sources, folder, seed):
-    report.print_heading("2. Vocabulary and examples", report.EXAMPLES)
-    files = text.write_files(sources, folder / "corpus")
-    vocabulary = keras_electra.train_vocabulary(
-        files, vocabulary_size=VOCABULARY_SIZE, lowercase=True
+def fine_tune(sources, seed):
+    heading(
+        "2. Fine-tuning",
+        "Which source is a passage from? The preset learns it from few\n"
+        "labelled passages, beside the same network from random weights and\n"
+        "counts of words (naive Bayes). The passages that test it come from\n"
+        "other documents.",
     )
-    tokenizer = keras_electra.ElectraTokenizer(vocabulary, lowercase=True)
-    keras_electra.build_examples(
-        files,
-        folder / "examples",
-        tokenizer,
-        sequence_length=SEQUENCE_LENGTH,
-        validation_fraction=0.05,
-        seed=seed,
-    )
-    return tokenizer
-
-
-def pretrain(tokenizer, folder, steps, seed):
-    report.print_heading("3. Pre-training", report.PRETRAINING)
-    examples = folder / "examples"
-    train = keras_electra.load_examples(examples, "train", BATCH_SIZE, seed)
-    held_out = keras_electra.load_examples(examples, "validation", BATCH_SIZE)
-    size = {"vocabulary_size": tokenizer.vocabulary_size(), **NETWORK}
-    backbone = keras_electra.ElectraBackbone(**size)
-    # What a short run has no time to find out by itself.
-    initialization.initialize_relative_positions(
-        backbone, seed, num_heads=NEIGHBOUR_HEADS
-    )
-    preprocessor = keras_electra.ElectraPretrainerPreprocessor(
-        tokenizer, sequence_length=SEQUENCE_LENGTH
-    )
-    pretrainer = keras_electra.ElectraPretrainer(
-        backbone,
-        keras_electra.ElectraBackbone(**size),
-        preprocessor,
-        discriminator_weight=20.0,
-        seed=seed,
-    )
-    counts = initialization.count_tokens(train, tokenizer.vocabulary_size())
-    # A discriminator that starts behind its generator learns nothing: it
-    # alone gets the neighbours, and first learns to restore the text itself.
-    start = keras_electra.ElectraPretrainer(
-        backbone,
-        backbone,
-        preprocessor,
-        mask_fraction=0.3,
-        # Others become [MASK] or stay: it learns to doubt what it reads.
-        mask_token_rate=0.4,
-        random_token_rate=0.4,
-        discriminator_weight=0.0,
-        seed=seed,
-    )
-    before = pretrainer.evaluate(held_out, verbose=0, return_dict=True)
-    start_steps = int(steps * START_SHARE)
-    for model, own in (
-        (start, start_steps),
-        (pretrainer, steps - start_steps),
-    ):
-        initialization.initialize_unigram_bias(model, counts)
-        model.compile(optimizer=short_run_optimizer(own))
-        epochs = min(EPOCHS, own)
-        model.fit(
-            train,
-            steps_per_epoch=own // epochs,
-            epochs=epochs,
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
-    after = pretrainer.evaluate(held_out, verbose=0, return_dict=True)
-    pretrainer.save_to_preset(folder / "preset")
-    return report.print_pretraining(before, after)
-
-
-def find_replaced(preset, sources):
-    report.print_heading("4. Finding replaced words", report.REPLACED)
-    paragraphs = text.paragraphs_of_length(sources, 10, 20)[:PARAGRAPHS]
-    if not paragraphs:
-        print("No paragraph of 10 to 20 words was kept back: left out.")
-        return []
-    pretrainer = keras_electra.ElectraPretrainer.from_preset(preset)
-    inputs = pretrainer.preprocessor(paragraphs)
-    inputs = {key: np.asarray(value) for key, value in inputs.items()}
-    outputs = pretrainer.predict(inputs, batch_size=BATCH_SIZE, verbose=0)
-    tokenizer = pretrainer.preprocessor.tokenizer
-    report.print_paragraph(tokenizer, inputs, outputs, 0)
-    return report.count_found(inputs, outputs)
-
-
-def classify(preset, sources, seed):
-    report.print_heading("5. Fine-tuning", report.FINE_TUNING)
     task = text.labelled_passages(sources, CLASSES, LABELLED, TESTED, seed)
     if task is None:
         print(
@@ -177,19 +112,121 @@ def classify(preset, sources, seed):
     names, train, test = task
     print(f"Sources: {', '.join(names)}.")
     print(f"Labelled passages: {len(train[0])}. For the test: {len(test[0])}.")
-    accuracy = {}
-    for weights in ("random", "pre-trained"):
+    accuracy = {"chance": 1 / len(names), "counts of words": bayes(train, test)}
+    for weights in ("random weights", "the preset"):
         keras.utils.set_random_seed(seed)
         classifier = keras_electra.ElectraTextClassifier.from_preset(
-            preset,
-            load_weights=weights == "pre-trained",
+            PRESET,
+            load_weights=weights == "the preset",
             num_classes=len(names),
         )
-        classifier.fit(*train, batch_size=BATCH_SIZE, epochs=16, verbose=0)
+        classifier.fit(*train, batch_size=BATCH_SIZE, epochs=8, verbose=0)
         figures = classifier.evaluate(*test, verbose=0, return_dict=True)
-        accuracy[weights] = figures["sparse_categorical_accuracy"]
-        print(f"  from {weights} weights: {accuracy[weights]:.1%} correct")
-    return report.list_accuracies(accuracy, len(names))
+        accuracy[weights] = figures["accuracy"]
+    return [
+        (f"accuracy of the classifier, {name}", f"{value:.1%}")
+        for name, value in accuracy.items()
+    ]
+
+
+def bayes(train, test):
+    """Accuracy of naive Bayes on words, the simplest rival."""
+    counts = collections.defaultdict(collections.Counter)
+    for passage, label in zip(*train):
+        counts[int(label)].update(passage.lower().split())
+    vocabulary = len({word for words in counts.values() for word in words})
+    right = 0
+    for passage, label in zip(*test):
+        scores = {
+            one: sum(
+                math.log((words[w] + 1) / (words.total() + vocabulary))
+                for w in passage.lower().split()
+            )
+            for one, words in counts.items()
+        }
+        right += max(scores, key=scores.get) == label
+    return right / len(test[0])
+
+
+def pretrain(sources, folder, steps, seed):
+    heading(
+        "3. Pre-training from nothing",
+        "One network, the generator, fills places that were masked. Its\n"
+        "guesses go into the text, and another one, the discriminator, says\n"
+        "for each token whether it is the original. Minutes show the method;\n"
+        "a useful network takes hours.",
+    )
+    files = text.write_files(sources, folder / "corpus")
+    vocabulary = keras_electra.train_vocabulary(
+        files, vocabulary_size=VOCABULARY_SIZE, lowercase=True
+    )
+    tokenizer = keras_electra.ElectraTokenizer(vocabulary, lowercase=True)
+    examples = folder / "examples"
+    keras_electra.build_examples(
+        files,
+        examples,
+        tokenizer,
+        sequence_length=SEQUENCE_LENGTH,
+        validation_fraction=0.05,
+        seed=seed,
+    )
+    train = keras_electra.load_examples(examples, "train", BATCH_SIZE, seed)
+    held_out = keras_electra.load_examples(examples, "validation", BATCH_SIZE)
+    size = {"vocabulary_size": tokenizer.vocabulary_size(), **NETWORK}
+    pretrainer = keras_electra.ElectraPretrainer(
+        keras_electra.ElectraBackbone(**size),
+        keras_electra.ElectraBackbone(**size),
+        keras_electra.ElectraPretrainerPreprocessor(
+            tokenizer, sequence_length=SEQUENCE_LENGTH
+        ),
+        seed=seed,
+    )
+    pretrainer.compile(
+        optimizer=keras_electra.pretraining_optimizer(
+            num_steps=steps, learning_rate=3e-3
+        )
+    )
+    before = pretrainer.evaluate(held_out, verbose=0, return_dict=True)
+    pretrainer.fit(
+        train,
+        steps_per_epoch=max(1, steps // 2),
+        epochs=min(2, steps),
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    after = pretrainer.evaluate(held_out, verbose=0, return_dict=True)
+    pretrainer.save_to_preset(folder / "preset")
+    return compare(before, after)
+
+
+def compare(before, after):
+    """Shows held-out metrics; returns lines for the summary."""
+    heading(
+        "4. What it has learnt",
+        "On documents held out. For comparison: calling every token original,\n"
+        "with the share of replaced ones as its probability.",
+    )
+    share = after["replaced_fraction"]
+    entropy = -share * np.log(share) - (1 - share) * np.log(1 - share)
+    print(f"  {'':<24} {'before':>9} {'after':>9} {'comparison':>11}")
+    for name, base in (
+        ("generator_loss", None),
+        ("generator_accuracy", None),
+        ("discriminator_loss", entropy),
+        ("discriminator_accuracy", 1 - share),
+        ("discriminator_auc", 0.5),
+    ):
+        shown = "" if base is None else f"{base:11.4f}"
+        print(f"  {name:<24} {before[name]:9.4f} {after[name]:9.4f} {shown}")
+    return [
+        (
+            f"{label} before -> after",
+            f"{before[name]:.3f} -> {after[name]:.3f}",
+        )
+        for label, name in (
+            ("generator's loss", "generator_loss"),
+            ("discriminator's AUC (0.5 is chance)", "discriminator_auc"),
+        )
+    ]
 
 
 def parse_arguments():
@@ -201,11 +238,11 @@ def parse_arguments():
         "--corpus",
         nargs="+",
         metavar="FILE",
-        help="plain text, a blank line between documents; in stage 5 each "
+        help="plain text, a blank line between documents; in stage 2 each "
         "file is a class",
     )
     parser.add_argument("--output", help="folder to keep everything in")
-    parser.add_argument("--steps", type=int, default=1600, help="pre-training")
+    parser.add_argument("--steps", type=int, default=1000, help="pre-training")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

@@ -171,17 +171,6 @@ def keep_back(sources):
     return others, {name: docs[::5] for name, docs in sources.items()}
 
 
-def paragraphs_of_length(sources, shortest, longest):
-    """The paragraphs of so many words, in the order of the text."""
-    return [
-        line
-        for documents in sources.values()
-        for lines in documents
-        for line in lines
-        if shortest <= len(line.split()) <= longest
-    ]
-
-
 def labelled_passages(sources, num_classes, labelled, tested, seed):
     """Passages with the number of their source, for a classifier.
 

@@ -55,8 +55,8 @@ def with_named_keywords(value):
 
     Of a class this covers what is written in this package and is not an
     override of Keras'. The `**kwargs` of a constructor are those of all
-    constructors of its class and `LAYER_KEYWORDS`; others that take `**kwargs`
-    say by `known_keywords` what they take.
+    constructors of its class, Keras' included, and `LAYER_KEYWORDS`; others
+    that take `**kwargs` say by `known_keywords` what they take.
 
     Args:
         value: function or class; a class is changed in place.
@@ -90,7 +90,7 @@ def _checked_constructor(function):
     @functools.wraps(function)
     def checked(self, *args, **kwargs):
         reject_unknown(
-            type(self).__name__, kwargs, _constructor_keywords(type(self))
+            type(self).__name__, kwargs, constructor_keywords(type(self))
         )
         function(self, *args, **kwargs)
 
@@ -100,9 +100,10 @@ def _checked_constructor(function):
 
 
 @functools.cache
-def _constructor_keywords(cls):
+def constructor_keywords(cls):
+    """Names of what the constructors of a class and of its bases take."""
     known = set(LAYER_KEYWORDS)
-    for base in filter(_is_ours, cls.__mro__):
+    for base in cls.__mro__:
         if "__init__" in vars(base):
             known.update(keyword_names(base.__init__))
     return known

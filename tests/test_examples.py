@@ -24,14 +24,14 @@ def corpus(tmp_path_factory):
     """Two files with words of their own, 400 documents each."""
     folder = tmp_path_factory.mktemp("corpus")
     generator = np.random.default_rng(0)
-    for name, words in (("cats.txt", WORDS), ("ships.txt", OTHERS)):
+    for name, words in (("cats.txt", WORDS), ("voyages.txt", OTHERS)):
         lines = []
         for _ in range(400):
             for sentence in generator.choice(words, size=(3, 14)):
                 lines.append(" ".join(sentence).capitalize() + ".")
             lines.append("")
         (folder / name).write_text("\n".join(lines), encoding="utf-8")
-    return [str(folder / "cats.txt"), str(folder / "ships.txt")]
+    return [str(folder / "cats.txt"), str(folder / "voyages.txt")]
 
 
 def run(*arguments):
@@ -56,8 +56,9 @@ def test_quickstart(corpus, tmp_path):
         "--output",
         str(tmp_path),
     )
-    for heading in ("1. Text", "2. Vocabulary", "3. Pre-training", "5. Fine"):
+    for heading in ("1. A preset", "2. Fine-tuning", "3. Pre-training"):
         assert heading in output
+    assert "accuracy of the classifier, counts of words" in output
     assert "discriminator_auc" in output and "Summary" in output
     detector = keras_electra.ElectraReplacedTokenDetector.from_preset(
         str(tmp_path / "preset")

@@ -12,7 +12,6 @@ import keras
 from keras import ops
 
 from keras_electra.arguments import check_number
-from keras_electra.arguments import known_keywords
 
 # In a variable's own name: biases, and the two vectors of a LayerNorm.
 UNDECAYED_NAMES = ("bias", "gamma", "beta")
@@ -68,7 +67,6 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         - google-research/electra, `model/optimization.py`, lines 48-180.
     """
 
-    @known_keywords(keras.optimizers.Optimizer.__init__)
     def __init__(
         self,
         learning_rate=5e-4,

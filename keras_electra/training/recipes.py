@@ -15,10 +15,9 @@ loss belongs to the task, compiled with `loss_reduction` of the protocol.
 
 import dataclasses
 
-import keras
-
 from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
+from keras_electra.arguments import constructor_keywords
 from keras_electra.arguments import known_keywords
 from keras_electra.model.sizes import closest_size
 from keras_electra.training.optimizers import ElectraAdamW
@@ -75,7 +74,7 @@ PROTOCOLS = {
 WARMUP_FRACTION = 0.1
 
 
-_OPTIMIZERS = (ElectraAdamW.__init__, keras.optimizers.Optimizer.__init__)
+_OPTIMIZER = constructor_keywords(ElectraAdamW)
 
 
 def pretraining_recipe(size):
@@ -108,7 +107,7 @@ def scaled_warmup(recipe, num_steps):
     return min(recipe.warmup_steps, int(num_steps) // 10)
 
 
-@known_keywords(*_OPTIMIZERS)
+@known_keywords(*_OPTIMIZER)
 def pretraining_optimizer(
     size="small",
     num_steps=None,
@@ -150,7 +149,7 @@ def pretraining_optimizer(
     return ElectraAdamW(schedule, weight_decay=weight_decay, **kwargs)
 
 
-@known_keywords(*_OPTIMIZERS)
+@known_keywords(*_OPTIMIZER)
 def finetuning_optimizer(
     backbone,
     num_steps,
