@@ -7,7 +7,6 @@ import subprocess
 import sys
 import zipfile
 
-import keras
 import pytest
 
 from keras_electra.presets import find_presets
@@ -18,11 +17,6 @@ from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetectorPreprocessor,
 )
 from tests import checks
-
-pytestmark = pytest.mark.skipif(
-    keras.config.backend() != "tensorflow",
-    reason="A wheel does not depend on the backend: built under one of them.",
-)
 
 ROOT = pathlib.Path(__file__).parent.parent
 USE = """

@@ -161,6 +161,7 @@ def test_index_damaged(folder, position):
 
 def test_any_other_file_is_no_index(tmp_path):
     (tmp_path / "x.index").write_bytes(b"Hello, world! " * 100)
+    (tmp_path / "x.data-00000-of-00001").write_bytes(b"")
     with pytest.raises(ValueError, match="x cannot be read"):
         TensorBundle(tmp_path / "x")
 

@@ -16,7 +16,7 @@ ONE_LENGTH = {"lengths": None, **FAST}
 
 def test_sst2_from_files_to_answers(preset, glue, tmp_path):
     options = Options(
-        epochs=15,
+        epochs=30,
         batch_size=4,
         optimizer={"learning_rate": 0.02, "layer_decay": 1.0},
         lengths=(8,),
@@ -26,7 +26,7 @@ def test_sst2_from_files_to_answers(preset, glue, tmp_path):
     result = made.run(1, False, "title")
     assert result["metrics"] == {"accuracy": 100.0}
     assert result["chance"] == 50.0
-    assert result["curve"][-1][0] == 15 * 4
+    assert result["curve"][-1][0] == 30 * 4
     assert result["curve"][-1][1] < result["curve"][0][1]
     answers = (tmp_path / "seed-1" / "SST-2.tsv").read_text()
     assert answers == "index\tprediction\n0\t1\n"
