@@ -131,6 +131,13 @@ class SampleTokens(keras.layers.Layer):
         uniform = keras.random.uniform(
             ops.shape(mask_ids), dtype="float32", seed=seed
         )
+        if self._runs_by_rows(logits):
+            from keras_electra.backend import torch_vocabulary
+
+            loss, best, ids = torch_vocabulary.predict(
+                logits, mask_ids, uniform, sample_tokens, BLOCK_WIDTH
+            )
+            return self._outputs(loss, best, ids)
         logits = ops.cast(logits, "float32")
         shares, top, best = losses.exponentials(logits)
         token_loss = losses.token_prediction_loss(logits, mask_ids, shares, top)
@@ -142,10 +149,21 @@ class SampleTokens(keras.layers.Layer):
             )
             shares, _, _ = losses.exponentials(scores)
         ids = sample_tokens(ops.stop_gradient(shares), uniform)
+        return self._outputs(token_loss, best, ids)
+
+    def _runs_by_rows(self, logits):
+        if keras.config.backend() != "torch":
+            return False
+        from keras_electra.backend import torch_vocabulary
+
+        plain_draw = self.temperature == 1.0 and not self.forbid_correct
+        return plain_draw and torch_vocabulary.can_run(logits)
+
+    def _outputs(self, token_loss, predicted_ids, sampled_ids):
         return {
             "token_loss": token_loss,
-            "predicted_ids": best,
-            "sampled_ids": ids,
+            "predicted_ids": predicted_ids,
+            "sampled_ids": sampled_ids,
         }
 
     def compute_output_spec(self, logits, mask_ids, training=None):

@@ -1,0 +1,97 @@
+"""Loss, best guess and draw over the vocabulary on a CPU, a few rows at a time.
+
+The same numbers as the plain operations of `SampleTokens`, to rounding. The
+scores of all positions are the largest array of a step, and softmax, loss and
+draw pass over it a dozen times: here a block of rows stays in the processor's
+cache for all of it. The gradient is made on the way, so that no float32 array
+of this size is kept for the backward pass.
+
+Shapes: R rows (predicted positions), V vocabulary.
+"""
+
+import torch
+
+BYTES_AT_ONCE = 2**23  # of float32 scores; 2**22 and 2**24 are no faster
+
+
+def can_run(logits):
+    """Whether `predict` can be used: on a CPU, and not under a compiler."""
+    return logits.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def predict(logits, mask_ids, uniform, draw, block_width):
+    """What `SampleTokens` returns at temperature 1.
+
+    Args:
+        logits: tensor of shape `(..., V)`.
+        mask_ids: int tensor of shape `(...,)`, the right ids.
+        uniform: float32 tensor of shape `(...,)`, in `[0, 1)`.
+        draw: function of `(R, V)` unnormalized probabilities and `(R,)`
+            uniform numbers that gives `(R,)` ids.
+        block_width: int, what `draw` wants `V` to be a multiple of.
+
+    Returns:
+        A tuple of tensors of shape `(...,)`: the loss (float32, nats), the
+        most probable id and the drawn one (int32).
+    """
+    results = Prediction.apply(
+        logits.reshape(-1, logits.shape[-1]),
+        mask_ids.reshape(-1).long(),
+        uniform.reshape(-1),
+        draw,
+        block_width,
+    )
+    return tuple(result.view(mask_ids.shape) for result in results)
+
+
+class Prediction(torch.autograd.Function):
+    """`apply(logits, right, uniform, draw, block_width)`; see `predict`."""
+
+    @staticmethod
+    def forward(ctx, logits, right, uniform, draw, block_width):
+        (rows, width), trained = logits.shape, ctx.needs_input_grad[0]
+        loss = torch.empty(rows)
+        best = torch.empty(rows, dtype=torch.int32)
+        drawn = torch.empty(rows, dtype=torch.int32)
+        gradient = torch.empty_like(logits) if trained else None
+        padded = -(-width // block_width) * block_width  # as the draw needs it
+        buffer = torch.zeros(_rows_at_once(padded), padded)
+        for part in _parts(rows, len(buffer)):
+            shares = buffer[: part.stop - part.start]
+            scores = shares[:, :width].copy_(logits[part])
+            ids = right[part, None]
+            right_score = scores.gather(1, ids)
+            top, index = scores.max(1, keepdim=True)
+            best[part] = index[:, 0]
+            scores.sub_(top).exp_()
+            drawn[part] = draw(shares, uniform[part])
+            total = scores.sum(1, keepdim=True)
+            loss[part] = (total.log() + top - right_score)[:, 0]
+            if trained:  # the gradient of a softmax: p, less 1 where right
+                scores.mul_(1 / total)
+                scores.scatter_add_(1, ids, -torch.ones_like(total))
+                gradient[part] = scores
+        ctx.save_for_backward(gradient)
+        ctx.mark_non_differentiable(best, drawn)
+        return loss, best, drawn
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, d_loss, d_best, d_drawn):
+        (gradient,) = ctx.saved_tensors
+        rows, width = gradient.shape
+        # The factor in half precision would be off alike for every token.
+        # In place, so that there is one such large array.
+        for part in _parts(rows, _rows_at_once(width)):
+            gradient[part] = gradient[part] * d_loss[part, None]
+        return gradient, None, None, None, None
+
+
+def _rows_at_once(width):
+    return max(1, BYTES_AT_ONCE // (4 * width))
+
+
+def _parts(rows, count):
+    """Slices of at most `count` that make up all rows."""
+    starts = range(0, rows, count)
+    return [slice(start, min(start + count, rows)) for start in starts]
