@@ -1,7 +1,5 @@
 """Training under a protocol: against two steps of the original, and ours."""
 
-import json
-
 import keras
 import numpy as np
 import pytest
@@ -18,8 +16,20 @@ from keras_electra.tasks.token_classifier import ElectraTokenClassifier
 from keras_electra.training.recipes import finetuning_optimizer
 from tests import checks
 from tests import original
+from tests import recorded
 
-HEAD = "task_specific/chunk/dense"
+HEADS = recorded.read_json("finetune_heads.json")
+STEP = HEADS["step"]
+# The recorded case of the task that the steps were made on.
+CASE, HEAD = next(
+    (name, name_of_head)
+    for name, case in HEADS["heads"].items()
+    for name_of_head in [f"task_specific/{case['task']}/dense"]
+    if name.startswith("tagging")
+    and f"{name_of_head}/kernel" in STEP["lr_key_of_variable"]
+)
+TASK = HEADS["heads"][CASE]["task"]
+FEATURES = HEADS["heads"][CASE]["features_from"]
 
 
 def weight_table(task):
@@ -34,11 +44,12 @@ def original_tagger(golden):
     """The original's network with the head of its recorded step."""
     path = golden / "tiny_ckpt"
     backbone, _ = original.backbones(path, dropout=0.0)
-    task = ElectraTokenClassifier(backbone, num_classes=14)
     heads = np.load(golden / "finetune_heads.npz")
+    kernel = heads[f"{CASE}/var/{HEAD}/kernel"]
+    task = ElectraTokenClassifier(backbone, num_classes=kernel.shape[1])
     arrays = original.variables(path)
     for name in heads.files:
-        arrays[name.removeprefix("tagging_chunk/var/")] = heads[name]
+        arrays[name.removeprefix(f"{CASE}/var/")] = heads[name]
     weights.fill(weight_table(task), arrays.get)
     return task
 
@@ -60,23 +71,22 @@ def reading_positions(task):
 def batch_of_the_original(golden, rows):
     features = np.load(golden / "finetune_features.npz")
     features = {
-        name.removeprefix("tagging/chunk_train/"): features[name][rows]
+        name.removeprefix(f"{FEATURES}/"): features[name][rows]
         for name in features.files
-        if name.startswith("tagging/chunk_train/")
+        if name.startswith(f"{FEATURES}/")
     }
     x = {
         "token_ids": features["input_ids"],
         "segment_ids": features["segment_ids"],
         "padding_mask": features["input_mask"],
-        "positions": features["chunk_labeled_positions"],
+        "positions": features[f"{TASK}_labeled_positions"],
     }
-    return x, features["chunk_labels"], features["chunk_labels_mask"]
+    return x, features[f"{TASK}_labels"], features[f"{TASK}_labels_mask"]
 
 
 def test_two_steps_of_the_original(golden):
-    settings = json.loads((golden / "finetune_heads.json").read_text())["step"]
     recorded = np.load(golden / "finetune_step.npz")
-    chosen = settings["optimizer"]
+    chosen = STEP["optimizer"]
     task = original_tagger(golden)
     optimizer = finetuning_optimizer(
         task.backbone,
@@ -92,7 +102,7 @@ def test_two_steps_of_the_original(golden):
     optimizer.build(model.trainable_variables)
     optimizer.iterations.assign(chosen["start_global_step"])
     batch = batch_of_the_original(golden, chosen["rows"])
-    expected = settings["embedding_paths"]["one_hot"]
+    expected = STEP["embedding_paths"]["one_hot"]
     for before in expected["loss_before_step_1_and_2"]:
         assert model.train_on_batch(*batch) == pytest.approx(before, rel=1e-5)
     table = weight_table(task)

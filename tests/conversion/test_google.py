@@ -16,27 +16,36 @@ from keras_electra.backend.tf_checkpoint import TensorBundle
 from keras_electra.conversion import weights
 from tests import checks
 from tests import original
+from tests import recorded
 from tests.conversion import foreign
 
-DISCRIMINATOR = {
-    "vocabulary_size": 700,
-    "num_layers": 3,
-    "num_heads": 4,
-    "hidden_dim": 64,
-    "intermediate_dim": 256,
-    "embedding_dim": 40,
-    "max_sequence_length": 64,
-    "num_segments": 2,
-}
-GENERATOR = {
-    **DISCRIMINATOR,
-    "num_heads": 1,
-    "hidden_dim": 32,
-    "intermediate_dim": 128,
+CONFIG = recorded.read_json("tiny_ckpt/config.json")
+ROWS = recorded.read_json("tiny_ckpt/variables.json")
+SHAPES = {row["name"]: tuple(row["shape"]) for row in ROWS}
+HIDDEN = CONFIG["discriminator_bert_config"]["hidden_size"]
+IDS = recorded.special_ids()
+SPECIAL = {
+    "mask_token_id": IDS["[MASK]"],
+    "unselectable_token_ids": [
+        IDS[name] for name in ("[PAD]", "[CLS]", "[SEP]", "[MASK]")
+    ],
 }
 
 
-SPECIAL = {"mask_token_id": 4, "unselectable_token_ids": [0, 2, 3, 4]}
+def sizes(network):
+    """Arguments of a network, as the recorded configuration has them."""
+    config = CONFIG[f"{network}_bert_config"]
+    vocabulary, embedding = SHAPES["electra/embeddings/word_embeddings"]
+    return {
+        "vocabulary_size": vocabulary,
+        "embedding_dim": embedding,
+        "num_layers": config["num_hidden_layers"],
+        "num_heads": config["num_attention_heads"],
+        "hidden_dim": config["hidden_size"],
+        "intermediate_dim": config["intermediate_size"],
+        "max_sequence_length": config["max_position_embeddings"],
+        "num_segments": config["type_vocab_size"],
+    }
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +68,6 @@ def with_vocabulary(folder, golden, tmp_path):
 
 
 def test_both_networks(pretrainer, folder):
-    assert pretrainer.backbone.num_heads == 4  # from config.json
-    assert pretrainer.generator.num_heads == 1
     assert pretrainer.generator.embeddings is pretrainer.backbone.embeddings
     arrays = original.variables(folder)
     table = weights.pretrainer(pretrainer)
@@ -73,8 +80,8 @@ def test_both_networks(pretrainer, folder):
     for name, weight in table.items():
         np.testing.assert_array_equal(weights.to_array(weight), arrays[name])
     for network, expected in (
-        (pretrainer.backbone, DISCRIMINATOR),
-        (pretrainer.generator, GENERATOR),
+        (pretrainer.backbone, sizes("discriminator")),
+        (pretrainer.generator, sizes("generator")),
     ):
         config = network.get_config()
         assert {name: config[name] for name in expected} == expected
@@ -93,7 +100,7 @@ def test_query_key_and_value_stand_side_by_side(pretrainer, folder):
     kernel, bias = layer.query_key_value.get_weights()
     name = "electra/encoder/layer_1/attention/self"
     for i, part in enumerate(("query", "key", "value")):
-        columns = slice(64 * i, 64 * (i + 1))
+        columns = slice(HIDDEN * i, HIDDEN * (i + 1))
         np.testing.assert_array_equal(
             kernel[:, columns], arrays[f"{name}/{part}/kernel"]
         )
@@ -116,7 +123,8 @@ def test_weight_reads_and_writes_its_columns():
 
 
 def test_each_network_alone(pretrainer, folder):
-    prefix = folder / "model.ckpt-40"
+    (index,) = folder.glob("*.index")
+    prefix = index.with_suffix("")
     detector = keras_electra.ElectraReplacedTokenDetector.from_preset(prefix)
     assert foreign.same_weights(detector.backbone, pretrainer.backbone)
     filler = keras_electra.ElectraMaskedLM.from_preset(folder)
@@ -129,20 +137,24 @@ def test_sizes_and_case_without_a_config(with_vocabulary):
     classifier = keras_electra.ElectraTextClassifier.from_preset(
         with_vocabulary, num_classes=2
     )
-    assert classifier.backbone.num_heads == 1  # heads of 64 units
+    assert classifier.backbone.num_heads == HIDDEN // 64
     tokenizer = classifier.preprocessor.tokenizer
-    assert tokenizer.vocabulary_size() == 700
-    assert tokenizer.lowercase  # no capital in the vocabulary
-    assert classifier.preprocessor.sequence_length == 64
+    tokens = (with_vocabulary / "vocab.txt").read_text("utf-8").split()
+    assert tokenizer.vocabulary_size() == len(tokens)
+    lowered = recorded.tokenizer_settings()["lowercase"]
+    assert tokenizer.lowercase == lowered  # seen from the vocabulary
+    length = sizes("discriminator")["max_sequence_length"]
+    assert classifier.preprocessor.sequence_length == min(length, 512)
     summary = str(classifier.conversion_summary)
     assert "heads of 64 units" in summary
-    assert "text is lowered, because" in summary
+    assert ("text is lowered, because" in summary) == lowered
 
 
 def test_config_that_contradicts_the_weights(with_vocabulary):
-    config = {"discriminator_bert_config": {"hidden_size": 32}}
+    wrong = HIDDEN // 2
+    config = {"discriminator_bert_config": {"hidden_size": wrong}}
     (with_vocabulary / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match="hidden_size=32.*have 64"):
+    with pytest.raises(ValueError, match=f"hidden_size={wrong}.*have {HIDDEN}"):
         keras_electra.ElectraBackbone.from_preset(with_vocabulary)
 
 
@@ -158,12 +170,10 @@ def test_written_as_the_original_wrote_it(pretrainer, folder, tmp_path):
     """The same names, shapes and bytes, but for the optimizer."""
     pretrainer.export_to_tf1(tmp_path)
     original, ours = TensorBundle(folder), TensorBundle(tmp_path)
-    expected = json.loads((folder / "variables.json").read_text())
     names = {
-        row["name"]: tuple(row["shape"])
-        for row in expected
-        if not row["name"].endswith(("/adam_m", "/adam_v"))
-        and row["name"] != "global_step"
+        name: shape
+        for name, shape in SHAPES.items()
+        if not name.endswith(("/adam_m", "/adam_v")) and name != "global_step"
     }
     assert {name: ours.shape(name) for name in ours.names()} == names
     for name in names:
