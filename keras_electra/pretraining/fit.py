@@ -1,9 +1,8 @@
 """How the pre-trainer is compiled, fitted and evaluated.
 
-Keras' `fit` with four additions: the recipe's optimizer, stretched to the
-length of the run, where none is given; whatever holds texts or rows goes
-through the one door of `data/`; evaluation draws the same masks every time;
-and arguments that mean nothing here are errors.
+Where no optimizer is given, `fit` takes the recipe's, stretched to the length
+of the run; evaluation draws the same masks every time; and arguments that mean
+nothing here are errors.
 """
 
 import contextlib
@@ -14,19 +13,19 @@ from keras import ops
 
 from keras_electra.arguments import known_keywords
 from keras_electra.backend import TrainStep
-from keras_electra.data.inputs import errors_of
 from keras_electra.model.sizes import closest_size
 from keras_electra.pretraining.inputs import check_ids
-from keras_electra.pretraining.inputs import hold_out
-from keras_electra.pretraining.inputs import open_stream
+from keras_electra.pretraining.inputs import read
 from keras_electra.pretraining.inputs import reject_labels
+from keras_electra.pretraining.inputs import to_batches
 from keras_electra.pretraining.metrics import StopOnSkippedSteps
+from keras_electra.training.fit import FitsExamples
 from keras_electra.training.optimizers import global_norm
 from keras_electra.training.recipes import pretraining_optimizer
 
 
-class PretrainingFit(TrainStep):
-    """`compile`, `fit`, `evaluate` and metrics of `ElectraPretrainer`."""
+class PretrainingFit(TrainStep, FitsExamples):
+    """`compile`, data and metrics of `ElectraPretrainer`."""
 
     max_skipped_steps = 25
     _evaluating = False
@@ -97,105 +96,33 @@ class PretrainingFit(TrainStep):
         )
         return keras.optimizers.MultiOptimizer(by_path)
 
-    @known_keywords(keras.Model.fit)
-    def fit(
+    def _read(self, x, y=None, sample_weight=None):
+        reject_labels(y=y, sample_weight=sample_weight)
+        return read(x)
+
+    def _read_validation(self, data):
+        if isinstance(data, tuple) and len(data) == 1:
+            (data,) = data
+        return read(data)  # a tuple is of columns, as there are no labels
+
+    def _source(
         self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        sample_weight=None,
-        validation_data=None,
-        validation_split=0.0,
-        shuffle=True,
+        examples,
+        batch_size,
+        order,
         class_weight=None,
-        steps_per_epoch=None,
-        validation_steps=None,
-        validation_batch_size=None,
-        callbacks=None,
-        **kwargs,
+        steps=None,
+        remember=True,
     ):
-        """Trains on raw text, on rows of token ids or on a data set.
-
-        Args:
-            x: texts (a list, an array, a Series, a column or table of any
-                library), a tuple of two columns of them, a dict of int
-                arrays (see `ElectraPretrainer`),
-                `keras_electra.load_examples(...)`, or a stream of any of
-                these: a loader, `tf.data`, `grain`, a generator, ...
-            y: must be `None`: the labels come from the text.
-            batch_size: int or `None`. Rows a step, where they do not come in
-                batches. Defaults to `32`.
-            epochs: int. Defaults to `1`.
-            sample_weight, class_weight: must be `None`.
-            validation_data: as `x`. Masked the same way at every evaluation.
-            validation_split: float. Share of what is in memory, from the
-                end, to validate on. Defaults to `0.0`.
-            shuffle: bool. Whether what is in memory comes in a new order
-                every epoch, rows of alike length together. Defaults to
-                `True`.
-            steps_per_epoch: int or `None`. Defaults to one pass, of endless
-                data too.
-            validation_steps: int or `None`. Defaults to one pass.
-            validation_batch_size: int or `None`. Defaults to `batch_size`.
-            callbacks: list of callbacks, or `None`.
-            **kwargs: further arguments of `keras.Model.fit`.
-
-        Returns:
-            A `keras.callbacks.History`.
-
-        Raises:
-            TypeError: when a text is missing or no string.
-            ValueError: when an argument means nothing here, or the data holds
-                ids that the vocabulary does not have.
-            FloatingPointError: when `max_skipped_steps` steps in a row had
-                gradients that were not finite.
-        """
-        reject_labels(
-            y=y, sample_weight=sample_weight, class_weight=class_weight
+        reject_labels(class_weight=class_weight)
+        return to_batches(
+            examples, self._to_rows, batch_size, order, steps, remember
         )
-        if isinstance(validation_data, tuple) and len(validation_data) == 1:
-            validation_data = validation_data[0]
-        if validation_split and validation_data is None:
-            x, validation_data = hold_out(x, validation_split)
-        stream = self._stream(
-            x,
-            batch_size,
-            "grouped" if shuffle else "given",
-            steps_per_epoch,
-            remember=epochs > 1 and steps_per_epoch is None,
-        )
-        if validation_data is not None:
-            held_out = self._stream(
-                validation_data,
-                validation_batch_size or batch_size,
-                "by_length",
-                validation_steps,
-            )
-            kwargs["validation_data"] = held_out.for_keras()
-            kwargs["validation_steps"] = held_out.steps
+
+    def _begin_fit(self, stream, epochs):
         if self._auto_optimizer and not self.optimizer.built:
             self._fit_recipe(stream.steps, epochs)
-        # Where `ResumableCheckpoint` finds the position.
-        self.training_data = stream
-        guard = StopOnSkippedSteps(self.max_skipped_steps)
-        try:
-            with errors_of(stream):
-                # Keras' own method: KerasHub's would run the preprocessor.
-                return keras.Model.fit(
-                    self,
-                    stream.for_keras(),
-                    epochs=epochs,
-                    steps_per_epoch=stream.steps,
-                    callbacks=[*(callbacks or []), guard],
-                    shuffle=False,  # what is in memory is shuffled already
-                    **kwargs,
-                )
-        finally:
-            self.training_data = None
-
-    def _stream(self, x, batch_size, order, steps=None, remember=True):
-        return open_stream(x, self._to_rows, batch_size, order, steps, remember)
+        return [StopOnSkippedSteps(self.max_skipped_steps)]
 
     def _to_rows(self, x):
         """Rows of token ids of texts; what are rows already stays."""
@@ -222,36 +149,14 @@ class PretrainingFit(TrainStep):
         """Name of the size whose recipe is the default."""
         return closest_size(self.backbone.hidden_dim, self.backbone.num_layers)
 
-    @known_keywords(keras.Model.evaluate, "_use_cached_eval_dataset")
-    def evaluate(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        sample_weight=None,
-        steps=None,
-        **kwargs,
-    ):
-        """Reports loss and metrics on data, masked the same way every time.
-
-        Args:
-            x: as in `fit`.
-            y, sample_weight: must be `None`.
-            batch_size, steps: as in `fit`.
-            **kwargs: further arguments of `keras.Model.evaluate`.
-
-        Returns:
-            Loss and metrics, as `keras.Model.evaluate` does.
-        """
-        reject_labels(y=y, sample_weight=sample_weight)
-        if not kwargs.get("_use_cached_eval_dataset"):
-            stream = self._stream(x, batch_size, "by_length", steps)
-            x, steps = stream.for_keras(), stream.steps
+    @known_keywords(FitsExamples.evaluate)
+    def evaluate(self, *args, **kwargs):
+        """Reports loss and metrics, masked the same way every time."""
         for layer in (self.mask_tokens, self.sample_tokens):
             generator = layer.evaluation_seed_generator
             generator.state.assign(generator.start)
         with self._evaluation():
-            return keras.Model.evaluate(self, x, steps=steps, **kwargs)
+            return super().evaluate(*args, **kwargs)
 
     def test_step(self, *args):
         with self._evaluation():

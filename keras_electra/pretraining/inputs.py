@@ -5,7 +5,6 @@ import numpy as np
 from keras_electra.data import inputs
 from keras_electra.data.batches import Batches
 from keras_electra.data.batches import Rows
-from keras_electra.data.streams import Stream
 from keras_electra.data.streams import StreamBatches
 
 # Columns of tables with text; labels are not read.
@@ -17,24 +16,25 @@ NAMES = inputs.Names(
 CHUNK = 1024
 
 
-def open_stream(x, to_rows, batch_size, order, steps=None, remember=True):
-    """The batches of what `fit` or `evaluate` was given.
+def read(x):
+    """`Examples` of what is in memory; a stream as it is."""
+    if hasattr(x, "endless") or not inputs.is_in_memory(x):
+        return x
+    return inputs.read_memory(x, None, None, NAMES)
+
+
+def to_batches(examples, to_rows, batch_size, order, steps, remember):
+    """The batches of what `read` gave, for `Stream`.
 
     Args:
-        x: see `ElectraPretrainer.fit`.
+        examples: what `read` gave.
         to_rows: function from columns of texts, or rows, to checked rows.
-        batch_size: int or `None`. Defaults to `32`.
-        order: string. See `Batches`, for what is in memory.
-        steps: int or `None`. Batches of an epoch. Defaults to a pass.
-        remember: bool. Whether an iterator can be read again.
-
-    Returns:
-        A `Stream`.
+        batch_size, order, steps, remember: see `FitsExamples._source`.
     """
-    if hasattr(x, "endless"):  # it knows the batch at any position
-        return Stream(x, steps)
+    if hasattr(examples, "endless"):  # it knows the batch at any position
+        return examples
     size = inputs.checked_size(batch_size)
-    if not inputs.is_in_memory(x):
+    if not isinstance(examples, inputs.Examples):
 
         def prepare(x, y, sample_weight):
             reject_labels(y=y, sample_weight=sample_weight)
@@ -43,11 +43,10 @@ def open_stream(x, to_rows, batch_size, order, steps=None, remember=True):
             rows = Rows([(to_rows(x), None, None)])
             return Batches(rows, max(1, len(rows))).batch(0)
 
-        return Stream(StreamBatches(x, NAMES, size, prepare, remember), steps)
-    examples = _read(x)
+        return StreamBatches(examples, NAMES, size, prepare, remember)
     if not len(examples):
         raise ValueError("`x` must hold at least one example.")
-    if steps is not None and order == "by_length":
+    if steps is not None:
         examples = examples.part(slice(steps * size))
     if not isinstance(examples.x, dict):
         inputs.check_texts(examples.x, may_be_empty=True)
@@ -55,18 +54,7 @@ def open_stream(x, to_rows, batch_size, order, steps=None, remember=True):
         (to_rows(examples.part(slice(start, start + CHUNK)).x), None, None)
         for start in range(0, len(examples), CHUNK)
     )
-    return Stream(Batches(rows, size, order), steps)
-
-
-def hold_out(x, share):
-    """Parts what is in memory into what to train and to validate on."""
-    in_memory = not hasattr(x, "endless") and inputs.is_in_memory(x)
-    parts = inputs.split_examples(_read(x) if in_memory else x, share)
-    return tuple(part.x for part in parts)
-
-
-def _read(x):
-    return inputs.read_memory(x, None, None, NAMES)
+    return Batches(rows, size, order)
 
 
 def reject_labels(**arguments):

@@ -37,6 +37,10 @@ class ElectraPretrainer(
 ):
     """Pre-trains a generator and a discriminator together.
 
+    `fit` and `evaluate` take texts, a tuple of two columns of texts (pairs),
+    the rows below, `keras_electra.load_examples(...)`, or a stream of any of
+    these; labels and weights must be `None`, as they come from the text.
+
     Args:
         backbone: `ElectraBackbone`, the discriminator's.
         generator: `ElectraBackbone`; the same object as `backbone` for one
@@ -61,9 +65,8 @@ class ElectraPretrainer(
         forbid_correct: bool. Whether the right token is never drawn. Defaults
             to `False`.
         share_embeddings: bool. Whether the generator uses the embeddings of
-            the discriminator, with their layer normalization. Defaults to
-            `True`. A `generator` with embeddings of its own is then rebuilt
-            with shared ones; take it from `pretrainer.generator`.
+            the discriminator. Defaults to `True`: a `generator` with its own
+            is then rebuilt; take it from `pretrainer.generator`.
         mask_token_id: int or `None`. Id of [MASK]. Defaults to the
             tokenizer's.
         unselectable_token_ids: list of ints or `None`. Ids that are never
@@ -89,6 +92,8 @@ class ElectraPretrainer(
         ValueError: when vocabularies of the two networks differ, shared
             embeddings do not fit, a number is out of range, or the special
             ids are unknown.
+        FloatingPointError: in `fit`, when `max_skipped_steps` (25) steps in a
+            row had gradients that were not finite.
     """
 
     backbone_cls = ElectraBackbone
@@ -258,9 +263,6 @@ class ElectraPretrainer(
             dtype: string or policy. Defaults to the global policy.
             **kwargs: arguments of `ElectraPretrainer`; `mask_fraction`
                 defaults to the recipe's.
-
-        Returns:
-            An `ElectraPretrainer`.
 
         Raises:
             ValueError: when the size is unknown, or neither `tokenizer` nor
