@@ -116,7 +116,6 @@ def classifier(args):
 
 def ours(args, texts, labels):
     import keras
-    from harness.grouping import GroupedBatches
 
     import keras_electra
 
@@ -129,9 +128,7 @@ def ours(args, texts, labels):
     )
 
     def fit():
-        rows = task.preprocessor(texts)
-        batches = GroupedBatches(rows, labels, batch_size=args.batch)
-        task.fit(batches.dataset(), verbose=0)
+        task.fit(texts, labels, batch_size=args.batch, verbose=0)
 
     return {
         "fine-tuning": fit,

@@ -15,11 +15,11 @@ import sys
 
 from harness import options
 from harness.glue import GlueExperiment
-from harness.padding import compare_padding
 from harness.recipes import GLUE
 from harness.recipes import glue_recipe
 from harness.report import finish
 from harness.runs import run_all
+from harness.training import compare_padding
 
 
 def main():

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 from harness import experiment
 from harness.options import Options
@@ -36,14 +35,6 @@ def test_precision(preset):
     assert made.settings["dtype"] == "mixed_bfloat16"
     made.build_task = lambda backbone: backbone
     assert made.build().compute_dtype == "bfloat16"
-
-
-def test_batches_of_its_rows(preset):
-    made = experiment.Experiment("some", preset, RECIPE)
-    made.train = ({"padding_mask": np.ones((9, 16))}, np.zeros((9, 16)))
-    made.cut_labels = True
-    batches = made.batches(seed=5)
-    assert (len(batches), batches.seed, batches.cut_labels) == (3, 5, True)
 
 
 def test_what_is_left_to_tasks(preset):

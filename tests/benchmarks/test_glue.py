@@ -10,8 +10,6 @@ from harness.options import Options
 pytest.importorskip("sklearn")
 
 FAST = {"jit_compile": keras.config.backend() == "jax"}
-# So that little is compiled: all rows have one length.
-ONE_LENGTH = {"lengths": None, **FAST}
 
 
 def test_sst2_from_files_to_answers(preset, glue, tmp_path):
@@ -19,7 +17,6 @@ def test_sst2_from_files_to_answers(preset, glue, tmp_path):
         epochs=30,
         batch_size=4,
         optimizer={"learning_rate": 0.02, "layer_decay": 1.0},
-        lengths=(8,),
         **FAST,
     )
     made = GlueExperiment("sst2", preset, glue, options, submissions=tmp_path)
@@ -33,14 +30,14 @@ def test_sst2_from_files_to_answers(preset, glue, tmp_path):
 
 
 def test_scores_are_learnt_from_0_to_1_in_both_orders(preset, glue, tmp_path):
-    made = GlueExperiment("stsb", preset, glue, Options(limit=3, **ONE_LENGTH))
-    rows, labels = made.train
-    assert len(rows["token_ids"]) == 6
+    made = GlueExperiment("stsb", preset, glue, Options(limit=3, **FAST))
+    texts, labels = made.train
+    assert len(texts[0]) == len(texts[1]) == 6
     np.testing.assert_allclose(labels, [1, 0, 1] * 2)
     np.testing.assert_allclose(made.dev["dev"][1], [1, 0.25])
     task = made.build()
     assert task.problem_type == "regression"
-    made.predict = lambda task, rows: np.full(len(rows["token_ids"]), 0.5)
+    made.predict = lambda task, x: np.full(len(x[0]), 0.5)
     metrics, chance = made.evaluate(task)
     assert list(metrics) == ["pearson", "spearman"] and chance == 0
     made.answer(task, tmp_path)
@@ -50,9 +47,9 @@ def test_scores_are_learnt_from_0_to_1_in_both_orders(preset, glue, tmp_path):
 def test_both_sets_of_mnli_and_the_diagnostic_one(
     preset, glue, tmp_path, capsys
 ):
-    made = GlueExperiment("mnli", preset, glue, Options(**ONE_LENGTH))
+    made = GlueExperiment("mnli", preset, glue, Options(**FAST))
     assert made.train[1].tolist() == [1, 2]
-    made.predict = lambda task, rows: np.ones(len(rows["token_ids"]), int)
+    made.predict = lambda task, x: np.ones(len(x[0]), int)
     metrics, chance = made.evaluate(None)
     assert metrics == {"accuracy": 50.0, "accuracy dev_mismatched": 50.0}
     assert chance == 50.0
@@ -63,7 +60,7 @@ def test_both_sets_of_mnli_and_the_diagnostic_one(
 
 
 def test_random_weights(preset, glue):
-    made = GlueExperiment("sst2", preset, glue, Options(**ONE_LENGTH))
+    made = GlueExperiment("sst2", preset, glue, Options(**FAST))
     tables = [
         keras.ops.convert_to_numpy(
             made.build(random).backbone.token_embedding.embeddings
@@ -75,7 +72,7 @@ def test_random_weights(preset, glue):
 
 
 def test_a_training_that_diverges(preset, glue):
-    made = GlueExperiment("sst2", preset, glue, Options(**ONE_LENGTH))
+    made = GlueExperiment("sst2", preset, glue, Options(**FAST))
     task = made.build()
     kernel = task.output_dense.kernel
     kernel.assign(kernel * np.nan)

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 from harness import training
-from harness.grouping import GroupedBatches
+from harness.glue import GlueExperiment
+from harness.options import Options
 from keras import ops
 
 from keras_electra.conversion import weights
@@ -135,47 +136,18 @@ TEXTS = ["the chef", "a meal. a meal. a meal.", "the cook ate", "a meal."] * 4
 LABELS = np.array([0, 1, 0, 1] * 4, "int32")
 
 
-def test_learns_from_grouped_batches_of_several_lengths():
-    task = classifier()
-    rows = training.encode(task.preprocessor, TEXTS, chunk=5)
-    assert rows["token_ids"].shape == (16, 16)
-    batches = GroupedBatches(rows, LABELS, batch_size=4, lengths=(8,))
-    seen = []
-    watch = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: seen.append(logs["loss"])
-    )
-    training.fine_tune(
-        task,
-        batches,
-        epochs=30,
-        learning_rate=0.01,
-        layer_decay=1.0,
-        callbacks=[watch],
-        jit_compile=keras.config.backend() == "jax",
-    )
-    assert len(seen) == 30 * 4
-    assert int(ops.convert_to_numpy(task.optimizer.iterations)) == 30 * 4
-    outputs = training.outputs_of(task, rows, batch_size=4, lengths=(8,))
-    assert outputs.argmax(axis=-1).tolist() == LABELS.tolist()
-    # The order of the rows is kept, and cutting changes nothing.
-    whole = checks.outputs_of(task, rows)
-    np.testing.assert_allclose(outputs, whole, atol=1e-5)
-
-
 @pytest.mark.parametrize(
     "protocol, reduction", [("paper", "sum_over_batch_size"), ("google", "sum")]
 )
-def test_the_protocol_reduces_the_loss(protocol, reduction, monkeypatch):
+def test_the_protocol_reduces_the_loss(protocol, reduction):
     task = classifier(compile=True)
-    monkeypatch.setattr(task, "fit", lambda *args, **kwargs: None)
-    rows = training.encode(task.preprocessor, TEXTS)
-    batches = GroupedBatches(rows, LABELS, batch_size=4)
-    training.fine_tune(task, batches, 3, protocol, weight_decay=0.125)
+    steps = training.num_steps((TEXTS, LABELS), batch_size=5, epochs=3)
+    training.prepare(task, steps, protocol, weight_decay=0.125)
     assert task.loss.reduction == reduction
     assert task.loss.from_logits
     assert task.optimizer.weight_decay == 0.125
     schedule = task.optimizer.get_config()["learning_rate"]["config"]
-    assert schedule["num_steps"] == 12
+    assert schedule["num_steps"] == steps == 12
 
 
 def test_reduction_of_several_losses():
@@ -185,11 +157,10 @@ def test_reduction_of_several_losses():
     assert type(found["b"][0]) is keras.losses.Huber
 
 
-def test_pairs_are_encoded_in_parts():
-    task = classifier()
-    whole = task.preprocessor((TEXTS, TEXTS[::-1]), y=None)
-    parts = training.encode(task.preprocessor, (TEXTS, TEXTS[::-1]), chunk=3)
-    for name, array in parts.items():
-        np.testing.assert_array_equal(
-            array, ops.convert_to_numpy(whole[name]), err_msg=name
-        )
+def test_comparison_of_padding(preset, glue):
+    made = GlueExperiment(
+        "sst2", preset, glue, Options(batch_size=8, jit_compile=False)
+    )
+    report = training.compare_padding(made, steps=2, repeats=1)
+    assert report.startswith("sst2: ") and "padded to 16" in report
+    assert report.endswith("times as many")

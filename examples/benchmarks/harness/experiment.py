@@ -6,7 +6,6 @@ import dataclasses
 import keras
 
 from harness import training
-from harness.grouping import GroupedBatches
 from harness.networks import digest
 from harness.networks import open_backbone
 from harness.options import Options
@@ -16,8 +15,8 @@ from harness.progress import TrainingProgress
 class Experiment:
     """What the experiments on all tasks share; to be derived from.
 
-    A subclass sets `train`, a tuple of rows, labels and, if it has any,
-    weights, and has `build_task` and `evaluate`.
+    A subclass sets `train`, what the task's `fit` takes first: a tuple of
+    inputs, labels and no more. It has `build_task` and `evaluate`.
 
     Args:
         name: string. Of the task, for results.
@@ -34,8 +33,6 @@ class Experiment:
     """
 
     main_metric = None
-    # Whether there is one label a token.
-    cut_labels = False
 
     def __init__(self, name, preset, recipe, options=None, **settings):
         self.name = name
@@ -53,7 +50,6 @@ class Experiment:
         self.options = options
         self.epochs = options.epochs or self.recipe.epochs
         self.batch_size = options.batch_size or self.recipe.batch_size
-        self.lengths = options.lengths
         self.settings = {
             "preset": self.preset,
             "weights": self.weights,
@@ -112,25 +108,13 @@ class Experiment:
             open_backbone(self.preset, random_weights, dtype)
         )
 
-    def batches(self, seed):
-        """The training rows as `GroupedBatches`."""
-        return GroupedBatches(
-            *self.train,
-            batch_size=self.batch_size,
-            seed=seed,
-            cut_labels=self.cut_labels,
-            lengths=self.lengths,
-        )
-
-    def fit(self, task, batches, callbacks=(), epochs=None):
-        """Trains a task as the recipe and the protocol say."""
-        return training.fine_tune(
+    def prepare(self, task):
+        """Compiles a task as the recipe and the protocol say."""
+        training.prepare(
             task,
-            batches,
-            epochs or self.epochs,
-            protocol=self.options.protocol,
-            callbacks=callbacks,
-            jit_compile=self.options.jit_compile,
+            training.num_steps(self.train, self.batch_size, self.epochs),
+            self.options.protocol,
+            self.options.jit_compile,
             **self.options.optimizer,
         )
 
@@ -138,8 +122,7 @@ class Experiment:
         """Trains and scores once.
 
         Args:
-            seed: int, of the order of the rows. Keras', NumPy's and Python's
-                are set already.
+            seed: int. Keras', NumPy's and Python's are set to it already.
             random_weights: bool. Whether to start from fresh weights.
             title: string for the line of progress.
 
@@ -150,14 +133,21 @@ class Experiment:
         Raises:
             FloatingPointError: when the loss or the outputs are not finite.
         """
-        task, batches = self.build(random_weights), self.batches(seed)
+        task = self.build(random_weights)
+        self.prepare(task)
         progress = TrainingProgress(
             title,
-            len(batches) * self.epochs,
+            training.num_steps(self.train, self.batch_size, self.epochs),
             self.batch_size,
             stream=self.options.stream,
         )
-        self.fit(task, batches, [progress])
+        task.fit(
+            *self.train,
+            batch_size=self.batch_size,
+            epochs=self.epochs,
+            callbacks=[progress],
+            verbose=0,
+        )
         metrics, constant = self.evaluate(task)
         if not random_weights:
             self.finish(task, seed)

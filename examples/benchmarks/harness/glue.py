@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 
-from harness import training
 from harness.experiment import Experiment
 from harness.glue_data import both_orders
 from harness.glue_data import read_glue
@@ -71,17 +70,16 @@ class GlueExperiment(Experiment):
         self.preprocessor = ElectraTextClassifierPreprocessor.from_preset(
             preset, sequence_length=self.sequence_length
         )
-        self.train = self._encoded(train)
-        self.dev = {name: self._encoded(part) for name, part in dev.items()}
+        self.train = self._data(train)
+        self.dev = {name: self._data(part) for name, part in dev.items()}
 
-    def _encoded(self, examples):
-        rows = training.encode(self.preprocessor, examples.x)
+    def _data(self, examples):
         labels = examples.labels
         if labels is not None and self.recipe.score_range:
             # Original `classification_tasks.py:211-213`.
             low, high = self.recipe.score_range
             labels = (labels - low) / (high - low)
-        return rows, labels
+        return examples.x, labels
 
     def build_task(self, backbone):
         return ElectraTextClassifier(
@@ -93,11 +91,11 @@ class GlueExperiment(Experiment):
 
     def evaluate(self, task):
         metrics, constant = {}, None
-        for split, (rows, labels) in self.dev.items():
+        for split, (x, labels) in self.dev.items():
             # The first set has the plain names, e.g. MNLI's matched one.
             suffix = f" {split}" if metrics else ""
             found = glue_metrics(
-                self.recipe.metrics, labels, self.predict(task, rows)
+                self.recipe.metrics, labels, self.predict(task, x)
             )
             metrics.update({k + suffix: v for k, v in found.items()})
             if constant is None:
@@ -108,20 +106,20 @@ class GlueExperiment(Experiment):
         if self.submissions is not None:
             self.answer(task, pathlib.Path(self.submissions) / f"seed-{seed}")
 
-    def predict(self, task, rows):
+    def predict(self, task, x):
         """Class numbers, or scores as in training, from 0 to 1.
 
         Args:
             task: the trained classifier.
-            rows: dict of arrays.
+            x: list of texts, or a tuple of two.
 
         Returns:
-            array `(rows,)`.
+            array `(texts,)`.
 
         Raises:
             FloatingPointError: when outputs are not finite.
         """
-        outputs = training.outputs_of(task, rows, self.batch_size, self.lengths)
+        outputs = task.predict(x, batch_size=self.batch_size, verbose=0)
         if not np.all(np.isfinite(outputs)):
             raise FloatingPointError(
                 "The outputs of the trained classifier are not finite. "
@@ -148,7 +146,7 @@ class GlueExperiment(Experiment):
             except FileNotFoundError as error:
                 print(f"No answers to {test.split}: {error}", file=sys.stderr)
                 continue
-            predictions = self.predict(task, self._encoded(examples)[0])
+            predictions = self.predict(task, examples.x)
             path = pathlib.Path(folder) / test.submission
             write_submission(path, predictions, self.recipe)
             paths.append(path)

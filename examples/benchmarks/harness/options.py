@@ -5,8 +5,6 @@ import dataclasses
 import sys
 import typing
 
-from harness.grouping import LENGTHS
-
 
 @dataclasses.dataclass
 class Options:
@@ -20,7 +18,6 @@ class Options:
             `"mixed_bfloat16"`. Defaults to `None`: Keras' own of the moment.
         limit: int or `None`. Examples to train on, from the front.
         optimizer: dict. Arguments of `keras_electra.finetuning_optimizer`.
-        lengths: as in `GroupedBatches`.
         jit_compile: as in `keras.Model.compile`.
         stream: where progress is shown, or `None` for nowhere.
     """
@@ -31,7 +28,6 @@ class Options:
     dtype: str | None = None
     limit: int | None = None
     optimizer: dict = dataclasses.field(default_factory=dict)
-    lengths: tuple | None = LENGTHS
     jit_compile: typing.Any = "auto"
     stream: typing.Any = None
 

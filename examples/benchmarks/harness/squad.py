@@ -85,7 +85,11 @@ class SquadExperiment(Experiment):
         task.null_threshold = None
         self.answers = {}
         for name, questions in self.dev.items():
-            results = self._answer(task, questions)
+            results = task.answer(
+                questions.questions,
+                questions.contexts,
+                batch_size=self.batch_size,
+            )
             suffix = f" {name}" if metrics else ""
             found = squad_metrics(results, questions.golds)
             metrics.update({k + suffix: v for k, v in found.items()})
@@ -96,18 +100,6 @@ class SquadExperiment(Experiment):
                 none = [not golds for golds in questions.golds]
                 constant = 100 * sum(none) / len(none)
         return metrics, constant
-
-    def _answer(self, task, questions):
-        """Answers in the order of the questions, computed by length."""
-        order = sorted(
-            range(len(questions)), key=lambda i: len(questions.contexts[i])
-        )
-        results = task.answer(
-            [questions.questions[i] for i in order],
-            [questions.contexts[i] for i in order],
-            batch_size=self.batch_size,
-        )
-        return [result for _, result in sorted(zip(order, results))]
 
     def finish(self, task, seed):
         if self.predictions is None:

@@ -34,8 +34,6 @@ class TaggingExperiment(Experiment):
         DataFileError: a file is malformed.
     """
 
-    cut_labels = True
-
     def __init__(self, name, preset, train, dev, options=None):
         sentences, labels = read_conll(train)
         self.dev = read_conll(dev)
@@ -53,13 +51,10 @@ class TaggingExperiment(Experiment):
         self.labels = sorted(
             {tag for row in labels + self.dev[1] for tag in row}
         )
-        numbers = {label: number for number, label in enumerate(self.labels)}
         self.preprocessor = ElectraTokenClassifierPreprocessor.from_preset(
             preset, sequence_length=self.sequence_length
         )
-        self.train = self.preprocessor(
-            sentences, y=[[numbers[tag] for tag in row] for row in labels]
-        )
+        self.train = sentences, labels
 
     def build_task(self, backbone):
         return ElectraTokenClassifier(
