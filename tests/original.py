@@ -3,29 +3,21 @@
 import keras
 
 from keras_electra.conversion import weights
-from keras_electra.conversion.checkpoint import Checkpoint
-from keras_electra.conversion.checkpoint import assign
 from keras_electra.conversion.google import GoogleCheckpoint
+from keras_electra.conversion.load import Files
 from keras_electra.model.backbone import ElectraBackbone
 
 
-class Arrays(Checkpoint):
+class Arrays(weights.Checkpoint):
     """A checkpoint of arrays by their original names."""
 
     form, source = "arrays", "here"
-    networks = ("discriminator", "generator")
 
     def __init__(self, arrays):
-        self.arrays = arrays
-
-    def names(self):
-        return sorted(self.arrays)
-
-    def shape(self, name, network):
-        return self.arrays[name].shape
-
-    def read(self, name, network):
-        return self.arrays[name]
+        self.tensors = {
+            name: weights.Tensor(array.shape, lambda array=array: array)
+            for name, array in arrays.items()
+        }
 
     def drop_reason(self, stored, network):
         return "on purpose" if stored.startswith("extra") else None
@@ -33,25 +25,22 @@ class Arrays(Checkpoint):
 
 def variables(path):
     """All variables of a checkpoint but the optimizer's, by their names."""
-    checkpoint = GoogleCheckpoint(path, str(path))
-    # Under the discriminator's eyes every name is what it is.
     return {
-        name: checkpoint.read(name, "discriminator")
-        for name in checkpoint.names()
+        name: tensor.read()
+        for name, tensor in GoogleCheckpoint(Files(path)).tensors.items()
         if "adam" not in name and name != "global_step"
     }
 
 
 def load(pretrainer, arrays):
     """Gives every weight of a pre-trainer the array of its original name."""
-    return assign(
-        Arrays(arrays), "discriminator", weights.pretrainer(pretrainer)
-    )
+    table = weights.pretrainer(pretrainer)
+    return weights.assign(Arrays(arrays), "discriminator", table)
 
 
 def backbones(path, num_heads=None, generator_num_heads=None, **kwargs):
     """Both networks of a checkpoint's sizes, with random weights."""
-    checkpoint = GoogleCheckpoint(path, str(path))
+    checkpoint = GoogleCheckpoint(Files(path))
     built = []
     for network, heads in (
         ("discriminator", num_heads),

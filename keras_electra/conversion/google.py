@@ -2,31 +2,33 @@
 
 They hold a generator and a discriminator, and no sizes: these come from the
 shapes. What shapes do not show (heads, dropout, activation) comes from a
-`config.json` beside them, or else from the paper. Written checkpoints have the
-original's names and shapes; beside them are `vocab.txt` and two files with what
-neither says: `config.json` and `tokenizer_config.json` (case, accents).
+`config.json` beside them, or else from the paper. What is written has such
+files beside it, and `tokenizer_config.json` for case and accents.
 """
 
-import json
+import functools
 
 from keras_electra.backend.tf_checkpoint import TensorBundle
 from keras_electra.backend.tf_checkpoint import write_checkpoint
 from keras_electra.conversion import hugging_face
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion import weights
-from keras_electra.conversion.checkpoint import DISCRIMINATOR
-from keras_electra.conversion.checkpoint import GENERATOR
-from keras_electra.conversion.checkpoint import Checkpoint
 from keras_electra.conversion.heads import head_of
+from keras_electra.conversion.weights import DISCRIMINATOR
+from keras_electra.conversion.weights import GENERATOR
+from keras_electra.conversion.weights import Checkpoint
+from keras_electra.conversion.weights import Tensor
+from keras_electra.pretraining.pretrainer import ElectraPretrainer
 
 # Sections of a `config.json` with the original's configurations.
 SECTIONS = {
     DISCRIMINATOR: "discriminator_bert_config",
     GENERATOR: "generator_bert_config",
 }
-# Written by the original program beside the weights, and of no use here.
-OPTIMIZER_SUFFIXES = ("/adam_m", "/adam_v")
-COUNTER = "global_step"
+MARKS = {
+    DISCRIMINATOR: "electra/encoder/layer_0/output/dense/kernel",
+    GENERATOR: "generator_predictions/dense/kernel",
+}
 OTHER_HEADS = (
     "generator_predictions/",
     "discriminator_predictions/",
@@ -36,11 +38,7 @@ PREFIX = "model.ckpt"
 
 
 class GoogleCheckpoint(Checkpoint):
-    """A checkpoint of the original program.
-
-    Args:
-        path: `Path` of the folder, or of the prefix of the checkpoint.
-        source: string. Where it is from, for messages.
+    """A checkpoint of the original program in `Files`.
 
     Raises:
         FileNotFoundError: when there is no checkpoint.
@@ -49,163 +47,143 @@ class GoogleCheckpoint(Checkpoint):
 
     form = "Google's TF1"
 
-    def __init__(self, path, source):
-        self.source = source
-        self._bundle = TensorBundle(path)
-        self._folder = self._bundle.prefix.parent
-        self._names = self._bundle.names()
-        self._known = set(self._names)
-        path = self._find(hugging_face.CONFIG)
-        text = "{}" if path is None else path.read_text(encoding="utf-8")
-        self._config = json.loads(text)
-        # What it says of the program, not of a network.
-        self._program = self._config.get("pretraining_config", self._config)
-        marks = {
-            DISCRIMINATOR: "electra/encoder/layer_0/output/dense/kernel",
-            GENERATOR: "generator_predictions/dense/kernel",
+    def __init__(self, files):
+        self.source, self._files = files.source, files
+        bundle = TensorBundle(files.path)
+        self.tensors = {
+            n: Tensor(bundle.shape(n), functools.partial(bundle.read, n))
+            for n in bundle.names()
         }
-        self.networks = tuple(n for n in marks if marks[n] in self._known)
+        self._sections = files.read_json(hugging_face.CONFIG)
+        # What it says of the program, not of a network.
+        self._program = self._sections.get("pretraining_config", self._sections)
+        self.networks = tuple(n for n in MARKS if MARKS[n] in self.tensors)
         if not self.networks:
             raise ValueError(
-                f"{source} holds no ELECTRA. Expected variables such as "
-                f"{marks[DISCRIMINATOR]!r}, found {self._names[:3]}."
+                f"{self.source} holds no ELECTRA. Expected variables such as "
+                f"{MARKS[DISCRIMINATOR]!r}, found {bundle.names()[:3]}."
             )
         # Else one encoder is both (original `untied_generator=False`).
-        self._owns = "generator/encoder/layer_0/output/dense/kernel" in (
-            self._known
+        self._has_two = (
+            MARKS[DISCRIMINATOR].replace("electra", "generator") in self.tensors
         )
         self.is_pair = len(self.networks) > 1
-        self.is_tied = self.is_pair and not self._owns
+        self.is_tied = self.is_pair and not self._has_two
 
     def _section(self, network):
         """What the configuration beside says about one network."""
-        if SECTIONS[network] in self._config:
-            return self._config[SECTIONS[network]]
+        if SECTIONS[network] in self._sections:
+            return self._sections[SECTIONS[network]]
         is_other = network == GENERATOR and DISCRIMINATOR in self.networks
-        return {} if is_other else self._config
+        return {} if is_other else self._sections
 
     def backbone_arguments(self, network):
         def shape(name):
-            return self.shape(f"electra/{name}", network)
+            return self.tensor(f"electra/{name}", network).shape
 
-        first = "encoder/layer_0/intermediate/dense/kernel"
-        hidden_dim, intermediate_dim = shape(first)
-        words = shape("embeddings/word_embeddings")
         layers, last = 0, "output/dense/kernel"
-        while self.has(f"electra/encoder/layer_{layers}/{last}", network):
+        while self.tensor(f"electra/encoder/layer_{layers}/{last}", network):
             layers += 1
-        arguments = {
+        words = shape("embeddings/word_embeddings")
+        first = shape("encoder/layer_0/intermediate/dense/kernel")
+        sizes = {
             "vocabulary_size": words[0],
             "num_layers": layers,
-            # Not visible in any shape; 64 units in all sizes of the paper.
-            "num_heads": max(1, hidden_dim // 64),
-            "hidden_dim": hidden_dim,
-            "intermediate_dim": intermediate_dim,
+            "hidden_dim": first[0],
+            "intermediate_dim": first[1],
             "embedding_dim": words[1],
             "max_sequence_length": shape("embeddings/position_embeddings")[0],
             "num_segments": shape("embeddings/token_type_embeddings")[0],
         }
+        # Not visible in any shape; 64 units in all sizes of the paper.
+        arguments = {**sizes, "num_heads": max(1, first[0] // 64)}
         section = self._section(network)
-        for theirs, (ours, _) in hugging_face.SIZES.items():
-            value = section.get(theirs, arguments[ours])
-            if theirs != "num_attention_heads" and value != arguments[ours]:
+        for theirs, (ours, _) in hugging_face.NAMES.items():
+            value = section.get(theirs, arguments.get(ours))
+            if value != sizes.get(ours, value):
                 raise ValueError(
                     f"config.json of {self.source} has {theirs}={value}, but "
-                    f"the weights of the {network} have {arguments[ours]}. "
+                    f"the weights of the {network} have {sizes[ours]}. "
                     "Correct it, or take the right files."
                 )
-            arguments[ours] = value
-        for theirs, (ours, _) in hugging_face.SETTINGS.items():
-            if theirs in section:
-                arguments[ours] = section[theirs]
+            if value is not None:
+                arguments[ours] = value
         activation = section.get("hidden_act", "gelu")
         return {**arguments, "activation": hugging_face.ACTIVATIONS[activation]}
 
     def notes(self, network):
-        notes = []
+        notes, find = [], self._files.find
         if "num_attention_heads" not in self._section(network):
             notes.append(
                 f"the {network} is taken to have heads of 64 units: no "
                 "config.json says otherwise"
             )
         says_case = "do_lower_case" in self._program or any(
-            self._find(name) is not None
+            find(name)
             for name in (tokenizer_files.TOKENIZER, tokenizer_files.CONFIG)
         )
-        if self._find(tokenizer_files.VOCABULARY) and not says_case:
+        if find(tokenizer_files.VOCABULARY) and not says_case:
             lowers = self.tokenizer().lowercase
             notes.append(
                 f"text is {'' if lowers else 'not '}lowered, because the "
                 f"vocabulary has {'no ' if lowers else ''}words with capitals"
             )
-        return tuple(notes)
-
-    def names(self):
-        return self._names
+        return notes
 
     def stored_name(self, name, network):
         if network == DISCRIMINATOR or not name.startswith("electra/"):
             return name
         own = name.replace("electra/", "generator/", 1)
-        return own if own in self._known else name
-
-    def shape(self, name, network):
-        return self._bundle.shape(self.stored_name(name, network))
-
-    def read(self, name, network):
-        return self._bundle.read(self.stored_name(name, network))
+        # Embeddings are shared unless they are there twice.
+        is_own = self._has_two and not name.startswith("electra/embeddings/")
+        return own if is_own or own in self.tensors else name
 
     def drop_reason(self, stored, network):
-        if stored.endswith(OPTIMIZER_SUFFIXES):
+        if stored.endswith(("/adam_m", "/adam_v")):
             return "state of the optimizer"
-        if stored == COUNTER:
+        if stored == "global_step":
             return "counter of steps"
         if stored.startswith(OTHER_HEADS):
             return "not of this task's head"
         other = "generator/" if network == DISCRIMINATOR else "electra/"
-        is_other = stored.startswith(other) and self._owns
+        is_other = stored.startswith(other) and self._has_two
         return "of the other network" if is_other else None
 
     def tokenizer(self, **kwargs):
         lowercase = self._program.get("do_lower_case")
         return tokenizer_files.read_tokenizer(
-            self._find, self.source, lowercase_unless_said=lowercase, **kwargs
+            self._files.find,
+            self.source,
+            lowercase_unless_said=lowercase,
+            **kwargs,
         )
 
-    def _find(self, name):
-        path = self._folder / name
-        return path if path.is_file() else None
 
+def write(task, folder):
+    """Writes the networks of a pre-trainer with their heads.
 
-def write_task(task, folder):
-    """Writes the encoder of a task, and its head if it is of pre-training."""
-    head, backbone = head_of(type(task)), task.backbone
-    network = (head and head.network) or DISCRIMINATOR
-    prefix = "generator" if network == GENERATOR else "electra"
-    table = {
-        **weights.embeddings(backbone.embeddings),
-        **weights.encoder(backbone, prefix),
-    }
-    if head and head.network:
-        table.update(head.weights(task))
+    Of a task it writes the encoder, and a head of pre-training.
+    """
+    backbone = task.backbone
+    if isinstance(task, ElectraPretrainer):
+        networks, table = {DISCRIMINATOR: backbone}, weights.pretrainer(task)
+        if task.generator not in (None, backbone):
+            networks[GENERATOR] = task.generator
+    else:
+        head = head_of(type(task))
+        network = (head and head.network) or DISCRIMINATOR
+        prefix = "generator" if network == GENERATOR else "electra"
+        networks = {network: backbone}
+        table = {
+            **weights.embeddings(backbone.embeddings),
+            **weights.encoder(backbone, prefix),
+            **(head.weights(task) if head and head.network else {}),
+        }
     if weights.OUTPUT_TABLE in table:
         raise ValueError(
             "The original program's output matrix is the word embeddings. "
             "This head has one of its own (tie_embeddings=False)."
         )
-    _write(table, {network: backbone}, folder, task.preprocessor)
-
-
-def write_pretrainer(pretrainer, folder):
-    """Writes both networks of a pre-trainer with their heads."""
-    networks = {DISCRIMINATOR: pretrainer.backbone}
-    if pretrainer.generator not in (None, pretrainer.backbone):
-        networks[GENERATOR] = pretrainer.generator
-    table = weights.pretrainer(pretrainer)
-    _write(table, networks, folder, pretrainer.preprocessor)
-
-
-def _write(table, networks, folder, preprocessor):
     config = {}
     for network, backbone in networks.items():
         # The original knows one name only, and means the exact one.
@@ -218,7 +196,7 @@ def _write(table, networks, folder, preprocessor):
         section = hugging_face.network_config(backbone)
         program = {"embedding_size": section.pop("embedding_size")}
         config[SECTIONS[network]] = section
-    tokenizer = getattr(preprocessor, "tokenizer", None)
+    tokenizer = getattr(task.preprocessor, "tokenizer", None)
     if tokenizer is not None:
         program["do_lower_case"] = bool(tokenizer.lowercase)
         tokenizer_files.write_plain(

@@ -1,28 +1,31 @@
 """The form of transformers, read and written: a folder or a hub repository.
 
 Its names are the original's with dots, and dense kernels are transposed. A
-repository holds one network, so both kinds call their encoder `electra`; what
-it is shows in the head beside it. `model.safetensors` is written in float32.
+repository holds one network, whose head shows what it is. Weights are in
+safetensors or PyTorch's pickled form, in one file or several with an index;
+only tensors are read from a pickle, which could run any code.
 """
 
+import functools
 import json
 
+import ml_dtypes  # noqa: F401  makes NumPy know bfloat16
 import numpy as np
 import safetensors.numpy
 
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion import weights
-from keras_electra.conversion.checkpoint import DISCRIMINATOR
-from keras_electra.conversion.checkpoint import GENERATOR
-from keras_electra.conversion.checkpoint import Checkpoint
-from keras_electra.conversion.heads import HEADS
-from keras_electra.conversion.heads import check_token_head
+from keras_electra.conversion.heads import OUT
 from keras_electra.conversion.heads import check_values
-from keras_electra.conversion.heads import head_of
-from keras_electra.conversion.tensor_files import SAFETENSORS
-from keras_electra.conversion.tensor_files import TensorFiles
+from keras_electra.conversion.heads import google_bias
+from keras_electra.conversion.weights import DISCRIMINATOR
+from keras_electra.conversion.weights import Checkpoint
+from keras_electra.conversion.weights import Tensor
 
 CONFIG = "config.json"
+SAFETENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
+INDEX = ".index.json"
+WEIGHT_FILES = (SAFETENSORS, SAFETENSORS + INDEX, PICKLE, PICKLE + INDEX)
 # `hidden_act` of transformers -> `activation` of `ElectraBackbone`.
 ACTIVATIONS = {
     "gelu": "gelu",
@@ -38,7 +41,7 @@ ACTIVATIONS = {
 # And back: the first that means it.
 HIDDEN_ACT = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
 # Names in both, and what ELECTRA's configuration has when it is not written.
-SIZES = {
+NAMES = {
     "vocab_size": ("vocabulary_size", 30522),
     "num_hidden_layers": ("num_layers", 12),
     "num_attention_heads": ("num_heads", 4),
@@ -47,14 +50,10 @@ SIZES = {
     "embedding_size": ("embedding_dim", 128),
     "max_position_embeddings": ("max_sequence_length", 512),
     "type_vocab_size": ("num_segments", 2),
-}
-# The same for what no shape of a weight shows.
-SETTINGS = {
     "hidden_dropout_prob": ("dropout", 0.1),
     "attention_probs_dropout_prob": ("attention_dropout", 0.1),
     "initializer_range": ("initializer_range", 0.02),
 }
-NAMES = {**SIZES, **SETTINGS}
 # What ours is, and no checkpoint may differ in.
 FIXED = {
     "layer_norm_eps": 1e-12,
@@ -99,158 +98,128 @@ def _modern(name):
 
 
 def is_transposed(name):
-    """Whether a variable of the original is transposed in transformers."""
-    return name.endswith("/kernel")
+    """Whether a tensor is transposed in transformers; of vectors any may be."""
+    return not name.endswith(("_embeddings.weight", OUTPUT_TABLE))
 
 
 class TransformersCheckpoint(Checkpoint):
-    """A folder or repository as `save_pretrained` of transformers writes it.
+    """What `save_pretrained` of transformers wrote to `Files`.
 
-    Args:
-        find: function from a file name to its local path, or to `None`.
-        config: dict. Content of its `config.json`.
-        source: string. Where it is from, for messages.
+    Names of tensors are the present ones, whatever is in the files.
 
     Raises:
+        FileNotFoundError: when there are no weights.
         ValueError: when it is not ELECTRA's, a file is damaged, or the
             configuration asks for what our network is not.
     """
 
     form = "transformers"
 
-    def __init__(self, find, config, source):
-        self.source, self._find = source, find
-        defaults = {theirs: value for theirs, (_, value) in NAMES.items()}
-        self.config = {"hidden_act": "gelu", **defaults, **config}
+    def __init__(self, files):
+        self.source, self._find = files.source, files.find
+        config = files.read_json(CONFIG)
         kind = config.get("model_type", "electra")
         if kind != "electra":
             raise ValueError(
-                f"{source} holds a network of another architecture. Expected "
-                f"model_type 'electra' in its config.json, found {kind!r}. "
-                "Only ELECTRA is read here; KerasHub reads many others: "
-                "`keras_hub.models.Backbone.from_preset`."
+                f"{self.source} holds a network of another architecture. "
+                "Expected model_type 'electra' in its config.json, found "
+                f"{kind!r}. Only ELECTRA is read here; KerasHub reads many "
+                "others: `keras_hub.models.Backbone.from_preset`."
             )
-        check_values(config, FIXED, source)
+        check_values(config, FIXED, self.source)
+        defaults = {theirs: value for theirs, (_, value) in NAMES.items()}
+        self.config = {"hidden_act": "gelu", **defaults, **config}
         if self.config["hidden_act"] not in ACTIVATIONS:
             raise ValueError(
-                f"{source} has hidden_act={self.config['hidden_act']!r}. "
+                f"{self.source} has hidden_act={self.config['hidden_act']!r}. "
                 f"Expected one of {sorted(ACTIVATIONS)}."
             )
-        self._tensors = TensorFiles(find, source)
-        self._stored = {_modern(n): n for n in self._tensors.names()}
-        # `ElectraModel` alone has no prefix.
-        if WORDS not in self._stored:
-            bare = {f"electra.{n}": s for n, s in self._stored.items()}
-            self._stored = bare if WORDS in bare else self._stored
-        self._present = {s: n for n, s in self._stored.items()}
-        self.networks = (DISCRIMINATOR, GENERATOR)
+        found = read_tensors(files.find, self.source)
+        found = {_modern(name): tensor for name, tensor in found.items()}
+        if WORDS.removeprefix("electra.") in found:  # `ElectraModel` alone
+            found = {f"electra.{name}": t for name, t in found.items()}
+        self.tensors = {n: _as_ours(n, tensor) for n, tensor in found.items()}
         for network in self.networks:
-            if any(n.startswith(f"{network}_") for n in self._stored):
+            if any(name.startswith(f"{network}_") for name in found):
                 self.networks = (network,)
         self.architecture = (config.get("architectures") or [None])[0]
-        if "sequence_summary.summary.weight" in self._stored:
+        if "sequence_summary.summary.weight" in found:
             self.architecture = "ElectraForMultipleChoice"
+        self.has_google_head = self._restore_google_bias()
+        is_tied = OUTPUT_TABLE not in found or np.array_equal(
+            found[WORDS].read(), found[OUTPUT_TABLE].read()
+        )
+        # GELU whatever `hidden_act` is (`ElectraGeneratorPredictions`).
+        self.token_head = {"head_activation": "gelu", "tie_embeddings": is_tied}
+
+    def _restore_google_bias(self):
+        bias = google_bias(
+            self.config, lambda n: self.tensor(n, DISCRIMINATOR).read()
+        )
+        if bias is not None:
+            name = transformers_name(f"{OUT}/bias")
+            self.tensors[name] = Tensor(bias.shape, lambda: bias)
+        return bias is not None
 
     def backbone_arguments(self, network):
         arguments = {ours: self.config[n] for n, (ours, _) in NAMES.items()}
         activation = ACTIVATIONS[self.config["hidden_act"]]
         return {**arguments, "activation": activation}
 
-    def token_head_arguments(self):
-        # Whatever `hidden_act` is (`ElectraGeneratorPredictions`).
-        return {"head_activation": "gelu", "tie_embeddings": self._is_tied()}
-
-    def names(self):
-        return self._tensors.names()
-
     def stored_name(self, name, network):
-        name = transformers_name(name)
-        return self._stored.get(name, name)
-
-    def shape(self, name, network):
-        shape = self._tensors.shape(self.stored_name(name, network))
-        return tuple(reversed(shape)) if is_transposed(name) else shape
-
-    def read(self, name, network):
-        array = self._tensors.read(self.stored_name(name, network))
-        return array.T if is_transposed(name) else array
+        return transformers_name(name)
 
     def drop_reason(self, stored, network):
-        name = self._present[stored]
-        if name.endswith((".position_ids", ".token_type_ids")):
+        if stored.endswith((".position_ids", ".token_type_ids")):
             return "a buffer, not a weight"
-        if "pooler." in name:
+        if "pooler." in stored:
             return "ELECTRA has no pooler"
-        if name == OUTPUT_TABLE and self._is_tied():
+        if stored == OUTPUT_TABLE and self.token_head["tie_embeddings"]:
             return "equal to the word embeddings"
-        if name.startswith(HEAD_NAMES):
+        if stored.startswith(HEAD_NAMES):
             return "not of this task's head"
         return None
-
-    def _is_tied(self):
-        """Whether the output matrix is the word embeddings."""
-        if OUTPUT_TABLE not in self._stored:
-            return True
-        words = self._tensors.read(self._stored[WORDS])
-        return np.array_equal(
-            words, self._tensors.read(self._stored[OUTPUT_TABLE])
-        )
 
     def tokenizer(self, **kwargs):
         return tokenizer_files.read_tokenizer(self._find, self.source, **kwargs)
 
 
-def write_task(task, folder):
-    """Writes a task with its head; of one without a `Head` its encoder."""
-    head = head_of(type(task))
-    table, settings = head.written(task) if head else ({}, {})
-    architecture = head.architecture if head else "ElectraModel"
-    tokenizer = getattr(task.preprocessor, "tokenizer", None)
-    _write(folder, task.backbone, table, architecture, tokenizer, settings)
+def _as_ours(name, tensor):
+    if not is_transposed(name):
+        return tensor
+    return Tensor(tensor.shape[::-1], lambda: tensor.read().T)
 
 
-def write_pretrainer(pretrainer, folder):
-    """Writes the networks of a pre-trainer, each into a folder."""
-    tokenizer = getattr(pretrainer.preprocessor, "tokenizer", None)
-    head = pretrainer.discriminator_head
+def write(task, head, folder):
+    """Writes a task with its `Head`, or the encoder if that is `None`."""
+    backbone, table, settings = task.backbone, {}, {}
     if head is not None:
-        table = weights.replaced_token_head(head)
-        name = HEADS["ElectraReplacedTokenDetector"].architecture
-        path = folder / DISCRIMINATOR
-        _write(path, pretrainer.backbone, table, name, tokenizer)
-    if pretrainer.generator is not None:
-        check_token_head(pretrainer.generator_head)
-        table = weights.token_prediction_head(pretrainer.generator_head)
-        name = HEADS["ElectraMaskedLM"].architecture
-        path = folder / GENERATOR
-        _write(path, pretrainer.generator, table, name, tokenizer)
-
-
-def _write(folder, backbone, head, architecture, tokenizer, settings=()):
-    """Writes a network with a table of its head."""
-    folder.mkdir(parents=True, exist_ok=True)
+        table, settings = head.written(task)
+    folder.mkdir(exist_ok=True)
     config = {
         "model_type": "electra",
-        "architectures": [architecture],
+        "architectures": [head.architecture if head else "ElectraModel"],
         **network_config(backbone),
         "layer_norm_eps": 1e-12,
         "tie_word_embeddings": True,
         "dtype": "float32",
+        **settings,
     }
+    tokenizer = getattr(task.preprocessor, "tokenizer", None)
     if tokenizer is not None:
         config["pad_token_id"] = tokenizer.pad_token_id
         tokenizer_files.write_tokenizer(
             tokenizer, folder, backbone.max_sequence_length
         )
     tensors = {}
-    for name, weight in {**weights.network(backbone), **head}.items():
-        array = weights.to_array(weight)
+    for name, weight in {**weights.network(backbone), **table}.items():
+        name, array = transformers_name(name), weights.to_array(weight)
         array = array.T if is_transposed(name) else array
-        tensors[transformers_name(name)] = np.ascontiguousarray(array)
+        tensors[name] = np.ascontiguousarray(array)
     safetensors.numpy.save_file(
         tensors, folder / SAFETENSORS, metadata={"format": "pt"}
     )
-    write_config(folder, {**config, **dict(settings)})
+    write_config(folder, config)
 
 
 def network_config(backbone):
@@ -268,3 +237,82 @@ def write_config(folder, config):
     """Writes `config.json`."""
     text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
+def find_weights(find):
+    """Name of the first file of weights that there is, or `None`."""
+    return next((name for name in WEIGHT_FILES if find(name)), None)
+
+
+def read_tensors(find, source):
+    """The tensors of a checkpoint, of safetensors only what is asked for.
+
+    Args:
+        find: function from a file name to its local path, or to `None`.
+        source: string. What to call the checkpoint in messages.
+
+    Returns:
+        A dict from names to `Tensor`s; half precision stays what it is.
+    """
+    name = find_weights(find)
+    if name is None:
+        raise FileNotFoundError(
+            f"{source} has a configuration but no weights. Looked for: "
+            f"{', '.join(WEIGHT_FILES)}."
+        )
+    parts = [name]
+    if name.endswith(INDEX):
+        with open(find(name), encoding="utf-8") as file:
+            parts = sorted(set(json.load(file)["weight_map"].values()))
+    paths = {part: find(part) for part in parts}
+    missing = [part for part, path in paths.items() if path is None]
+    if missing:
+        raise FileNotFoundError(
+            f"{source} lacks {missing}, which its {name} names. Copy or "
+            "download all parts of the checkpoint."
+        )
+    tensors = {}
+    for path in paths.values():
+        is_pickle = str(path).endswith(".bin")
+        read = _read_pickle if is_pickle else _read_safetensors
+        tensors.update(read(str(path)))
+    return tensors
+
+
+def _read_safetensors(path):
+    try:
+        file = safetensors.safe_open(path, framework="np")
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ValueError(
+            f"The file {path} cannot be read as safetensors ({error}): it is "
+            "damaged or cut off. Copy or download it again."
+        ) from error
+    return {
+        name: Tensor(
+            tuple(file.get_slice(name).get_shape()),
+            functools.partial(file.get_tensor, name),
+        )
+        for name in file.keys()
+    }
+
+
+def _read_pickle(path):
+    try:
+        from keras_electra.backend import torch_pickle
+    except ImportError as error:
+        raise ImportError(
+            f"Reading {path} needs PyTorch, in whose form it is. Install it "
+            "(`pip install torch`; the backend stays what it is), or take a "
+            "checkpoint with safetensors."
+        ) from error
+    try:
+        arrays = torch_pickle.load_tensors(path)
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()
+        raise ValueError(
+            f"The file {path} cannot be read: it is damaged, cut off, or holds "
+            "more than tensors. Nothing but tensors is read from a pickle, "
+            "because it could run any code; take the checkpoint's safetensors "
+            f"instead. PyTorch says: {reason[0]}"
+        ) from error
+    return {n: Tensor(a.shape, lambda a=a: a) for n, a in arrays.items()}

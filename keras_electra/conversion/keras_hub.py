@@ -6,15 +6,13 @@ because ELECTRA has none: it is left behind, and written as a fresh one.
 """
 
 import functools
-import json
 
 import keras_hub
 import numpy as np
 
 from keras_electra.conversion import weights
-from keras_electra.conversion.checkpoint import DISCRIMINATOR
-from keras_electra.conversion.checkpoint import GENERATOR
-from keras_electra.conversion.checkpoint import Checkpoint
+from keras_electra.conversion.weights import Checkpoint
+from keras_electra.conversion.weights import Tensor
 from keras_electra.presets_saving import strips_accents
 from keras_electra.text.tokenizer import ElectraTokenizer
 
@@ -31,12 +29,7 @@ SAME_NAMES = (
     "num_segments",
 )
 # Name in the original -> attribute in KerasHub.
-EMBEDDINGS = {
-    "word_embeddings": "token_embedding.embeddings",
-    "position_embeddings": "position_embedding.position_embeddings",
-    "token_type_embeddings": "segment_embedding.embeddings",
-    "LayerNorm": "embeddings_layer_norm",
-}
+EMBEDDINGS = {**weights.EMBEDDINGS, "LayerNorm": "embeddings_layer_norm"}
 LAYER = {
     "attention/self/query": "_self_attention_layer.query_dense",
     "attention/self/key": "_self_attention_layer.key_dense",
@@ -56,99 +49,70 @@ TEXT_SETTINGS = {
 
 
 class KerasHubCheckpoint(Checkpoint):
-    """A preset of `keras_hub.models.ElectraBackbone`.
+    """A preset of `keras_hub.models.ElectraBackbone` in `Files`.
 
-    Args:
-        find: function from a file name to its local path, or to `None`.
-        config: dict. Content of its `config.json`.
-        preset: string. As in KerasHub's `from_preset`.
+    Whether generator or discriminator, it does not say.
     """
 
     form = "KerasHub"
-    # Generator or discriminator: neither says what it is.
-    networks = (DISCRIMINATOR, GENERATOR)
 
-    def __init__(self, find, config, preset):
-        self.source, self._find = preset, find
-        self._config = config["config"]
+    def __init__(self, files):
+        self.source, self._files = files.source, files
+        self._sizes = files.read_json("config.json")["config"]
 
     @functools.cached_property
-    def _backbone(self):
+    def tensors(self):
         # float32, whatever the policy is: it is a file that is read.
-        return keras_hub.models.ElectraBackbone.from_preset(
+        backbone = keras_hub.models.ElectraBackbone.from_preset(
             self.source, dtype="float32"
         )
-
-    @functools.cached_property
-    def _weights(self):
-        return network(self._backbone)
+        table, width = network(backbone), backbone.hidden_dim
+        pooler = backbone.pooled_dense.weights
+        table.update({w.path: weights.Weight(w) for w in pooler})
+        tensors = {}
+        for name, weight in table.items():
+            shape = weight.shape
+            if "/attention/" in name:  # with an axis for the heads there
+                shape = (width,) * (2 if name.endswith("kernel") else 1)
+            tensors[name] = Tensor(
+                shape, lambda w=weight, s=shape: weights.to_array(w).reshape(s)
+            )
+        return tensors
 
     def backbone_arguments(self, network):
         return {
-            **{name: self._config[name] for name in SAME_NAMES},
-            "vocabulary_size": self._config["vocab_size"],
+            **{name: self._sizes[name] for name in SAME_NAMES},
+            "vocabulary_size": self._sizes["vocab_size"],
             "activation": "gelu_approximate",
         }
-
-    def names(self):
-        pooler = [w.path for w in self._backbone.pooled_dense.weights]
-        return sorted([*self._weights, *pooler])
-
-    def shape(self, name, network):
-        """Its shape, without the axis that attention has for the heads."""
-        shape = self._weights[name].shape
-        if "/attention/self/" in name:
-            return (*shape[:-2], shape[-2] * shape[-1])
-        if "/attention/output/dense/kernel" in name:
-            return (shape[0] * shape[1], shape[2])
-        return shape
-
-    def read(self, name, network):
-        array = weights.to_array(self._weights[name])
-        return np.reshape(array, self.shape(name, network))
 
     def drop_reason(self, stored, network):
         return "pooler, never trained" if "pooled_dense" in stored else None
 
     def tokenizer(self, **kwargs):
-        path = self._find("tokenizer.json")
-        vocabulary = self._find(VOCABULARY)
-        if path is None or vocabulary is None:
+        config = self._files.read_json("tokenizer.json").get("config")
+        vocabulary = self._files.find(VOCABULARY)
+        if config is None or vocabulary is None:
             return None
-        with open(path, encoding="utf-8") as file:
-            config = json.load(file)["config"]
         settings = {n: config.get(n, v) for n, v in TEXT_SETTINGS.items()}
         return ElectraTokenizer(str(vocabulary), **{**settings, **kwargs})
 
 
 def network(backbone):
     """Weights of KerasHub's backbone by the original's names, no pooler."""
-    prefix = "electra/embeddings"
-    table = weights.of_parts(backbone, EMBEDDINGS, prefix)
+    table = weights.of_parts(backbone, EMBEDDINGS, "electra/embeddings/")
     if hasattr(backbone, "embeddings_projection"):
         projection = backbone.embeddings_projection
-        table.update(weights.of_layer(projection, f"{prefix}_project"))
+        table.update(weights.of_layer(projection, "electra/embeddings_project"))
     for i, layer in enumerate(backbone.transformer_layers):
-        name = f"electra/encoder/layer_{i}"
-        table.update(weights.of_parts(layer, LAYER, name))
+        prefix = f"electra/encoder/layer_{i}/"
+        table.update(weights.of_parts(layer, LAYER, prefix))
     return table
 
 
-def write_task(task, folder):
+def write(task, head, folder):
     """Writes the encoder of a task."""
-    _write(task.backbone, task.preprocessor, folder)
-
-
-def write_pretrainer(pretrainer, folder):
-    """Writes the encoders of a pre-trainer, each into a folder."""
-    for name in (DISCRIMINATOR, GENERATOR):
-        attribute = "backbone" if name == DISCRIMINATOR else "generator"
-        backbone = getattr(pretrainer, attribute)
-        if backbone is not None:
-            _write(backbone, pretrainer.preprocessor, folder / name)
-
-
-def _write(backbone, preprocessor, folder):
+    backbone = task.backbone
     if backbone.activation not in ("gelu", "gelu_approximate"):
         raise ValueError(
             "KerasHub's ELECTRA has GELU only. This network has the "
@@ -164,7 +128,7 @@ def _write(backbone, preprocessor, folder):
         array = weights.to_array(ours[name])
         weight.variable.assign(np.reshape(array, weight.shape))
     theirs.save_to_preset(str(folder))
-    tokenizer = getattr(preprocessor, "tokenizer", None)
+    tokenizer = getattr(task.preprocessor, "tokenizer", None)
     if tokenizer is None:
         return
     settings = {name: getattr(tokenizer, name) for name in TEXT_SETTINGS}

@@ -16,16 +16,16 @@ import keras
 import keras_hub
 
 from keras_electra.conversion import weights
-from keras_electra.conversion.checkpoint import DISCRIMINATOR
-from keras_electra.conversion.checkpoint import GENERATOR
-from keras_electra.conversion.checkpoint import assign
 from keras_electra.conversion.google import GoogleCheckpoint
 from keras_electra.conversion.heads import head_of
 from keras_electra.conversion.hugging_face import CONFIG
+from keras_electra.conversion.hugging_face import WEIGHT_FILES
 from keras_electra.conversion.hugging_face import TransformersCheckpoint
+from keras_electra.conversion.hugging_face import find_weights
 from keras_electra.conversion.keras_hub import KERASHUB_BACKBONE
 from keras_electra.conversion.keras_hub import KerasHubCheckpoint
-from keras_electra.conversion.tensor_files import WEIGHT_FILES
+from keras_electra.conversion.weights import DISCRIMINATOR
+from keras_electra.conversion.weights import GENERATOR
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets import download
 from keras_electra.presets import is_known
@@ -42,6 +42,10 @@ LOOKED_FOR = f"""
 # A table of embeddings may be longer than its vocabulary only by padding to
 # a multiple of a power of two, up to this many rows.
 LARGEST_PADDING = 128
+USES = {
+    DISCRIMINATOR: "ElectraReplacedTokenDetector or a fine-tuning task",
+    GENERATOR: "ElectraMaskedLM",
+}
 _SILENT = contextvars.ContextVar("silent", default=False)
 
 
@@ -57,32 +61,30 @@ class Files:
 
     def __init__(self, preset, network=None):
         self.preset = os.fspath(preset)
-        self.path = pathlib.Path(self.preset).expanduser()
-        self.is_pair = not self.has(CONFIG) and all(
-            self.has(f"{part}/{CONFIG}") for part in (DISCRIMINATOR, GENERATOR)
+        path = pathlib.Path(self.preset).expanduser()
+        self.is_pair = not (path / CONFIG).is_file() and all(
+            (path / part / CONFIG).is_file() for part in USES
         )
         if self.is_pair:
-            self.path = self.path / (network or DISCRIMINATOR)
-        if not (self.path.is_dir() or self.is_prefix()):
-            self.path = None
-
-    def has(self, name):
-        return (self.path / name).is_file()
-
-    def is_prefix(self):
-        return pathlib.Path(f"{self.path}.index").is_file()
+            path = path / (network or DISCRIMINATOR)
+        is_prefix = pathlib.Path(f"{path}.index").is_file()
+        self.is_prefix = is_prefix and not path.is_dir()
+        self.path = path if path.is_dir() or is_prefix else None
+        self.source = str(self.path or self.preset)
 
     def has_index(self):
         """Whether there is a TF1 checkpoint."""
-        return self.path is not None and (
-            self.is_prefix() or any(self.path.glob("*.index"))
+        return self.is_prefix or (
+            self.path is not None and any(self.path.glob("*.index"))
         )
 
     def find(self, name):
         """The local path of a file, or `None`."""
-        if self.path is not None:
-            return self.path / name if self.has(name) else None
-        return download(self.preset, name) if is_known(self.preset) else None
+        if self.path is None:
+            known = is_known(self.preset)
+            return download(self.preset, name) if known else None
+        path = (self.path.parent if self.is_prefix else self.path) / name
+        return path if path.is_file() else None
 
     def read_json(self, name):
         """The content of a file, or an empty dict if there is none."""
@@ -102,6 +104,38 @@ class Files:
         return content
 
 
+def open_checkpoint(files):
+    """The `Checkpoint` in `Files`, if it is of a form that is not ours.
+
+    `None` for what KerasHub is to open, or to say that there is no such thing;
+    a `ValueError` when the form is unknown or ambiguous.
+    """
+    if files.path is None and not is_known(files.preset):
+        return None
+    if files.is_prefix:
+        return GoogleCheckpoint(files)
+    config = files.read_json(CONFIG)
+    name = config.get("registered_name")
+    has_weights = name is None and find_weights(files.find) is not None
+    if files.has_index():
+        if name or has_weights:
+            what = "a preset (config.json)" if name else "weights"
+            raise ValueError(
+                f"{files.source} is ambiguous: it holds both {what} and a TF1 "
+                "checkpoint (*.index). Put them in two folders, or give the "
+                "prefix of the TF1 checkpoint, such as 'folder/model.ckpt-40'."
+            )
+        return GoogleCheckpoint(files)
+    if name:
+        return KerasHubCheckpoint(files) if name == KERASHUB_BACKBONE else None
+    if has_weights or "model_type" in config or "architectures" in config:
+        return TransformersCheckpoint(files)
+    raise ValueError(
+        f"No checkpoint was recognized in {files.source}. "
+        f"Looked for:{LOOKED_FOR}"
+    )
+
+
 def open_preset(cls, preset, load_weights, arguments):
     """One of `presets.OPENERS`: all classes, from one checkpoint."""
     head = head_of(cls)
@@ -109,7 +143,7 @@ def open_preset(cls, preset, load_weights, arguments):
     if checkpoint is None:
         return None
     if issubclass(cls, ElectraTokenizer):
-        return load_tokenizer(checkpoint, needed=True, **arguments)
+        return _load_tokenizer(checkpoint, **arguments)
     if issubclass(cls, keras_hub.models.Preprocessor):
         return _load_preprocessor(cls, checkpoint, **arguments)
     if not issubclass(cls, ElectraBackbone):
@@ -118,42 +152,9 @@ def open_preset(cls, preset, load_weights, arguments):
     backbone = _build_backbone(checkpoint, network, **arguments)
     if load_weights:
         table, notes = weights.network(backbone), checkpoint.notes(network)
-        attach(backbone, assign(checkpoint, network, table, notes=notes))
+        summary = weights.assign(checkpoint, network, table, notes=notes)
+        attach(backbone, summary)
     return backbone
-
-
-def open_checkpoint(files):
-    """The `Checkpoint` of `Files`, if it is of a form that is not ours.
-
-    `None` for what KerasHub is to open, or to say that there is no such thing;
-    a `ValueError` when the form is unknown or ambiguous.
-    """
-    if files.path is None and not is_known(files.preset):
-        return None
-    source = files.preset if files.path is None else str(files.path)
-    if files.path is not None and not files.path.is_dir():
-        return GoogleCheckpoint(files.path, source)
-    config = files.read_json(CONFIG)
-    is_preset = "registered_name" in config
-    has_weights = any(files.find(name) is not None for name in WEIGHT_FILES)
-    if files.has_index():
-        if is_preset or has_weights:
-            what = "a preset (config.json)" if is_preset else "weights"
-            raise ValueError(
-                f"{source} is ambiguous: it holds both {what} and a TF1 "
-                "checkpoint (*.index). Put them in two folders, or give the "
-                "prefix of the TF1 checkpoint, such as 'folder/model.ckpt-40'."
-            )
-        return GoogleCheckpoint(files.path, source)
-    if is_preset:
-        is_theirs = config["registered_name"] == KERASHUB_BACKBONE
-        arguments = (files.find, config, source)
-        return KerasHubCheckpoint(*arguments) if is_theirs else None
-    if has_weights or "model_type" in config or "architectures" in config:
-        return TransformersCheckpoint(files.find, config, source)
-    raise ValueError(
-        f"No checkpoint was recognized in {source}. Looked for:{LOOKED_FOR}"
-    )
 
 
 def _load_task(cls, checkpoint, load_weights, **kwargs):
@@ -163,7 +164,14 @@ def _load_task(cls, checkpoint, load_weights, **kwargs):
     """
     kwargs, of_text = split_arguments(cls, kwargs)
     head = head_of(cls)
-    network = _choose_network(checkpoint, head and head.network, cls.__name__)
+    network = (head and head.network) or checkpoint.networks[0]
+    if network not in checkpoint.networks:
+        other = checkpoint.networks[0]
+        raise ValueError(
+            f"{cls.__name__} needs a {network}, but {checkpoint.source} holds "
+            f"a {other}. Give the {network}'s checkpoint, or open this one as "
+            f"{USES[other]}."
+        )
     has_head = head is not None and head.is_in(checkpoint, network)
     if head and not has_head and checkpoint.architecture == head.architecture:
         raise ValueError(
@@ -179,15 +187,12 @@ def _load_task(cls, checkpoint, load_weights, **kwargs):
     dtype = kwargs.pop("dtype", None)
     if "backbone" not in kwargs:
         kwargs["backbone"] = _build_backbone(checkpoint, network, dtype=dtype)
-    backbone, notes = kwargs["backbone"], list(checkpoint.notes(network))
+    notes = list(checkpoint.notes(network))
     if "preprocessor" not in kwargs:
-        cls_of_text, needed = cls.preprocessor_cls, bool(of_text)
-        of_text, of_tokens = split_arguments(cls_of_text, of_text)
-        tokenizer = load_tokenizer(checkpoint, backbone, needed, **of_tokens)
-        kwargs["preprocessor"] = build_preprocessor(
-            cls_of_text, tokenizer, backbone.max_sequence_length, **of_text
+        kwargs["preprocessor"] = _load_preprocessor(
+            cls.preprocessor_cls, checkpoint, bool(of_text), **of_text
         )
-        if tokenizer is None:
+        if kwargs["preprocessor"] is None:
             notes.append(
                 "no vocabulary was found: `preprocessor` is None, and inputs "
                 "must be token ids"
@@ -195,7 +200,7 @@ def _load_task(cls, checkpoint, load_weights, **kwargs):
     task = cls(**kwargs)
     if not load_weights:
         return task
-    table = weights.network(backbone)
+    table = weights.network(task.backbone)
     if keeps_head:
         table.update(head.weights(task))
     filled = {id(weight.variable) for weight in table.values()}
@@ -205,27 +210,8 @@ def _load_task(cls, checkpoint, load_weights, **kwargs):
         for variable in task.weights
         if id(variable) not in filled
     ]
-    summary = assign(checkpoint, network, table, new, notes)
-    if keeps_head:
-        head.finish(task, checkpoint)
-    attach(task, summary)
+    attach(task, weights.assign(checkpoint, network, table, new, notes))
     return task
-
-
-def _choose_network(checkpoint, network, wanted_by):
-    """Which network to take, if it matters; a `ValueError` if it is not in."""
-    if network in (None, *checkpoint.networks):
-        return network or checkpoint.networks[0]
-    other = checkpoint.networks[0]
-    uses = {
-        DISCRIMINATOR: "ElectraReplacedTokenDetector or a fine-tuning task",
-        GENERATOR: "ElectraMaskedLM",
-    }
-    raise ValueError(
-        f"{wanted_by} needs a {network}, but {checkpoint.source} holds a "
-        f"{other}. Give the {network}'s checkpoint, or open this one as "
-        f"{uses[other]}."
-    )
 
 
 def _build_backbone(checkpoint, network, **kwargs):
@@ -233,11 +219,10 @@ def _build_backbone(checkpoint, network, **kwargs):
     return ElectraBackbone(**{"name": network, **arguments, **kwargs})
 
 
-def load_tokenizer(checkpoint, backbone=None, needed=False, **kwargs):
-    """The tokenizer of a checkpoint, or `None`, checked against its network.
+def _load_tokenizer(checkpoint, needed=True, **kwargs):
+    """The tokenizer of a checkpoint, checked against its network.
 
-    Without `backbone` the network's size is read from the checkpoint.
-    `**kwargs` are set in place of what the files say.
+    `None` when there is none, unless it is `needed`.
     """
     tokenizer = checkpoint.tokenizer(**kwargs)
     if tokenizer is None:
@@ -248,10 +233,7 @@ def load_tokenizer(checkpoint, backbone=None, needed=False, **kwargs):
                 "assets/tokenizer/vocabulary.txt)."
             )
         return None
-    if backbone is None:
-        sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
-    else:
-        sizes = backbone.get_config()
+    sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
     rows, size = sizes["vocabulary_size"], tokenizer.vocabulary_size()
     padding = rows - size
     if padding and not (0 < padding < LARGEST_PADDING and rows % 8 == 0):
@@ -263,11 +245,11 @@ def load_tokenizer(checkpoint, backbone=None, needed=False, **kwargs):
     return tokenizer
 
 
-def _load_preprocessor(cls, checkpoint, **kwargs):
+def _load_preprocessor(cls, checkpoint, needed=True, **kwargs):
     kwargs, of_tokens = split_arguments(cls, kwargs)
     tokenizer = kwargs.pop("tokenizer", None)
     if tokenizer is None:
-        tokenizer = load_tokenizer(checkpoint, needed=True, **of_tokens)
+        tokenizer = _load_tokenizer(checkpoint, needed, **of_tokens)
     sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
     positions = sizes["max_sequence_length"]
     return build_preprocessor(cls, tokenizer, positions, **kwargs)

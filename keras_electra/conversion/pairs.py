@@ -5,6 +5,8 @@ are tied again, as in pre-training: the generator takes the discriminator's,
 and by how much its own differed is said. A generator that is missing is made.
 """
 
+import types
+
 import keras
 import numpy as np
 
@@ -13,10 +15,11 @@ from keras_electra.conversion import hugging_face
 from keras_electra.conversion import keras_hub
 from keras_electra.conversion import load
 from keras_electra.conversion import weights
-from keras_electra.conversion.checkpoint import DISCRIMINATOR
-from keras_electra.conversion.checkpoint import GENERATOR
-from keras_electra.conversion.checkpoint import Summary
+from keras_electra.conversion.heads import HEADS
 from keras_electra.conversion.heads import head_of
+from keras_electra.conversion.weights import DISCRIMINATOR
+from keras_electra.conversion.weights import GENERATOR
+from keras_electra.conversion.weights import Summary
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.sizes import SIZES
 from keras_electra.model.sizes import closest_size
@@ -35,26 +38,40 @@ SHARED_SIZES = (
     "max_sequence_length",
     "num_segments",
 )
-# Attributes of a pre-trainer with each network and its head.
+# Attributes of a pre-trainer with each network and its head, and their task.
 PARTS = {
-    DISCRIMINATOR: ("backbone", "discriminator_head"),
-    GENERATOR: ("generator", "generator_head"),
+    DISCRIMINATOR: (
+        "backbone",
+        "discriminator_head",
+        "ElectraReplacedTokenDetector",
+    ),
+    GENERATOR: ("generator", "generator_head", "ElectraMaskedLM"),
 }
 
 
 def register():
     """Makes `from_preset` and `export_to_...` know all forms."""
     OPENERS.extend([open_pretrainer, open_part, load.open_preset])
-    EXPORTERS["transformers"] = _exporter(hugging_face)
-    EXPORTERS["tf1"] = _exporter(google)
-    EXPORTERS["keras_hub"] = _exporter(keras_hub)
+    EXPORTERS["transformers"] = _writer(hugging_face)
+    EXPORTERS["keras_hub"] = _writer(keras_hub)
+    EXPORTERS["tf1"] = google.write
 
 
-def _exporter(form):
+def _writer(form):
+    """Writes a task, or the networks of a pre-trainer, each into a folder."""
+
     def write(task, folder):
-        is_pretrainer = isinstance(task, ElectraPretrainer)
-        write = form.write_pretrainer if is_pretrainer else form.write_task
-        write(task, folder)
+        if not isinstance(task, ElectraPretrainer):
+            form.write(task, head_of(type(task)), folder)
+            return
+        for network, (backbone, head, name) in PARTS.items():
+            part = types.SimpleNamespace(
+                backbone=getattr(task, backbone),
+                head=getattr(task, head),
+                preprocessor=task.preprocessor,
+            )
+            if part.backbone is not None and part.head is not None:
+                form.write(part, HEADS[name], folder / network)
 
     return write
 
@@ -80,7 +97,7 @@ def open_part(cls, preset, load_weights, arguments):
     pretrainer = ElectraPretrainer.from_preset(
         preset, load_weights, dtype=own.pop("dtype", None)
     )
-    names = PARTS[head.network]
+    names = PARTS[head.network][:2]
     backbone, head = (getattr(pretrainer, name) for name in names)
     if backbone is None or head is None:
         raise ValueError(
@@ -108,20 +125,20 @@ def open_pretrainer(cls, preset, load_weights, arguments):
     own, of_text = split_arguments(cls, arguments)
     of_text, of_tokens = split_arguments(cls.preprocessor_cls, of_text)
     common = {"dtype": own.pop("dtype", None), "compile": False, **of_tokens}
-    tied, filler = False, None
+    tied, tasks = False, []
+    if generator is None:
+        generator, tied = _generator_beside(discriminator)
     with load.silence():  # one summary of both is shown in the end
-        detector = ElectraReplacedTokenDetector.from_preset(
-            discriminator, load_weights, **common
-        )
-        if generator is None:
-            generator, tied = _generator_beside(discriminator)
-        if generator is not None:
-            filler = ElectraMaskedLM.from_preset(
-                generator, load_weights, **common
-            )
-    preprocessor = _preprocessor(cls, detector, filler, of_text)
-    own.setdefault("preprocessor", preprocessor)
-    return _join(cls, detector, filler, tied, own)
+        for task_cls, source in (
+            (ElectraReplacedTokenDetector, discriminator),
+            (ElectraMaskedLM, generator),
+        ):
+            if source is not None:
+                task = task_cls.from_preset(source, load_weights, **common)
+                tasks.append(task)
+    if "preprocessor" not in own:
+        own["preprocessor"] = _preprocessor(cls, tasks, of_text)
+    return _join(cls, tasks, tied, own)
 
 
 def _generator_beside(preset):
@@ -134,16 +151,19 @@ def _generator_beside(preset):
     # Of all other forms only the original's holds both.
     if files.has_index():
         checkpoint = load.open_checkpoint(files)
-        if checkpoint is not None and checkpoint.is_pair:
+        if checkpoint.is_pair:
             return preset, checkpoint.is_tied
     return None, False
 
 
-def _join(cls, detector, filler, tied, arguments):
-    """A pre-trainer of a detector and a masked language model, or `None`."""
-    backbone, notes = detector.backbone, []
-    if filler is None:
-        generator, head = fresh_generator(backbone), None
+def _join(cls, tasks, tied, arguments):
+    """A pre-trainer of a detector and, if there is one, a token predictor."""
+    backbone, notes = tasks[0].backbone, []
+    heads = [(tasks[0].head, weights.REPLACED_HEAD)]
+    if len(tasks) == 1:
+        generator = fresh_generator(backbone)
+        # A head that every form can hold.
+        arguments.setdefault("generator_head_activation", "gelu")
         notes.append(
             "there is no generator: a fresh one was made, "
             f"{generator.num_layers} layers of width {generator.hidden_dim}, "
@@ -151,7 +171,9 @@ def _join(cls, detector, filler, tied, arguments):
             "replacements are worth detecting"
         )
     else:
-        generator, head = filler.backbone, filler.head
+        generator, head = tasks[1].backbone, tasks[1].head
+        heads.append((head, weights.TOKEN_HEAD))
+        arguments.setdefault("generator_head_activation", head.activation)
         if not head.tie_embeddings:
             words = generator.token_embedding.embeddings
             largest = _largest([head.output_embeddings], [words])
@@ -166,22 +188,17 @@ def _join(cls, detector, filler, tied, arguments):
                 backbone, generator
             )
             notes.append(note)
-    # A fresh head is one that every form can hold.
-    activation = "gelu" if head is None else head.activation
-    arguments.setdefault("generator_head_activation", activation)
     pretrainer = cls(backbone, generator, **arguments)
-    replaced = weights.replaced_token_head
-    _copy_head(detector.head, pretrainer.discriminator_head, replaced)
-    predicted = weights.token_prediction_head
-    _copy_head(head, pretrainer.generator_head, predicted)
-    load.attach(pretrainer, _summary(detector, filler, notes))
+    targets = (pretrainer.discriminator_head, pretrainer.generator_head)
+    for (source, parts), target in zip(heads, targets):
+        if target is not None:
+            found = weights.of_parts(source, parts)
+            weights.fill(
+                weights.of_parts(target, parts),
+                lambda name: weights.to_array(found[name]),
+            )
+    load.attach(pretrainer, _summary(tasks, notes))
     return pretrainer
-
-
-def _copy_head(source, target, table_of):
-    if source is not None and target is not None:
-        found = table_of(source)
-        weights.fill(table_of(target), lambda n: weights.to_array(found[n]))
 
 
 def fresh_generator(backbone):
@@ -216,8 +233,6 @@ def _can_share(backbone, generator):
                 f"discriminator and {theirs} in the generator"
             )
     ours, theirs = backbone.embeddings, generator.embeddings
-    if ours is theirs:
-        return True, "the embeddings are shared"
     largest = _largest(ours.weights, theirs.weights)
     return True, (
         "the generator takes the discriminator's embeddings; its own differed "
@@ -235,48 +250,47 @@ def _largest(ours, theirs):
     return max(float(np.max(np.abs(a - b))) for a, b in pairs)
 
 
-def _preprocessor(cls, detector, filler, of_text):
-    """A preprocessor with the one tokenizer of both, or `None`."""
-    tasks = [task for task in (detector, filler) if task is not None]
-    tokenizers = [
-        task.preprocessor.tokenizer for task in tasks if task.preprocessor
-    ]
-    if not tokenizers and of_text:
+def _preprocessor(cls, tasks, of_text):
+    """A preprocessor with the one tokenizer of all tasks, or `None`."""
+    found = [t.preprocessor.tokenizer for t in tasks if t.preprocessor]
+    if not found and of_text:
         raise ValueError(
             "There is no vocabulary beside the networks, so that there is no "
             f"preprocessor for {sorted(of_text)}."
         )
-    first, last = (tokenizers or [None])[0], (tokenizers or [None])[-1]
-    if first is not last and first.get_vocabulary() != last.get_vocabulary():
+    if len({tuple(tokenizer.get_vocabulary()) for tokenizer in found}) > 1:
+        sizes = " and ".join(str(t.vocabulary_size()) for t in found)
         raise ValueError(
             "Discriminator and generator must have one vocabulary. Received "
-            f"two that differ, of {first.vocabulary_size()} and "
-            f"{last.vocabulary_size()} entries. Give a pair that was trained "
-            "together, or leave the generator away: a fresh one is made then."
+            f"two that differ, of {sizes} entries. Give a pair that was "
+            "trained together, or leave the generator away: a fresh one is "
+            "made then."
         )
     positions = min(task.backbone.max_sequence_length for task in tasks)
-    cls = cls.preprocessor_cls
-    return load.build_preprocessor(cls, first, positions, **of_text)
+    tokenizer = found[0] if found else None
+    return load.build_preprocessor(
+        cls.preprocessor_cls, tokenizer, positions, **of_text
+    )
 
 
-def _summary(detector, filler, notes):
+def _summary(tasks, notes):
     """One summary of all that was read."""
-    parts = [getattr(t, "conversion_summary", None) for t in (detector, filler)]
+    parts = [getattr(task, "conversion_summary", None) for task in tasks]
     parts = [part for part in parts if part is not None]
     if not parts:
         return Summary("preset", "this package", 0, notes=tuple(notes))
-    sources = list(dict.fromkeys(part.source for part in parts))
-    dropped = [dict(part.dropped) for part in parts]
-    if len(parts) > len(sources):  # what one network leaves the other takes
-        dropped = [
-            {n: reason for n, reason in dropped[0].items() if n in dropped[1]}
-        ]
+    sources = dict.fromkeys(part.source for part in parts)
+    dropped = {name: why for part in parts for name, why in part.dropped}
+    if len(sources) < len(parts):  # what one network leaves the other takes
+        for part in parts:
+            kept = dict(part.dropped)
+            dropped = {n: why for n, why in dropped.items() if n in kept}
     notes = [*(note for part in parts for note in part.notes), *notes]
     return Summary(
         source=" and ".join(sources),
         form=" and ".join(dict.fromkeys(part.form for part in parts)),
         used=sum(part.used for part in parts),
-        dropped=tuple(pair for names in dropped for pair in names.items()),
+        dropped=tuple(dropped.items()),
         new=sum((part.new for part in parts), ()),
         notes=tuple(dict.fromkeys(notes)),
     )

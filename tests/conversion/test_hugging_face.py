@@ -187,17 +187,12 @@ def test_names_and_shapes_of_official_networks(name):
             compile=False,
         )
     table = weights.network(task.backbone)
-    head = (
-        weights.token_prediction_head
-        if is_generator
-        else weights.replaced_token_head
-    )
-    table.update(head(task.head))
+    head = weights.TOKEN_HEAD if is_generator else weights.REPLACED_HEAD
+    table.update(weights.of_parts(task.head, head))
+    shapes = {transformers_name(n): w.shape for n, w in table.items()}
     found = {
-        transformers_name(key): weight.shape[::-1]
-        if is_transposed(key)
-        else weight.shape
-        for key, weight in table.items()
+        name: shape[::-1] if is_transposed(name) else shape
+        for name, shape in shapes.items()
     }
     assert found == expected
     total = sum(int(np.prod(shape)) for shape in expected.values())

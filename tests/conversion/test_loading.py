@@ -7,8 +7,8 @@ import pytest
 import keras_electra
 from keras_electra.conversion import load
 from keras_electra.conversion import weights
-from keras_electra.conversion.checkpoint import Summary
-from keras_electra.conversion.checkpoint import assign
+from keras_electra.conversion.weights import Summary
+from keras_electra.conversion.weights import assign
 from tests import checks
 from tests.conversion import foreign
 from tests.original import Arrays
