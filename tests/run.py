@@ -27,7 +27,7 @@ ONCE = (
     "test_wheel.py",
     "test_readme.py",
 )
-# The longest last of a backend would leave a core idle; they come first.
+# The longest jobs at the end would leave a core idle; they come first.
 FIRST = ("pretraining", "tasks", "conversion", "training")
 
 
@@ -67,16 +67,15 @@ def jobs(backends):
             folders.append(path.name)
         elif path.match("test_*.py"):
             files.append(path.name)
-    folders.sort(key=lambda name: name not in FIRST)
     found = [
         (backend, [name])
         for name in folders
         for backend in (backends[-1:] if name in ONCE else backends)
     ]
-    for backend in backends:
+    for backend in backends[::-1]:
         few = [n for n in files if n not in ONCE or backend == backends[-1]]
         found.append((backend, few))
-    return found
+    return sorted(found, key=lambda job: job[1][0] not in (*FIRST, files[0]))
 
 
 def run(backend, names, extra):

@@ -12,6 +12,11 @@ import pytest
 
 import keras_electra
 
+# The quick start and pre-training run on all; the rest differs in no program.
+on_one_backend = pytest.mark.skipif(
+    keras.config.backend() != "torch",
+    reason="The program runs on any backend; one shows it, torch the fastest.",
+)
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORDS = "the cat sat on a mat and saw that rain fell over quiet hills".split()
 OTHERS = (
@@ -88,10 +93,7 @@ def test_pretrain_goes_on(corpus, tmp_path):
     assert len(filler.fill_mask("the [MASK] sat", top_k=2)[0]) == 2
 
 
-@pytest.mark.skipif(
-    keras.config.backend() != "torch",
-    reason="Its networks of full size take long to compile.",
-)
+@on_one_backend
 def test_tiny_preset_goes_on(corpus, tmp_path):
     arguments = [
         "examples/preset_training/train_tiny_preset.py",
@@ -118,10 +120,7 @@ def test_tiny_preset_goes_on(corpus, tmp_path):
     assert len(detector.detect("the cat sat")) >= 3
 
 
-@pytest.mark.skipif(
-    keras.config.backend() != "torch",
-    reason="Its networks take long to compile.",
-)
+@on_one_backend
 def test_trials_of_the_tiny_preset(corpus, tmp_path):
     output = run(
         "examples/preset_training/tiny_preset_trials.py",
@@ -140,6 +139,7 @@ def test_trials_of_the_tiny_preset(corpus, tmp_path):
     assert len(lines) == 2 and "learning_rate" in lines[0]
 
 
+@on_one_backend
 def test_gpu_benchmark_takes_turns():
     output = run(
         "examples/benchmarks/gpu.py",
@@ -152,6 +152,7 @@ def test_gpu_benchmark_takes_turns():
     assert float(row[4].replace(",", "")) > 0 and row[5].endswith("%")
 
 
+@on_one_backend
 def test_blimp_has_a_column_for_each_network(tmp_path):
     pair = {
         "sentence_good": "The cats sleep.",
@@ -175,10 +176,7 @@ def test_blimp_has_a_column_for_each_network(tmp_path):
     assert "| mean of all sets |" in output
 
 
-@pytest.mark.skipif(
-    keras.config.backend() != "torch",
-    reason="It starts a process for each backend by itself.",
-)
+@on_one_backend
 def test_benchmark_takes_turns(tmp_path):
     other = tmp_path / "other.py"
     other.write_text(
@@ -205,10 +203,7 @@ def test_benchmark_takes_turns(tmp_path):
     assert float(ours[4].replace(",", "")) > 2  # times the other
 
 
-@pytest.mark.skipif(
-    keras.config.backend() != "torch",
-    reason="It starts a process for each backend by itself.",
-)
+@on_one_backend
 def test_finetuning_benchmark(tmp_path):
     folder = tmp_path / "SST-2"
     folder.mkdir()

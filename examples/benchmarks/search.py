@@ -3,8 +3,8 @@
     python examples/benchmarks/search.py --task mrpc --data glue \
         --sampler random --trials 12 --seeds 2
 
-By Optuna, which is kept better than KerasTuner (see the package's
-`finetuning/search.py`). The same command given again goes on where it was
+By Optuna, which is kept better than KerasTuner (see
+`harness/search.py`). The same command given again goes on where it was
 stopped; with more `--trials` it tries more.
 """
 
