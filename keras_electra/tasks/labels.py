@@ -4,11 +4,10 @@ What does not fit is an error here, before the training, with the place of the
 first one: a loss would give nonsense or NaN for a number out of range.
 """
 
-import operator
-
 import keras
 import numpy as np
 
+from keras_electra.arguments import check_count
 from keras_electra.data.inputs import is_missing
 from keras_electra.data.inputs import to_column
 from keras_electra.data.inputs import to_python
@@ -17,10 +16,7 @@ PROBLEM_TYPES = ("single_label", "multi_label", "regression")
 
 
 def check_label_names(labels, num_classes=None):
-    """Checks names of classes and their number, one of which is given.
-
-    Returns `(labels, num_classes)`, a list of str or `None`, and an int.
-    """
+    """Names of classes, a list of str or `None`, and their number, an int."""
     if labels is not None:
         labels = [str(label) for label in labels]
         if not labels or len(set(labels)) != len(labels):
@@ -34,17 +30,8 @@ def check_label_names(labels, num_classes=None):
                 f"Received: num_classes={num_classes} and {len(labels)} labels."
             )
         num_classes = len(labels)
-    try:
-        # Also takes the integers of NumPy, as in `labels.max() + 1`.
-        number = operator.index(num_classes)
-    except TypeError:
-        number = 0
-    if number < 1 or isinstance(num_classes, bool):
-        raise ValueError(
-            "`num_classes` must be a positive integer, the number of "
-            f"different labels. Received: num_classes={num_classes!r}."
-        )
-    return labels, number
+    check_count("num_classes", num_classes)
+    return labels, int(num_classes)
 
 
 def takes_rows(loss):
@@ -55,7 +42,8 @@ def takes_rows(loss):
     if isinstance(loss, str):
         loss = keras.losses.get(loss)
     name = getattr(loss, "__name__", type(loss).__name__)
-    if "sparse" in name.lower():
+    sparse = keras.losses.SparseCategoricalCrossentropy
+    if "sparse" in name.lower() or isinstance(loss, sparse):
         return False
     module = getattr(loss, "__module__", type(loss).__module__)
     return True if str(module).startswith("keras.") else None
@@ -67,9 +55,9 @@ class LabelEncoder:
     Args:
         num_classes: int. Number of outputs.
         labels: list of str or `None`. Names of the classes.
-        problem_type: string. `"single_label"` (a number or a name an
-            example), `"multi_label"` (a list of names or a row of 0 and 1) or
-            `"regression"` (a number). Defaults to `"single_label"`.
+        problem_type: string. `"single_label"`, the default (a number or a
+            name an example), `"multi_label"` (a list of names or a row of 0
+            and 1) or `"regression"` (a number).
     """
 
     def __init__(self, num_classes, labels=None, problem_type="single_label"):
@@ -83,41 +71,35 @@ class LabelEncoder:
         return self.labels[number] if self.labels else int(number)
 
     def encode(self, y, loss=None):
-        """Turns labels into an array.
+        """Turns labels, one entry an example, into an array.
 
-        Args:
-            y: list or array, one entry an example: class numbers or names, or
-                rows of one value a class where the loss takes these.
-            loss: the loss that they are for, or `None`, the default, for one
-                of class numbers. Class numbers become rows for a loss of
-                Keras that takes rows.
-
-        Returns:
-            int32 array `(examples,)` of class numbers, or float32 array
-            `(examples, num_classes)`.
+        It is int32 of shape `(examples,)`, the class numbers, or float32 of
+        shape `(examples, num_classes)` where the loss takes rows. Without a
+        loss it is numbers.
         """
-        y = to_column(y)
-        y = [to_python(value) for value in y] if len(y) else []
+        y = [
+            list(v) if isinstance(v, (tuple, set)) else v for v in to_column(y)
+        ]
+        y = [to_python(value) for value in y]
         for index, value in enumerate(y):
             if is_missing(value):
                 raise TypeError(
                     f"`y` must hold a label an example. Label {index} is "
                     f"missing: {value!r}. Leave the example out."
                 )
-        y = [list(v) if isinstance(v, (tuple, set)) else v for v in y]
         if self.problem_type == "regression":
             return self._targets(y)
-        if self.problem_type == "multi_label":
-            return self._rows(y)
         wanted = False if loss is None else takes_rows(loss)
         several = any(isinstance(v, list) and len(v) != 1 for v in y)
+        if self.problem_type == "multi_label":
+            return self._rows(y)
         if several and wanted is False:
+            name = loss if isinstance(loss, str) else type(loss).__name__
             raise ValueError(
                 "`y` must hold one label an example, the number or the name "
-                f"of a class, for the loss {_name(loss)}. Received rows of "
-                "several. Compile with a loss that takes one value a class, "
-                "such as `keras.losses.CategoricalCrossentropy`, or build the "
-                'task with `problem_type="multi_label"`.'
+                f"of a class, for the loss {name}. Received rows of several. "
+                "Compile with `keras.losses.CategoricalCrossentropy` or the "
+                'like, or build the task with `problem_type="multi_label"`.'
             )
         if several:
             return self._rows(y)
@@ -129,49 +111,36 @@ class LabelEncoder:
         return np.eye(self.num_classes, dtype="float32")[numbers]
 
     def _number(self, value, index):
-        if isinstance(value, str):
-            if value in self._numbers:
-                return self._numbers[value]
-            known = f"one of {self.labels}" if self.labels else "a class number"
+        number = self._numbers.get(value) if isinstance(value, str) else value
+        if (
+            not isinstance(number, (int, float))
+            or not 0 <= number < self.num_classes
+            or number != int(number)
+        ):
+            names = f", or names, {self.labels}" if self.labels else ""
             raise ValueError(
-                f"`y` must hold known labels. Label {index} is {value!r}, "
-                f"expected {known}. Names of classes are given to the task "
-                "as `labels`."
+                "`y` must hold class numbers, integers from 0 to "
+                f"{self.num_classes - 1}{names}. Label {index} is {value!r}. "
+                "Names of classes are given to the task as `labels`."
             )
-        if not isinstance(value, (bool, int, float)) or value != int(value):
-            raise ValueError(
-                "`y` must hold class numbers, which are integers"
-                f"{', or names' if self.labels else ''}. Label {index} is "
-                f"{value!r} of type {type(value).__name__}."
-            )
-        if not 0 <= value < self.num_classes:
-            raise ValueError(
-                f"`y` must hold class numbers from 0 to {self.num_classes - 1}"
-                f" (`num_classes` is {self.num_classes}). Label {index} is "
-                f"{value}."
-            )
-        return int(value)
+        return int(number)
 
     def _rows(self, y):
         rows = []
         for index, row in enumerate(y):
-            if not isinstance(row, list):
+            given = row if isinstance(row, list) else [None]
+            if self.labels and all(isinstance(v, str) for v in given):
+                numbers = [self._number(value, index) for value in given]
+                given = np.isin(np.arange(self.num_classes), numbers).tolist()
+            if len(given) != self.num_classes or not all(
+                isinstance(v, (int, float)) and 0 <= v <= 1 for v in given
+            ):
                 raise ValueError(
-                    "`y` must hold a list of labels an example, or a row of 0 "
-                    f"and 1. Entry {index} is {row!r}."
+                    "`y` must hold a list of names an example, or "
+                    f"{self.num_classes} values from 0 to 1. Entry {index} is "
+                    f"{row!r}."
                 )
-            if all(isinstance(value, str) for value in row) and self.labels:
-                numbers = [self._number(value, index) for value in row]
-                row = np.isin(np.arange(self.num_classes), numbers).tolist()
-            is_row = len(row) == self.num_classes and all(
-                not isinstance(value, str) and 0 <= value <= 1 for value in row
-            )
-            if not is_row:
-                raise ValueError(
-                    f"`y` must hold {self.num_classes} values from 0 to 1 an "
-                    f"example, or a list of names. Entry {index} is {row!r}."
-                )
-            rows.append(row)
+            rows.append(given)
         return np.array(rows, "float32").reshape(-1, self.num_classes)
 
     def _targets(self, y):
@@ -180,7 +149,7 @@ class LabelEncoder:
                 if isinstance(value, str) or not np.isfinite(value):
                     raise ValueError(
                         "`y` must hold finite numbers for a regression. "
-                        f"Entry {index} is {value!r}."
+                        f"Entry {index} is {row!r}."
                     )
         shape = (-1,) if self.num_classes == 1 else (-1, self.num_classes)
         return np.array(y, "float32").reshape(shape)
@@ -188,38 +157,32 @@ class LabelEncoder:
     def weights(self, class_weight, y=None):
         """Weights of the classes, by number: an array, 1 where none is given.
 
-        Args:
-            class_weight: dict from names or numbers of classes to weights, or
-                `"balanced"`: as many times as a class is rarer than others.
-            y: encoded labels, for `"balanced"`; `None` where they are not in
-                memory.
+        `class_weight` is a dict from names or numbers to weights, or
+        `"balanced"`, which needs encoded labels `y`.
         """
         if self.problem_type != "single_label":
             raise ValueError(
-                "`class_weight` needs one class an example. This task has "
-                f"problem_type={self.problem_type!r}: pass `sample_weight`."
+                "`class_weight` needs one class an example. Received: "
+                f"problem_type={self.problem_type!r}. Pass `sample_weight`."
             )
-        weights = np.ones(self.num_classes, "float32")
-        if isinstance(class_weight, str):
-            if class_weight != "balanced" or y is None:
-                raise ValueError(
-                    "`class_weight` must be a dict from classes to weights, "
-                    'or "balanced" for labels in memory. '
-                    f"Received: class_weight={class_weight!r}."
-                )
+        if class_weight == "balanced" and y is not None:
             counts = np.bincount(class_numbers(y), minlength=self.num_classes)
-            return (
-                counts.sum() / (self.num_classes * np.maximum(counts, 1))
-            ).astype("float32")
-        for index, (name, weight) in enumerate(class_weight.items()):
-            try:
-                weights[self._number(to_python(name), index)] = weight
-            except ValueError:
-                known = self.labels or f"0 to {self.num_classes - 1}"
+            weights = counts.sum() / (self.num_classes * np.maximum(counts, 1))
+            return weights.astype("float32")
+        if isinstance(class_weight, str):
+            raise ValueError(
+                "`class_weight` must be a dict from classes to weights, or "
+                f'"balanced" for labels in memory. Received: {class_weight!r}.'
+            )
+        numbers = {i: i for i in range(self.num_classes)} | self._numbers
+        weights = np.ones(self.num_classes, "float32")
+        for name, weight in class_weight.items():
+            if to_python(name) not in numbers:
                 raise ValueError(
-                    f"`class_weight` must hold known classes, {known}. "
-                    f"Received: {name!r}."
-                ) from None
+                    "`class_weight` must hold known classes, "
+                    f"{list(numbers)}. Received: {name!r}."
+                )
+            weights[numbers[to_python(name)]] = weight
         return weights
 
 
@@ -232,10 +195,7 @@ def class_numbers(y):
 
 
 def weigh(data, weights):
-    """Multiplies the weights of a batch with those of its classes.
-
-    `data` is `(x, y, sample_weight)`; `weights` are by class, or `None`.
-    """
+    """Multiplies the weights of a batch with those of its classes, if any."""
     if weights is None:
         return data
     x, y, sample_weight = data
@@ -246,13 +206,6 @@ def weigh(data, weights):
     if sample_weight is not None:
         found = found * np.asarray(sample_weight, "float32")
     return x, y, found
-
-
-def _name(loss):
-    if loss is None:
-        return "of class numbers"
-    name = getattr(loss, "__name__", type(loss).__name__)
-    return loss if isinstance(loss, str) else name
 
 
 def softmax(logits):

@@ -8,18 +8,15 @@ import keras_hub
 import numpy as np
 from keras import ops
 
-from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
-from keras_electra.model.backbone import ElectraBackbone
-from keras_electra.model.transformer import exact_gelu
-from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.labels import softmax
-from keras_electra.tasks.labels import takes_rows
 from keras_electra.tasks.rows import NAMES
 from keras_electra.tasks.rows import RowPreprocessor
 from keras_electra.tasks.rows import text_rows
 from keras_electra.tasks.task import ElectraTask
+from keras_electra.tasks.task import hidden_layer
+from keras_electra.tasks.task import output_layers
 
 
 def to_choices(x):
@@ -36,9 +33,9 @@ def to_choices(x):
     counts = sorted({len(texts) for texts in choices})
     if len(contexts) != len(choices) or len(counts) != 1 or counts[0] < 2:
         raise ValueError(
-            "`x` must hold at least one context, and for each the same number "
-            f"of choices, at least 2. Received: {len(contexts)} contexts, "
-            f"{len(choices)} lists of choices of the lengths {counts}."
+            "`x` must hold contexts, and for each the same number of choices, "
+            f"at least 2. Received: {len(contexts)} contexts, {len(choices)} "
+            f"lists of choices of the lengths {counts}."
         )
     inputs.check_texts((contexts, *zip(*choices)), ("contexts", "choices"))
     return contexts, choices
@@ -51,10 +48,7 @@ def is_example(x, y):
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraMultipleChoicePreprocessor(RowPreprocessor):
-    """Turns a context and each of its choices into a row.
-
-    A row is `[CLS] context [SEP] choice [SEP]`; of the two the longer is
-    shortened.
+    """Rows `[CLS] context [SEP] choice [SEP]`; the longer text is shortened.
 
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
@@ -64,17 +58,14 @@ class ElectraMultipleChoicePreprocessor(RowPreprocessor):
             of equally many choices (or an array of shape `(batch, choices)`,
             or a tuple of columns, one a choice).
         y: numbers of the right choices, from 0, or `None`.
-        sample_weight: weights of the examples, or `None`.
 
     Returns:
-        A dict of rows of shape `(batch, choices, sequence_length)`; a tuple
-        with `y` and `sample_weight` if they are given.
+        A dict of rows of shape `(batch, choices, sequence_length)`.
     """
 
     middle_axes = (None,)
 
     def rows(self, x, y=None, sample_weight=None, length=None):
-        """Rows as long as the longest, or `length`; see the class."""
         contexts, choices = to_choices(x)
         ids = self.tokenizer.encode_batch(contexts)
         first = [row for row, texts in zip(ids, choices) for _ in texts]
@@ -106,15 +97,13 @@ class UnflattenChoices(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraMultipleChoice(ElectraTask, SavesPresets, keras_hub.models.Task):
+class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
     """Chooses the best continuation or answer for a context.
 
     `fit`, `evaluate` and `predict` take a tuple `(contexts, choices)` with a
     list of choices for each context; labels are the numbers of the right
-    ones, from 0.
-
-    The original has no such task; the head is that of transformers' package:
-    a dense layer with GELU on the vector of `[CLS]`, dropout, one output.
+    ones, from 0. The head is that of transformers' package: a dense layer
+    with GELU on the vector of `[CLS]`, dropout, one output.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
@@ -136,7 +125,6 @@ class ElectraMultipleChoice(ElectraTask, SavesPresets, keras_hub.models.Task):
     ```
     """
 
-    backbone_cls = ElectraBackbone
     preprocessor_cls = ElectraMultipleChoicePreprocessor
     names = inputs.Names(
         (
@@ -147,62 +135,40 @@ class ElectraMultipleChoice(ElectraTask, SavesPresets, keras_hub.models.Task):
         example=is_example,
     )
 
-    @known_keywords("name", "compile", "dtype", "trainable")
     def __init__(self, backbone, preprocessor=None, dropout=0.1, **kwargs):
         # === Layers ===
-        policy = {"dtype": backbone.dtype_policy}
         self.backbone = backbone
         self.preprocessor = preprocessor
-        self.hidden_dense = keras.layers.Dense(
-            backbone.hidden_dim,
-            activation=exact_gelu,
-            kernel_initializer=keras.initializers.TruncatedNormal(
-                stddev=backbone.initializer_range
-            ),
-            name="hidden_dense",
-            **policy,
+        self.hidden_dense = hidden_layer(backbone)
+        self.output_dropout, self.output_dense = output_layers(
+            backbone, 1, dropout
         )
-        self.output_dropout = keras.layers.Dropout(
-            dropout, name="output_dropout", **policy
-        )
-        self.output_dense = keras.layers.Dense(1, name="logits", **policy)
 
         # === Functional Model ===
-        inputs = {
-            name: keras.Input(shape=(None, None), dtype="int32", name=name)
-            for name in NAMES
-        }
-        flat = {
-            name: FlattenChoices(name=f"flatten_{name}")(x)
-            for name, x in inputs.items()
-        }
+        inputs, flat = {}, {}
+        for name in NAMES:
+            x = keras.Input(shape=(None, None), dtype="int32", name=name)
+            inputs[name] = x
+            flat[name] = FlattenChoices(name=f"flatten_{name}")(x)
         x = backbone(flat)["sequence_output"][:, 0, :]  # (B * C, D)
         x = self.output_dense(self.output_dropout(self.hidden_dense(x)))
-        outputs = UnflattenChoices(name="unflatten", **policy)(
-            x, inputs["token_ids"]
-        )  # (B, C)
+        unflatten = UnflattenChoices(
+            dtype=backbone.dtype_policy, name="unflatten"
+        )
+        outputs = unflatten(x, inputs["token_ids"])  # (B, C)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===
         self.dropout = dropout
 
-    def default_loss(self):
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-    def default_metrics(self, loss):
-        if takes_rows(loss):
-            return [keras.metrics.CategoricalAccuracy("accuracy")]
-        return [keras.metrics.SparseCategoricalAccuracy("accuracy")]
-
     def choose(self, contexts, choices=None, batch_size=8):
         """Ranks the choices of contexts.
 
         Args:
-            contexts: string, or a column of strings; or any of the inputs
-                that `fit` takes, with the choices.
+            contexts: string, or a column of strings; or anything that `fit`
+                takes, with the choices.
             choices: list of strings, for several contexts a column of such
-                lists, which may differ in length; `None` where `contexts`
-                holds them.
+                lists, which may differ in length.
             batch_size: int. Contexts computed together. Defaults to `8`.
 
         Returns:
@@ -212,15 +178,11 @@ class ElectraMultipleChoice(ElectraTask, SavesPresets, keras_hub.models.Task):
         is_one = inputs.is_text(contexts)
         if is_one:
             contexts, choices = [contexts], [choices]
-        elif choices is None:
+        if choices is None:
             x, _ = self.read_inputs(contexts, "choose")
             contexts, choices = to_choices(x)
-        contexts, choices = map(inputs.to_column, (contexts, choices))
-        if len(choices) != len(contexts):
-            raise ValueError(
-                "`choices` must hold one list of choices a context. Received: "
-                f"{len(contexts)} contexts and {len(choices)} lists."
-            )
+        else:
+            contexts, choices = self._read((contexts, choices)).x
         results = [None] * len(contexts)
         for count in {len(texts) for texts in choices}:
             # Equally many choices at a time: they are one array.

@@ -168,6 +168,9 @@ class ElectraQuestionAnswering(
     def default_loss(self):
         return SpanLoss()
 
+    def default_metrics(self, loss):
+        return []
+
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):

@@ -1,9 +1,8 @@
 """Inputs as users give them -> rows of token ids, the network's inputs.
 
-Preprocessors share a base that makes rows in Python, as windows, words and
-answers need it. Inside a TensorFlow graph (`tf.data`, on every backend) the
-graph calls back into Python. Price: such a graph runs only in the process
-that made it.
+Rows are made in Python, as windows, words and answers need it; a TensorFlow
+graph (`tf.data`, on every backend) calls back into Python. Price: such a
+graph runs only in the process that made it.
 """
 
 import typing
@@ -22,6 +21,11 @@ from keras_electra.text.preprocessor import add_sequence_length
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 NAMES = ("token_ids", "segment_ids", "padding_mask")
+
+
+def is_rows(x):
+    """Whether inputs are rows of token ids already."""
+    return isinstance(x, dict) and "token_ids" in x
 
 
 def make_rows(sequences, segments, pad_token_id, length=None):
@@ -46,23 +50,19 @@ def text_rows(
 ):
     """Packs lists of token ids, or pairs of them (`second` may be `None`).
 
-    A text becomes `[CLS] text [SEP]`, a pair `[CLS] first [SEP] second
-    [SEP]`, of at most `most` tokens. A pair whose second text has no tokens
-    is packed as a text, as in the original
-    (`classification_tasks.py:66-70`).
+    Rows have at most `most` tokens. A pair whose second text has no tokens is
+    packed as a text (original `classification_tasks.py:66-70`).
     """
-    cls, sep = [tokenizer.cls_token_id], [tokenizer.sep_token_id]
+    cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
     sequences, segments = [], []
     for i, ids in enumerate(first):
         other = second[i] if second is not None else []
         if other:
             ids, other = trim_pair(ids, other, most - 3, truncate)
-            tail = [*other, *sep]
-        else:
-            ids, tail = ids[: most - 2], []
-        head = [*cls, *ids, *sep]
-        sequences.append(head + tail)
-        segments.append([0] * len(head) + [1] * len(tail))
+            other = [*other, sep]
+        head = [cls, *ids[: most - 2], sep]
+        sequences.append(head + other)
+        segments.append([0] * len(head) + [1] * len(other))
     return make_rows(sequences, segments, tokenizer.pad_token_id, length)
 
 
@@ -98,21 +98,17 @@ def split_windows(count, room):
         return []
     final = max(0, count - room)
     starts = [*range(0, final, max(1, room // 2)), final]
-    borders = [
-        (left + room + right) // 2 for left, right in zip(starts, starts[1:])
-    ]
-    borders = [0, *borders, count]
+    borders = [(a + room + b) // 2 for a, b in zip(starts, starts[1:])]
     return [
         Window(start, min(start + room, count), first, last)
-        for start, first, last in zip(starts, borders, borders[1:])
+        for start, first, last in zip(starts, [0, *borders], [*borders, count])
     ]
 
 
 class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
-    """Turns batches of raw data into rows; for one kind of task each.
+    """Turns texts and pairs of texts into rows.
 
-    Here these are texts and pairs of texts; a subclass for other inputs has
-    its own `rows`.
+    A subclass for other inputs has its own `rows`.
 
     Args:
         tokenizer: `ElectraTokenizer`.
@@ -124,8 +120,7 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         x: a string, a list of strings, a tuple of two of either (pairs), or
             a dict of arrays that is packed already and stays as it is. A
             tuple alone KerasHub takes for `(x, y)`: call it with `y=None`.
-        y: labels or `None`.
-        sample_weight: weights of the labels or `None`.
+        y, sample_weight: labels and their weights, or `None`.
 
     Returns:
         A dict of int32 arrays of shape `(batch, sequence_length)`:
@@ -133,8 +128,7 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         `sample_weight` if they are given.
 
     Attributes:
-        makes_labels: bool. Whether labels and weights come from `rows`;
-            otherwise a call passes them on as they are.
+        makes_labels: bool. Whether `rows` changes labels and weights.
         middle_axes: tuple. Axes of rows between the batch's and the tokens'.
     """
 
@@ -156,18 +150,16 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         self.built = True
 
     def call(self, x, y=None, sample_weight=None):
-        if isinstance(x, dict) and "token_ids" in x:
+        if is_rows(x):
             return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
         first = x[0] if isinstance(x, tuple) else x
         is_one = inputs.is_text(first) or getattr(first, "shape", 0) == ()
         if is_one:
-            x = tuple([part] for part in x) if isinstance(x, tuple) else [x]
+            x = inputs.map_columns(lambda text: [text], x)
         if self.makes_labels:
             y = [y] if is_one and y is not None else y
-            data = (x, y, sample_weight)
-            spec = self.output_spec(*data)
-            return _run_in_python(self._whole_rows, data, spec)
-        data = _run_in_python(self._whole_rows, (x,), self.output_spec())
+            return self._run(x, y, sample_weight)
+        data = self._run(x)
         if is_one:
             data = keras.tree.map_structure(lambda array: array[0], data)
         if isinstance(data, tuple):  # with labels, made of the texts alone
@@ -175,20 +167,12 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         return keras.utils.pack_x_y_sample_weight(data, y, sample_weight)
 
     def rows(self, x, y=None, sample_weight=None, length=None):
-        """Checked columns to rows.
-
-        Args:
-            x, y, sample_weight: columns, as `data/inputs.py` makes them.
-            length: int. Defaults to `None`: as long as the longest row.
-
-        Returns:
-            What `keras.utils.pack_x_y_sample_weight` makes of them.
-        """
+        """Packs checked columns; by default as long as the longest row."""
         parts = x if isinstance(x, tuple) else (x,)
-        ids = [self.tokenizer.encode_batch(part) for part in parts]
+        first, *others = map(self.tokenizer.encode_batch, parts)
         x = text_rows(
-            ids[0],
-            ids[1] if len(ids) > 1 else None,
+            first,
+            others[0] if others else None,
             self.tokenizer,
             self.sequence_length,
             self.truncate,
@@ -201,6 +185,13 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         data = inputs.map_columns(inputs.to_column, data)
         return self.rows(*data, length=self.sequence_length)
 
+    def _run(self, *data):
+        """Calls `_whole_rows`; in a TensorFlow graph on its tensors."""
+        if not graph_text.is_in_graph():
+            return self._whole_rows(*data)
+        spec = self.output_spec(*data)
+        return graph_text.call_python(self._whole_rows, data, spec)
+
     def output_spec(self, x=None, y=None, sample_weight=None):
         """What a call returns, with a `keras.KerasTensor` for each array."""
         shape = (None, *self.middle_axes, self.sequence_length)
@@ -208,23 +199,10 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
 
     @classmethod
     def _add_missing_kwargs(cls, loader, kwargs):
-        return super()._add_missing_kwargs(
-            loader, add_sequence_length(loader, kwargs)
-        )
+        kwargs = add_sequence_length(loader, kwargs)
+        return super()._add_missing_kwargs(loader, kwargs)
 
     def get_config(self):
-        config = super().get_config()
-        for name in keyword_names(type(self).__init__):
-            if name != "tokenizer":
-                config[name] = getattr(self, name)
-        return config
-
-
-def _run_in_python(function, data, spec):
-    """Calls a function of columns; in a TensorFlow graph on its tensors.
-
-    `spec` is what it returns, with a `keras.KerasTensor` for each array.
-    """
-    if graph_text.is_in_graph():
-        return graph_text.call_python(function, data, spec)
-    return function(*data)
+        names = keyword_names(type(self).__init__)
+        own = {n: getattr(self, n) for n in names if n != "tokenizer"}
+        return {**super().get_config(), **own}

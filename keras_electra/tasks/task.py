@@ -5,17 +5,22 @@ import numpy as np
 
 from keras_electra.arguments import keyword_names
 from keras_electra.arguments import known_keywords
-from keras_electra.data import batches as batching
 from keras_electra.data import inputs
+from keras_electra.data.batches import Batches
+from keras_electra.data.batches import Rows
 from keras_electra.data.inputs import checked_size
+from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.model.transformer import exact_gelu
+from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks.feeding import TakesExamples
-from keras_electra.tasks.feeding import inputs_are_rows
+from keras_electra.tasks.labels import takes_rows
+from keras_electra.tasks.rows import is_rows
 from keras_electra.training.fit import FitsExamples
 from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.recipes import finetuning_rate
 
 
-class ElectraTask(TakesExamples, FitsExamples):
+class ElectraTask(TakesExamples, FitsExamples, SavesPresets):
     """Training and use of a task; mixed in before KerasHub's base class.
 
     Args:
@@ -30,19 +35,27 @@ class ElectraTask(TakesExamples, FitsExamples):
 
     Attributes:
         token_outputs: bool. Whether axes of outputs that vary are of tokens.
+        padded_output: float. What `predict` gives for padding.
         unsaved: tuple of str. Arguments of the constructor that are not part
             of the configuration.
     """
 
+    backbone_cls = ElectraBackbone
     token_outputs = False
+    padded_output = 0.0
     unsaved = ("backbone", "preprocessor")
 
     def default_loss(self):
         """The loss that `compile` sets by default."""
+        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     def default_metrics(self, loss):
-        """List of the metrics that `compile` sets by default for a loss."""
-        return []
+        """The metrics that `compile` sets by default for a loss, a list."""
+        if takes_rows(loss) is None:
+            return ["accuracy"]  # by the labels that come
+        if takes_rows(loss):
+            return [keras.metrics.CategoricalAccuracy("accuracy")]
+        return [keras.metrics.SparseCategoricalAccuracy("accuracy")]
 
     @known_keywords(keras.Model.compile)
     def compile(
@@ -53,18 +66,13 @@ class ElectraTask(TakesExamples, FitsExamples):
         weighted_metrics="auto",
         **kwargs,
     ):
-        """Sets optimizer, loss and metrics; see `keras.Model.compile`.
+        """`keras.Model.compile`, by default with what suits the task.
 
-        Args:
-            optimizer: as in Keras, or `"auto"`, the default: `ElectraAdamW`
-                at the paper's rate for the size of the network (3e-4 small,
-                1e-4 base, 5e-5 large), constant.
-            loss: as in Keras, or `"auto"`, the default: the task's.
-            metrics, weighted_metrics: as in Keras, or `"auto"`, the default:
-                the task's, weighted where labels are one a token.
-            **kwargs: further arguments of `keras.Model.compile`.
+        The optimizer is then `ElectraAdamW` at the paper's rate for the size
+        of the network (3e-4 small, 1e-4 base, 5e-5 large), constant. Metrics
+        are weighted where labels are one a token.
         """
-        if isinstance(optimizer, str) and optimizer == "auto":
+        if optimizer == "auto":
             # No warm-up, as nobody knows how many steps a run has: the
             # corrected bias of the moments holds the first steps back, too.
             # Weight decay: original `configure_finetuning.py:55`.
@@ -73,20 +81,19 @@ class ElectraTask(TakesExamples, FitsExamples):
                 weight_decay=0.01,
                 bias_correction=True,
             )
-        if isinstance(loss, str) and loss == "auto":
+        if loss == "auto":
             loss = self.default_loss()
-        is_auto = isinstance(metrics, str) and metrics == "auto"
-        defaults = (self.default_metrics(loss) if is_auto else None) or None
-        if is_auto:
-            metrics = None if self.token_labels else defaults
-        if isinstance(weighted_metrics, str) and weighted_metrics == "auto":
-            weighted_metrics = defaults if self.token_labels else None
+        defaults = self.default_metrics(loss) if metrics == "auto" else []
+        if metrics == "auto":
+            metrics = [] if self.token_labels else defaults
+        if weighted_metrics == "auto":
+            weighted_metrics = defaults if self.token_labels else []
         keras.Model.compile(
             self,
             optimizer=optimizer,
             loss=loss,
-            metrics=metrics,
-            weighted_metrics=weighted_metrics,
+            metrics=metrics or None,
+            weighted_metrics=weighted_metrics or None,
             **kwargs,
         )
 
@@ -107,33 +114,20 @@ class ElectraTask(TakesExamples, FitsExamples):
     ):
         """The network's outputs, an array or a dict of arrays.
 
-        Args:
-            x: as in `fit`. Labels are left out.
-            batch_size: int or `None`, for `32`. Rows computed together.
-            verbose, steps, callbacks: as in `keras.Model.predict`.
-
-        Returns:
-            Outputs in the order of the examples. An axis of tokens is as long
-            as `sequence_length` says; padding has 0 (masked logits: -1000).
+        Takes what `fit` takes; labels are left out. Outputs are in the order
+        of the examples. An axis of tokens is as long as `sequence_length`
+        says; padding has 0 (masked logits: -1000).
         """
         rows = self._input_rows(x, batch_size, steps)
-        width = rows.width if rows is not None else 0
-        if not inputs_are_rows(x) and self.preprocessor is not None:
+        width = rows.width
+        if not is_rows(x) and self.preprocessor is not None:
             width = getattr(self.preprocessor, "sequence_length", width)
-        outputs = []
-        if rows is not None:
-            outputs = self.predict_rows(rows, batch_size, verbose, callbacks)
+        outputs = self.predict_rows(rows, batch_size, verbose, callbacks)
 
         def gather(spec, *parts):
-            # Axes that vary are of tokens, of which a batch has as many as
-            # its longest row.
-            shape = list(spec.shape[1:])
-            for axis, size in enumerate(shape):
-                found = [part.shape[axis] for part in parts]
-                if size is None and parts and not self.token_outputs:
-                    shape[axis] = max(found)
-                elif size is None:
-                    shape[axis] = width
+            shape = [width if n is None else n for n in spec.shape[1:]]
+            if parts and not self.token_outputs:
+                shape = np.max([part.shape for part in parts], axis=0)
             dtype = parts[0].dtype if parts else spec.dtype
             whole = np.full((len(parts), *shape), self.padded_output, dtype)
             for place, part in enumerate(parts):
@@ -143,41 +137,33 @@ class ElectraTask(TakesExamples, FitsExamples):
         return keras.tree.map_structure(gather, self.output, *outputs)
 
     def predict_rows(self, rows, batch_size=None, verbose=0, callbacks=None):
-        """Runs rows through the network, those of alike length together.
+        """A list of the network's outputs for each row, nested arrays.
 
-        Args:
-            rows: `data.batches.Rows`, a dict of arrays, or checked columns.
-            batch_size, verbose, callbacks: as in `predict`.
-
-        Returns:
-            List of the network's outputs for each row, nested arrays; an axis
-            of tokens is at least as long as the row.
+        `rows` are `data.batches.Rows`, a dict of arrays, or checked columns.
+        Those of alike length are computed together; an axis of tokens is at
+        least as long as the row.
         """
-        if isinstance(rows, dict):
-            if not len(rows["token_ids"]):
-                return []
-            rows = batching.Rows([(rows, None, None)])
-        elif not isinstance(rows, batching.Rows):
-            examples = inputs.Examples(rows)
-            if not len(examples):
-                return []
-            rows = self._memory_rows(examples, checked=True)
+        if is_rows(rows):
+            count = len(rows["token_ids"])
+            rows = self._rows([(rows, None, None)] if count else ())
+        elif not isinstance(rows, Rows):
+            rows = self._memory_rows(inputs.Examples(rows), checked=True)
+        if not len(rows):
+            return []
         size = checked_size(batch_size)
-        batches = batching.Batches(
-            rows, size, "by_length", finish=self.finish_batch
-        )
-        results, steps = [None] * len(rows), len(batches)
+        batches = Batches(rows, size, "by_length", finish=self.finish_batch)
+        results = [None] * len(rows)
         callbacks = keras.callbacks.CallbackList(
             callbacks,
             add_progbar=verbose != 0,
             verbose=verbose,
             epochs=1,
-            steps=steps,
+            steps=len(batches),
             model=self,
         )
         self.stop_predicting = False
         callbacks.on_predict_begin()
-        for step in range(steps):
+        for step in range(len(batches)):
             callbacks.on_predict_batch_begin(step)
             x, *_ = keras.utils.unpack_x_y_sample_weight(batches.batch(step))
             x = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
@@ -197,11 +183,28 @@ class ElectraTask(TakesExamples, FitsExamples):
         return [result for result in results if result is not None]
 
     def get_config(self):
-        config = super().get_config()
-        for name in keyword_names(type(self).__init__):
-            if name not in self.unsaved:
-                value = getattr(self, name)
-                if callable(value):
-                    value = keras.activations.serialize(value)
-                config[name] = value
-        return config
+        names = keyword_names(type(self).__init__)
+        own = {n: getattr(self, n) for n in names if n not in self.unsaved}
+        return {**super().get_config(), **own}
+
+
+def hidden_layer(backbone):
+    """The dense layer of the heads of transformers' package."""
+    return keras.layers.Dense(
+        backbone.hidden_dim,
+        activation=exact_gelu,
+        kernel_initializer=keras.initializers.TruncatedNormal(
+            stddev=backbone.initializer_range
+        ),
+        dtype=backbone.dtype_policy,
+        name="hidden_dense",
+    )
+
+
+def output_layers(backbone, units, dropout, activation=None):
+    """Dropout and the linear layer of a head, from Glorot uniform."""
+    policy = {"dtype": backbone.dtype_policy}
+    return (
+        keras.layers.Dropout(dropout, name="output_dropout", **policy),
+        keras.layers.Dense(units, activation, name="logits", **policy),
+    )

@@ -6,10 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_electra.arguments import check_option
-from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
-from keras_electra.model.backbone import ElectraBackbone
-from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.rows import RowPreprocessor
 from keras_electra.tasks.task import ElectraTask
@@ -29,15 +26,13 @@ class ElectraTextEmbedderPreprocessor(RowPreprocessor):
         sample_weight: weights of the texts or pairs, or `None`.
 
     Returns:
-        A dict of rows. With groups, or for pairs, a tuple of it and an int
-        array of shape `(rows,)`, the group of each row, and weights if they
-        are given.
+        A dict of rows; with groups a tuple of it, the group of each row and,
+        if given, weights.
     """
 
     makes_labels = True
 
     def rows(self, x, y=None, sample_weight=None, length=None):
-        """Rows of texts, with their groups; see the class."""
         columns = x if isinstance(x, tuple) else (x,)
         # A pair becomes two neighbours.
         texts = [text for pair in zip(*columns, strict=True) for text in pair]
@@ -54,49 +49,19 @@ class ElectraTextEmbedderPreprocessor(RowPreprocessor):
         rows = super().output_spec()
         if y is None and not isinstance(x, tuple):
             return rows
-        weights = keras.KerasTensor((None,), "float32")
-        return keras.utils.pack_x_y_sample_weight(
-            rows,
-            keras.KerasTensor((None,), "int32"),
-            None if sample_weight is None else weights,
-        )
-
-
-@keras.saving.register_keras_serializable(package="keras_electra")
-class Pooling(keras.layers.Layer):
-    """The mean of the vectors of a row, or its first; in float32.
-
-    Args:
-        pooling: string. `"mean"`, the default, over all tokens but padding,
-            or `"cls"`, the vector of `[CLS]`.
-        normalize: bool. Whether vectors get length 1. Defaults to `True`.
-        **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
-    """
-
-    def __init__(self, pooling="mean", normalize=True, **kwargs):
-        super().__init__(**kwargs)
-        self.pooling = pooling
-        self.normalize = normalize
-
-    def call(self, x, padding_mask):
-        x = ops.cast(x, "float32")
-        if self.pooling == "cls":
-            x = x[:, 0]
-        else:
-            mask = ops.cast(padding_mask, "float32")[:, :, None]  # (B, L, 1)
-            count = ops.maximum(ops.sum(mask, axis=1), 1.0)
-            x = ops.sum(x * mask, axis=1) / count
-        return ops.normalize(x, axis=-1) if self.normalize else x
+        groups = keras.KerasTensor((None,), "int32")
+        weights = None
+        if sample_weight is not None:
+            weights = keras.KerasTensor((None,), "float32")
+        return keras.utils.pack_x_y_sample_weight(rows, groups, weights)
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ContrastiveLoss(keras.losses.Loss):
-    """Cross-entropy of finding a text's partner among the batch.
+    """Cross-entropy of finding a text's partners among the batch.
 
-    Each vector is compared with all others of the batch by the cosine, over
-    a temperature. The loss is the negative logarithm of the probability that
-    a softmax gives to those of the same group, averaged over them. A vector
-    that is alone in its group has loss 0.
+    The logits are the cosines with all others over a temperature. The loss is
+    a mean over those of the same group; a vector without any has loss 0.
 
     Args:
         temperature: float. Defaults to `0.05` (Gao et al., SimCSE, EMNLP
@@ -111,8 +76,7 @@ class ContrastiveLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         vectors = ops.normalize(ops.cast(y_pred, "float32"), axis=-1)
         scores = ops.matmul(vectors, ops.transpose(vectors)) / self.temperature
-        count = ops.shape(scores)[0]
-        is_self = ops.eye(count, dtype="float32")
+        is_self = ops.eye(ops.shape(scores)[0], dtype="float32")
         log_probs = ops.log_softmax(scores - 1e4 * is_self, axis=-1)
         groups = ops.reshape(ops.cast(y_true, "int32"), (-1,))
         partners = ops.cast(groups[:, None] == groups[None], "float32")
@@ -125,7 +89,7 @@ class ContrastiveLoss(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraTextEmbedder(ElectraTask, SavesPresets, keras_hub.models.Task):
+class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
     """Embeds texts, for search, clustering and comparison.
 
     A discriminator's last layers know little but which tokens were replaced
@@ -136,8 +100,8 @@ class ElectraTextEmbedder(ElectraTask, SavesPresets, keras_hub.models.Task):
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
-        pooling: string. `"mean"`, the default, of the vectors of all tokens,
-            or `"cls"`, the vector of `[CLS]`.
+        pooling: string. `"mean"`, the default, of the vectors of all tokens
+            but padding, or `"cls"`, the vector of `[CLS]`.
         layer: int or `None`. Layer whose output is used, from 1 to the number
             of layers. Defaults to `None`: the middle one, rounded up.
         normalize: bool. Whether vectors get length 1, so that a product of
@@ -154,7 +118,6 @@ class ElectraTextEmbedder(ElectraTask, SavesPresets, keras_hub.models.Task):
     ```
     """
 
-    backbone_cls = ElectraBackbone
     preprocessor_cls = ElectraTextEmbedderPreprocessor
     names = inputs.Names(
         (
@@ -169,7 +132,6 @@ class ElectraTextEmbedder(ElectraTask, SavesPresets, keras_hub.models.Task):
     # Which texts meet in a batch matters: all others of it count as unlike.
     free_order = False
 
-    @known_keywords("name", "compile", "dtype", "trainable")
     def __init__(
         self,
         backbone,
@@ -182,22 +144,26 @@ class ElectraTextEmbedder(ElectraTask, SavesPresets, keras_hub.models.Task):
         check_option("pooling", pooling, ("mean", "cls"))
         if layer is None:
             layer = (backbone.num_layers + 1) // 2
-        if layer not in range(1, backbone.num_layers + 1):
-            raise ValueError(
-                "`layer` must be the number of a layer, from 1 to "
-                f"{backbone.num_layers}. Received: layer={layer!r}."
-            )
+        check_option("layer", layer, range(1, backbone.num_layers + 1))
 
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        self.pool = Pooling(pooling, normalize, dtype="float32", name="pooling")
 
         # === Functional Model ===
-        # Through the layers of the backbone, as far as needed.
+        # Through the layers of the backbone, as far as needed; then float32.
         x = backbone.transformer_layers[layer - 1].output  # (B, L, D)
-        outputs = self.pool(x, backbone.input["padding_mask"])
-        super().__init__(inputs=backbone.input, outputs=outputs, **kwargs)
+        x = ops.cast(x, "float32")
+        if pooling == "cls":
+            x = x[:, 0]
+        else:
+            mask = ops.cast(backbone.input["padding_mask"], "float32")
+            mask = mask[:, :, None]  # (B, L, 1)
+            count = ops.maximum(ops.sum(mask, axis=1), 1.0)
+            x = ops.sum(x * mask, axis=1) / count
+        if normalize:
+            x = ops.normalize(x, axis=-1)
+        super().__init__(inputs=backbone.input, outputs=x, **kwargs)
 
         # === Config ===
         self.pooling = pooling
@@ -207,16 +173,14 @@ class ElectraTextEmbedder(ElectraTask, SavesPresets, keras_hub.models.Task):
     def default_loss(self):
         return ContrastiveLoss()
 
+    def default_metrics(self, loss):
+        return []
+
     def embed(self, texts, batch_size=32):
-        """Computes the vectors of texts.
+        """The vector of a text, or of all that `fit` takes, but of pairs.
 
-        Args:
-            texts: string; or any of the inputs that `fit` takes, but pairs.
-            batch_size: int. Texts computed together. Defaults to `32`.
-
-        Returns:
-            float32 array of shape `(hidden_dim,)` for a string,
-            `(n, hidden_dim)` for several texts.
+        A float32 array of shape `(hidden_dim,)` for a string, `(n,
+        hidden_dim)` for several texts.
         """
         texts, is_one = self.read_inputs(texts, "embed")
         if isinstance(texts, tuple):

@@ -6,10 +6,7 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
-from keras_electra.model.backbone import ElectraBackbone
-from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.labels import check_label_names
 from keras_electra.tasks.labels import softmax
@@ -18,8 +15,8 @@ from keras_electra.tasks.rows import RowPreprocessor
 from keras_electra.tasks.rows import make_rows
 from keras_electra.tasks.rows import split_windows
 from keras_electra.tasks.task import ElectraTask
+from keras_electra.tasks.task import output_layers
 from keras_electra.tasks.words import Entity
-from keras_electra.tasks.words import WordCrossentropy
 from keras_electra.tasks.words import encode_word_labels
 from keras_electra.tasks.words import find_spans
 from keras_electra.tasks.words import is_sentence
@@ -40,17 +37,15 @@ class TaggingRow(typing.NamedTuple):
 class ElectraTokenClassifierPreprocessor(RowPreprocessor):
     """Turns sentences into rows of word pieces, and labels of words with them.
 
-    The label of a word is at its first piece; all other tokens have weight
-    0. A sentence that is too long is read in windows that overlap by half,
-    each a row, and every word is labelled in the one where it has most text
-    around it: the batch grows. A word of no characters that the tokenizer
-    keeps is `[UNK]`.
+    The label of a word is at its first piece (`[UNK]` if it has none); all
+    other tokens have weight 0. A sentence that is too long is read in windows
+    that overlap by half, each a row, and every word is labelled in the one
+    where it has most text around it: the batch grows.
 
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
-        segment_id: int. Segment of the sentences. Defaults to `0`, as
-            everywhere and in transformers; the original tags with `1`
-            (`finetune/tagging/tagging_tasks.py:149`).
+        segment_id: int. Segment of the sentences. Defaults to `0`; the
+            original tags with `1` (`finetune/tagging/tagging_tasks.py:149`).
 
     Call arguments:
         x: column of sentences: strings, whose words are separated by white
@@ -98,7 +93,6 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
         return make_rows(ids, segments, self.tokenizer.pad_token_id, length)
 
     def rows(self, x, y=None, sample_weight=None, length=None):
-        """Rows as long as the longest, or `length`; see the class."""
         sentences = to_sentences(x)
         rows = self.split(sentences)
         x = self.pack(rows, length)
@@ -145,16 +139,31 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraTokenClassifier(ElectraTask, SavesPresets, keras_hub.models.Task):
+class WordCrossentropy(keras.losses.SparseCategoricalCrossentropy):
+    """Categorical cross-entropy of logits, averaged over the weighted tokens.
+
+    Keras' default reduction, taken for that mean, would count the tokens of
+    weight 0. `"sum"` is the original's.
+    """
+
+    def __init__(self, reduction="mean_with_sample_weight", **kwargs):
+        if reduction == "sum_over_batch_size":
+            reduction = "mean_with_sample_weight"
+        super().__init__(from_logits=True, reduction=reduction, **kwargs)
+
+    def get_config(self):
+        return keras.losses.Loss.get_config(self)
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
     """Labels words: named entities, chunks, parts of speech.
 
     Inputs are sentences, lists of words or strings whose words are separated
     by white space. Labels are a list a sentence (or a string, too), one a
     word: class numbers or, with `labels`, names. The loss counts the first
-    piece of every word.
-
-    A linear layer on the vector of every token, which starts from Glorot
-    uniform (`finetune/tagging/tagging_tasks.py:188-193`).
+    piece of every word. The head is a linear layer on every vector
+    (`finetune/tagging/tagging_tasks.py:188-193`).
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
@@ -177,7 +186,6 @@ class ElectraTokenClassifier(ElectraTask, SavesPresets, keras_hub.models.Task):
     ```
     """
 
-    backbone_cls = ElectraBackbone
     preprocessor_cls = ElectraTokenClassifierPreprocessor
     token_labels = True
     token_outputs = True
@@ -187,7 +195,6 @@ class ElectraTokenClassifier(ElectraTask, SavesPresets, keras_hub.models.Task):
         is_sentence,
     )
 
-    @known_keywords("name", "compile", "dtype", "trainable")
     def __init__(
         self,
         backbone,
@@ -202,11 +209,8 @@ class ElectraTokenClassifier(ElectraTask, SavesPresets, keras_hub.models.Task):
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        self.output_dropout = keras.layers.Dropout(
-            dropout, dtype=backbone.dtype_policy, name="output_dropout"
-        )
-        self.output_dense = keras.layers.Dense(
-            num_classes, dtype=backbone.dtype_policy, name="logits"
+        self.output_dropout, self.output_dense = output_layers(
+            backbone, num_classes, dropout
         )
 
         # === Functional Model ===
@@ -223,74 +227,66 @@ class ElectraTokenClassifier(ElectraTask, SavesPresets, keras_hub.models.Task):
     def default_loss(self):
         return WordCrossentropy()
 
-    def default_metrics(self, loss):
-        if takes_rows(loss):
-            return [keras.metrics.CategoricalAccuracy("accuracy")]
-        return [keras.metrics.SparseCategoricalAccuracy("accuracy")]
-
     def tag(self, sentences, batch_size=32):
-        """Labels every word.
+        """Labels every word of a sentence, or of all that `fit` takes.
 
-        Args:
-            sentences: a string, whose words are separated by white space; or
-                any of the inputs that `fit` takes.
-            batch_size: int. Rows computed together. Defaults to `32`.
-
-        Returns:
-            For a string a list of labels, one a word: names or, without
-            `labels`, class numbers. For several sentences a list of these.
+        Gives for a string a list of labels, one a word: names or, without
+        `labels`, class numbers. For several sentences a list of these.
         """
-        x, is_one = self.read_inputs(sentences, "tag")
-        tagged = [tags for _, tags, _ in self._tagged(x, batch_size)]
-        return tagged[0] if is_one else tagged
+        return self._read_words(
+            "tag", sentences, batch_size, lambda words, tags, scores: tags
+        )
 
     def find_entities(self, sentences, batch_size=32):
         """Finds the stretches that labels such as `B-NP`, `I-NP` mark.
 
-        Takes what `tag` takes; returns for a string a list of `Entity`, in
-        order, for several sentences a list of these.
+        Gives for a string a list of `Entity`; else as `tag`.
         """
-        x, is_one = self.read_inputs(sentences, "find_entities")
-        found = [
-            [
+
+        def entities(words, tags, scores):
+            return [
                 Entity(
-                    label,
-                    start,
-                    end,
-                    " ".join(words[start:end]),
+                    *(label, start, end, " ".join(words[start:end])),
                     float(scores[start:end].max(axis=-1).min()),
                 )
                 for label, start, end in find_spans(tags)
             ]
-            for words, tags, scores in self._tagged(x, batch_size)
-        ]
-        return found[0] if is_one else found
+
+        return self._read_words(
+            "find_entities", sentences, batch_size, entities
+        )
 
     def word_probabilities(self, sentences, batch_size=32):
         """Probabilities of the classes for every word.
 
-        Takes what `tag` takes; returns for a string a float32 array of shape
-        `(words, num_classes)`, for several sentences a list of these.
+        Gives for a string an array `(words, num_classes)`; else as `tag`.
         """
-        x, is_one = self.read_inputs(sentences, "word_probabilities")
-        results = [scores for *_, scores in self._tagged(x, batch_size)]
-        return results[0] if is_one else results
+        return self._read_words(
+            "word_probabilities",
+            sentences,
+            batch_size,
+            lambda words, tags, scores: scores,
+        )
 
-    def _tagged(self, x, batch_size):
-        """Words, labels and probabilities of each sentence."""
+    def _read_words(self, method, sentences, batch_size, result):
+        """Calls `result` with words, labels, probabilities of a sentence."""
+        x, is_one = self.read_inputs(sentences, method)
         sentences = to_sentences(x)
         rows = self.preprocessor.split(sentences)
-        results = [
+        scores = [
             np.zeros((len(words), self.num_classes), "float32")
             for words in sentences
         ]
         logits = self.predict_rows(self.preprocessor.pack(rows), batch_size)
-        for row, scores in zip(rows, logits):
-            scores = np.asarray(scores, "float32")[row.positions]
-            results[row.sentence][row.words] = softmax(scores)
-        for words, scores in zip(sentences, results):
-            tags = map(self.label_encoder.name, scores.argmax(axis=-1))
-            yield words, list(tags), scores
+        for row, some in zip(rows, logits):
+            some = np.asarray(some, "float32")[row.positions]
+            scores[row.sentence][row.words] = softmax(some)
+        name = self.label_encoder.name
+        results = [
+            result(words, [name(i) for i in some.argmax(axis=-1)], some)
+            for words, some in zip(sentences, scores)
+        ]
+        return results[0] if is_one else results
 
     def check_inputs(self, x):
         to_sentences(x)

@@ -2,7 +2,6 @@
 
 import typing
 
-import keras
 import numpy as np
 
 
@@ -11,8 +10,7 @@ class Entity(typing.NamedTuple):
 
     Attributes:
         label: string, without its prefix, such as `"NP"`.
-        start: int. Number of the first word.
-        end: int. Number of the word after the last.
+        start, end: int. Number of the first word, and of that after the last.
         text: string. The words, joined by spaces.
         probability: float. The least of its words' probabilities.
     """
@@ -24,24 +22,6 @@ class Entity(typing.NamedTuple):
     probability: float
 
 
-@keras.saving.register_keras_serializable(package="keras_electra")
-class WordCrossentropy(keras.losses.SparseCategoricalCrossentropy):
-    """Categorical cross-entropy of logits, averaged over the weighted tokens.
-
-    Keras' default reduction, which is taken for that mean, would count the
-    tokens of weight 0, all pieces but the first of each word and the padding.
-    `"sum"` is the original's.
-    """
-
-    def __init__(self, reduction="mean_with_sample_weight", **kwargs):
-        if reduction == "sum_over_batch_size":
-            reduction = "mean_with_sample_weight"
-        super().__init__(from_logits=True, reduction=reduction, **kwargs)
-
-    def get_config(self):
-        return keras.losses.Loss.get_config(self)
-
-
 def find_spans(tags):
     """Reads tags of BIO, IOB and BIOES (also BILOU) as conlleval does.
 
@@ -49,27 +29,21 @@ def find_spans(tags):
     follows something of another label or outside; it ends with `E-`, `S-`.
     `["B-NP", "I-NP", "O"]` gives `[("NP", 0, 2)]`.
     """
-    spans, label, start = [], None, 0
+    spans, is_open = [], False
     for i, tag in enumerate(tags):
-        prefix, dash, own = str(tag).partition("-")
-        if tag != "O" and not (dash and prefix in tuple("BIESLU")):
+        prefix, dash, label = str(tag).partition("-")
+        if tag == "O":
+            is_open = False
+            continue
+        if not dash or prefix not in tuple("BIESLU"):
             raise ValueError(
                 "Spans are read from tags such as `B-NP`, `I-NP` and `O`. "
                 f"Received: {tag!r}."
             )
-        goes_on = tag != "O" and prefix in "IEL" and own == label
-        if label is not None and not goes_on:
-            spans.append((label, start, i))
-            label = None
-        if tag == "O":
-            continue
-        if not goes_on:
-            label, start = own, i
-        if prefix in "ESLU":
-            spans.append((label, start, i + 1))
-            label = None
-    if label is not None:
-        spans.append((label, start, len(tags)))
+        if not is_open or prefix not in "IEL" or spans[-1][0] != label:
+            spans.append((label, i, i))
+        spans[-1] = (label, spans[-1][1], i + 1)
+        is_open = prefix not in "ESLU"
     return spans
 
 
@@ -79,14 +53,12 @@ def to_sentences(x):
         words.split() if isinstance(words, str) else words for words in x
     ]
     for index, words in enumerate(sentences):
-        words = words if isinstance(words, (list, tuple)) else [words]
-        for word in words:
-            if not isinstance(word, str):
-                raise TypeError(
-                    "`x` must hold sentences: strings, or lists of words. "
-                    f"Sentence {index} holds {word!r} of type "
-                    f"{type(word).__name__}."
-                )
+        is_list = isinstance(words, (list, tuple))
+        if not is_list or not all(isinstance(word, str) for word in words):
+            raise TypeError(
+                "`x` must hold sentences: strings, or lists of words. Sentence "
+                f"{index} is {words!r} of type {type(words).__name__}."
+            )
         if not words or not all(word.strip() for word in words):
             raise ValueError(
                 "`x` must hold sentences of at least one word, and words that "
@@ -122,17 +94,13 @@ def encode_word_labels(sentences, y, encoder=None):
         if isinstance(labels, str):
             labels = labels.split()
             if encoder is None or not encoder.labels:
-                labels = [
-                    int(label) if label.lstrip("-").isdigit() else label
-                    for label in labels
-                ]
+                labels = [int(i) if i.isdigit() else i for i in labels]
         labels = labels if np.ndim(labels) else [labels]
         if len(labels) != len(words):
-            more = "more" if len(words) > len(labels) else "fewer"
             raise ValueError(
-                "`y` must hold one label a word. Sentence "
-                f"{index} has {more} words than labels: {len(words)} words, "
-                f"{len(labels)} labels. It begins with {words[:5]}."
+                f"`y` must hold one label a word. Sentence {index} has "
+                f"{len(words)} words and {len(labels)} labels. It begins with "
+                f"{words[:5]}."
             )
         try:
             labels = encoder.encode(labels).tolist() if encoder else labels

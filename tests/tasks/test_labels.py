@@ -25,8 +25,8 @@ def test_numbers_and_names():
     [
         ([0, 3], "from 0 to 2.*Label 1 is 3"),
         ([-1], "Label 0 is -1"),
-        ([0.5], "integers, or names. Label 0 is 0.5 of type float"),
-        (["great"], "known labels. Label 0 is 'great', expected one of"),
+        ([0.5], "integers.*or names.*Label 0 is 0.5"),
+        (["great"], "names, .*'fair'.*Label 0 is 'great'"),
         ([[0, 1]], "one label an example"),
     ],
 )
@@ -68,7 +68,7 @@ def test_class_weights():
 
 
 def test_names_without_names():
-    with pytest.raises(ValueError, match="'good', expected a class number"):
+    with pytest.raises(ValueError, match="class numbers.*Label 0 is 'good'"):
         LabelEncoder(3).encode(["good"])
 
 
@@ -80,8 +80,8 @@ def test_several_labels():
     for y, message in (
         ([[1, 0]], "3 values from 0 to 1"),
         ([[0, 0, 2]], "3 values from 0 to 1"),
-        ([["great"]], "known labels"),
-        ([1], "a list of labels an example"),
+        ([["great"]], "names.*Label 0 is 'great'"),
+        ([1], "a list of names an example"),
     ):
         with pytest.raises(ValueError, match=message):
             encoder.encode(y)

@@ -105,9 +105,9 @@ def test_errors():
     task = build(labels=["bad", "good"])
     task.compile(run_eagerly=keras.config.backend() != "jax")
     for y, message in (
-        (["good", "great"], "known labels. Label 1 is 'great'"),
+        (["good", "great"], "names.*Label 1 is 'great'"),
         ([0, 2], "from 0 to 1.*Label 1 is 2"),
-        ([0.5, 1.0], "Label 0 is 0.5 of type float"),
+        ([0.5, 1.0], "Label 0 is 0.5"),
     ):
         with pytest.raises(ValueError, match=message):
             task.fit(TEXTS[:2], y)
@@ -132,7 +132,7 @@ def test_errors():
 
 @pytest.mark.parametrize("num_classes", [0, -1, 2.0, "2", None, True])
 def test_num_classes_must_be_a_positive_integer(num_classes):
-    with pytest.raises(ValueError, match="num_classes.*positive integer"):
+    with pytest.raises(ValueError, match="num_classes.*integer"):
         ElectraTextClassifier(checks.tiny_backbone(), num_classes)
 
 
