@@ -13,12 +13,25 @@ kernels and compilers a long program.
 import keras
 from keras import ops
 
-from keras_electra.backend import encoder_layer
 from keras_electra.training import schedules
 from keras_electra.training.optimizers import UNDECAYED_NAMES
 
 # Of the discriminator's head: one column, which has no directions.
 ADAM_LAYERS = ("head/output_dense",)
+
+
+def half_precision(x):
+    """`"bfloat16"`, or `"float32"` by torch on a processor slow at it.
+
+    Compilers take float32 themselves there.
+    """
+    if keras.config.backend() == "torch" and x.device.type == "cpu":
+        from keras_electra.backend import torch_operations
+
+        bfloat16 = ops.cast(0, "bfloat16").dtype
+        if torch_operations.type_to_compute_in(bfloat16) != bfloat16:
+            return "float32"
+    return "bfloat16"
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -62,7 +75,7 @@ class HalfPrecisionMuon(keras.optimizers.Muon):
     def zeropower_via_newtonschulz5(self, x, steps):
         """The orthogonalization of `keras.optimizers.Muon`, in bfloat16."""
         half = super().zeropower_via_newtonschulz5(
-            ops.cast(x, encoder_layer.half_precision(x)), steps
+            ops.cast(x, half_precision(x)), steps
         )
         return ops.cast(half, x.dtype)
 

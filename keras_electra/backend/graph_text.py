@@ -1,8 +1,7 @@
 """Python functions on texts inside TensorFlow graphs, such as `tf.data`.
 
-Lives in the one room that may import a backend, because only TensorFlow has
-graphs with strings in them. Price of `tf.numpy_function`: the graph runs only
-in the process that built it, and not under XLA.
+Only TensorFlow has graphs with strings in them. Price of `tf.numpy_function`:
+the graph runs only in the process that built it, and not under XLA.
 """
 
 import sys
@@ -27,61 +26,50 @@ def numpy_function(function, inputs, dtype="int32", sequence_length=None):
             alike; the result is dense then. Defaults to `None`.
 
     Returns:
-        For a scalar a tensor of shape `(items,)`, for a batch a ragged tensor
-        `(batch, None)`, with `sequence_length` a dense one. More dimensions
-        of `inputs` stay in front.
+        Tensor of one more axis than `inputs`: ragged, but for a scalar.
     """
     import tensorflow as tf
 
-    dtype = tf.as_dtype(dtype)
-
-    def call(texts):
-        rows = function(
-            [text.decode("utf-8", errors="ignore") for text in texts.tolist()]
-        )
-        lengths = np.array([len(row) for row in rows], dtype="int64")
-        items = [item for row in rows for item in row]
-        if dtype == tf.string:
-            items = [item.encode("utf-8") for item in items]
-            return np.array(items, dtype=object), lengths
-        return np.array(items, dtype=dtype.as_numpy_dtype), lengths
-
-    def map_flat(texts):
-        items, lengths = tf.numpy_function(
-            call, [texts], (dtype, tf.int64), stateful=False
-        )
-        items.set_shape([None])
-        lengths.set_shape(texts.shape)
-        rows = tf.RaggedTensor.from_row_lengths(items, lengths, validate=False)
-        if sequence_length:
-            return rows.to_tensor(shape=[None, sequence_length])
-        return rows
-
+    settings = dtype, sequence_length
     if isinstance(inputs, tf.RaggedTensor):
-        return inputs.with_flat_values(map_flat(inputs.flat_values))
+        flat = numpy_function(function, inputs.flat_values, *settings)
+        return inputs.with_flat_values(flat)
     inputs = tf.convert_to_tensor(inputs)
     if inputs.dtype != tf.string:
         raise TypeError(
             "`inputs` must be a tensor of strings. "
             f"Received a tensor of type {inputs.dtype.name}."
         )
-    if inputs.shape.rank == 0:
-        return map_flat(inputs[tf.newaxis])[0]
-    if inputs.shape.rank == 1:
-        return map_flat(inputs)
-    if inputs.shape.rank is None:
+    rank = inputs.shape.rank
+    if rank is None:
         raise ValueError(
             "`inputs` must have a known rank. Call `set_shape` on it first."
         )
-    rows = map_flat(tf.reshape(inputs, [-1]))
-    if sequence_length:
-        shape = tf.concat([tf.shape(inputs), [sequence_length]], axis=0)
-        return tf.reshape(rows, shape)
-    for axis in range(inputs.shape.rank - 1, 0, -1):
-        rows = tf.RaggedTensor.from_uniform_row_length(
-            rows, tf.shape(inputs, out_type=tf.int64)[axis]
-        )
-    return rows
+    if rank == 0:
+        return numpy_function(function, inputs[tf.newaxis], *settings)[0]
+    if rank > 1:
+        nested = tf.RaggedTensor.from_tensor(inputs, ragged_rank=rank - 1)
+        nested = numpy_function(function, nested, *settings)
+        shape = [*inputs.shape, sequence_length]
+        return nested.to_tensor(shape=shape) if sequence_length else nested
+    dtype = tf.as_dtype(dtype)
+
+    def call(texts):
+        rows = function(_decode(texts.tolist()))
+        lengths = np.array([len(row) for row in rows], dtype="int64")
+        items = [item for row in rows for item in row]
+        if dtype == tf.string:
+            items = [item.encode("utf-8") for item in items]
+        return np.array(items, dtype=dtype.as_numpy_dtype), lengths
+
+    items, lengths = tf.numpy_function(
+        call, [inputs], (dtype, tf.int64), stateful=False
+    )
+    items.set_shape([None])
+    lengths.set_shape(inputs.shape)
+    rows = tf.RaggedTensor.from_row_lengths(items, lengths, validate=False)
+    shape = [None, sequence_length]
+    return rows.to_tensor(shape=shape) if sequence_length else rows
 
 
 def call_python(function, inputs, spec):
@@ -91,8 +79,8 @@ def call_python(function, inputs, spec):
         function: takes the parts of `inputs`, with lists of str in place of
             tensors of strings and arrays in place of others, and returns
             nested arrays.
-        inputs: tuple of nested tensors or `None`. The last dimension of a
-            ragged tensor is joined to strings with spaces between the items.
+        inputs: tuple of nested tensors or `None`. The last axis of a ragged
+            tensor is joined to strings with spaces between the items.
         spec: nested like the result, with objects that have `shape` and
             `dtype` in place of arrays.
 
@@ -101,18 +89,21 @@ def call_python(function, inputs, spec):
     """
     import tensorflow as tf
 
-    inputs = tf.nest.map_structure(
-        lambda part: _join_ragged(tf, part), inputs, expand_composites=False
-    )
-    flat = tf.nest.flatten(inputs)
-    given = [part for part in flat if part is not None]
+    def join(part):
+        if not isinstance(part, tf.RaggedTensor):
+            return part
+        words = part if part.dtype == tf.string else tf.strings.as_string(part)
+        return tf.strings.reduce_join(words, axis=-1, separator=" ")
+
+    flat = [join(part) for part in tf.nest.flatten(inputs)]
     flat_spec = tf.nest.flatten(spec)
 
     def call(*values):
-        values = iter([_to_python(value) for value in values])
+        values = iter(values)
         nested = tf.nest.pack_sequence_as(
-            inputs, [None if part is None else next(values) for part in flat]
+            inputs, [part if part is None else next(values) for part in flat]
         )
+        nested = tf.nest.map_structure(_to_python, nested)
         outputs = tf.nest.flatten(function(*nested))
         return [
             np.asarray(output).astype(part.dtype)
@@ -120,38 +111,30 @@ def call_python(function, inputs, spec):
         ]
 
     outputs = tf.numpy_function(
-        call, given, [tf.as_dtype(part.dtype) for part in flat_spec]
+        call,
+        [part for part in flat if part is not None],
+        [tf.as_dtype(part.dtype) for part in flat_spec],
     )
     for output, part in zip(outputs, flat_spec):
         output.set_shape(part.shape)
     return tf.nest.pack_sequence_as(spec, outputs)
 
 
-def _join_ragged(tf, part):
-    if not isinstance(part, tf.RaggedTensor):
-        return part
-    if part.dtype != tf.string:
-        part = tf.strings.as_string(part)
-    return tf.strings.reduce_join(part, axis=-1, separator=" ")
-
-
 def _to_python(value):
-    """Strings as nested lists of str, in place of arrays of bytes."""
-    if value.dtype != object:
-        return value
-    decode = np.vectorize(
-        lambda text: text.decode("utf-8", errors="ignore"), otypes=[object]
-    )
-    return decode(value).tolist() if value.size else value.tolist()
+    strings = isinstance(value, np.ndarray) and value.dtype.kind == "O"
+    return _decode(value.tolist()) if strings else value
+
+
+def _decode(texts):
+    if isinstance(texts, list):
+        return [_decode(text) for text in texts]
+    return texts.decode("utf-8", errors="ignore")
 
 
 def to_dataset(generator, spec):
-    """A Python generator of nested arrays as a `tf.data` set.
+    """A `tf.data` set of nested arrays that `generator()` iterates over.
 
-    Args:
-        generator: function without arguments that returns an iterator.
-        spec: nested like its items, with objects that have `shape` and
-            `dtype` in place of arrays.
+    `spec` is nested like an item, with objects that have `shape` and `dtype`.
     """
     import tensorflow as tf
 

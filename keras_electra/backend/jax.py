@@ -10,15 +10,11 @@ class TrainStep:
     def train_step(self, state, data):
         trainable, non_trainable, optimizer_variables, metrics = state
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        (scaled_loss, aux), gradients = jax.value_and_grad(
+        compute = jax.value_and_grad(
             self.compute_loss_and_updates, has_aux=True
-        )(
-            trainable,
-            non_trainable,
-            metrics,
-            x,
-            None,
-            None,
+        )
+        (scaled_loss, aux), gradients = compute(
+            *(trainable, non_trainable, metrics, x, None, None),
             training=True,
             optimizer_variables=optimizer_variables,
         )

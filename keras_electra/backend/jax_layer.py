@@ -1,100 +1,52 @@
 """One encoder layer on a CPU, in the forms that XLA is fast in there.
 
-The same numbers as `TransformerLayer`, to rounding, differentiated by JAX. XLA
-has fast kernels for products, but only of operands that lie in memory row by
-row and, in half precision, only with a float32 result; transposed operands,
-as every gradient has them, run at half the speed, and so does a half-precision
-result. Here every operand is laid out, and every result is rounded afterwards.
-Batch and length are one axis: gradients of biases summed over two take fifty
-times as long.
-
-All layers of a network call one function, which JAX traces once.
+The numbers of `TransformerLayer`, to rounding, differentiated by JAX. XLA has
+fast products only of operands that lie in memory row by row and, in half
+precision, with a float32 result: here every operand is laid out, and every
+result is rounded afterwards. Batch and length are one axis: gradients of
+biases summed over two take fifty times as long.
 
 Shapes: B batch, L length, D hidden, F feed-forward, N heads, H = D / N.
 """
 
 import functools
-import typing
 
 import jax
 from jax import numpy as jnp
 from jax.experimental.layout import Layout
 from jax.experimental.layout import with_layout_constraint
 
-from keras_electra.backend.numerics import MASKED_SCORE
-from keras_electra.backend.numerics import drop
+import keras_electra.backend.numerics as numerics
 
 
 def can_run(layer, x, training):
-    """Whether a `TransformerLayer` can be run here, and gains by it.
-
-    Dense layers that are quantized or have a LoRA adapter compute something
-    else.
-    """
-    return (
-        jax.default_backend() == "cpu"
-        and x.dtype in (jnp.float32, jnp.bfloat16)
-        and not layer.is_adapted()
-    )
-
-
-def half_precision(x):
-    """`"bfloat16"`: the compiler takes float32 itself where that is slow."""
-    return "bfloat16"
+    """Whether a `TransformerLayer` can be run here, and gains by it."""
+    return jax.default_backend() == "cpu" and numerics.is_plain(layer, x)
 
 
 def run(layer, x, padding_mask, training, seeds):
-    """What `layer.call` returns.
-
-    Args:
-        layer: `TransformerLayer`.
-        x: array of shape `(B, L, D)`.
-        padding_mask: array of shape `(B, L)`.
-        training: bool.
-        seeds: list of three, of `layer.draw_seeds(training)`.
-
-    Returns:
-        Array of shape `(B, L, D)`.
-    """
-    first, last = layer.attention_layer_norm, layer.output_layer_norm
-    settings = _Settings(
-        num_heads=layer.num_heads,
-        activation=layer.intermediate_dense.activation,
-        attention_dropout=layer.attention.dropout_layer.rate,
-        dropout=layer.dropout_layer.rate,
-        epsilon=last.epsilon,
-    )
-    denses = [(d.kernel.value, d.bias.value) for d in layer.dense_layers()]
-    norms = [(norm.gamma.value, norm.beta.value) for norm in (first, last)]
-    return _layer(settings, denses, norms, x, padding_mask, seeds)
-
-
-class _Settings(typing.NamedTuple):
-    """What the function of a layer is compiled for."""
-
-    num_heads: int
-    activation: typing.Callable
-    attention_dropout: float
-    dropout: float
-    epsilon: float
+    """What `layer.call` returns; see there."""
+    rates = layer.attention.dropout_layer.rate, layer.dropout_layer.rate
+    settings = layer.num_heads, layer.intermediate_dense.activation, *rates
+    weights = numerics.weights_of(layer)
+    return _layer(settings, weights, x, padding_mask, seeds)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _layer(settings, denses, norms, x, padding_mask, seeds):
-    qkv, out, inner, back = denses
+def _layer(settings, weights, x, padding_mask, seeds):
+    """One function, traced once, that all layers of a network call."""
+    heads, activation, attention_rate, rate = settings
+    qkv, out, norm, inner, back, norm_2 = weights
     shape, width = x.shape, x.shape[-1]
     x = x.reshape(-1, width)
-    y = _dense(out, _attend(settings, _dense(qkv, x), padding_mask, seeds[0]))
-    y = _drop(y, settings.dropout, seeds[1])
-    x = _normalize(norms[0], x + y, settings.epsilon)
-    y = _dense(back, settings.activation(_dense(inner, x)))
-    y = _drop(y, settings.dropout, seeds[2])
-    return _normalize(norms[1], x + y, settings.epsilon).reshape(shape)
+    y = _attend(_dense(qkv, x), padding_mask, heads, attention_rate, seeds[0])
+    x = _normalize(norm, x + _drop(_dense(out, y), rate, seeds[1]))
+    y = _dense(back, activation(_dense(inner, x)))
+    return _normalize(norm_2, x + _drop(y, rate, seeds[2])).reshape(shape)
 
 
-def _attend(settings, x, padding_mask, seed):
-    (batch, length), heads = padding_mask.shape, settings.num_heads
-    width = x.shape[-1] // 3
+def _attend(x, padding_mask, heads, rate, seed):
+    (batch, length), width = padding_mask.shape, x.shape[-1] // 3
     head = width // heads
     x = x.reshape(batch, length, 3, heads, head).transpose(2, 0, 3, 1, 4)
     query, key, value = unstack(x.reshape(3, -1, length, head))  # (BN, L, H)
@@ -102,16 +54,15 @@ def _attend(settings, x, padding_mask, seed):
     scores = product(query, key.swapaxes(1, 2), jnp.float32)  # (BN, L, L)
     padding = 1.0 - padding_mask.astype(jnp.float32)
     scores = scores.reshape(batch, heads, length, length)
-    scores = scores + MASKED_SCORE * padding[:, None, None, :]
-    weights = jax.nn.softmax(scores).astype(x.dtype)
-    weights = _drop(weights, settings.attention_dropout, seed)
+    scores = scores + numerics.MASKED_SCORE * padding[:, None, None, :]
+    weights = _drop(jax.nn.softmax(scores).astype(x.dtype), rate, seed)
     x = product(weights.reshape(-1, length, length), value, x.dtype)
     x = x.reshape(batch, heads, length, head).transpose(0, 2, 1, 3)
     return x.reshape(-1, width)
 
 
 def _drop(x, rate, seed):
-    return x if seed is None else drop(x, rate, seed)
+    return x if seed is None else numerics.drop(x, rate, seed)
 
 
 def _dense(weights, x):
@@ -120,35 +71,26 @@ def _dense(weights, x):
     return y + spread(bias.astype(x.dtype), len(x))
 
 
-def _normalize(weights, x, epsilon):
+def _normalize(weights, x):
     """Layer normalization of each row, in float32."""
     dtype, x = x.dtype, x.astype(jnp.float32)
     x = x - x.mean(-1, keepdims=True)
-    x = x * jax.lax.rsqrt((x * x).mean(-1, keepdims=True) + epsilon)
+    variance = (x * x).mean(-1, keepdims=True)
+    x = x * jax.lax.rsqrt(variance + numerics.EPSILON)
     gamma, beta = (spread(weight, len(x)) for weight in weights)
     return (x * gamma + beta).astype(dtype)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def product(a, b, dtype):
-    """`a @ b` of two matrices or two batches of them.
+    """`a @ b` of two matrices or batches of them, summed in float32.
 
-    Args:
-        a: array of shape `(..., rows, inner)`, in the type to compute in.
-        b: array of shape `(..., inner, columns)`. Its gradient is in its own
-            type.
-        dtype: of the result, which is summed in float32.
-
-    Returns:
-        Array of shape `(..., rows, columns)`.
+    Computed in the type of `a`, whatever that of `b`; `dtype` is that of the
+    result.
     """
     a, b = _in_rows(a), _in_rows(b.astype(a.dtype))
     result = jnp.matmul(a, b, preferred_element_type=jnp.float32)
     return _in_rows(result).astype(dtype)
-
-
-def _product_forward(a, b, dtype):
-    return product(a, b, dtype), (a, b)
 
 
 def _product_backward(dtype, operands, gradient):
@@ -161,7 +103,9 @@ def _product_backward(dtype, operands, gradient):
     return d_a, d_b.swapaxes(-1, -2)
 
 
-product.defvjp(_product_forward, _product_backward)
+product.defvjp(
+    lambda a, b, dtype: (product(a, b, dtype), (a, b)), _product_backward
+)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

@@ -1,38 +1,43 @@
-"""What the plain layers and the kernels of every backend must do alike.
+"""What the plain layers and the kernels of every backend do alike.
 
-Drawing dropout masks takes a quarter of a training step with the generators
-of the backends, which are made for better randomness than this needs. Here a
-counter, one for every two elements, goes through a 32-bit mixing function
-keyed by the seed of the step, and each half of the result decides over one
-element. It is plain integer arithmetic, the same on every backend and bit for
-bit equal between them, and compilers fuse it with what comes before and after.
+Dropout masks take a quarter of a step with the backends' own generators. Here
+a counter, one for every two elements, goes through a 32-bit mixing function
+keyed by the seed of the step; each half of the result decides over one element.
+It is integer arithmetic, bit for bit equal on every backend.
 """
 
 import functools
 import math
 
+import keras
 from keras import ops
 
 # Added to the score of a padding key (original `model/modeling.py:613`).
 MASKED_SCORE = -10000.0
+EPSILON = 1e-12  # of all layer normalizations, the original's
 LEVELS = 1 << 16  # of one half of a hash
 
 
-def _int32(value):
-    """An unsigned constant as the signed number with the same bits."""
-    return value - (1 << 32) if value >= 1 << 31 else value
+def int32(value):
+    """The signed number with the lowest 32 bits of an integer."""
+    return (value + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 # Shifts 16, 15, 16 and these multipliers were found by search to leave little
 # bias (Chris Wellons' "lowbias32", public domain).
-MULTIPLIER_1 = _int32(0x7FEB352D)
-MULTIPLIER_2 = _int32(0x846CA68B)
-GOLDEN_RATIO = _int32(0x9E3779B1)  # 2**32 over the golden ratio, odd
+MULTIPLIER_1 = int32(0x7FEB352D)
+MULTIPLIER_2 = int32(0x846CA68B)
+GOLDEN_RATIO = int32(0x9E3779B1)  # 2**32 over the golden ratio, odd
 
 
 def dropped_levels(rate):
     """How many of the `LEVELS` numbers drop an element."""
     return round(rate * LEVELS)
+
+
+def first_kept(rate):
+    """The least number that keeps an element, of an int16."""
+    return dropped_levels(rate) - LEVELS // 2
 
 
 def scale_of_kept(rate):
@@ -41,12 +46,7 @@ def scale_of_kept(rate):
 
 
 def hash_counters(counters, seed):
-    """Mixes counters and a seed to 32 bits that look random.
-
-    Args:
-        counters: int32 array of any shape.
-        seed: integer array of shape `(2,)`, as `keras.random.SeedGenerator`
-            gives it.
+    """Mixes int32 counters and a seed of shape `(2,)` to random-looking bits.
 
     Returns:
         int32 array of the shape of `counters`.
@@ -70,38 +70,19 @@ def _shift_right(x, bits):
 
 
 def drop(x, rate, seed):
-    """What `HashDropout` does in training.
-
-    Args:
-        x: float array of any shape with at least one axis.
-        rate: float, the share to drop.
-        seed: integer array of shape `(2,)`.
-
-    Returns:
-        Array of the shape of `x`.
-    """
+    """What `HashDropout` does to `x` in training, by a seed of shape `(2,)`."""
     *rows, width = ops.shape(x)
     lanes = (*rows, -(-width // 2))
     # In a column: TensorFlow's `view` wants to know the last axis.
-    counters = ops.reshape(ops.arange(_size(lanes), dtype="int32"), (-1, 1))
+    counters = ops.reshape(ops.arange(math.prod(lanes), dtype="int32"), (-1, 1))
     bits = hash_counters(counters, seed)
     bits = ops.reshape(ops.view(bits, "int16"), (*rows, 2 * lanes[-1]))
     # It may be a tensor, for rows of a length that varies.
     if not isinstance(width, int) or width % 2:
         bits = bits[..., :width]
-    first_kept = dropped_levels(rate) - LEVELS // 2
-    kept = bits >= ops.cast(first_kept, "int16")
+    kept = bits >= ops.cast(first_kept(rate), "int16")
     scale = ops.cast(scale_of_kept(rate), x.dtype)
     return x * ops.where(kept, scale, ops.zeros_like(scale))
-
-
-def _size(shape):
-    if all(isinstance(size, int) for size in shape):
-        return math.prod(shape)
-    size = shape[0]
-    for other in shape[1:]:
-        size = size * other
-    return size
 
 
 @functools.cache
@@ -109,3 +90,29 @@ def on_accelerator():
     """Whether tensors are made on something else than a CPU."""
     device = getattr(ops.convert_to_tensor([0]), "device", "cpu")
     return "cpu" not in str(device).lower()
+
+
+def is_plain(layer, x):
+    """Whether kernels compute what a `TransformerLayer` does with `x`.
+
+    Not in float16, which is slow on a CPU, nor where a dense layer is
+    quantized or has a LoRA adapter.
+    """
+    if keras.backend.standardize_dtype(x.dtype) not in ("float32", "bfloat16"):
+        return False
+    attention = layer.attention
+    denses = attention.query_key_value, attention.output_dense
+    return not any(
+        dense.lora_enabled or dense.quantization_mode
+        for dense in (*denses, layer.intermediate_dense, layer.output_dense)
+    )
+
+
+def weights_of(layer):
+    """Weights of a `TransformerLayer` in the order of their use.
+
+    Pairs, kernel and bias or scale and shift: query, key and value; output of
+    the attention; normalization; inner; output; normalization.
+    """
+    values = [weight.value for weight in layer.weights]
+    return list(zip(values[::2], values[1::2]))

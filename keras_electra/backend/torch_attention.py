@@ -1,9 +1,9 @@
 """Self-attention on a CPU, forward and backward, for rows of similar length.
 
 Attention takes a number for every two places of a row, most of them padding
-where most rows are short. In training the rows are therefore taken in groups,
-by their length, and each group is cut to its longest row. The tokens are put
-in the order of the groups, so that a group has a slice of them.
+where most rows are short. In training rows are therefore taken in groups by
+length, each cut to its longest row. Tokens are put in the order of the groups,
+so that a group has a slice of them.
 
 Shapes: B rows of a group, L its length, T its tokens that are not padding (or
 B * L), D hidden, N heads, H = D / N.
@@ -14,7 +14,7 @@ import dataclasses
 import torch
 
 from keras_electra.backend.numerics import MASKED_SCORE
-from keras_electra.backend.torch_dropout import sign_
+from keras_electra.backend.torch_operations import sign_
 
 GROUP_ROWS = 8
 LENGTH_STEP = 8  # lengths are multiples, for the products' sake
@@ -22,22 +22,13 @@ LENGTH_STEP = 8  # lengths are multiples, for the products' sake
 
 @dataclasses.dataclass
 class Group:
-    """Rows of a batch that attention is computed for together.
+    """Rows of a batch that attention is computed for together."""
 
-    Args:
-        length: int, L.
-        tokens: slice of the tokens of all groups.
-        rows: `(B,)`, places in the batch, or `None` for the whole batch.
-        inside: `(T,)`, the places of the tokens among the `B * L` of the
-            group, or `None` where they are all.
-        bias: `(B, 1, L)` to add to the scores, or `None`.
-    """
-
-    length: int
-    tokens: slice
-    rows: torch.Tensor = None
-    inside: torch.Tensor = None
-    bias: torch.Tensor = None
+    length: int  # L
+    tokens: slice  # of the tokens of all groups
+    rows: torch.Tensor = None  # (B,) places in the batch; None: the whole batch
+    inside: torch.Tensor = None  # (T,) its tokens among the B * L; None: all
+    bias: torch.Tensor = None  # (B, 1, L) to add to the scores
 
     def pick(self, draws):
         """Its part of an array `(batch, N, length, pairs)` of a batch."""
@@ -72,9 +63,8 @@ def make_groups(padding_mask, dtype, training):
         mask = padding_mask[rows, :longest]
         inside = mask.reshape(-1).nonzero()[:, 0]
         places.append(rows[inside // longest] * length + inside % longest)
-        tokens = slice(start, start + len(inside))
-        start = tokens.stop
-        group = Group(longest, tokens, rows)
+        group = Group(longest, slice(start, start + len(inside)), rows)
+        start = group.tokens.stop
         if len(inside) < mask.numel():
             group.inside, group.bias = inside, _bias(mask, dtype)
         groups.append(group)
@@ -109,8 +99,7 @@ def attend(qkv, group, signs, num_heads, weight_scale):
     shares = torch.softmax(scores, -1)
     del scores
     kept = shares
-    if signs is not None:
-        # Negative is what is dropped: no mask has to be kept.
+    if signs is not None:  # what is dropped is kept as negative: no mask is
         kept = sign_(shares, signs.view(shares.shape)).relu()
     read = torch.empty_like(value)
     _scaled_product(read, kept, value, weight_scale)
@@ -121,11 +110,8 @@ def attend(qkv, group, signs, num_heads, weight_scale):
 def attend_backward(d_read, qkv, shares, group, drops, num_heads, weight_scale):
     """The gradient `(T, 3 * D)` of the `qkv` that `attend` was given.
 
-    Args:
-        d_read: `(T, D)`, the gradient of what `attend` gave.
-        qkv, shares: the tensors that it gave for this.
-        group, num_heads, weight_scale: as those of `attend`.
-        drops: bool, whether it had `signs`.
+    `d_read` is the gradient `(T, D)` of what it gave, `qkv` and `shares` are
+    the tensors that it gave for this, `drops` is whether it had `signs`.
     """
     _, count, length, head = qkv.shape
     count, width = count * length // num_heads, num_heads * head

@@ -1,12 +1,10 @@
 """One encoder layer on a CPU, forward and backward written out.
 
-The same numbers as `TransformerLayer`, to rounding. What it saves is
-everything between the matrix products: biases are added by the products,
-dropout is one pass over integers, nothing is cast or copied to please a
-general operation, the residual sums are part of the products' gradients, and
-the hundred small operations of a layer are not each recorded for autograd. In
-training, only the tokens are computed: what the plain layer gives for padding,
-which nothing reads, is zero here.
+The numbers of `TransformerLayer`, to rounding. Saved is what lies between the
+products: biases and residual sums are added by them, dropout is one pass over
+integers, and a hundred small operations are not each recorded for autograd. In
+training only tokens are computed: what the plain layer gives for padding, which
+nothing reads, is zero here.
 
 Shapes: B batch, L length, T tokens that are not padding (or B * L), D hidden,
 F feed-forward.
@@ -15,126 +13,90 @@ F feed-forward.
 import torch
 from torch.nn import functional
 
-from keras_electra.backend.numerics import scale_of_kept
+import keras_electra.backend.numerics as numerics
 from keras_electra.backend.torch_attention import attend
 from keras_electra.backend.torch_attention import attend_backward
 from keras_electra.backend.torch_attention import make_groups
 from keras_electra.backend.torch_attention import pick
 from keras_electra.backend.torch_attention import spread
-from keras_electra.backend.torch_dropout import drop_
-from keras_electra.backend.torch_dropout import keep_mask
-from keras_electra.backend.torch_dropout import sign_mask
-from keras_electra.backend.torch_product import input_gradient
-from keras_electra.backend.torch_product import kernel_gradient
-from keras_electra.backend.torch_product import product
-from keras_electra.backend.torch_product import type_to_compute_in
+from keras_electra.backend.torch_operations import drop_
+from keras_electra.backend.torch_operations import input_gradient
+from keras_electra.backend.torch_operations import keep_mask
+from keras_electra.backend.torch_operations import kernel_gradient
+from keras_electra.backend.torch_operations import product
+from keras_electra.backend.torch_operations import sign_mask
+from keras_electra.backend.torch_operations import type_to_compute_in
 
-EPSILON = 1e-12  # of both layer normalizations
 GELU = {"gelu": "none", "gelu_approximate": "tanh"}
 
 
 def can_run(layer, x, training):
     """Whether a `TransformerLayer` can be run here, and gains by it.
 
-    Products in float16 are slow on a CPU when they add a bias, a compiler
-    does better with plain operations, and dense layers that are quantized or
-    have a LoRA adapter compute something else.
+    A compiler does better with plain operations.
     """
     return (
         x.device.type == "cpu"
-        and x.dtype in (torch.float32, torch.bfloat16)
         and layer.activation in GELU
         and not torch.compiler.is_compiling()
-        and not layer.is_adapted()
+        and numerics.is_plain(layer, x)
     )
 
 
-def half_precision(x):
-    """`"bfloat16"`, or `"float32"` on a processor that is slow at it."""
-    slow = type_to_compute_in(torch.bfloat16) == torch.float32
-    return "float32" if slow and x.device.type == "cpu" else "bfloat16"
-
-
 def run(layer, x, padding_mask, training, seeds):
-    """What `layer.call` returns, by `EncoderLayer`.
-
-    Args:
-        layer: `TransformerLayer`.
-        x: tensor of shape `(B, L, D)`.
-        padding_mask: tensor of shape `(B, L)`.
-        training: bool.
-        seeds: list of three, of `layer.draw_seeds(training)`.
-
-    Returns:
-        Tensor of shape `(B, L, D)`.
-    """
+    """What `layer.call` returns; see there."""
     (batch, length, width), heads = x.shape, layer.num_heads
     dtype, x = x.dtype, x.to(type_to_compute_in(x.dtype))
     groups, rows = make_groups(padding_mask, x.dtype, training)
     rates = layer.attention.dropout_layer.rate, layer.dropout_layer.rate
-
-    def keep(seed):
-        if seed is None:
-            return None
-        shape = batch * length, width
-        return keep_mask(shape, rates[1], seed, lambda draws: pick(draws, rows))
-
-    def signs(group):
-        if seeds[0] is None:
-            return None
-        shape = batch, heads, length, length
-        return sign_mask(shape, rates[0], seeds[0], group.pick)
-
-    masks = [signs(group) for group in groups], keep(seeds[1]), keep(seeds[2])
     scales = [
-        1.0 if seed is None else scale_of_kept(rate)
+        1.0 if seed is None else numerics.scale_of_kept(rate)
         for seed, rate in zip(seeds, rates)
     ]
-    qkv, out, inner, back = layer.dense_layers()
-    norm, norm_2 = layer.attention_layer_norm, layer.output_layer_norm
-    weights = [
-        *(qkv.kernel, qkv.bias, out.kernel, out.bias, norm.gamma, norm.beta),
-        *(inner.kernel, inner.bias, back.kernel, back.bias),
-        *(norm_2.gamma, norm_2.beta),
+
+    def draw(mask, shape, rate, seed, picked):
+        return None if seed is None else mask(shape, rate, seed, picked)
+
+    shape = batch, heads, length, length
+    signs = [draw(sign_mask, shape, rates[0], seeds[0], g.pick) for g in groups]
+    shape = batch * length, width
+    keeps = [
+        draw(keep_mask, shape, rates[1], seed, lambda draws: pick(draws, rows))
+        for seed in seeds[1:]
     ]
-    weights = [weight.value for weight in weights]
-    gelu = GELU[layer.activation]
-    result = EncoderLayer.apply(
-        *(x, rows, groups, masks, scales, heads, gelu, *weights)
-    )
-    return result.to(dtype)
+    weights = [weight.value for weight in layer.weights]
+    settings = signs, keeps, scales, heads, GELU[layer.activation]
+    return EncoderLayer.apply(x, rows, groups, *settings, *weights).to(dtype)
 
 
 class EncoderLayer(torch.autograd.Function):
-    """`apply(x, rows, groups, masks, scales, num_heads, gelu, *weights)`.
+    """`apply(x, rows, groups, signs, keeps, scales, num_heads, gelu, *weights)`
 
     Args:
         x: `(B, L, D)`, in the type to compute in.
         rows: `(T,)`, the tokens to compute of the `B * L`, or `None` for all.
         groups: list of `Group`, of the tokens in that order.
-        masks: `sign_mask` of the attention weights of each group, and
-            `keep_mask` of each of the two outputs `(T, D)`, or `None`s.
-        scales: two floats that what is kept is multiplied by: attention
-            weights, outputs.
+        signs: `sign_mask` of the attention weights of each group, or `None`s.
+        keeps: `keep_mask` of both outputs `(T, D)`, or `None`s.
+        scales: what kept attention weights and kept outputs are multiplied by.
         num_heads: int.
         gelu: `"none"` for the exact one, `"tanh"` for the approximate one.
-        weights: kernels and biases of the four dense layers and scales and
-            shifts of the two normalizations, in the order of the layer.
+        weights: as of `numerics.weights_of`, twelve.
 
     Returns:
         `(B, L, D)`, in the type of `x`.
     """
 
     @staticmethod
-    def forward(ctx, x, rows, groups, masks, scales, num_heads, gelu, *weights):
+    def forward(
+        ctx, x, rows, groups, signs, keeps, scales, num_heads, gelu, *weights
+    ):
         ctx.weight_types = [weight.dtype for weight in weights]
         # The normalizations keep theirs, whose rounding would count.
         gain, shift, gain_2, shift_2 = *weights[4:6], *weights[10:]
         dense = [w.to(x.dtype) for w in (*weights[:4], *weights[6:10])]
         w_qkv, b_qkv, w_out, b_out, w_in, b_in, w_back, b_back = dense
         shape, width = x.shape, x.shape[-1]
-        signs, *keeps = masks
-        keep_attention, keep_output = keeps
         weight_scale, output_scale = scales
         x = pick(x.reshape(-1, width), rows)
 
@@ -149,12 +111,12 @@ class EncoderLayer(torch.autograd.Function):
         read = _join(read)  # (T, D)
 
         y = product(read, w_out, b_out)
-        total = _add(x, y, keep_attention, output_scale)
+        total = _add(x, y, keeps[0], output_scale)
         middle, *moments = _normalize(total, gain, shift)
         inner = product(middle, w_in, b_in)  # (T, F)
         active = functional.gelu(inner, approximate=gelu)
         y = product(active, w_back, b_back)
-        total_2 = _add(middle, y, keep_output, output_scale)
+        total_2 = _add(middle, y, keeps[1], output_scale)
         result, *moments_2 = _normalize(total_2, gain_2, shift_2)
 
         ctx.groups, ctx.num_heads, ctx.gelu = groups, num_heads, gelu
@@ -175,14 +137,13 @@ class EncoderLayer(torch.autograd.Function):
             gain_2, shift_2, rows, *attended,
         ) = ctx.saved_tensors  # fmt: skip
         groups, shape = ctx.groups, gradient.shape
-        keep_attention, keep_output = ctx.keeps
         weight_scale, output_scale = ctx.scales
         gradient = pick(gradient.reshape(-1, shape[-1]), rows)
 
         d_total_2, d_gain_2, d_shift_2 = _normalize_backward(
             gradient, total_2, mean_2, deviation_2, gain_2, shift_2
         )
-        d_y = _scaled(d_total_2, keep_output, output_scale)
+        d_y = _scaled(d_total_2, ctx.keeps[1], output_scale)
         # Computed again in little time: kept, it takes a tenth of the memory.
         active = functional.gelu(inner, approximate=ctx.gelu)
         d_w_back, d_b_back = kernel_gradient(active, d_y), d_y.sum(0)
@@ -196,7 +157,7 @@ class EncoderLayer(torch.autograd.Function):
         d_total, d_gain, d_shift = _normalize_backward(
             d_middle, total, mean, deviation, gain, shift
         )
-        d_y = _scaled(d_total, keep_attention, output_scale)
+        d_y = _scaled(d_total, ctx.keeps[0], output_scale)
         d_w_out, d_b_out = kernel_gradient(read, d_y), d_y.sum(0)
         d_read = input_gradient(d_y, w_out)
         qkv, shares = attended[: len(groups)], attended[len(groups) :]
@@ -216,7 +177,7 @@ class EncoderLayer(torch.autograd.Function):
             d_w_in, d_b_in, d_w_back, d_b_back, d_gain_2, d_shift_2,
         ]  # fmt: skip
         gradients = [g.to(t) for g, t in zip(gradients, ctx.weight_types)]
-        return (d_x, *[None] * 6, *gradients)
+        return (d_x, *[None] * 7, *gradients)
 
 
 def _join(parts):
@@ -234,7 +195,8 @@ def _scaled(gradient, mask, scale):
 
 
 def _normalize(x, gain, shift):
-    return torch.native_layer_norm(x, x.shape[-1:], gain, shift, EPSILON)
+    shape = x.shape[-1:]
+    return torch.native_layer_norm(x, shape, gain, shift, numerics.EPSILON)
 
 
 def _normalize_backward(gradient, x, mean, deviation, gain, shift):
@@ -243,5 +205,5 @@ def _normalize_backward(gradient, x, mean, deviation, gain, shift):
         gradient, x, shape, mean, deviation, gain, shift, wanted
     )
     # The same function sums these in half precision, off by 5 percent.
-    normal = torch.native_layer_norm(x, shape, None, None, EPSILON)[0]
+    normal = _normalize(x, None, None)[0]
     return d_x, (gradient * normal).sum(0), gradient.sum(0)

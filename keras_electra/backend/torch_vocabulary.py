@@ -1,10 +1,9 @@
-"""Loss, best guess and draw over the vocabulary on a CPU, a few rows at a time.
+"""Loss, best guess and draw over the vocabulary on a CPU, by a few rows.
 
-The same numbers as the plain operations of `SampleTokens`, to rounding. The
-scores of all positions are the largest array of a step, and softmax, loss and
-draw pass over it a dozen times: here a block of rows stays in the processor's
-cache for all of it. The gradient is made on the way, so that no float32 array
-of this size is kept for the backward pass.
+The numbers of the plain operations of `SampleTokens`, to rounding. The scores
+are the largest array of a step, and softmax, loss and draw pass over it a
+dozen times: here a block of rows stays in the processor's cache for all of it.
+The gradient is made on the way, so no float32 array of this size is kept.
 
 Shapes: R rows (predicted positions), V vocabulary.
 """
@@ -51,8 +50,7 @@ class Prediction(torch.autograd.Function):
     def forward(ctx, logits, right, uniform, draw, block_width):
         (rows, width), trained = logits.shape, ctx.needs_input_grad[0]
         loss = torch.empty(rows)
-        best = torch.empty(rows, dtype=torch.int32)
-        drawn = torch.empty(rows, dtype=torch.int32)
+        best, drawn = (torch.empty(rows, dtype=torch.int32) for _ in range(2))
         gradient = torch.empty_like(logits) if trained else None
         padded = -(-width // block_width) * block_width  # as the draw needs it
         buffer = torch.zeros(_rows_at_once(padded), padded)

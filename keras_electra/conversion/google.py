@@ -8,8 +8,8 @@ files beside it, and `tokenizer_config.json` for case and accents.
 
 import functools
 
-from keras_electra.backend.tf_checkpoint import TensorBundle
-from keras_electra.backend.tf_checkpoint import write_checkpoint
+from keras_electra.backend.files import TensorBundle
+from keras_electra.backend.files import write_checkpoint
 from keras_electra.conversion import hugging_face
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion import weights

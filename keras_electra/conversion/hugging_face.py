@@ -13,6 +13,7 @@ import ml_dtypes  # noqa: F401  makes NumPy know bfloat16
 import numpy as np
 import safetensors.numpy
 
+from keras_electra.backend.files import load_pickle
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion import weights
 from keras_electra.conversion.heads import OUT
@@ -298,15 +299,13 @@ def _read_safetensors(path):
 
 def _read_pickle(path):
     try:
-        from keras_electra.backend import torch_pickle
+        arrays = load_pickle(path)
     except ImportError as error:
         raise ImportError(
             f"Reading {path} needs PyTorch, in whose form it is. Install it "
             "(`pip install torch`; the backend stays what it is), or take a "
             "checkpoint with safetensors."
         ) from error
-    try:
-        arrays = torch_pickle.load_tensors(path)
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()
         raise ValueError(

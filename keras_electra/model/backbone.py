@@ -8,6 +8,7 @@ and GELU is the exact one. Nothing here knows of an objective.
 import keras
 import keras_hub
 
+from keras_electra.arguments import check_count
 from keras_electra.model.embeddings import ElectraEmbeddings
 from keras_electra.model.transformer import TransformerLayer
 from keras_electra.presets import OpensPresets
@@ -86,7 +87,7 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         dtype=None,
         **kwargs,
     ):
-        sizes = {
+        config = {
             "vocabulary_size": vocabulary_size,
             "num_layers": num_layers,
             "num_heads": num_heads,
@@ -96,16 +97,22 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
             "max_sequence_length": max_sequence_length,
             "num_segments": num_segments,
         }
-        _check_sizes(sizes)
-        embedding_dim = sizes["embedding_dim"]
+        for name, value in config.items():
+            check_count(name, value)
         if attention_dropout is None:
             attention_dropout = dropout
+        config.update(
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+            activation=activation,
+            initializer_range=initializer_range,
+        )
 
         # === Layers ===
         if embeddings is None:
             embeddings = ElectraEmbeddings(
                 vocabulary_size,
-                embedding_dim,
+                config["embedding_dim"],
                 max_sequence_length=max_sequence_length,
                 num_segments=num_segments,
                 dropout=dropout,
@@ -114,9 +121,9 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
                 name="embeddings",
             )
         else:
-            _check_shared_embeddings(embeddings, sizes)
+            _check_shared_embeddings(embeddings, config)
         projection = None
-        if embedding_dim != hidden_dim:
+        if config["embedding_dim"] != hidden_dim:
             projection = keras.layers.Dense(
                 hidden_dim, dtype=dtype, name="embeddings_projection"
             )
@@ -153,34 +160,20 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         self.token_embedding = embeddings.token_embedding
         self.embeddings_projection = projection
         self.transformer_layers = transformer_layers
-        self.vocabulary_size = vocabulary_size
-        self.num_layers = num_layers
-        self.num_heads = num_heads
-        self.hidden_dim = hidden_dim
-        self.intermediate_dim = intermediate_dim
-        self.embedding_dim = embedding_dim
-        self.dropout = dropout
-        self.attention_dropout = attention_dropout
-        self.max_sequence_length = max_sequence_length
-        self.num_segments = num_segments
-        self.activation = activation
-        self.initializer_range = initializer_range
+        for name, value in config.items():
+            setattr(self, name, value)
+        self._config_names = tuple(config)
 
     def with_embeddings(self, embeddings, name=None):
         """A copy of this network that computes with other embeddings.
+
+        All weights but those of the embeddings are copied.
 
         Args:
             embeddings: `ElectraEmbeddings` of the same sizes, for example
                 another backbone's, or `None` for fresh ones.
             name: string or `None`. Name of the copy, and prefix of the paths
                 of its variables. Defaults to the name of this network.
-
-        Returns:
-            An `ElectraBackbone`. All weights but those of the embeddings are
-            copied.
-
-        Raises:
-            ValueError: when the sizes of `embeddings` differ.
         """
         name = name or self.name
         config = {**self.get_config(), "name": name, "embeddings": embeddings}
@@ -196,52 +189,17 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         return ["query_key_value"]
 
     def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "vocabulary_size": self.vocabulary_size,
-                "num_layers": self.num_layers,
-                "num_heads": self.num_heads,
-                "hidden_dim": self.hidden_dim,
-                "intermediate_dim": self.intermediate_dim,
-                "embedding_dim": self.embedding_dim,
-                "dropout": self.dropout,
-                "attention_dropout": self.attention_dropout,
-                "max_sequence_length": self.max_sequence_length,
-                "num_segments": self.num_segments,
-                "activation": self.activation,
-                "initializer_range": self.initializer_range,
-            }
-        )
-        return config
+        own = {name: getattr(self, name) for name in self._config_names}
+        return {**super().get_config(), **own}
 
 
-def _check_sizes(sizes):
-    for name, value in sizes.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(
-                f"`{name}` must be a positive integer. "
-                f"Received: {name}={value!r}."
-            )
-    if sizes["hidden_dim"] % sizes["num_heads"]:
-        raise ValueError(
-            "`num_heads` must divide `hidden_dim`. Received: "
-            f"num_heads={sizes['num_heads']}, "
-            f"hidden_dim={sizes['hidden_dim']}."
-        )
-
-
-def _check_shared_embeddings(embeddings, sizes):
-    for name in (
-        "vocabulary_size",
-        "embedding_dim",
-        "max_sequence_length",
-        "num_segments",
-    ):
-        if getattr(embeddings, name) != sizes[name]:
+def _check_shared_embeddings(embeddings, config):
+    names = ("vocabulary_size", "embedding_dim", "max_sequence_length")
+    for name in (*names, "num_segments"):
+        if getattr(embeddings, name) != config[name]:
             raise ValueError(
                 f"Shared `embeddings` must have the backbone's `{name}`. "
-                f"Expected {sizes[name]}, the shared layer has "
+                f"Expected {config[name]}, the shared layer has "
                 f"{getattr(embeddings, name)}. Build both networks with the "
                 f"same `{name}`, or do not share their embeddings."
             )

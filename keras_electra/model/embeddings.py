@@ -1,16 +1,17 @@
 """Token, position and segment embeddings as one layer.
 
-Generator and discriminator share this layer by default, with its layer
-normalization, as the original does (google-research/electra,
-`model/modeling.py:187-218`): one object in two networks, so its weights and
-gradients exist once. The projection to the network's own width is not part of
-it, because each network has its own.
+Generator and discriminator share it by default, with its normalization, as in
+the original (`model/modeling.py:187-218`): one object in two networks, whose
+weights and gradients exist once. The projection to the width of a network is
+not part of it, because each network has its own.
 """
 
 import keras
 import keras_hub
 
-from keras_electra.model.dropout import HashDropout
+from keras_electra.model.layers import HashDropout
+from keras_electra.model.layers import layer_norm
+from keras_electra.model.layers import truncated_normal
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -29,8 +30,7 @@ class ElectraEmbeddings(keras.layers.Layer):
         **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
 
     Call arguments:
-        token_ids: int array of shape `(batch, length)`.
-        segment_ids: int array of shape `(batch, length)`.
+        token_ids, segment_ids: int arrays of shape `(batch, length)`.
 
     Output shape:
         `(batch, length, embedding_dim)`.
@@ -56,14 +56,10 @@ class ElectraEmbeddings(keras.layers.Layer):
         self.num_segments = num_segments
         self.dropout = dropout
         self.initializer_range = initializer_range
-
-        def initializer():
-            return keras.initializers.TruncatedNormal(stddev=initializer_range)
-
         self.token_embedding = keras_hub.layers.ReversibleEmbedding(
-            input_dim=vocabulary_size,
-            output_dim=embedding_dim,
-            embeddings_initializer=initializer(),
+            vocabulary_size,
+            embedding_dim,
+            embeddings_initializer=truncated_normal(self),
             # Else the product with the table, the largest of the generator,
             # is in float32 inside a layer of mixed precision.
             reverse_dtype=self.compute_dtype,
@@ -71,21 +67,19 @@ class ElectraEmbeddings(keras.layers.Layer):
             name="token_embedding",
         )
         self.position_embedding = keras_hub.layers.PositionEmbedding(
-            sequence_length=max_sequence_length,
-            initializer=initializer(),
+            max_sequence_length,
+            initializer=truncated_normal(self),
             dtype=self.dtype_policy,
             name="position_embedding",
         )
         self.segment_embedding = keras.layers.Embedding(
-            input_dim=num_segments,
-            output_dim=embedding_dim,
-            embeddings_initializer=initializer(),
+            num_segments,
+            embedding_dim,
+            embeddings_initializer=truncated_normal(self),
             dtype=self.dtype_policy,
             name="segment_embedding",
         )
-        self.layer_norm = keras.layers.LayerNormalization(
-            epsilon=1e-12, dtype=self.dtype_policy, name="layer_norm"
-        )
+        self.layer_norm = layer_norm(self)
         self.dropout_layer = HashDropout(
             dropout, dtype=self.dtype_policy, name="dropout"
         )
@@ -106,8 +100,7 @@ class ElectraEmbeddings(keras.layers.Layer):
                 f"Expected at most max_sequence_length="
                 f"{self.max_sequence_length}, received length {length}. "
                 "Shorten the input (`sequence_length` of the preprocessor or "
-                "of `build_examples`), or build the backbone with more "
-                "positions."
+                "of `build_examples`), or build the backbone with more."
             )
         tokens = self.token_embedding(token_ids)  # (B, L, E)
         x = tokens + self.position_embedding(tokens)
@@ -115,31 +108,15 @@ class ElectraEmbeddings(keras.layers.Layer):
         return self.dropout_layer(self.layer_norm(x), training=training)
 
     def compute_output_spec(self, token_ids, segment_ids, training=None):
-        return keras.KerasTensor(
-            (*token_ids.shape, self.embedding_dim), dtype=self.compute_dtype
-        )
+        shape = (*token_ids.shape, self.embedding_dim)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def reverse(self, x):
-        """Scores every token of the vocabulary against `x`.
-
-        Args:
-            x: float array of shape `(..., embedding_dim)`.
-
-        Returns:
-            Array of shape `(..., vocabulary_size)`.
-        """
+        """Scores `(..., vocabulary_size)` of `x`, `(..., embedding_dim)`."""
         return self.token_embedding(x, reverse=True)
 
     def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "vocabulary_size": self.vocabulary_size,
-                "embedding_dim": self.embedding_dim,
-                "max_sequence_length": self.max_sequence_length,
-                "num_segments": self.num_segments,
-                "dropout": self.dropout,
-                "initializer_range": self.initializer_range,
-            }
-        )
-        return config
+        names = ("vocabulary_size", "embedding_dim", "max_sequence_length")
+        names += ("num_segments", "dropout", "initializer_range")
+        own = {name: getattr(self, name) for name in names}
+        return {**super().get_config(), **own}

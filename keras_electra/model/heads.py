@@ -1,13 +1,14 @@
 """The two outputs of pre-training: which token, and is it the original one?
 
-Shapes: B batch, L length, P predicted positions, D hidden, E embedding,
-V vocabulary.
+Shapes: B batch, P predicted positions, D hidden, E embedding, V vocabulary.
 """
 
 import keras
 from keras import ops
 
-from keras_electra.model.transformer import activation_function
+from keras_electra.model.layers import dense
+from keras_electra.model.layers import layer_norm
+from keras_electra.model.layers import truncated_normal
 
 
 def gather_positions(x, positions):
@@ -21,7 +22,7 @@ def gather_positions(x, positions):
         Array of shape `(batch, num_positions, width)`.
     """
     length, width = ops.shape(x)[1], x.shape[-1]
-    rows, count = ops.shape(positions)[0], ops.shape(positions)[1]
+    rows, count = ops.shape(positions)
     flat = ops.arange(rows, dtype="int32")[:, None] * length + positions
     picked = ops.take(
         ops.reshape(x, (-1, width)), ops.reshape(flat, (-1,)), axis=0
@@ -39,11 +40,11 @@ class TokenPredictionHead(keras.layers.Layer):
 
     Args:
         embeddings: `ElectraEmbeddings`. Its token table is the output matrix.
-        tie_embeddings: bool. `False` is for checkpoints with an output matrix
-            of their own. Defaults to `True`, as in the original.
         activation: string. As in `ElectraBackbone`. Defaults to `"gelu"`.
         initializer_range: float. Standard deviation of the truncated normal
             the kernel starts from. Defaults to `0.02`.
+        tie_embeddings: bool. `False` is for checkpoints with an output matrix
+            of their own. Defaults to `True`, as in the original.
         **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
 
     Call arguments:
@@ -67,38 +68,18 @@ class TokenPredictionHead(keras.layers.Layer):
         self.tie_embeddings = tie_embeddings
         self.activation = activation
         self.initializer_range = initializer_range
-        self.dense = keras.layers.Dense(
-            embeddings.embedding_dim,
-            activation=activation_function(activation),
-            kernel_initializer=keras.initializers.TruncatedNormal(
-                stddev=initializer_range
-            ),
-            dtype=self.dtype_policy,
-            name="dense",
-        )
-        self.layer_norm = keras.layers.LayerNormalization(
-            epsilon=1e-12, dtype=self.dtype_policy, name="layer_norm"
-        )
+        self.dense = dense(self, embeddings.embedding_dim, "dense", activation)
+        self.layer_norm = layer_norm(self)
 
     def build(self, x_shape, mask_positions_shape=None):
+        sizes = self.embeddings.vocabulary_size, self.embeddings.embedding_dim
         self.dense.build(x_shape)
-        self.layer_norm.build((*x_shape[:-1], self.embeddings.embedding_dim))
-        self.bias = self.add_weight(
-            shape=(self.embeddings.vocabulary_size,),
-            initializer="zeros",
-            name="bias",
-        )
+        self.layer_norm.build((*x_shape[:-1], sizes[1]))
+        self.bias = self.add_weight(sizes[:1], "zeros", name="bias")
         self.output_embeddings = None
         if not self.tie_embeddings:
             self.output_embeddings = self.add_weight(
-                shape=(
-                    self.embeddings.vocabulary_size,
-                    self.embeddings.embedding_dim,
-                ),
-                initializer=keras.initializers.TruncatedNormal(
-                    stddev=self.initializer_range
-                ),
-                name="output_embeddings",
+                sizes, truncated_normal(self), name="output_embeddings"
             )
         self.built = True
 
@@ -111,25 +92,19 @@ class TokenPredictionHead(keras.layers.Layer):
         return ops.matmul(x, ops.transpose(table)) + self.bias  # (B, P, V)
 
     def compute_output_spec(self, x, mask_positions):
-        return keras.KerasTensor(
-            (*mask_positions.shape, self.embeddings.vocabulary_size),
-            dtype=self.compute_dtype,
-        )
+        shape = (*mask_positions.shape, self.embeddings.vocabulary_size)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ReplacedTokenHead(keras.layers.Layer):
     """Scores every token as replaced or not (the discriminator's head).
 
-    Dense layer of the network's width, activation, one output (original
-    `run_pretraining.py:180-203`). The output layer starts from Glorot uniform
-    as there (`run_pretraining.py:193`).
+    Dense layer of the network's width, activation, one output, which starts
+    from Glorot uniform (original `run_pretraining.py:180-203`).
 
     Args:
-        activation: string. As in `ElectraBackbone`. Defaults to `"gelu"`.
-        initializer_range: float. Standard deviation of the truncated normal
-            the first kernel starts from. Defaults to `0.02`.
-        **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
+        activation, initializer_range, **kwargs: as in `TokenPredictionHead`.
 
     Call arguments:
         x: float array of shape `(batch, length, hidden_dim)`.
@@ -144,15 +119,7 @@ class ReplacedTokenHead(keras.layers.Layer):
         self.initializer_range = initializer_range
 
     def build(self, x_shape):
-        self.dense = keras.layers.Dense(
-            x_shape[-1],
-            activation=activation_function(self.activation),
-            kernel_initializer=keras.initializers.TruncatedNormal(
-                stddev=self.initializer_range
-            ),
-            dtype=self.dtype_policy,
-            name="dense",
-        )
+        self.dense = dense(self, x_shape[-1], "dense", self.activation)
         self.dense.build(x_shape)
         self.output_dense = keras.layers.Dense(
             1, dtype=self.dtype_policy, name="output_dense"
@@ -167,11 +134,6 @@ class ReplacedTokenHead(keras.layers.Layer):
         return keras.KerasTensor(x.shape[:-1], dtype=self.compute_dtype)
 
     def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "activation": self.activation,
-                "initializer_range": self.initializer_range,
-            }
-        )
-        return config
+        names = ("activation", "initializer_range")
+        own = {name: getattr(self, name) for name in names}
+        return {**super().get_config(), **own}

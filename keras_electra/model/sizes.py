@@ -6,19 +6,12 @@ and tiny are ours, for short runs and tests of an idea.
 
 import dataclasses
 
+from keras_electra.arguments import check_option
+
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """One row: the discriminator, and the generator's share of its width.
-
-    Attributes:
-        num_layers: int. Transformer layers of both networks.
-        hidden_dim: int. Width of the discriminator.
-        num_heads: int. Attention heads of the discriminator.
-        intermediate_dim: int. Width of its feed-forward blocks.
-        embedding_dim: int. Width of the embeddings that both share.
-        generator_hidden_dim: int. Width of the generator.
-    """
+    """One row: arguments of the discriminator, and the generator's width."""
 
     num_layers: int
     hidden_dim: int
@@ -29,13 +22,9 @@ class Size:
 
     def discriminator(self):
         """Keyword arguments of `ElectraBackbone` for the discriminator."""
-        return {
-            "num_layers": self.num_layers,
-            "num_heads": self.num_heads,
-            "hidden_dim": self.hidden_dim,
-            "intermediate_dim": self.intermediate_dim,
-            "embedding_dim": self.embedding_dim,
-        }
+        arguments = dataclasses.asdict(self)
+        del arguments["generator_hidden_dim"]
+        return arguments
 
     def generator(self):
         """Keyword arguments of `ElectraBackbone` for the generator.
@@ -46,11 +35,10 @@ class Size:
         """
         width = self.generator_hidden_dim
         return {
-            "num_layers": self.num_layers,
+            **self.discriminator(),
             "num_heads": max(1, width // 64),
             "hidden_dim": width,
             "intermediate_dim": 4 * width,
-            "embedding_dim": self.embedding_dim,
         }
 
 
@@ -66,39 +54,19 @@ SIZES = {
 
 
 def closest_size(hidden_dim, num_layers=12, names=tuple(SIZES)):
-    """Name of the size that is closest in width, then in depth.
+    """Which of `names` is closest in width, then in depth."""
 
-    Args:
-        hidden_dim: int. Width of a network.
-        num_layers: int. Defaults to `12`.
-        names: tuple of strings. Sizes to choose from. Defaults to all.
+    def distance(name):
+        size = SIZES[name]
+        return (
+            abs(size.hidden_dim - hidden_dim),
+            abs(size.num_layers - num_layers),
+        )
 
-    Returns:
-        string.
-    """
-    return min(
-        names,
-        key=lambda name: (
-            abs(SIZES[name].hidden_dim - hidden_dim),
-            abs(SIZES[name].num_layers - num_layers),
-        ),
-    )
+    return min(names, key=distance)
 
 
 def get_size(name):
-    """Looks a size up by name.
-
-    Args:
-        name: string. One of `tiny`, `mini`, `small`, `base`, `large`.
-
-    Returns:
-        A `Size`.
-
-    Raises:
-        ValueError: when there is no such size.
-    """
-    if name not in SIZES:
-        raise ValueError(
-            f"`size` must be one of {sorted(SIZES)}. Received: {name!r}."
-        )
+    """The `Size` of a name; a `ValueError` if there is none."""
+    check_option("size", name, SIZES)
     return SIZES[name]

@@ -1,77 +1,136 @@
-"""One layer of the encoder, with layer normalization after each addition.
+"""One layer of the encoder: self-attention and a feed-forward block.
 
-Dropout sits where the original has it (`model/modeling.py:830-880`): on the
-output of the attention and on the output of the feed-forward block, before
-each is added to its input.
+Query, key and value come from one matrix product: the numbers of three (each
+has its own columns and draw of initial values), in one large product. On
+accelerators, where no weights are dropped, a kernel is used that never writes
+the scores to memory; on a CPU plain products are faster.
+
+Shapes: B batch, L length, D hidden, N heads, H = D / N.
 """
 
 import functools
 
 import keras
+from keras import ops
 
 from keras_electra.backend import encoder_layer
-from keras_electra.model.attention import SelfAttention
-from keras_electra.model.dropout import HashDropout
+from keras_electra.backend.numerics import MASKED_SCORE
+from keras_electra.backend.numerics import on_accelerator
+from keras_electra.model.layers import HashDropout
+from keras_electra.model.layers import dense
+from keras_electra.model.layers import layer_norm
 
 
-def activation_function(name):
-    """Maps the `activation` of a backbone to a function.
+@keras.saving.register_keras_serializable(package="keras_electra")
+class SelfAttention(keras.layers.Layer):
+    """Every token reads from every token of its row that is not padding.
 
     Args:
-        name: `"gelu"` for the exact GELU through the error function, as all
-            ELECTRA checkpoints were trained with, `"gelu_approximate"` for
-            the tanh form that some other packages use, or the name of any
-            Keras activation.
+        num_heads: int. Number of heads; divides the width of the input.
+        dropout: float. Share of the attention weights that is dropped.
+            Defaults to `0.1`.
+        initializer_range: float. Standard deviation of the truncated normal
+            the kernels start from. Defaults to `0.02`.
+        **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
 
-    Returns:
-        A function of one array.
+    Call arguments:
+        x: float array of shape `(batch, length, hidden_dim)`, as the result.
+        padding_mask: array of shape `(batch, length)`, 1 for a token, 0 for
+            padding.
+        seed: of the dropout, from `dropout_layer.draw_seed`. Defaults to
+            `None`: nothing is dropped.
+
+    Raises:
+        ValueError: when `num_heads` does not divide `hidden_dim`.
     """
-    if name == "gelu":
-        return exact_gelu
-    if name == "gelu_approximate":
-        return approximate_gelu
-    return keras.activations.get(name)
 
+    def __init__(
+        self, num_heads, dropout=0.1, initializer_range=0.02, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.initializer_range = initializer_range
+        self.fused = on_accelerator()
+        self.dropout_layer = HashDropout(
+            dropout, dtype=self.dtype_policy, name="dropout"
+        )
 
-@keras.saving.register_keras_serializable(package="keras_electra")
-def exact_gelu(x):
-    """`x * Phi(x)` with the Gaussian distribution function itself."""
-    if keras.config.backend() == "torch":
-        return keras.ops.gelu(x, approximate=False)
-    # Elsewhere Keras' has the complement of erf, which takes twice as long.
-    wide = keras.ops.cast(x, "float32")
-    share = 0.5 + 0.5 * keras.ops.erf(wide * 2**-0.5)
-    return keras.ops.cast(wide * share, x.dtype)
+    def build(self, x_shape, padding_mask_shape=None):
+        width = x_shape[-1]
+        if width % self.num_heads:
+            raise ValueError(
+                "`num_heads` must divide `hidden_dim`. Received: "
+                f"num_heads={self.num_heads}, hidden_dim={width}."
+            )
+        self.query_key_value = dense(self, 3 * width, "query_key_value")
+        self.query_key_value.build(x_shape)
+        self.output_dense = dense(self, width, "output_dense")
+        self.output_dense.build(x_shape)
+        self.built = True
 
+    def call(self, x, padding_mask, seed=None):
+        length, width = ops.shape(x)[1], x.shape[-1]
+        shape = (-1, length, 3, self.num_heads, width // self.num_heads)
+        x = ops.reshape(self.query_key_value(x), shape)
+        if self.fused and seed is None:
+            x = self._fused(x, padding_mask)  # (B, L, N, H)
+        else:
+            x = self._plain(x, padding_mask, seed)
+        return self.output_dense(ops.reshape(x, (-1, length, width)))
 
-@keras.saving.register_keras_serializable(package="keras_electra")
-def approximate_gelu(x):
-    """`x * Phi(x)` by the tanh formula; differs by up to 5e-4."""
-    return keras.ops.gelu(x, approximate=True)
+    def _fused(self, x, padding_mask):
+        query, key, value = ops.unstack(x, 3, axis=2)  # (B, L, N, H)
+        rows, length = ops.shape(padding_mask)
+        mask = ops.cast(padding_mask, "bool")[:, None, None, :]
+        mask = ops.broadcast_to(mask, (rows, 1, length, length))
+        return ops.dot_product_attention(query, key, value, mask=mask)
+
+    def _plain(self, x, padding_mask, seed):
+        head = x.shape[-1]
+        x = ops.transpose(x, (2, 0, 3, 1, 4))  # (3, B, N, L, H)
+        # Not `x[0]`: its gradient is a whole array of zeros on some backends.
+        query, key, value = ops.unstack(x, 3)
+        query = query * head**-0.5
+        scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (B, N, L, L)
+        # float32: a softmax over hundreds of keys in half precision loses
+        # the small weights.
+        scores = ops.cast(scores, "float32")
+        padding = 1.0 - ops.cast(padding_mask, "float32")
+        scores = scores + MASKED_SCORE * padding[:, None, None, :]
+        weights = ops.cast(ops.softmax(scores), self.compute_dtype)
+        weights = self.dropout_layer.drop(weights, seed)
+        return ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
+
+    def compute_output_spec(self, x, padding_mask, seed=None):
+        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        names = ("num_heads", "dropout", "initializer_range")
+        own = {name: getattr(self, name) for name in names}
+        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class TransformerLayer(keras.layers.Layer):
     """Self-attention, then a feed-forward block, each added to its input.
 
+    Each sum is normalized. Dropout is where the original has it
+    (`model/modeling.py:830-880`): on what is added.
+
     Args:
-        num_heads: int. Number of attention heads.
+        num_heads, initializer_range: as those of `SelfAttention`.
         intermediate_dim: int. Width inside the feed-forward block.
         dropout: float. Dropout of both outputs. Defaults to `0.1`.
         attention_dropout: float. Dropout of the attention weights. Defaults
             to `0.1`.
-        activation: string. See `activation_function`. Defaults to `"gelu"`.
-        initializer_range: float. Standard deviation of the truncated normal
-            the kernels start from. Defaults to `0.02`.
+        activation: string. As in `ElectraBackbone`. Defaults to `"gelu"`.
         **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
 
     Call arguments:
-        x: float array of shape `(batch, length, hidden_dim)`.
-        padding_mask: array of shape `(batch, length)`, 1 for a token, 0 for
-            padding.
-
-    Output shape:
-        `(batch, length, hidden_dim)`.
+        x, padding_mask: as those of `SelfAttention`.
+        training: bool. Whether to drop anything.
+        seeds: of `draw_seeds(training)`, which draws them by default.
     """
 
     def __init__(
@@ -103,59 +162,24 @@ class TransformerLayer(keras.layers.Layer):
         )
 
     def build(self, x_shape, padding_mask_shape=None):
-        def dense(units, activation, name):
-            return keras.layers.Dense(
-                units,
-                activation=activation,
-                kernel_initializer=keras.initializers.TruncatedNormal(
-                    stddev=self.initializer_range
-                ),
-                dtype=self.dtype_policy,
-                name=name,
-            )
-
-        def layer_norm(name):
-            return keras.layers.LayerNormalization(
-                epsilon=1e-12, dtype=self.dtype_policy, name=name
-            )
-
-        width = x_shape[-1]
-        self.attention.build(x_shape, padding_mask_shape)
-        self.attention_layer_norm = layer_norm("attention_layer_norm")
+        inner = self.intermediate_dim
+        self.attention.build(x_shape)
+        self.attention_layer_norm = layer_norm(self, "attention_layer_norm")
         self.attention_layer_norm.build(x_shape)
         self.intermediate_dense = dense(
-            self.intermediate_dim,
-            activation_function(self.activation),
-            "intermediate_dense",
+            self, inner, "intermediate_dense", self.activation
         )
         self.intermediate_dense.build(x_shape)
-        self.output_dense = dense(width, None, "output_dense")
-        self.output_dense.build((*x_shape[:-1], self.intermediate_dim))
-        self.output_layer_norm = layer_norm("output_layer_norm")
+        self.output_dense = dense(self, x_shape[-1], "output_dense")
+        self.output_dense.build((*x_shape[:-1], inner))
+        self.output_layer_norm = layer_norm(self, "output_layer_norm")
         self.output_layer_norm.build(x_shape)
         self.built = True
 
-    def dense_layers(self):
-        """The four, in the order of the computation."""
-        attention = self.attention
-        return (
-            *(attention.query_key_value, attention.output_dense),
-            *(self.intermediate_dense, self.output_dense),
-        )
-
-    def is_adapted(self):
-        """Whether a dense layer is quantized or has a LoRA adapter."""
-        return any(
-            dense.lora_enabled or dense.quantization_mode
-            for dense in self.dense_layers()
-        )
-
     def draw_seeds(self, training):
         """Seeds of the attention weights and the two outputs, or `None`s."""
-        dropouts = (
-            self.attention.dropout_layer,
-            *2 * (self.dropout_layer,),
-        )
+        output = self.dropout_layer
+        dropouts = self.attention.dropout_layer, output, output
         return [dropout.draw_seed(training) for dropout in dropouts]
 
     def call(self, x, padding_mask, training=None, seeds=None):
@@ -184,15 +208,7 @@ class TransformerLayer(keras.layers.Layer):
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
     def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "num_heads": self.num_heads,
-                "intermediate_dim": self.intermediate_dim,
-                "dropout": self.dropout,
-                "attention_dropout": self.attention_dropout,
-                "activation": self.activation,
-                "initializer_range": self.initializer_range,
-            }
-        )
-        return config
+        names = ("num_heads", "intermediate_dim", "dropout")
+        names += ("attention_dropout", "activation", "initializer_range")
+        own = {name: getattr(self, name) for name in names}
+        return {**super().get_config(), **own}

@@ -12,7 +12,7 @@ import math
 import keras
 from keras import ops
 
-from keras_electra.model.transformer import exact_gelu
+from keras_electra.model.layers import exact_gelu
 
 # Width of the hidden layers (original `finetune/qa/qa_tasks.py:479, 519`).
 HIDDEN_DIM = 512

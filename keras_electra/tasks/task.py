@@ -10,7 +10,7 @@ from keras_electra.data.batches import Batches
 from keras_electra.data.batches import Rows
 from keras_electra.data.inputs import checked_size
 from keras_electra.model.backbone import ElectraBackbone
-from keras_electra.model.transformer import exact_gelu
+from keras_electra.model.layers import exact_gelu
 from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks.feeding import TakesExamples
 from keras_electra.tasks.labels import takes_rows

@@ -21,7 +21,7 @@ from keras_electra.training import checkpoint_files as files
 
 if keras.config.backend() == "torch":
     # Keras draws dropout without a fixed seed from torch's own generators.
-    from keras_electra.backend import torch_random as backend_random
+    from keras_electra.backend import torch as backend_random
 else:  # all is drawn from seeds, which are variables of layers
     backend_random = types.SimpleNamespace(
         get_states=list, set_states=lambda states: None

@@ -5,7 +5,7 @@ spares biases and LayerNorm, a rate for each layer if wanted, gradients
 clipped by their global norm. Keras' `AdamW` corrects the bias, which makes
 its first steps up to three times smaller here, and decays everything. The
 price of an own class: it leaves Keras' fused path on torch, so it brings one
-(`_backend_update_step`), and has another on TensorFlow.
+(`_backend_update_step`).
 """
 
 import keras
@@ -19,11 +19,7 @@ UNDECAYED_NAMES = ("bias", "gamma", "beta")
 UNDECAYED_PATHS = ("layer_norm", "LayerNorm")
 
 if keras.config.backend() == "torch":
-    from keras_electra.backend import torch_update as backend_update
-elif keras.config.backend() == "tensorflow":
-    from keras_electra.backend import tensorflow_update as backend_update
-else:
-    backend_update = None
+    from keras_electra.backend import torch as fused
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -117,25 +113,15 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         rate = ops.cast(learning_rate, dtype)
         if self._rates[index] != 1:
             rate = rate * self._rates[index]
-        betas, powers = (self.beta_1, self.beta_2), None
-        if self.bias_correction:
-            step = ops.cast(self.iterations + 1, "float32")
-            powers = [ops.power(ops.cast(b, "float32"), step) for b in betas]
-        if keras.config.backend() == "tensorflow":
-            if backend_update.can_run(dtype, *betas):
-                slots = momentum.value, velocity.value
-                settings = decay, rate, *betas, self.epsilon, powers
-                return backend_update.adam_step(
-                    variable, gradient, *slots, *settings
-                )
-
         m = momentum * self.beta_1 + gradient * (1 - self.beta_1)
         v = velocity * self.beta_2 + ops.square(gradient) * (1 - self.beta_2)
         self.assign(momentum, m)
         self.assign(velocity, v)
-        if powers is not None:
-            m = m / ops.cast(1.0 - powers[0], dtype)
-            v = v / ops.cast(1.0 - powers[1], dtype)
+        if self.bias_correction:
+            step = ops.cast(self.iterations + 1, "float32")
+            betas = ops.convert_to_tensor([self.beta_1, self.beta_2], "float32")
+            rest_1, rest_2 = ops.unstack(1.0 - ops.power(betas, step), 2)
+            m, v = m / ops.cast(rest_1, dtype), v / ops.cast(rest_2, dtype)
         update = m / (ops.sqrt(v) + self.epsilon)
         if decay:
             update = update + variable * decay
@@ -185,20 +171,17 @@ class ElectraAdamW(keras.optimizers.Optimizer):
             return super()._backend_update_step(
                 grads, trainable_variables, learning_rate
             )
-        indices = [self._get_variable_index(v) for v in trainable_variables]
-        step = None
+        rows, step = [], None
+        for variable, gradient in zip(trainable_variables, grads):
+            i = self._get_variable_index(variable)
+            slots = self._momentums[i].value, self._velocities[i].value
+            rates = self._decays[i], self._rates[i]
+            rows.append((variable.value, gradient, *slots, *rates))
         if self.bias_correction:
             step = ops.cast(self.iterations + 1, "float32")
-        backend_update.adam_step(
-            [v.value for v in trainable_variables],
-            grads,
-            [self._momentums[i].value for i in indices],
-            [self._velocities[i].value for i in indices],
-            [self._decays[i] for i in indices],
-            [self._rates[i] for i in indices],
-            ops.convert_to_tensor(learning_rate),
-            *(self.beta_1, self.beta_2, self.epsilon, step),
-        )
+        learning_rate = ops.convert_to_tensor(learning_rate)
+        settings = learning_rate, self.beta_1, self.beta_2, self.epsilon
+        fused.adam_step(rows, *settings, step)
 
 
 def densify(gradient):
@@ -216,8 +199,8 @@ def densify(gradient):
 def global_norm(gradients):
     """The Euclidean length of a list of arrays as one vector, in float32."""
     gradients = [densify(gradient) for gradient in gradients]
-    if backend_update is not None:
-        return backend_update.global_norm(gradients)
+    if keras.config.backend() == "torch":
+        return fused.global_norm(gradients)
     squares = [ops.sum(ops.square(ops.cast(g, "float32"))) for g in gradients]
     return ops.sqrt(ops.sum(ops.stack(squares)))
 
@@ -232,5 +215,5 @@ def clip_by_global_norm(gradients, clip_norm):
     norm = global_norm(gradients)
     scale = clip_norm / ops.maximum(norm, clip_norm) + (norm - norm)
     if keras.config.backend() == "torch":
-        return backend_update.scale(gradients, scale)
+        return fused.scale(gradients, scale)
     return [g * ops.cast(scale, g.dtype) for g in gradients]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import keras_electra
-from keras_electra.backend.tf_checkpoint import TensorBundle
+from keras_electra.backend.files import TensorBundle
 from keras_electra.conversion import weights
 from tests import checks
 from tests import original
@@ -159,7 +159,7 @@ def test_config_that_contradicts_the_weights(with_vocabulary):
 
 
 def test_weights_that_are_not_electras(tmp_path):
-    from keras_electra.backend.tf_checkpoint import write_checkpoint
+    from keras_electra.backend.files import write_checkpoint
 
     write_checkpoint(tmp_path / "x", {"bert/pooler": np.ones(2, "float32")})
     with pytest.raises(ValueError, match="holds no ELECTRA.*bert/pooler"):

@@ -241,7 +241,7 @@ def test_initial_values_of_the_projection():
     "change, message",
     [
         ({"num_layers": 0}, "`num_layers` .*num_layers=0"),
-        ({"vocabulary_size": -1}, "`vocabulary_size` .*positive"),
+        ({"vocabulary_size": -1}, "`vocabulary_size` .*at least 1"),
         ({"hidden_dim": 8.0}, "`hidden_dim` .*hidden_dim=8.0"),
         ({"num_heads": 3}, "num_heads=3, hidden_dim=8"),
         ({"activation": "no_such"}, "no_such"),

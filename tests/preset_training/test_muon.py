@@ -1,11 +1,11 @@
 import keras
+import muon
 import numpy as np
 import pytest
 from keras import ops
 from muon import HalfPrecisionMuon
 from muon import short_run_optimizer
 
-from keras_electra.backend import encoder_layer
 from keras_electra.model.heads import ReplacedTokenHead
 
 
@@ -26,8 +26,8 @@ def test_orthogonalizes_in_half_precision():
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_orthogonalizes_in_the_type_that_is_fast_here(dtype, monkeypatch):
     types, x = [], ops.ones((2, 3))
-    assert encoder_layer.half_precision(x) in ("bfloat16", "float32")
-    monkeypatch.setattr(encoder_layer, "half_precision", lambda x: dtype)
+    assert muon.half_precision(x) in ("bfloat16", "float32")
+    monkeypatch.setattr(muon, "half_precision", lambda x: dtype)
     monkeypatch.setattr(
         keras.optimizers.Muon,
         "zeropower_via_newtonschulz5",
@@ -38,6 +38,25 @@ def test_orthogonalizes_in_the_type_that_is_fast_here(dtype, monkeypatch):
     found = HalfPrecisionMuon().zeropower_via_newtonschulz5(x, 5)
     assert types == [dtype]
     assert keras.backend.standardize_dtype(found.dtype) == "float32"
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="Compilers see to it themselves."
+)
+@pytest.mark.parametrize("slow", [True, False])
+def test_half_precision_is_float32_on_a_processor_that_is_slow(
+    monkeypatch, slow
+):
+    import torch
+
+    from keras_electra.backend import torch_operations
+
+    dtype = torch.float32 if slow else torch.bfloat16
+    monkeypatch.setattr(torch_operations, "type_to_compute_in", lambda _: dtype)
+    on_cpu, elsewhere = torch.ones(1), torch.ones(1, device="meta")
+    expected = "float32" if slow else "bfloat16"
+    assert muon.half_precision(on_cpu) == expected
+    assert muon.half_precision(elsewhere) == "bfloat16"
 
 
 @pytest.mark.parametrize("nesterov", [True, False])

@@ -4,7 +4,9 @@ import pytest
 from keras import ops
 
 from keras_electra.backend.numerics import hash_counters
-from keras_electra.model.dropout import HashDropout
+from keras_electra.model import layers
+from keras_electra.model.layers import HashDropout
+from tests.model import reference
 
 
 def reference_hash(counters, seed):
@@ -150,7 +152,7 @@ def test_layer_is_serialized():
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 2])
 def test_rate_out_of_range(rate):
-    with pytest.raises(ValueError, match="`rate` must be at least 0"):
+    with pytest.raises(ValueError, match="`rate` must be a number >= 0"):
         HashDropout(rate)
 
 
@@ -165,3 +167,31 @@ def test_in_a_graph_that_knows_no_lengths():
         loss = model.train_on_batch(ones, 0 * ones)
         # Of 16 times the share that is kept.
         assert 16 * 0.1 < loss < 16 * 0.9
+
+
+# Activations.
+
+GRID = np.linspace(-6, 6, 1201, dtype="float32")
+
+
+def test_gelu_by_the_error_function():
+    ours = layers.activation_function("gelu")(ops.convert_to_tensor(GRID))
+    expected = reference.gelu(GRID.astype("float64"))
+    # float32: values up to 6
+    np.testing.assert_allclose(reference.to_numpy(ours), expected, atol=2e-6)
+
+
+def test_gelu_by_the_tangent():
+    function = layers.activation_function("gelu_approximate")
+    ours = reference.to_numpy(function(ops.convert_to_tensor(GRID)))
+    x = GRID.astype("float64")
+    inner = np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)
+    np.testing.assert_allclose(ours, x * (1 + np.tanh(inner)) / 2, atol=2e-6)
+    assert 4e-4 < np.abs(ours - reference.gelu(x)).max() < 5e-4
+
+
+def test_other_activations_go_by_their_name():
+    relu = layers.activation_function("relu")
+    assert relu is keras.activations.relu
+    with pytest.raises(ValueError, match="no_such"):
+        layers.activation_function("no_such")

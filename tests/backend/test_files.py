@@ -7,8 +7,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from keras_electra.backend.tf_checkpoint import TensorBundle
-from keras_electra.backend.tf_checkpoint import write_checkpoint
+from keras_electra.backend.files import TensorBundle
+from keras_electra.backend.files import write_checkpoint
 from tests import recorded
 
 INDEX = next((recorded.FOLDER / "tiny_ckpt").glob("*.index"))

@@ -1,13 +1,33 @@
-"""TensorFlow's checkpoints (`.index` + `.data-*`) by its own functions.
+"""Files of TensorFlow and PyTorch, read by their own functions.
 
-Google published ELECTRA in this form. TensorFlow checks every checksum. It is
-imported when a file is opened, on whatever backend.
+Each is imported when a file needs it, on whatever backend. TensorFlow checks
+every checksum of its checkpoints (`.index` + `.data-*`), the form in which
+Google published ELECTRA.
 """
 
+import contextlib
 import pathlib
 import re
 
 import numpy as np
+
+
+def load_pickle(path):
+    """The tensors that PyTorch saved in a file, from name to array.
+
+    bfloat16, which NumPy lacks, becomes float32. No code of the file runs.
+    Raises whatever PyTorch does for a file that is damaged or holds anything
+    but tensors.
+    """
+    import torch
+
+    tensors = torch.load(path, map_location="cpu", weights_only=True)
+    return {
+        name: (
+            tensor.float() if tensor.dtype == torch.bfloat16 else tensor
+        ).numpy(force=True)
+        for name, tensor in tensors.items()
+    }
 
 
 class TensorBundle:
@@ -19,8 +39,7 @@ class TensorBundle:
             that holds a `checkpoint` file or exactly one `.index` file.
 
     Raises:
-        FileNotFoundError: there is no checkpoint at `path`, or one of its
-            data files is missing.
+        FileNotFoundError: it, or one of its data files, is missing.
         ImportError: TensorFlow is not installed.
         ValueError: it is damaged.
     """
@@ -29,19 +48,18 @@ class TensorBundle:
         self.prefix = _find_prefix(pathlib.Path(path).expanduser())
         if not pathlib.Path(f"{self.prefix}.index").exists():
             raise FileNotFoundError(
-                f"There is no TensorFlow checkpoint here: {self.prefix}.index "
-                "does not exist. Expected the prefix of a `.index` file, or "
-                "its folder."
+                f"There is no TensorFlow checkpoint: {self.prefix}.index does "
+                "not exist. Give the prefix of a `.index` file, or its folder."
             )
         parts = list(self.prefix.parent.glob(f"{self.prefix.name}.data-*-of-*"))
         if not parts or len(parts) < int(parts[0].name.rpartition("-")[2]):
             raise FileNotFoundError(
                 f"A data file of {self.prefix} is missing: a checkpoint is its "
-                "`.index` and all `.data-*-of-*` files. Put them in one "
-                f"folder. Found: {sorted(p.name for p in parts) or 'none'}."
+                "`.index` and all `.data-*-of-*` files, in one folder. Found: "
+                f"{sorted(p.name for p in parts) or 'none'}."
             )
         tf = _tensorflow(self.prefix)
-        with _Told(self.prefix):
+        with _naming(self.prefix):
             self._reader = tf.train.load_checkpoint(str(self.prefix))
             self._shapes = self._reader.get_variable_to_shape_map()
 
@@ -51,21 +69,18 @@ class TensorBundle:
 
     def shape(self, name):
         """Shape of a tensor, a tuple of ints."""
-        self._check(name)
-        return tuple(self._shapes[name])
-
-    def read(self, name):
-        """The tensor as an array; a `ValueError` if it is damaged."""
-        self._check(name)
-        with _Told(f"{self.prefix}, {name!r},"):
-            return np.array(self._reader.get_tensor(name))
-
-    def _check(self, name):
         if name not in self._shapes:
             raise KeyError(
                 f"There is no {name!r} in {self.prefix}. It holds "
                 f"{len(self._shapes)} tensors, e.g. {self.names()[:3]}."
             )
+        return tuple(self._shapes[name])
+
+    def read(self, name):
+        """The tensor as an array; a `ValueError` if it is damaged."""
+        self.shape(name)  # it exists
+        with _naming(f"{self.prefix}, {name!r},"):
+            return np.array(self._reader.get_tensor(name))
 
 
 def write_checkpoint(prefix, arrays):
@@ -91,22 +106,17 @@ def write_checkpoint(prefix, arrays):
     )
 
 
-class _Told:
+@contextlib.contextmanager
+def _naming(where):
     """Names the file in whatever TensorFlow raises."""
-
-    def __init__(self, where):
-        self.where = where
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, error, _):
-        if error is not None and isinstance(error, Exception):
-            raise ValueError(
-                f"The checkpoint {self.where} cannot be read: it is damaged "
-                "or cut off. Copy or download it again. TensorFlow says: "
-                f"{str(error).splitlines()[:1]}"
-            ) from error
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"The checkpoint {where} cannot be read: it is damaged or cut "
+            "off. Copy or download it again. TensorFlow says: "
+            f"{str(error).splitlines()[:1]}"
+        ) from error
 
 
 def _tensorflow(prefix):
@@ -115,8 +125,7 @@ def _tensorflow(prefix):
     except ImportError as error:
         raise ImportError(
             f"The checkpoint {prefix} needs TensorFlow, in whose form it is. "
-            "Install it (`pip install tensorflow`; the backend stays what it "
-            "is)."
+            "Install it (`pip install tensorflow`; the backend stays)."
         ) from error
     return tensorflow
 

@@ -1,17 +1,52 @@
-"""Attention in groups of rows of similar length, on torch."""
+"""Torch's encoder layer: its groups of rows, and where it is used."""
 
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
-from tests.model.test_encoder_layer import make_layer
-from tests.model.test_encoder_layer import results
+from tests.backend.test_encoder_layer import make_layer
+from tests.backend.test_encoder_layer import results
 
 torch = pytest.importorskip("torch")
 torch_attention = pytest.importorskip("keras_electra.backend.torch_attention")
+torch_layer = pytest.importorskip("keras_electra.backend.torch_layer")
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "torch", reason="the torch backend's own layer"
 )
+
+
+def test_other_activations_get_the_plain_layer():
+    layer, x = make_layer(), ops.ones((3, 7, 12))
+    other = make_layer(activation="relu")
+    assert torch_layer.can_run(layer, x, True) == (x.device.type == "cpu")
+    assert not torch_layer.can_run(other, x, True)
+
+
+def test_where_bfloat16_is_slow_a_layer_is_computed_in_float32(monkeypatch):
+    layer = make_layer("mixed_bfloat16", dropout=0.0)
+    x = torch.linspace(-2, 2, 3 * 7 * 12).view(3, 7, 12).bfloat16()
+    x.requires_grad_()
+    mask = torch.ones(3, 7, dtype=torch.int32)
+    types, product = [], torch_layer.product
+    monkeypatch.setattr(
+        torch_layer, "type_to_compute_in", lambda dtype: torch.float32
+    )
+    monkeypatch.setattr(
+        torch_layer,
+        "product",
+        lambda x, *rest: types.append(x.dtype) or product(x, *rest),
+    )
+    output = layer(x, mask, training=True)
+    assert types == 4 * [torch.float32]
+    assert output.dtype == torch.bfloat16
+    exact = make_layer(dropout=0.0)(x.float(), mask, training=True)
+    torch.testing.assert_close(output.float(), exact, atol=0.02, rtol=0.01)
+    output.sum().backward()
+    assert x.grad.dtype == torch.bfloat16
+
+
+# Attention in groups of rows of similar length.
 
 
 def settings(monkeypatch, rows, step):

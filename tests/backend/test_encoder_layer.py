@@ -1,5 +1,7 @@
 """The encoder layer as each backend has it written out, and the plain one."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from keras import ops
 
 from keras_electra.backend import encoder_layer
 from keras_electra.model.transformer import TransformerLayer
+from tests.checks import tiny_backbone
 
 ROWS, LENGTH, WIDTH = 3, 7, 12
 SHAPE = (ROWS, LENGTH, WIDTH)
@@ -171,3 +174,31 @@ def test_rematerialized_it_drops_the_same_twice(monkeypatch, mode, fast):
         assert len(calls) == 2
     for one, other in zip(expected, found):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+# What JAX makes of the layers of a network: one function, called by each.
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="It is JAX's own form of a layer."
+)
+def test_layers_share_their_functions():
+    import jax
+
+    num_layers = 3
+    backbone = tiny_backbone(num_layers=num_layers)
+    ids = np.ones((2, 6), "int32")
+    x = {"token_ids": ids, "segment_ids": 0 * ids, "padding_mask": ids}
+    trainable = [v.value for v in backbone.trainable_variables]
+    rest = [v.value for v in backbone.non_trainable_variables]
+
+    def loss(trainable):
+        y, _ = backbone.stateless_call(trainable, rest, x, training=True)
+        return (y["sequence_output"] ** 2).sum()
+
+    # The program of the gradient, before XLA has it.
+    lowered = jax.jit(jax.grad(loss)).lower(trainable).as_text()
+    functions = re.findall(r"func private @_layer\w*", lowered)
+    assert len(functions) == 2  # forward and backward
+    calls = re.findall(r"call @_layer", lowered)
+    assert len(calls) == num_layers * len(functions)

@@ -1,0 +1,159 @@
+"""Products and dropout of an encoder layer on a CPU.
+
+torch sends float32 to MKL, whose kernels use half of what some processors
+have: oneDNN's are twice as fast on an AMD EPYC. They also add a bias to what
+is in registers, which `addmm` writes first; products in half precision gain by
+it. Dropout draws the bits of `HashDropout` by the same arithmetic, in one
+buffer, and a mask of all or no bits makes dropping one `and`.
+
+Shapes: T rows, I inputs, O outputs.
+"""
+
+import functools
+import math
+
+import torch
+
+import keras_electra.backend.numerics as numerics
+
+USES_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
+    torch.ops.mkldnn, "_linear_pointwise"
+)
+
+
+@functools.cache
+def type_to_compute_in(dtype):
+    """`dtype`, or float32 for a bfloat16 that oneDNN cannot multiply.
+
+    A processor without AVX-512 cannot, and torch's own product in bfloat16
+    has a tenth of the speed of float32 there.
+    """
+    if dtype != torch.bfloat16:
+        return dtype
+    check = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return torch.float32 if check is not None and not check() else dtype
+
+
+def product(x, kernel, bias=None):
+    """`x @ kernel + bias` for `(T, I)`, `(I, O)` and `(O,)`."""
+    if _by_onednn(x, torch.float32, torch.bfloat16):
+        return _linear(x, kernel.t(), bias)
+    return x @ kernel if bias is None else torch.addmm(bias, x, kernel)
+
+
+def input_gradient(gradient, kernel, total=None):
+    """`gradient @ kernel.t() + total` for `(T, O)`, `(I, O)` and `(T, I)`.
+
+    `total` may be overwritten.
+    """
+    if _by_onednn(gradient, torch.float32):
+        result = _linear(gradient, kernel)
+        return result if total is None else total.add_(result)
+    if total is None:
+        return gradient @ kernel.t()
+    return torch.addmm(total, gradient, kernel.t())
+
+
+def kernel_gradient(x, gradient):
+    """`x.t() @ gradient` for `(T, I)` and `(T, O)`."""
+    if not _by_onednn(x, torch.float32):
+        return x.t() @ gradient
+    # The faster of the two: more columns than rows.
+    if x.shape[1] <= gradient.shape[1]:
+        return _linear(x.t(), gradient.t())
+    return _linear(gradient.t(), x.t()).t()
+
+
+def _by_onednn(x, *dtypes):
+    supported = USES_ONEDNN and type_to_compute_in(x.dtype) == x.dtype
+    return supported and x.dtype in dtypes and x.numel() > 0
+
+
+def _linear(x, kernel, bias=None):
+    """`x @ kernel.t() + bias`."""
+    nothing = ("none", [], "")  # no activation after it
+    return torch.ops.mkldnn._linear_pointwise(x, kernel, bias, *nothing)
+
+
+def keep_mask(shape, rate, seed, pick=None):
+    """Draws what is kept.
+
+    Args:
+        shape: tuple of ints, of what is dropped from.
+        rate: float, the share to drop.
+        seed: integer tensor of shape `(2,)`, as `SeedGenerator` gives it.
+        pick: function, to draw only some of it: what it returns of a tensor
+            of that shape, whose last axis counts pairs of elements. Defaults
+            to `None`, for all.
+
+    Returns:
+        int16 tensor of that shape, or of what is picked: -1, all bits, where
+        an element is kept, 0 where it is dropped.
+    """
+    return _draw(shape, seed, pick).ge_(numerics.first_kept(rate)).neg_()
+
+
+def sign_mask(shape, rate, seed, pick=None):
+    """As `keep_mask`, but the sign bit where an element is dropped, else 0."""
+    dropped = _draw(shape, seed, pick).lt_(numerics.first_kept(rate))
+    return dropped.bitwise_left_shift_(15)
+
+
+def _draw(shape, seed, pick):
+    *rows, width = shape
+    lanes = -(-width // 2)
+    key, second_key = _keys(*seed.tolist())
+    counters = _counters(math.prod(rows) * lanes).view(*rows, lanes)
+    bits = (counters if pick is None else pick(counters)) + key
+    shifted = torch.empty_like(bits)
+    _fold_(bits, 16, shifted).mul_(numerics.MULTIPLIER_1).add_(second_key)
+    _fold_(bits, 15, shifted).mul_(numerics.MULTIPLIER_2)
+    _fold_(bits, 16, shifted)
+    return bits.view(torch.int16)[..., :width].contiguous()
+
+
+def _fold_(x, bits, shifted):
+    torch.bitwise_right_shift(x, bits, out=shifted)
+    # The shift repeats the sign, which the mask takes off again.
+    return x.bitwise_xor_(shifted.bitwise_and_((1 << (32 - bits)) - 1))
+
+
+@functools.lru_cache(maxsize=8)  # as many shapes as a step has, and some
+def _counters(count):
+    counters = torch.arange(count, dtype=torch.int32)
+    return counters.mul_(numerics.GOLDEN_RATIO)
+
+
+def _keys(first, second):
+    """The two keys of `hash_counters`, in Python's integers."""
+    key = _mix(first * numerics.GOLDEN_RATIO + second)
+    return numerics.int32(key), numerics.int32(
+        _mix(key + numerics.GOLDEN_RATIO)
+    )
+
+
+def _mix(x):
+    x &= 0xFFFFFFFF
+    x = (x ^ x >> 16) * numerics.MULTIPLIER_1 & 0xFFFFFFFF
+    x = (x ^ x >> 15) * numerics.MULTIPLIER_2 & 0xFFFFFFFF
+    return x ^ x >> 16
+
+
+def drop_(x, mask):
+    """Sets to zero, in place, what a `keep_mask` drops; scales nothing."""
+    same_width = torch.int16 if x.element_size() == 2 else torch.int32
+    x.view(same_width).bitwise_and_(mask.to(same_width))
+    return x
+
+
+def sign_(x, mask):
+    """Makes negative, in place, what a `sign_mask` drops.
+
+    What is nowhere negative before, as a softmax, then carries its mask:
+    `relu` of it is what is kept, `abs` is what it was.
+    """
+    if x.element_size() == 2:
+        x.view(torch.int16).bitwise_or_(mask)
+    else:
+        x.view(torch.int32).bitwise_or_(mask.to(torch.int32) << 16)
+    return x

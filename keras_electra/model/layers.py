@@ -1,0 +1,108 @@
+"""The parts of all networks: dropout, activations, and how layers start.
+
+Price of `HashDropout`: a rate is rounded to a multiple of 1/65536 (the scale
+of what is kept follows it), and its numbers are good enough for dropout only.
+"""
+
+import keras
+
+from keras_electra.arguments import check_number
+from keras_electra.backend.numerics import EPSILON
+from keras_electra.backend.numerics import drop
+from keras_electra.backend.numerics import dropped_levels
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class HashDropout(keras.layers.Layer):
+    """Sets a share of its input to zero in training, and scales the rest.
+
+    The random bits come from hashing a counter.
+
+    Args:
+        rate: float. Share of the elements that is dropped, in `[0, 1)`.
+        seed: int or `None`. Seed of the draws.
+        **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
+
+    Call arguments:
+        x: float array of any shape with at least one axis.
+        training: bool. Whether to drop anything.
+    """
+
+    def __init__(self, rate, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        check_number("rate", rate, at_least=0, below=1)
+        self.rate = rate
+        self.seed = seed
+        if rate > 0:
+            self.seed_generator = keras.random.SeedGenerator(seed)
+        self.supports_masking = True
+        self.built = True
+
+    def call(self, x, training=False):
+        return self.drop(x, self.draw_seed(training))
+
+    def draw_seed(self, training):
+        """What `drop` takes to drop something, `None` if nothing is to be."""
+        if not training or not dropped_levels(self.rate):
+            return None
+        return self.seed_generator.next()
+
+    def drop(self, x, seed):
+        return x if seed is None else drop(x, self.rate, seed)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+def activation_function(name):
+    """The function of an `activation`.
+
+    `"gelu"` is the exact one, which ELECTRA was trained with,
+    `"gelu_approximate"` the tanh form of some other packages; any other name
+    is Keras'.
+    """
+    own = {"gelu": exact_gelu, "gelu_approximate": approximate_gelu}
+    return own[name] if name in own else keras.activations.get(name)
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+def exact_gelu(x):
+    """`x * Phi(x)` with the Gaussian distribution function itself."""
+    if keras.config.backend() == "torch":
+        return keras.ops.gelu(x, approximate=False)
+    # Elsewhere Keras' has the complement of erf, which takes twice as long.
+    wide = keras.ops.cast(x, "float32")
+    share = 0.5 + 0.5 * keras.ops.erf(wide * 2**-0.5)
+    return keras.ops.cast(wide * share, x.dtype)
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+def approximate_gelu(x):
+    """`x * Phi(x)` by the tanh formula; differs by up to 5e-4."""
+    return keras.ops.gelu(x, approximate=True)
+
+
+def truncated_normal(layer):
+    """What kernels and tables start from, with `layer.initializer_range`."""
+    return keras.initializers.TruncatedNormal(stddev=layer.initializer_range)
+
+
+def dense(layer, units, name, activation=None):
+    """A dense layer of the precision and initial values of `layer`."""
+    return keras.layers.Dense(
+        units,
+        activation=activation_function(activation),
+        kernel_initializer=truncated_normal(layer),
+        dtype=layer.dtype_policy,
+        name=name,
+    )
+
+
+def layer_norm(layer, name="layer_norm"):
+    """A layer normalization of the precision of `layer`."""
+    return keras.layers.LayerNormalization(
+        epsilon=EPSILON, dtype=layer.dtype_policy, name=name
+    )
