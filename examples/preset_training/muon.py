@@ -13,8 +13,8 @@ kernels and compilers a long program.
 import keras
 from keras import ops
 
-from keras_electra.training import schedules
 from keras_electra.training.optimizers import UNDECAYED_NAMES
+from keras_electra.training.recipes import WarmupPolynomialDecay
 
 # Of the discriminator's head: one column, which has no directions.
 ADAM_LAYERS = ("head/output_dense",)
@@ -104,7 +104,7 @@ def short_run_optimizer(
     if warmup_steps is None:
         warmup_steps = num_steps // 20
     optimizer = HalfPrecisionMuon(
-        schedules.WarmupPolynomialDecay(learning_rate, num_steps, warmup_steps),
+        WarmupPolynomialDecay(learning_rate, num_steps, warmup_steps),
         weight_decay=weight_decay,
         adam_weight_decay=weight_decay,
         exclude_layers=list(ADAM_LAYERS),

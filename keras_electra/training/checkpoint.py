@@ -1,71 +1,66 @@
 """Save after every epoch; go on after any interruption as if there was none.
 
-Saved is all that decides how training continues: weights and seeds, the
-optimizer, the backend's own random numbers, the epoch, and the position in
-the data. So a resumed run gives the weights of an uninterrupted one bit for
-bit, where the backend itself gives the same result twice. Keras'
-`BackupAndRestore` keeps one file, does not write it atomically, and starts
-the data anew.
+A resumed run gives the weights of an uninterrupted one bit for bit, where the
+backend itself gives the same result twice. Keras' `BackupAndRestore` keeps one
+file, does not write it atomically, and starts the data anew.
 """
 
+import itertools
+import json
 import math
+import os
 import pathlib
+import re
+import shutil
 import types
 import warnings
+import zipfile
+import zlib
 
 import keras
+import ml_dtypes  # noqa: F401  (teaches NumPy "bfloat16" and its like)
+import numpy as np
 
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_option
-from keras_electra.training import checkpoint_files as files
 
-if keras.config.backend() == "torch":
-    # Keras draws dropout without a fixed seed from torch's own generators.
+if keras.config.backend() == "torch":  # has generators of its own
     from keras_electra.backend import torch as backend_random
-else:  # all is drawn from seeds, which are variables of layers
+else:  # all is drawn from seeds of layers, which are variables
     backend_random = types.SimpleNamespace(
         get_states=list, set_states=lambda states: None
     )
 # Metrics of which more is better; of all others, such as losses, less is.
 RISING = ("acc", "auc", "precision", "recall", "f1")
+UNFINISHED = ".unfinished-"
+# What reading a damaged or cut off file raises.
+DAMAGE = (OSError, EOFError, KeyError, ValueError)
+DAMAGE += (zlib.error, zipfile.BadZipFile)
 
 
 class ResumableCheckpoint(keras.callbacks.Callback):
     """Saves the whole training state after every epoch, and resumes from it.
 
     Run the same program again after an interruption: `fit` goes on after the
-    last finished epoch, in the data too if the data has a position. If the
-    run was finished already, `fit` trains nothing.
+    last finished epoch, in the data too. A finished run trains nothing. Use:
+    `fit(data, epochs=100, callbacks=[ResumableCheckpoint("run/")])`.
 
-    ```python
-    model.fit(data, epochs=100, callbacks=[ResumableCheckpoint("run/")])
-    ```
-
-    The model must be built and compiled before `fit`, as it was the first
-    time. The position is kept for data with an integer attribute `position`
-    (batches consumed; the next `iter()` starts there) that the model knows as
-    `model.training_data`, which `ElectraPretrainer.fit` sees to. It counts
-    on over passes, or within the pass of data whose `endless` is false. Other
-    data starts anew at the restart, as Keras does it. The state of other
-    callbacks is not saved.
+    Build and compile the model as it was the first time. Data of your own is
+    gone on with if it is `model.training_data` and has an integer `position`
+    (batches consumed; the next `iter()` starts there). The state of other
+    callbacks is not saved. Checkpoints of another model, or none that can be
+    read, are a `ValueError`, and the model is left as it was.
 
     Args:
         directory: str or path, folder for the checkpoints of this run only.
-        keep: int > 0, how many of the newest to keep. Defaults to `3`. The
-            disk needs room for one more.
-        monitor: str, name of a metric such as `"val_loss"`. The checkpoint
-            where it was best is kept too; see `restore_best()`. Defaults to
-            `None`.
-        mode: `"min"`, `"max"` or `"auto"`: which is best. `"auto"` takes the
-            greatest accuracy, AUC, precision, recall or F1, and the smallest
-            of everything else. Defaults to `"auto"`.
-        verbose: 0 or 1, whether to print where training resumes. Defaults to
-            `1`.
-
-    Raises:
-        ValueError: an argument is out of its range; or in `fit`, when the
-            checkpoints are another model's (the model is left as it was), or
-            none of them can be read.
+        keep: int > 0, how many of the newest to keep; the disk needs room for
+            one more. Defaults to `3`.
+        monitor: str, a metric such as `"val_loss"`, or `None`, the default.
+            The checkpoint where it was best is kept; see `restore_best()`.
+        mode: `"min"`, `"max"` or `"auto"`, the default: which is best, by
+            itself the greatest accuracy, AUC, precision, recall or F1, else
+            the smallest.
+        verbose: 0 or 1, the default: whether to print where it resumes.
     """
 
     def __init__(self, directory, keep=3, monitor=None, mode="auto", verbose=1):
@@ -83,16 +78,13 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self.verbose = verbose
 
     def on_train_begin(self, logs=None):
-        self.directory.mkdir(parents=True, exist_ok=True)
-        files.remove_unfinished(self.directory)
-        self._batches = 0
-        self._random_states = None  # of the last batch that was trained on
+        self._batches, self._random_states = 0, None  # of the last batch
         data = getattr(self.model, "training_data", None)
         self._start = getattr(data, "position", None)
-        epochs = files.list_epochs(self.directory)
+        epochs = self._epochs()
         if not epochs:
             return
-        epoch, state = self._restore(epochs)
+        state = self._restore_newest(epochs)
         self._batches = state["batches"]
         if state["monitor"] == self.monitor:
             self.best.epoch = state["best_epoch"]
@@ -101,7 +93,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             data.position = state["position"]
             self._start = state["position"] - self._batches
         # Where Keras' own callback says it, and `fit` looks for it.
-        self.model._initial_epoch = epoch
+        self.model._initial_epoch = epoch = state["epoch"]
         if self.verbose:
             print(f"Resuming after epoch {epoch}, from {self.directory}")
 
@@ -122,10 +114,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self._random_states = backend_random.get_states()
 
     def on_epoch_end(self, epoch, logs=None):
-        done = epoch + 1
-        if self._random_states is None:
-            self._random_states = backend_random.get_states()
-        before = self.best
+        done, before = epoch + 1, self.best
         self.best = self._best_with(done, logs or {})
         try:
             self._save(done)
@@ -133,17 +122,16 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             self.best = before
             warnings.warn(
                 f"The checkpoint after epoch {done} could not be saved in "
-                f"{self.directory}: {error}. Training goes on, and earlier "
-                "checkpoints are whole. Make room on the disk, or lower "
-                f"`keep` ({self.keep}).",
+                f"{self.directory}: {error}. Training goes on. Make room on "
+                f"the disk, or lower `keep` ({self.keep}).",
                 stacklevel=2,
             )
             return
-        epochs = files.list_epochs(self.directory)
+        epochs = self._epochs()
         # Newer ones were damaged, or the run would have resumed from them.
         older = [epoch for epoch in epochs if epoch <= done]
         for epoch in set(epochs) - {*older[: self.keep], self.best.epoch}:
-            files.remove(self.directory, epoch)
+            shutil.rmtree(self._folder(epoch), ignore_errors=True)
 
     def on_train_end(self, logs=None):
         self.model._initial_epoch = None
@@ -155,46 +143,51 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             model: `keras.Model`. Defaults to the one that was trained.
 
         Returns:
-            int, the number of epochs after which it was saved.
-
-        Raises:
-            ValueError: nothing was monitored yet, or the model is another.
+            int, its number of epochs; a `ValueError` if nothing was monitored.
         """
-        model = model or self.model
-        epochs = files.list_epochs(self.directory)
-        state = files.read_state(self.directory, epochs[0]) if epochs else {}
-        if state.get("best_epoch") is None:
+        model, best = model or self.model, None
+        for epoch in self._epochs()[:1]:
+            text = (self._folder(epoch) / "state.json").read_text()
+            best = json.loads(text)["best_epoch"]
+        if best is None:
             raise ValueError(
-                f"There is no best checkpoint in {self.directory}: give a "
-                "`monitor` before training. Received: "
-                f"monitor={self.monitor!r}."
+                f"There is no best checkpoint in {self.directory}: train with "
+                f"a `monitor`. Received: monitor={self.monitor!r}."
             )
-        groups = {"model": files.variables(model)["model"]}
-        self._read(state["best_epoch"], model, groups)
-        return state["best_epoch"]
+        groups = {"model": model.variables}
+        self._assign(best, model, groups, *self._read(best))
+        return best
 
     def _best_with(self, epoch, logs):
         """The best epoch so far, this one included. NaN is never best."""
-        if self.monitor is not None and self.monitor not in logs:
+        if self.monitor and self.monitor not in logs:
             warnings.warn(
-                f"`monitor` is {self.monitor!r}, which epoch {epoch} does not "
-                f"report. It reports: {sorted(logs)}.",
+                f"`monitor` is {self.monitor!r}, but reported: {sorted(logs)}.",
                 stacklevel=3,
             )
-        sign = 1.0 if self.mode == "max" else -1.0
         value, best = float(logs.get(self.monitor, math.nan)), self.best.value
+        sign = 1.0 if self.mode == "max" else -1.0
         if math.isnan(value) or best is not None and sign * (value - best) <= 0:
             return self.best
         return types.SimpleNamespace(epoch=epoch, value=value)
 
+    def _folder(self, epoch):
+        return self.directory / f"epoch-{epoch:05d}"
+
+    def _epochs(self):
+        """Epochs that have a checkpoint, the newest first."""
+        numbers = [path.name[6:] for path in self.directory.glob("epoch-*")]
+        return sorted(map(int, filter(str.isdecimal, numbers)), reverse=True)
+
     def _save(self, epoch):
+        """Writes a checkpoint: all of it, or an `OSError` and nothing."""
         data, position = getattr(self.model, "training_data", None), None
         if self._start is not None:
             position = int(self._start) + self._batches
             if not getattr(data, "endless", True):
                 position %= len(data)
+        groups = _variables(self.model)
         state = {
-            "format": 1,
             "epoch": epoch,
             "batches": self._batches,
             "position": position,
@@ -203,56 +196,124 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             "best_value": self.best.value,
             "model": type(self.model).__name__,
             "optimizer": type(self.model.optimizer).__name__,
-            "random_states": len(self._random_states),
+            "variables": {g: [*map(_describe, v)] for g, v in groups.items()},
         }
-        groups = files.variables(self.model)
-        files.write(self.directory, epoch, state, groups, self._random_states)
+        # The state is among the arrays too, so that checksums cover it.
+        text = json.dumps(state, indent=1)
+        states = self._random_states or backend_random.get_states()
+        arrays = {f"random/{i:05d}": each for i, each in enumerate(states)}
+        for group, variables in groups.items():
+            for i, variable in enumerate(variables):
+                array = keras.ops.convert_to_numpy(variable.value)
+                arrays[f"{group}/{i:05d}"] = array
+        folder = self._folder(epoch)
+        temporary = self.directory / (UNFINISHED + folder.name)
+        for path in self.directory.glob(UNFINISHED + "*"):  # of a killed run
+            shutil.rmtree(path, ignore_errors=True)
+        try:
+            temporary.mkdir(parents=True)
+            np.savez(temporary / "variables.npz", **arrays, state=text)
+            (temporary / "state.json").write_text(text + "\n")
+            _flush(*temporary.iterdir(), temporary)
+            shutil.rmtree(folder, ignore_errors=True)  # if it was damaged
+            temporary.rename(folder)
+            _flush(self.directory)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
-    def _restore(self, epochs):
-        """Restores the newest checkpoint that can be read."""
-        groups = files.variables(self.model)
+    def _read(self, epoch):
+        """All of a checkpoint, a dict of arrays, and its state."""
+        path = self._folder(epoch) / "variables.npz"
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
+        return arrays, json.loads(str(arrays["state"]))
+
+    def _restore_newest(self, epochs):
+        """Restores the newest checkpoint that can be read; gives its state."""
+        groups = _variables(self.model)
         for epoch in epochs:
             try:
-                state, states = self._read(epoch, self.model, groups)
-            except _AnotherModel:
-                raise
-            except files.DAMAGE as error:
+                arrays, state = self._read(epoch)
+            except DAMAGE as error:
                 warnings.warn(
-                    f"The checkpoint {files.folder_name(epoch)} in "
-                    f"{self.directory} is damaged ({error!r}); trying the one "
-                    "before.",
+                    f"The checkpoint {self._folder(epoch).name} in "
+                    f"{self.directory} is damaged ({error!r}); the one before "
+                    "is tried.",
                     stacklevel=2,
                 )
                 continue
-            self._random_states = states
-            backend_random.set_states(states)
-            return epoch, state
+            self._assign(epoch, self.model, groups, arrays, state)
+            names = sorted(name for name in arrays if "random/" in name)
+            self._random_states = [arrays[name] for name in names]
+            backend_random.set_states(self._random_states)
+            return state
         raise ValueError(
             f"None of the {len(epochs)} checkpoints in {self.directory} can "
-            "be read. Restore the folder, or move it away to start anew."
+            "be read. Restore the folder, or move it away."
         )
 
-    def _read(self, epoch, model, groups):
-        """Reads all, then assigns all: nothing changes if a file is bad."""
-        state = files.read_state(self.directory, epoch)
-        difference = files.first_difference(state["variables"], groups)
-        for key, own in (("optimizer", model.optimizer), ("model", model)):
-            here = type(own).__name__
-            if key in groups and state[key] != here:
-                difference = f"{key} {state[key]} there, {here} here"
-        if difference is not None:
-            where = self.directory / files.folder_name(epoch)
-            raise _AnotherModel(
-                f"The checkpoint {where} is another model's: {difference}. "
-                "Nothing was restored. Build and compile the model as it was, "
-                "or give another `directory`."
-            )
-        arrays = files.read_arrays(self.directory, epoch, state, groups)
+    def _assign(self, epoch, model, groups, arrays, state):
+        _check_same(self._folder(epoch), model, groups, state)
         for group, variables in groups.items():
-            for variable, array in zip(variables, arrays[group]):
-                variable.assign(array)
-        return state, arrays["random"]
+            rows = zip(variables, state["variables"][group])
+            for i, (variable, row) in enumerate(rows):
+                # NumPy's format forgets what a bfloat16 is.
+                dtype = np.dtype(row["dtype"])
+                variable.assign(arrays[f"{group}/{i:05d}"].view(dtype))
 
 
-class _AnotherModel(ValueError):
-    """Apart from the other `ValueError`s, which a damaged file raises too."""
+def _variables(model):
+    """Those that are saved; not of metrics, which every epoch resets."""
+    if not model.built:
+        raise ValueError(
+            f"The model {model.name!r} is not built. Call it before `fit`."
+        )
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+    return {"model": model.variables, "optimizer": model.optimizer.variables}
+
+
+def _flush(*paths):
+    """Waits until files and folders are on the disk."""
+    for path in paths if os.name == "posix" else ():  # else not to be opened
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _check_same(folder, model, groups, state):
+    owners = {"model": model, "optimizer": model.optimizer}
+    for group, variables in groups.items():
+        there = [state[group], *map(_words, state["variables"][group])]
+        here = [type(owners[group]).__name__]
+        here += map(_words, map(_describe, variables))
+        rows = itertools.zip_longest(there, here, fillvalue="missing")
+        for i, (old, new) in enumerate(rows):
+            if _identity(old, group) != _identity(new, group):
+                what = f"variable {i - 1} of the {group} is" if i else group
+                raise ValueError(
+                    f"The checkpoint {folder} is another model's: {what} "
+                    f"{old} there, {new} here. Build and compile the model as "
+                    "it was, or give another `directory`."
+                )
+
+
+def _describe(variable):
+    return {
+        "path": variable.path,
+        "shape": list(variable.shape),
+        "dtype": keras.backend.standardize_dtype(variable.dtype),
+    }
+
+
+def _words(row):
+    return f"{row['path']!r} {tuple(row['shape'])} {row['dtype']}"
+
+
+def _identity(words, group):
+    if group == "optimizer":  # its scopes depend on where it was built
+        words = re.sub("'.*/", "'", words)
+    # Keras numbers names anew within a process; the order is fixed anyway.
+    return re.sub(r"_\d+(?=[_/'])", "", words)

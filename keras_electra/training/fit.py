@@ -10,30 +10,15 @@ from keras_electra.data import streams
 class FitsExamples:
     """Training and evaluation; mixed in before KerasHub's base class.
 
-    A model says by `_read` what it takes and by `_source` how that becomes
-    batches.
+    The model's `_read(x, y, sample_weight)` gives `Examples` of what is in
+    memory, and a stream as it is; its `_source(examples, batch_size, order,
+    class_weight, steps, remember)` gives what `Stream` takes.
 
     Attributes:
         token_labels: bool. Whether labels are one a token.
     """
 
     token_labels = False
-
-    def _read(self, x, y=None, sample_weight=None):
-        """`Examples` of what is in memory; a stream as it is."""
-        raise NotImplementedError
-
-    def _source(
-        self,
-        examples,
-        batch_size,
-        order,
-        class_weight=None,
-        steps=None,
-        remember=True,
-    ):
-        """What `Stream` takes: batches of examples in an order."""
-        raise NotImplementedError
 
     def _read_validation(self, data):
         data = data if isinstance(data, tuple) else (data,)

@@ -1,11 +1,8 @@
 """The optimizer of the original program.
 
-Adam without bias correction, epsilon outside the root, weight decay that
-spares biases and LayerNorm, a rate for each layer if wanted, gradients
-clipped by their global norm. Keras' `AdamW` corrects the bias, which makes
-its first steps up to three times smaller here, and decays everything. The
-price of an own class: it leaves Keras' fused path on torch, so it brings one
-(`_backend_update_step`).
+Keras' `AdamW` corrects the bias of the moments, which makes its first steps up
+to three times smaller here, and decays everything. The price of an own class:
+it leaves Keras' fused path on torch, so it brings one (`_backend_update_step`).
 """
 
 import keras
@@ -26,7 +23,8 @@ if keras.config.backend() == "torch":
 class ElectraAdamW(keras.optimizers.Optimizer):
     """Adam with decoupled weight decay as ELECTRA was trained with.
 
-    With gradients `g` already clipped together, for every variable `w`:
+    With gradients `g` clipped together, for every variable `w` (original
+    `model/optimization.py:48-180`):
 
     ```
     m = beta_1 * m + (1 - beta_1) * g
@@ -58,9 +56,6 @@ class ElectraAdamW(keras.optimizers.Optimizer):
             factor of 1. Defaults to `None`.
         **kwargs: further arguments of `keras.optimizers.Optimizer`, e.g.
             `gradient_accumulation_steps`, `use_ema`, `loss_scale_factor`.
-
-    Reference:
-        - google-research/electra, `model/optimization.py`, lines 48-180.
     """
 
     def __init__(
@@ -187,8 +182,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
 def densify(gradient):
     """Sums the rows of TensorFlow's sparse embedding gradients.
 
-    A plain lookup yields one slice per looked-up token. Squaring them one by
-    one would be wrong where a token repeats, for the norm as for Adam.
+    Squared one by one they would be wrong where a token repeats.
     """
     # By name: the package imports no backend outside one folder.
     if type(gradient).__name__ == "IndexedSlices":

@@ -1,19 +1,15 @@
-"""How each size is pre-trained and fine-tuned: the numbers, and optimizers.
+"""How each size is pre-trained and fine-tuned: numbers, schedule, optimizers.
 
 `small`, `base` and `large` are the paper's (Clark et al. 2020, tables 6 and
 7). The original program holds the last two only in a comment and falls back
 to the small ones. `tiny` and `mini` are our own, for runs of hours on one
 machine; no paper stands behind their numbers.
-
-Fine-tuning knows two protocols: `"paper"`, and `"google"` for what the
-original program does. That has a lower rate for small, weight decay, and a
-decay by layers that skips a step between the heads and the top layer, so that
-every layer below the heads is a step slower than meant. It also sums the loss
-over the batch before clipping, so that clipping is nearly always at work; the
-loss belongs to the task, compiled with `loss_reduction` of the protocol.
 """
 
 import dataclasses
+
+import keras
+from keras import ops
 
 from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
@@ -21,7 +17,6 @@ from keras_electra.arguments import constructor_keywords
 from keras_electra.arguments import known_keywords
 from keras_electra.model.sizes import closest_size
 from keras_electra.training.optimizers import ElectraAdamW
-from keras_electra.training.schedules import WarmupPolynomialDecay
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +47,6 @@ RECIPES = {
     "base": Recipe(2e-4, 766_000, 10_000, 256, 512, 0.15, *_BASE),
     "large": Recipe(2e-4, 400_000, 10_000, 2048, 512, 0.25, *_LARGE),
 }
-
-
 PROTOCOLS = {
     # Clark et al., ICLR 2020, table 7.
     "paper": {
@@ -61,20 +54,63 @@ PROTOCOLS = {
         "skipped_steps": 0,
         "loss_reduction": "sum_over_batch_size",
     },
-    # Original `configure_finetuning.py:54-56, 149-151`,
+    # What the original program does: `configure_finetuning.py:54-56, 149-151`,
     # `model/optimization.py:181-193`, `run_finetuning.py:71-73`.
     "google": {
         "weight_decay": 0.01,
-        # Of the decay by layers, between the heads and the top layer.
+        # Of the decay by layers, between the heads and the top layer: every
+        # layer below the heads is a step slower than meant.
         "skipped_steps": 1,
+        # Clipping is nearly always at work. The task is to be compiled so.
         "loss_reduction": "sum",
     },
 }
 # Share of all steps (original `configure_finetuning.py:60`; paper, table 7).
 WARMUP_FRACTION = 0.1
-
-
 _OPTIMIZER = constructor_keywords(ElectraAdamW)
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """`learning_rate * min(1, step / warmup_steps) * (1 - step / num_steps)^p`.
+
+    In float32. The warm-up multiplies a rate that is decaying already, as in
+    the original (`model/optimization.py:27-45`), so the peak lies a little
+    below `learning_rate`, and with a warm-up the very first step has rate 0.
+
+    Args:
+        learning_rate: float >= 0. The rate that is warmed up and decayed.
+        num_steps: number > 0, in steps. Where the decay reaches 0, for good.
+        warmup_steps: number >= 0, in steps; may be fractional (fine-tuning
+            uses a tenth of its steps, unrounded). With 0 the factor is 1 from
+            step 0 on; the original divides zero by zero there. Defaults to
+            `0`.
+        power: float > 0. Exponent of the decay. Defaults to `1.0`, linear.
+    """
+
+    def __init__(self, learning_rate, num_steps, warmup_steps=0, power=1.0):
+        super().__init__()
+        check_number("learning_rate", learning_rate, at_least=0)
+        check_number("num_steps", num_steps, above=0)
+        check_number("warmup_steps", warmup_steps, at_least=0)
+        check_number("power", power, above=0)
+        self.learning_rate = learning_rate
+        self.num_steps = num_steps
+        self.warmup_steps = warmup_steps
+        self.power = power
+
+    def __call__(self, step):
+        step = ops.cast(step, "float32")
+        # Clamped before dividing, as the original: exactly 0 at the end.
+        done = ops.minimum(step, float(self.num_steps)) / float(self.num_steps)
+        rate = ops.power(1.0 - done, self.power) * float(self.learning_rate)
+        if self.warmup_steps:
+            rate = rate * ops.minimum(1.0, step / float(self.warmup_steps))
+        return rate
+
+    def get_config(self):
+        names = ("learning_rate", "num_steps", "warmup_steps", "power")
+        return {name: getattr(self, name) for name in names}
 
 
 def pretraining_recipe(size):
@@ -93,18 +129,6 @@ def finetuning_rate(hidden_dim, protocol="paper"):
     """The learning rate of the size that is closest in width, a float."""
     finetuning_protocol(protocol)
     return RECIPES[closest_size(hidden_dim)].finetuning_rates[protocol]
-
-
-def scaled_warmup(recipe, num_steps):
-    """Weight updates of warm-up for a run of another length, an int.
-
-    A tenth of the run, but never more than the recipe: the paper's 10,000
-    steps are 1 % of a small run, and a run of 5,000 steps would otherwise
-    never leave its warm-up. A tenth is what fine-tuning uses.
-    """
-    if num_steps is None:
-        return recipe.warmup_steps
-    return min(recipe.warmup_steps, int(num_steps) // 10)
 
 
 @known_keywords(*_OPTIMIZER)
@@ -126,7 +150,8 @@ def pretraining_optimizer(
         learning_rate: float, the rate before warm-up and decay. Defaults to
             the recipe's.
         warmup_steps: number >= 0, weight updates of warm-up. Defaults to the
-            recipe's, but to no more than a tenth of a given `num_steps`.
+            recipe's, but to no more than a tenth of a given `num_steps`, as
+            in fine-tuning: a short run would never leave its warm-up.
         weight_decay: float >= 0. Defaults to `0.01`.
         **kwargs: further arguments of `ElectraAdamW`. With
             `gradient_accumulation_steps` the schedule is stretched alike,
@@ -137,7 +162,9 @@ def pretraining_optimizer(
     """
     recipe = pretraining_recipe(size)
     if warmup_steps is None:
-        warmup_steps = scaled_warmup(recipe, num_steps)
+        warmup_steps = recipe.warmup_steps
+        if num_steps is not None:
+            warmup_steps = min(warmup_steps, int(num_steps) // 10)
     if num_steps is None:
         num_steps = recipe.num_steps
     if learning_rate is None:
@@ -210,8 +237,7 @@ def layer_rates(backbone, layer_decay, skipped_steps=0):
 
     They are `layer_decay ** depth`, where the depth is 1 for the top layer,
     `n` for the first of `n`, `n + 1` for the embeddings and their projection,
-    and `skipped_steps` more. The heads, which are not in it, have a factor of
-    1.
+    and `skipped_steps` more. Heads, which are not in it, have a factor of 1.
     """
     layers = [backbone.embeddings, *backbone.transformer_layers]
     depths = {layer.name: len(layers) - i for i, layer in enumerate(layers)}

@@ -15,7 +15,7 @@ from keras_electra.conversion import weights
 from keras_electra.pretraining import losses
 from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.optimizers import global_norm
-from keras_electra.training.schedules import WarmupPolynomialDecay
+from keras_electra.training.recipes import WarmupPolynomialDecay
 from tests import original
 from tests import recorded
 from tests.pretraining import forced

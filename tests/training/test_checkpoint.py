@@ -17,10 +17,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_electra.training import checkpoint_files
 from keras_electra.training.checkpoint import ResumableCheckpoint
 from keras_electra.training.optimizers import ElectraAdamW
-from keras_electra.training.schedules import WarmupPolynomialDecay
+from keras_electra.training.recipes import WarmupPolynomialDecay
 
 EPOCHS, STEPS = 5, 3
 
@@ -252,7 +251,7 @@ def test_data_without_a_position(tmp_path):
             verbose=0,
         )
     assert history.epoch == [1]
-    state = checkpoint_files.read_state(tmp_path, 2)
+    state = json.loads((tmp_path / "epoch-00002/state.json").read_text())
     assert state["position"] is None
 
 

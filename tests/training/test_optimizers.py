@@ -11,8 +11,8 @@ from keras import ops
 from keras_electra.backend.files import TensorBundle
 from keras_electra.training import optimizers
 from keras_electra.training.optimizers import ElectraAdamW
+from keras_electra.training.recipes import WarmupPolynomialDecay
 from keras_electra.training.recipes import pretraining_optimizer
-from keras_electra.training.schedules import WarmupPolynomialDecay
 
 
 class LoopAdamW(ElectraAdamW):
