@@ -1,13 +1,11 @@
 """Opens presets and knows their names; every room may build on it.
 
-A preset is a folder as KerasHub's `save_to_preset` writes it. Checkpoints of
-other forms are opened and written by functions that `conversion` registers
-here from above (`OPENERS`, `EXPORTERS`), so this file knows no class of ours.
+A preset is a folder as KerasHub's `save_to_preset` writes it. `conversion`
+registers from above what opens and writes other forms (`OPENERS`, `EXPORTERS`).
 KerasHub has no public way to add names of presets: this file, and no other,
 uses its private registry.
 """
 
-import inspect
 import json
 import os
 import pathlib
@@ -16,7 +14,7 @@ import keras
 import keras_hub
 from keras_hub.src.utils import preset_utils
 
-from keras_electra.arguments import keyword_names
+from keras_electra.arguments import constructor_keywords
 from keras_electra.arguments import reject_unknown
 
 # Functions of a class, a preset, `load_weights` and a dict of arguments. They
@@ -34,10 +32,7 @@ FORM = (
 
 
 class OpensPresets:
-    """`from_preset` that opens checkpoints of other forms, too.
-
-    To be mixed into a class of KerasHub, before its base class.
-    """
+    """`from_preset` that opens other forms, mixed in before KerasHub's class."""
 
     @classmethod
     def from_preset(cls, preset, load_weights=True, **kwargs):
@@ -80,9 +75,9 @@ def open_preset(cls, open_ours, preset, load_weights, arguments, extra=()):
         opened = opener(cls, preset, load_weights, dict(arguments))
         if opened is not None:
             return opened
-    part = passes_on_to(cls)
     if passed_on:
-        own[part] = getattr(cls, f"{part}_cls").from_preset(preset, **passed_on)
+        part, part_cls = _part_of(cls)
+        own[part] = part_cls.from_preset(preset, **passed_on)
     weights = [load_weights] if issubclass(cls, keras.Model) else []
     return open_ours(preset, *weights, **own)
 
@@ -94,12 +89,10 @@ def split_arguments(cls, arguments, extra=()):
         Two dicts: arguments of the class itself (and those in `extra`), and
         those of its preprocessor (of a preprocessor: of its tokenizer).
     """
-    mine = {*_constructor_names(cls), *extra}
-    part, others = passes_on_to(cls), set()
-    if part is not None:
-        others = _names_below(getattr(cls, f"{part}_cls"))
+    mine = {*constructor_keywords(cls), *extra}
+    part, part_cls = _part_of(cls)
     where = f"{cls.__name__}.from_preset"
-    reject_unknown(where, arguments, mine | others)
+    reject_unknown(where, arguments, mine | _names_of(part_cls))
     own = {n: v for n, v in arguments.items() if n in mine}
     passed_on = {n: v for n, v in arguments.items() if n not in mine}
     if passed_on and part in own:
@@ -110,35 +103,20 @@ def split_arguments(cls, arguments, extra=()):
     return own, passed_on
 
 
-def passes_on_to(cls):
-    """Which part of a class takes the arguments it does not know."""
+def _part_of(cls):
+    """Name and class of what takes the arguments that a class has not."""
     for part in ("preprocessor", "tokenizer"):
         if getattr(cls, f"{part}_cls", None) is not None:
-            return part
-    return None
+            return part, getattr(cls, f"{part}_cls")
+    return None, None
 
 
-def _names_below(cls):
+def _names_of(cls):
     """Names for a part and all below it; its own parts are not given so."""
-    names, part = _constructor_names(cls), passes_on_to(cls)
-    if part is not None:
-        names |= _names_below(getattr(cls, f"{part}_cls"))
-    return names - {"tokenizer", "vocabulary", "name", "dtype", "trainable"}
-
-
-def _constructor_names(cls):
-    """Arguments of a constructor, with those of the bases it passes on to."""
-    names = {"name", "dtype", "trainable"}
-    for base in cls.__mro__:
-        if base.__module__.partition(".")[0] == "keras":
-            break
-        if "__init__" not in vars(base):
-            continue
-        names.update(keyword_names(base.__init__))
-        parameters = inspect.signature(base.__init__).parameters.values()
-        if inspect.Parameter.VAR_KEYWORD not in {p.kind for p in parameters}:
-            break
-    return names
+    if cls is None:
+        return set()
+    names = constructor_keywords(cls) | _names_of(_part_of(cls)[1])
+    return names - {"tokenizer", "vocabulary"}
 
 
 def is_known(preset):
@@ -149,8 +127,7 @@ def is_known(preset):
 def download(preset, name):
     """The local path of a file of a preset, or `None` if it has no such file.
 
-    Raises:
-        ConnectionError: when the hub cannot be reached.
+    A hub that cannot be reached is a `ConnectionError`.
     """
     try:
         return preset_utils.get_file(preset, name)
@@ -166,17 +143,13 @@ def download(preset, name):
             return None
         raise ConnectionError(
             f"{preset!r} could not be downloaded: is there a network, and "
-            "does the repository exist and permit reading? Download its files "
-            "by other means and give the folder. The hub's library says: "
-            f"{error}"
+            "does the repository exist and permit reading? Else give a folder "
+            f"with its files. The hub's library says: {error}"
         ) from error
 
 
 def presets_folder():
-    """The folder with one built-in preset a subfolder, as a `Path`.
-
-    `presets/` of the checkout, which a wheel carries as `_presets/`.
-    """
+    """The `Path` of `presets/`, which a wheel carries as `_presets/`."""
     package = pathlib.Path(__file__).resolve().parent
     installed = package / "_presets"
     return installed if installed.is_dir() else package.parent / "presets"
@@ -185,17 +158,15 @@ def presets_folder():
 def find_presets(folder):
     """The presets in a `Path`: names -> what KerasHub's registry holds."""
     found = {}
-    for config in sorted(folder.glob("*/config.json")):
-        metadata_file = config.with_name("metadata.json")
-        if not metadata_file.is_file():
-            continue
-        metadata = json.loads(metadata_file.read_text(encoding="utf-8"))
-        name = config.parent.name
-        found[name] = _entry(
-            f"ELECTRA preset {name} of keras_electra.",
-            str(config.parent),
-            params=metadata.get("parameter_count"),
-        )
+    for metadata in sorted(folder.glob("*/metadata.json")):
+        preset = metadata.parent
+        if (preset / "config.json").is_file():
+            facts = json.loads(metadata.read_text(encoding="utf-8"))
+            found[preset.name] = _entry(
+                f"ELECTRA preset {preset.name} of keras_electra.",
+                str(preset),
+                params=facts.get("parameter_count"),
+            )
     return found
 
 
@@ -219,15 +190,15 @@ def register_presets(backbone_cls, folder=None):
             )
     preset_utils.register_presets(found, backbone_cls)
     # KerasHub's own names are registered already, and handles need no name.
+    listed = preset_utils.BUILTIN_PRESETS_FOR_BACKBONE[backbone_cls]
     for name, facts in presets().items():
-        if facts["verified"] == OURS:
-            continue
-        preset_utils.BUILTIN_PRESETS_FOR_BACKBONE[backbone_cls][name] = _entry(
-            f"ELECTRA, {facts['language']}.",
-            facts["source"] if "://" in facts["source"] else name,
-            params=facts["parameters"],
-            **facts,
-        )
+        if facts["verified"] != OURS:
+            listed[name] = _entry(
+                f"ELECTRA, {facts['language']}.",
+                facts["source"] if "://" in facts["source"] else name,
+                params=facts["parameters"],
+                **facts,
+            )
 
 
 def presets():
@@ -242,27 +213,26 @@ def presets():
     Returns:
         A dict from the name or handle to a dict with `parameters` (int, of
         the encoder), `language`, `corpus`, `licence`, `source` and
-        `verified`: what was tried of it here. Unknown values are `None`. A
-        download never was tried, because the tests have no network.
+        `verified`: what was tried of it here. Unknown values are `None`.
     """
     folder, known = presets_folder(), {}
-    for name, entry in find_presets(folder).items():
-        known[name] = {
-            "parameters": entry["metadata"]["params"],
-            "language": "English" if name.endswith("_en") else None,
-            "corpus": "see the card in its folder",
-            "licence": "apache-2.0",
-            "source": "this package",
-            "verified": OURS,
-        }
-    for name, entry in keras_hub.models.ElectraBackbone.presets.items():
-        known[name] = {
-            "parameters": entry["metadata"]["params"],
-            "language": "English",
-            "corpus": "English Wikipedia and BooksCorpus",
-            "licence": "apache-2.0",
-            "source": entry["kaggle_handle"],
-            "verified": FORM,
-        }
+    for entries, corpus, verified in (
+        (find_presets(folder), "see the card in its folder", OURS),
+        (
+            keras_hub.models.ElectraBackbone.presets,
+            "English Wikipedia and BooksCorpus",
+            FORM,
+        ),
+    ):
+        for name, entry in entries.items():
+            is_ours = verified == OURS
+            known[name] = {
+                "parameters": entry["metadata"]["params"],
+                "language": "English" if name.endswith("_en") else None,
+                "corpus": corpus,
+                "licence": "apache-2.0",
+                "source": "this package" if is_ours else entry["kaggle_handle"],
+                "verified": verified,
+            }
     others = (folder / "others.json").read_text(encoding="utf-8")
     return {**known, **json.loads(others)}

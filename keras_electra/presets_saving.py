@@ -37,17 +37,19 @@ model = keras_electra.{name}.from_preset("folder or handle")
 
 | | |
 | --- | --- |
+{rows}
 """
-BACKBONE_ROWS = {
-    "num_layers": "layers",
-    "hidden_dim": "width",
-    "num_heads": "attention heads",
-    "intermediate_dim": "width of the feed-forward blocks",
-    "embedding_dim": "width of the embeddings",
-    "vocabulary_size": "tokens",
-    "max_sequence_length": "positions",
-    "activation": "activation",
-}
+BACKBONE = (
+    "layers {0.num_layers}, width {0.hidden_dim}, attention heads "
+    "{0.num_heads}, width of the feed-forward blocks {0.intermediate_dim}, "
+    "width of the embeddings {0.embedding_dim}, tokens {0.vocabulary_size}, "
+    "positions {0.max_sequence_length}, activation {0.activation}"
+)
+RECIPE = (
+    "{0.mask_fraction:g} of the tokens predicted, weights of the losses "
+    "{0.generator_weight:g} (generator) and {0.discriminator_weight:g} "
+    "(discriminator), temperature {0.temperature:g}, embeddings {1}"
+)
 PIPELINES = {
     "ElectraMaskedLM": "fill-mask",
     "ElectraTextClassifier": "text-classification",
@@ -111,11 +113,9 @@ class SavesPresets(OpensPresets):
             card: dict or `None`. More rows of the `README.md`, such as
                 `{"corpus": "...", "licence": "apache-2.0"}`.
             weights_dtype: string. Precision of the weights on disk,
-                `"float32"` or `"float16"`: half the size, for a network that
-                is the same to rounding. Defaults to `"float32"`.
-
-        Raises:
-            ValueError: when a weight is too large for `weights_dtype`.
+                `"float32"` (the default) or `"float16"`: half the size, for
+                the same network to rounding. A weight that is too large for
+                it is a `ValueError`.
         """
         check_option("weights_dtype", weights_dtype, ("float32", "float16"))
         folder, save = pathlib.Path(preset_dir), super().save_to_preset
@@ -126,9 +126,9 @@ class SavesPresets(OpensPresets):
             if weights_dtype == "float16":
                 _store_in_half(path)
             readme = folder / "README.md"
-            own = readme.exists() and MARK not in readme.read_text("utf-8")
-            if not own:
-                write_card(self, path, folder.resolve().name, card)
+            if not readme.exists() or MARK in readme.read_text("utf-8"):
+                text = card_of(self, folder.resolve().name, card)
+                (path / readme.name).write_text(text, encoding="utf-8")
 
         write_whole(preset_dir, write)
 
@@ -168,10 +168,9 @@ def write_whole(folder, write):
         write(written)
         files = [path for path in written.rglob("*") if path.is_file()]
         files.sort(key=lambda path: (path.name == "config.json", path))
-        names = {path.relative_to(written) for path in files}
-        if pathlib.Path("config.json") in names:
+        if (written / "config.json").exists():
             for path in (*target.glob("*.weights.*"), target / "task.json"):
-                if path.relative_to(target) not in names:
+                if not (written / path.name).exists():
                     path.unlink(missing_ok=True)
         for path in files:
             place = target / path.relative_to(written)
@@ -197,10 +196,20 @@ def _store_in_half(folder):
 
     def copy(name, item):
         if isinstance(item, h5py.Group):
-            target.require_group(name)
+            copied = target.require_group(name)
         else:
-            target[name] = _halve(item[()], name)
-        target[name].attrs.update(item.attrs)
+            value = half = item[()]
+            if item.dtype == np.float32:
+                with np.errstate(over="ignore"):
+                    half = value.astype("float16")
+            if np.any(np.isfinite(value) != np.isfinite(half)):
+                raise ValueError(
+                    '`weights_dtype="float16"` holds numbers up to 65504, and '
+                    f"{name} has one of {np.abs(value).max():.3g}. Save it in "
+                    "float32."
+                )
+            copied = target.create_dataset(name, data=half)
+        copied.attrs.update(item.attrs)
 
     for path in folder.glob("*.weights.h5"):
         part = path.with_suffix(".part")
@@ -210,74 +219,48 @@ def _store_in_half(folder):
         os.replace(part, path)
 
 
-def _halve(value, name):
-    if getattr(value, "dtype", None) != np.float32:
-        return value
-    with np.errstate(over="ignore"):
-        half = value.astype("float16")
-    if np.isfinite(value).all() and not np.isfinite(half).all():
-        raise ValueError(
-            '`weights_dtype="float16"` holds numbers up to 65504, and '
-            f"{name} has one of {np.abs(value).max():.3g}. Save it in float32."
-        )
-    return half
-
-
-def write_card(model, folder, title, card=None):
-    """Writes the `README.md` of a preset; rows of `card` go before known."""
-    rows = {**known_rows(model), **(card or {})}
-    name = type(model).__name__
+def card_of(model, title, card=None):
+    """The `README.md` of a preset; rows of `card` go before known ones."""
+    rows, name = {**known_rows(model), **(card or {})}, type(model).__name__
     tags = "tags: [electra]\n"
     if name in PIPELINES:
         tags += f"pipeline_tag: {PIPELINES[name]}\n"
     if "licence" in rows:
         tags += f"license: {str(rows['licence']).lower()}\n"
-    text = CARD.format(tags=tags, mark=MARK, title=title, name=name)
-    text += "".join(f"| {row} | {value} |\n" for row, value in rows.items())
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    rows = "\n".join(f"| {row} | {value} |" for row, value in rows.items())
+    return CARD.format(tags=tags, mark=MARK, title=title, name=name, rows=rows)
 
 
 def known_rows(model):
     """What a task says about itself: names of rows to texts."""
     rows = {"parameters": f"{model.count_params():,}"}
-    networks = {"network": model.backbone}
     if hasattr(model, "discriminator_head"):
-        networks = {"discriminator": model.backbone}
-        networks["generator"] = model.generator
-    for name, backbone in networks.items():
-        if backbone is not None:
-            rows[name] = ", ".join(
-                f"{word} {getattr(backbone, attribute)}"
-                for attribute, word in BACKBONE_ROWS.items()
-            )
+        rows["discriminator"] = BACKBONE.format(model.backbone)
+        if model.generator is not None:
+            rows["generator"] = BACKBONE.format(model.generator)
+    else:
+        rows["network"] = BACKBONE.format(model.backbone)
     if model.preprocessor is not None:
-        tokenizer = model.preprocessor.tokenizer
-        for name, is_so in {
-            "text is lowered": tokenizer.lowercase,
-            "accents are stripped": strips_accents(tokenizer),
-            "Chinese characters are words": tokenizer.split_on_cjk,
-        }.items():
-            rows[name] = "yes" if is_so else "no"
+        tokenizer, yes = model.preprocessor.tokenizer, ("no", "yes")
         size = tokenizer.vocabulary_size()
-        rows["vocabulary"] = f"{size:,} word pieces"
-        rows["sequence length"] = f"{model.preprocessor.sequence_length} tokens"
+        rows |= {
+            "text is lowered": yes[bool(tokenizer.lowercase)],
+            "accents are stripped": yes[strips_accents(tokenizer)],
+            "Chinese characters are words": yes[bool(tokenizer.split_on_cjk)],
+            "vocabulary": f"{size:,} word pieces",
+            "sequence length": f"{model.preprocessor.sequence_length} tokens",
+        }
     if getattr(model, "labels", None):
         rows["labels"] = ", ".join(model.labels)
     if hasattr(model, "mask_fraction"):
-        rows["recipe"] = (
-            f"{model.mask_fraction:g} of the tokens predicted, weights of the "
-            f"losses {model.generator_weight:g} (generator) and "
-            f"{model.discriminator_weight:g} (discriminator), temperature "
-            f"{model.temperature:g}, embeddings "
-            f"{'shared' if model.share_embeddings else 'not shared'}"
-        )
+        shared = "shared" if model.share_embeddings else "not shared"
+        rows["recipe"] = RECIPE.format(model, shared)
     optimizer = getattr(model, "optimizer", None)
     steps = int(keras.ops.convert_to_numpy(getattr(optimizer, "iterations", 0)))
     if steps:
-        rows.update(steps=f"{steps:,}", optimizer=type(optimizer).__name__)
-        history = getattr(model, "history", None)
-        for name, values in getattr(history, "history", {}).items():
-            rows[name] = f"{float(values[-1]):.4g}"
+        rows |= {"steps": f"{steps:,}", "optimizer": type(optimizer).__name__}
+        history = getattr(getattr(model, "history", None), "history", {})
+        rows |= {n: f"{float(values[-1]):.4g}" for n, values in history.items()}
     summary = getattr(model, "conversion_summary", None)
     if summary is not None:
         rows["converted from"] = f"{summary.source} ({summary.form})"
@@ -299,9 +282,8 @@ def upload_preset(uri, preset):
             `"kaggle://user/model/keras/variant"`.
         preset: path of the folder, as `save_to_preset` wrote it.
     """
-    preset = pathlib.Path(preset)
-    card = preset / "README.md"
-    is_complete = (preset / "config.json").is_file() and card.is_file()
+    card = pathlib.Path(preset, "README.md")
+    is_complete = card.is_file() and card.with_name("config.json").is_file()
     if uri.startswith("hf://") and is_complete:
         try:
             import huggingface_hub

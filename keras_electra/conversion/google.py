@@ -2,8 +2,7 @@
 
 They hold a generator and a discriminator, and no sizes: these come from the
 shapes. What shapes do not show (heads, dropout, activation) comes from a
-`config.json` beside them, or else from the paper. What is written has such
-files beside it, and `tokenizer_config.json` for case and accents.
+`config.json` beside them, or else from the paper.
 """
 
 import functools
@@ -16,8 +15,6 @@ from keras_electra.conversion import weights
 from keras_electra.conversion.heads import head_of
 from keras_electra.conversion.weights import DISCRIMINATOR
 from keras_electra.conversion.weights import GENERATOR
-from keras_electra.conversion.weights import Checkpoint
-from keras_electra.conversion.weights import Tensor
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 
 # Sections of a `config.json` with the original's configurations.
@@ -29,34 +26,36 @@ MARKS = {
     DISCRIMINATOR: "electra/encoder/layer_0/output/dense/kernel",
     GENERATOR: "generator_predictions/dense/kernel",
 }
-OTHER_HEADS = (
-    "generator_predictions/",
-    "discriminator_predictions/",
-    "task_specific/",
-)
+OWN_GENERATOR = "generator/encoder/layer_0/output/dense/kernel"
+REASONS = {
+    "adam_m": "state of the optimizer",
+    "adam_v": "state of the optimizer",
+    "global_step": "counter of steps",
+    "generator_predictions": "not of this task's head",
+    "discriminator_predictions": "not of this task's head",
+    "task_specific": "not of this task's head",
+}
 PREFIX = "model.ckpt"
 
 
-class GoogleCheckpoint(Checkpoint):
-    """A checkpoint of the original program in `Files`.
-
-    Raises:
-        FileNotFoundError: when there is no checkpoint.
-        ValueError: when it is damaged, or holds no ELECTRA.
-    """
+class GoogleCheckpoint(weights.Checkpoint):
+    """A checkpoint of the original program in `Files`."""
 
     form = "Google's TF1"
 
     def __init__(self, files):
-        self.source, self._files = files.source, files
+        super().__init__(files)
         bundle = TensorBundle(files.path)
         self.tensors = {
-            n: Tensor(bundle.shape(n), functools.partial(bundle.read, n))
+            n: weights.Tensor(
+                bundle.shape(n), functools.partial(bundle.read, n)
+            )
             for n in bundle.names()
         }
         self._sections = files.read_json(hugging_face.CONFIG)
         # What it says of the program, not of a network.
-        self._program = self._sections.get("pretraining_config", self._sections)
+        program = self._sections.get("pretraining_config", self._sections)
+        self.lowercase = program.get("do_lower_case")
         self.networks = tuple(n for n in MARKS if MARKS[n] in self.tensors)
         if not self.networks:
             raise ValueError(
@@ -64,9 +63,7 @@ class GoogleCheckpoint(Checkpoint):
                 f"{MARKS[DISCRIMINATOR]!r}, found {bundle.names()[:3]}."
             )
         # Else one encoder is both (original `untied_generator=False`).
-        self._has_two = (
-            MARKS[DISCRIMINATOR].replace("electra", "generator") in self.tensors
-        )
+        self._has_two = OWN_GENERATOR in self.tensors
         self.is_pair = len(self.networks) > 1
         self.is_tied = self.is_pair and not self._has_two
 
@@ -95,33 +92,33 @@ class GoogleCheckpoint(Checkpoint):
             "max_sequence_length": shape("embeddings/position_embeddings")[0],
             "num_segments": shape("embeddings/token_type_embeddings")[0],
         }
-        # Not visible in any shape; 64 units in all sizes of the paper.
-        arguments = {**sizes, "num_heads": max(1, first[0] // 64)}
-        section = self._section(network)
+        section, said = self._section(network), {}
         for theirs, (ours, _) in hugging_face.NAMES.items():
-            value = section.get(theirs, arguments.get(ours))
-            if value != sizes.get(ours, value):
-                raise ValueError(
-                    f"config.json of {self.source} has {theirs}={value}, but "
-                    f"the weights of the {network} have {sizes[ours]}. "
-                    "Correct it, or take the right files."
-                )
-            if value is not None:
-                arguments[ours] = value
-        activation = section.get("hidden_act", "gelu")
-        return {**arguments, "activation": hugging_face.ACTIVATIONS[activation]}
+            if theirs in section:
+                said[ours] = section[theirs]
+                if sizes.get(ours, said[ours]) != said[ours]:
+                    raise ValueError(
+                        f"config.json of {self.source} has {theirs}="
+                        f"{said[ours]}, but the weights of the {network} have "
+                        f"{sizes[ours]}. Correct it, or take the right files."
+                    )
+        return {
+            # Not visible in any shape; 64 units in all sizes of the paper.
+            "num_heads": max(1, sizes["hidden_dim"] // 64),
+            "activation": hugging_face.activation_of(section, self.source),
+            **sizes,
+            **said,
+        }
 
     def notes(self, network):
-        notes, find = [], self._files.find
+        notes, find = [], self.files.find
         if "num_attention_heads" not in self._section(network):
             notes.append(
                 f"the {network} is taken to have heads of 64 units: no "
                 "config.json says otherwise"
             )
-        says_case = "do_lower_case" in self._program or any(
-            find(name)
-            for name in (tokenizer_files.TOKENIZER, tokenizer_files.CONFIG)
-        )
+        files = (tokenizer_files.TOKENIZER, tokenizer_files.CONFIG)
+        says_case = self.lowercase is not None or any(map(find, files))
         if find(tokenizer_files.VOCABULARY) and not says_case:
             lowers = self.tokenizer().lowercase
             notes.append(
@@ -139,30 +136,20 @@ class GoogleCheckpoint(Checkpoint):
         return own if is_own or own in self.tensors else name
 
     def drop_reason(self, stored, network):
-        if stored.endswith(("/adam_m", "/adam_v")):
-            return "state of the optimizer"
-        if stored == "global_step":
-            return "counter of steps"
-        if stored.startswith(OTHER_HEADS):
-            return "not of this task's head"
-        other = "generator/" if network == DISCRIMINATOR else "electra/"
-        is_other = stored.startswith(other) and self._has_two
-        return "of the other network" if is_other else None
-
-    def tokenizer(self, **kwargs):
-        lowercase = self._program.get("do_lower_case")
-        return tokenizer_files.read_tokenizer(
-            self._files.find,
-            self.source,
-            lowercase_unless_said=lowercase,
-            **kwargs,
-        )
+        parts = stored.split("/")
+        first, last = parts[0], parts[-1]
+        reason = REASONS.get(last) or REASONS.get(first)
+        other = "generator" if network == DISCRIMINATOR else "electra"
+        if reason is None and first == other and self._has_two:
+            reason = "of the other network"
+        return reason
 
 
 def write(task, folder):
     """Writes the networks of a pre-trainer with their heads.
 
-    Of a task it writes the encoder, and a head of pre-training.
+    Of a task it writes the encoder, and a head of pre-training. Beside them:
+    `vocab.txt`, and two files with what neither says.
     """
     backbone = task.backbone
     if isinstance(task, ElectraPretrainer):
@@ -190,8 +177,7 @@ def write(task, folder):
         if backbone.activation != "gelu":
             raise ValueError(
                 "The original program has the exact GELU only. This network "
-                f"has the activation {backbone.activation!r} and would "
-                "compute other numbers there."
+                f"has {backbone.activation!r} and would compute otherwise."
             )
         section = hugging_face.network_config(backbone)
         program = {"embedding_size": section.pop("embedding_size")}

@@ -36,32 +36,31 @@ def check_values(config, expected, source):
     for name, value in expected.items():
         if config.get(name, value) != value:
             raise ValueError(
-                f"{source} has {name}={config[name]!r} in its config.json; "
-                f"the networks here have {value!r} and would compute other "
-                "numbers."
+                f"{source} has {name}={config[name]!r} in its config.json; the "
+                f"networks here have {value!r} and would compute otherwise."
             )
 
 
-def _token_head_settings(task):
+def _token_settings(task):
     if task.head.activation != "gelu":
         raise ValueError(
-            "transformers has the exact GELU in the head of a masked language "
-            f"model. This one has the activation {task.head.activation!r} and "
-            "would give other numbers."
+            "The head of a masked language model has the exact GELU in "
+            f"transformers. This one has {task.head.activation!r} and would "
+            "compute otherwise there."
         )
     return {"tie_word_embeddings": task.head.tie_embeddings}
 
 
 def _label_arguments(checkpoint):
     config = checkpoint.config
-    dropout = config.get("classifier_dropout")
-    if dropout is None:
-        dropout = config.get("hidden_dropout_prob", 0.1)
+    kernel = checkpoint.tensor("classifier/kernel", DISCRIMINATOR)
+    kernel = kernel or checkpoint.tensor(f"{OUT}/kernel", DISCRIMINATOR)
     names = {int(id): str(n) for id, n in config.get("id2label", {}).items()}
     labels = [names[id] for id in sorted(names)]
     made_up = [f"LABEL_{i}" for i in range(len(labels))]
-    kernel = checkpoint.tensor("classifier/kernel", DISCRIMINATOR)
-    kernel = kernel or checkpoint.tensor(f"{OUT}/kernel", DISCRIMINATOR)
+    dropout = config.get("classifier_dropout")
+    if dropout is None:
+        dropout = config["hidden_dropout_prob"]
     return {
         "num_classes": kernel.shape[-1],
         "labels": None if labels == made_up else labels,
@@ -91,12 +90,12 @@ def _tagger_settings(task):
 
 
 def _classifier_arguments(checkpoint):
-    arguments = _label_arguments(checkpoint)
+    head = "google" if checkpoint.has_google_head else "transformers"
+    arguments = {**_label_arguments(checkpoint), "head": head}
     for ours, theirs in PROBLEM_TYPES.items():
         if theirs == checkpoint.config.get("problem_type"):
             arguments["problem_type"] = ours
-    head = "google" if checkpoint.has_google_head else "transformers"
-    return {**arguments, "head": head}
+    return arguments
 
 
 def _classifier_settings(task):
@@ -109,7 +108,7 @@ def _answer_settings(task):
         raise ValueError(
             "transformers scores start and end of an answer apart and has no "
             "score of its own for there being none. Expected a task with "
-            f'head="simple" and answerability=None, received '
+            'head="simple" and answerability=None, received '
             f"head={task.head!r}, answerability={task.answerability!r}."
         )
     return {}
@@ -120,29 +119,21 @@ def _choice_arguments(checkpoint):
     return {"dropout": checkpoint.config.get("summary_last_dropout", 0.1)}
 
 
-def _choice_settings(task):
-    return {**SUMMARY, "summary_last_dropout": task.dropout}
-
-
 @dataclasses.dataclass(frozen=True)
 class Head:
     """One head: a class in transformers, and where its weights are here.
 
     Attributes:
         architecture: string. Class name in transformers.
-        parts: dict from names to attributes with the weights.
-        root: string or `None`. Attribute of the task that has these; `None`
-            for the task itself.
+        parts: dict from names to attributes of a task with the weights.
         network: string or `None`. The network that it needs, or either.
-        arguments: function of a `Checkpoint` with the head to arguments of
-            the task's constructor.
-        settings: function of a task to entries of `config.json`; it raises
-            a `ValueError` for a head that transformers does not have.
+        arguments: function of a `Checkpoint` to arguments of the task.
+        settings: function of a task to entries of `config.json`; a
+            `ValueError` for a head that transformers does not have.
     """
 
     architecture: str
     parts: dict
-    root: str | None = None
     network: str | None = None
     arguments: typing.Callable = lambda checkpoint: {}
     settings: typing.Callable = lambda task: {}
@@ -154,26 +145,12 @@ class Head:
 
     def is_in(self, checkpoint, network):
         """Whether a checkpoint has this head."""
-        return checkpoint.tensor(
-            self.mark, network
-        ) is not None and checkpoint.architecture in (None, self.architecture)
+        is_ours = checkpoint.architecture in (None, self.architecture)
+        return is_ours and checkpoint.tensor(self.mark, network) is not None
 
     def weights(self, task):
         """The table of a task's head."""
-        root = task if self.root is None else getattr(task, self.root)
-        return weights.of_parts(root, self.parts)
-
-    def written(self, task):
-        """Table of weights or arrays to write, and entries of the config."""
-        settings = self.settings(task)
-        table = self.weights(task)
-        if self.architecture != CLASSIFIER or task.head != "google":
-            return table, settings
-        norm = task.backbone.transformer_layers[-1].output_layer_norm
-        norm = weights.of_layer(norm, "norm").values()
-        arrays = map(weights.to_array, (*table.values(), *norm))
-        table, bias = google_to_transformers(*arrays)
-        return table, {**settings, KEY: {"kind": "google", "bias": bias}}
+        return weights.of_parts(task, self.parts)
 
 
 def google_to_transformers(kernel, bias, gamma, beta):
@@ -182,11 +159,9 @@ def google_to_transformers(kernel, bias, gamma, beta):
     That of transformers has a dense layer with GELU before the linear one.
     Where GELU's argument is large it is the identity, so a dense layer that
     only adds a large enough constant, which the linear layer takes off again,
-    computes the same. What is large enough the layer normalization says that
-    the vector comes from. Price: logits are rounded at the size of that
-    constant, about 1e-6 of it. The true bias travels in the configuration, so
-    that the way back is exact. `gamma` and `beta`, of shape `(hidden_dim,)`,
-    are scale and offset of that normalization.
+    computes the same. What is large enough, `gamma` and `beta` say: scale and
+    offset, of shape `(hidden_dim,)`, of the layer normalization before it.
+    Price: logits are rounded at the size of that constant, about 1e-6 of it.
     """
     # No entry of a normalized vector is larger than the root of its width.
     shift = np.abs(gamma) * np.sqrt(len(gamma)) + np.abs(beta) + IDENTITY_FROM
@@ -201,7 +176,7 @@ def google_to_transformers(kernel, bias, gamma, beta):
 
 
 def google_bias(config, read):
-    """The bias of the original's head that `google_to_transformers` wrote.
+    """The true bias of a head by `google_to_transformers`, from its config.
 
     `None` when the head is transformers' own, or was trained further as such.
     """
@@ -210,12 +185,12 @@ def google_bias(config, read):
     bias = np.asarray(config[KEY]["bias"], "float32")
     dense, shift = read(f"{DENSE}/kernel"), read(f"{DENSE}/bias")
     kernel, shifted = read(f"{OUT}/kernel"), read(f"{OUT}/bias")
-    same = (
+    is_same = (
         bias.shape == shifted.shape
         and np.array_equal(dense, np.eye(len(dense)))
         and np.array_equal(shifted, _shifted(kernel, bias, shift))
     )
-    return bias if same else None
+    return bias if is_same else None
 
 
 def _shifted(kernel, bias, shift):
@@ -223,40 +198,37 @@ def _shifted(kernel, bias, shift):
     return (bias - taken_off).astype("float32")
 
 
-CLASSIFIER = "ElectraForSequenceClassification"
 HEADS = {
     "ElectraMaskedLM": Head(
         "ElectraForMaskedLM",
         weights.TOKEN_HEAD,
-        root="head",
-        network=GENERATOR,
-        arguments=lambda checkpoint: checkpoint.token_head,
-        settings=_token_head_settings,
+        GENERATOR,
+        lambda checkpoint: checkpoint.token_head,
+        _token_settings,
     ),
     "ElectraReplacedTokenDetector": Head(
-        "ElectraForPreTraining",
-        weights.REPLACED_HEAD,
-        root="head",
-        network=DISCRIMINATOR,
+        "ElectraForPreTraining", weights.REPLACED_HEAD, DISCRIMINATOR
     ),
     "ElectraTextClassifier": Head(
-        CLASSIFIER,
+        "ElectraForSequenceClassification",
         {OUT: "output_dense", DENSE: "hidden_dense"},
-        arguments=_classifier_arguments,
-        settings=_classifier_settings,
+        None,
+        _classifier_arguments,
+        _classifier_settings,
     ),
     "ElectraTokenClassifier": Head(
         "ElectraForTokenClassification",
         {"classifier": "output_dense"},
-        arguments=_label_arguments,
-        settings=_tagger_settings,
+        None,
+        _label_arguments,
+        _tagger_settings,
     ),
     "ElectraQuestionAnswering": Head(
         "ElectraForQuestionAnswering",
-        {"qa_outputs": "output_dense"},
-        root="span_head",
-        arguments=lambda checkpoint: {"head": "simple"},
-        settings=_answer_settings,
+        {"qa_outputs": "span_head.output_dense"},
+        None,
+        lambda checkpoint: {"head": "simple"},
+        _answer_settings,
     ),
     "ElectraMultipleChoice": Head(
         "ElectraForMultipleChoice",
@@ -264,16 +236,14 @@ HEADS = {
             "sequence_summary/summary": "hidden_dense",
             "classifier": "output_dense",
         },
-        arguments=_choice_arguments,
-        settings=_choice_settings,
+        None,
+        _choice_arguments,
+        lambda task: {**SUMMARY, "summary_last_dropout": task.dropout},
     ),
 }
 
 
 def head_of(cls):
-    """The `Head` of a task's class or the nearest class it derives from.
-
-    `None` for a class that transformers does not have.
-    """
+    """The `Head` of a task's class or of a base; `None` if there is none."""
     names = [base.__name__ for base in cls.__mro__]
     return next((HEADS[name] for name in names if name in HEADS), None)

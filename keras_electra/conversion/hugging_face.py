@@ -2,8 +2,7 @@
 
 Its names are the original's with dots, and dense kernels are transposed. A
 repository holds one network, whose head shows what it is. Weights are in
-safetensors or PyTorch's pickled form, in one file or several with an index;
-only tensors are read from a pickle, which could run any code.
+safetensors or PyTorch's pickled form, in one file or several with an index.
 """
 
 import functools
@@ -16,11 +15,12 @@ import safetensors.numpy
 from keras_electra.backend.files import load_pickle
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion import weights
+from keras_electra.conversion.heads import KEY
 from keras_electra.conversion.heads import OUT
 from keras_electra.conversion.heads import check_values
 from keras_electra.conversion.heads import google_bias
+from keras_electra.conversion.heads import google_to_transformers
 from keras_electra.conversion.weights import DISCRIMINATOR
-from keras_electra.conversion.weights import Checkpoint
 from keras_electra.conversion.weights import Tensor
 
 CONFIG = "config.json"
@@ -57,6 +57,7 @@ NAMES = {
 }
 # What ours is, and no checkpoint may differ in.
 FIXED = {
+    "model_type": "electra",
     "layer_norm_eps": 1e-12,
     "position_embedding_type": "absolute",
     "is_decoder": False,
@@ -99,42 +100,40 @@ def _modern(name):
 
 
 def is_transposed(name):
-    """Whether a tensor is transposed in transformers; of vectors any may be."""
+    """Whether a tensor is transposed there; of vectors any may be."""
     return not name.endswith(("_embeddings.weight", OUTPUT_TABLE))
 
 
-class TransformersCheckpoint(Checkpoint):
+def activation_of(config, source):
+    """The `activation` of `ElectraBackbone` that a configuration means."""
+    name = config.get("hidden_act", "gelu")
+    if name not in ACTIVATIONS:
+        raise ValueError(
+            f"{source} has hidden_act={name!r} in its config.json. Expected "
+            f"one of {sorted(ACTIVATIONS)}."
+        )
+    return ACTIVATIONS[name]
+
+
+class TransformersCheckpoint(weights.Checkpoint):
     """What `save_pretrained` of transformers wrote to `Files`.
 
     Names of tensors are the present ones, whatever is in the files.
-
-    Raises:
-        FileNotFoundError: when there are no weights.
-        ValueError: when it is not ELECTRA's, a file is damaged, or the
-            configuration asks for what our network is not.
     """
 
     form = "transformers"
 
     def __init__(self, files):
-        self.source, self._find = files.source, files.find
+        super().__init__(files)
         config = files.read_json(CONFIG)
-        kind = config.get("model_type", "electra")
-        if kind != "electra":
-            raise ValueError(
-                f"{self.source} holds a network of another architecture. "
-                "Expected model_type 'electra' in its config.json, found "
-                f"{kind!r}. Only ELECTRA is read here; KerasHub reads many "
-                "others: `keras_hub.models.Backbone.from_preset`."
-            )
         check_values(config, FIXED, self.source)
+        activation = activation_of(config, self.source)
         defaults = {theirs: value for theirs, (_, value) in NAMES.items()}
-        self.config = {"hidden_act": "gelu", **defaults, **config}
-        if self.config["hidden_act"] not in ACTIVATIONS:
-            raise ValueError(
-                f"{self.source} has hidden_act={self.config['hidden_act']!r}. "
-                f"Expected one of {sorted(ACTIVATIONS)}."
-            )
+        self.config = {**defaults, **config}
+        self._arguments = {
+            **{ours: self.config[n] for n, (ours, _) in NAMES.items()},
+            "activation": activation,
+        }
         found = read_tensors(files.find, self.source)
         found = {_modern(name): tensor for name, tensor in found.items()}
         if WORDS.removeprefix("electra.") in found:  # `ElectraModel` alone
@@ -146,26 +145,21 @@ class TransformersCheckpoint(Checkpoint):
         self.architecture = (config.get("architectures") or [None])[0]
         if "sequence_summary.summary.weight" in found:
             self.architecture = "ElectraForMultipleChoice"
-        self.has_google_head = self._restore_google_bias()
+        bias = google_bias(
+            config, lambda name: self.tensor(name, DISCRIMINATOR).read()
+        )
+        self.has_google_head = bias is not None
+        if self.has_google_head:
+            name = transformers_name(f"{OUT}/bias")
+            self.tensors[name] = Tensor(bias.shape, lambda: bias)
         is_tied = OUTPUT_TABLE not in found or np.array_equal(
             found[WORDS].read(), found[OUTPUT_TABLE].read()
         )
         # GELU whatever `hidden_act` is (`ElectraGeneratorPredictions`).
         self.token_head = {"head_activation": "gelu", "tie_embeddings": is_tied}
 
-    def _restore_google_bias(self):
-        bias = google_bias(
-            self.config, lambda n: self.tensor(n, DISCRIMINATOR).read()
-        )
-        if bias is not None:
-            name = transformers_name(f"{OUT}/bias")
-            self.tensors[name] = Tensor(bias.shape, lambda: bias)
-        return bias is not None
-
     def backbone_arguments(self, network):
-        arguments = {ours: self.config[n] for n, (ours, _) in NAMES.items()}
-        activation = ACTIVATIONS[self.config["hidden_act"]]
-        return {**arguments, "activation": activation}
+        return self._arguments
 
     def stored_name(self, name, network):
         return transformers_name(name)
@@ -177,12 +171,8 @@ class TransformersCheckpoint(Checkpoint):
             return "ELECTRA has no pooler"
         if stored == OUTPUT_TABLE and self.token_head["tie_embeddings"]:
             return "equal to the word embeddings"
-        if stored.startswith(HEAD_NAMES):
-            return "not of this task's head"
-        return None
-
-    def tokenizer(self, **kwargs):
-        return tokenizer_files.read_tokenizer(self._find, self.source, **kwargs)
+        is_head = stored.startswith(HEAD_NAMES)
+        return "not of this task's head" if is_head else None
 
 
 def _as_ours(name, tensor):
@@ -193,19 +183,27 @@ def _as_ours(name, tensor):
 
 def write(task, head, folder):
     """Writes a task with its `Head`, or the encoder if that is `None`."""
-    backbone, table, settings = task.backbone, {}, {}
-    if head is not None:
-        table, settings = head.written(task)
-    folder.mkdir(exist_ok=True)
+    backbone = task.backbone
+    table = weights.network(backbone)
     config = {
-        "model_type": "electra",
+        **FIXED,
         "architectures": [head.architecture if head else "ElectraModel"],
         **network_config(backbone),
-        "layer_norm_eps": 1e-12,
         "tie_word_embeddings": True,
         "dtype": "float32",
-        **settings,
     }
+    if head is not None:
+        config.update(head.settings(task))
+        table.update(head.weights(task))
+    if getattr(task, "head", None) == "google":
+        norm = backbone.transformer_layers[-1].output_layer_norm
+        parts = {**head.weights(task), **weights.of_layer(norm, "norm")}
+        arrays, bias = google_to_transformers(
+            *map(weights.to_array, parts.values())
+        )
+        table.update(arrays)
+        config[KEY] = {"kind": "google", "bias": bias}
+    folder.mkdir(exist_ok=True)
     tokenizer = getattr(task.preprocessor, "tokenizer", None)
     if tokenizer is not None:
         config["pad_token_id"] = tokenizer.pad_token_id
@@ -213,13 +211,12 @@ def write(task, head, folder):
             tokenizer, folder, backbone.max_sequence_length
         )
     tensors = {}
-    for name, weight in {**weights.network(backbone), **table}.items():
+    for name, weight in table.items():
         name, array = transformers_name(name), weights.to_array(weight)
         array = array.T if is_transposed(name) else array
         tensors[name] = np.ascontiguousarray(array)
-    safetensors.numpy.save_file(
-        tensors, folder / SAFETENSORS, metadata={"format": "pt"}
-    )
+    path = folder / SAFETENSORS
+    safetensors.numpy.save_file(tensors, path, metadata={"format": "pt"})
     write_config(folder, config)
 
 
@@ -246,14 +243,9 @@ def find_weights(find):
 
 
 def read_tensors(find, source):
-    """The tensors of a checkpoint, of safetensors only what is asked for.
+    """The `Tensor`s of a checkpoint by name; half precision stays.
 
-    Args:
-        find: function from a file name to its local path, or to `None`.
-        source: string. What to call the checkpoint in messages.
-
-    Returns:
-        A dict from names to `Tensor`s; half precision stays what it is.
+    `find` gives the local path of a file, or `None`; `source` is for messages.
     """
     name = find_weights(find)
     if name is None:
@@ -265,16 +257,15 @@ def read_tensors(find, source):
     if name.endswith(INDEX):
         with open(find(name), encoding="utf-8") as file:
             parts = sorted(set(json.load(file)["weight_map"].values()))
-    paths = {part: find(part) for part in parts}
-    missing = [part for part, path in paths.items() if path is None]
-    if missing:
-        raise FileNotFoundError(
-            f"{source} lacks {missing}, which its {name} names. Copy or "
-            "download all parts of the checkpoint."
-        )
     tensors = {}
-    for path in paths.values():
-        is_pickle = str(path).endswith(".bin")
+    for part in parts:
+        path = find(part)
+        if path is None:
+            raise FileNotFoundError(
+                f"{source} lacks {part}, which its {name} names. Copy or "
+                "download all parts of the checkpoint."
+            )
+        is_pickle = part.endswith(".bin")
         read = _read_pickle if is_pickle else _read_safetensors
         tensors.update(read(str(path)))
     return tensors
@@ -288,30 +279,28 @@ def _read_safetensors(path):
             f"The file {path} cannot be read as safetensors ({error}): it is "
             "damaged or cut off. Copy or download it again."
         ) from error
-    return {
-        name: Tensor(
-            tuple(file.get_slice(name).get_shape()),
-            functools.partial(file.get_tensor, name),
-        )
-        for name in file.keys()
-    }
+    tensors = {}
+    for name in file.keys():
+        shape = tuple(file.get_slice(name).get_shape())
+        tensors[name] = Tensor(shape, functools.partial(file.get_tensor, name))
+    return tensors
 
 
 def _read_pickle(path):
+    """Tensors alone are read from a pickle, which could run any code."""
     try:
         arrays = load_pickle(path)
     except ImportError as error:
         raise ImportError(
-            f"Reading {path} needs PyTorch, in whose form it is. Install it "
-            "(`pip install torch`; the backend stays what it is), or take a "
-            "checkpoint with safetensors."
+            f"Reading {path} needs PyTorch: `pip install torch` (the backend "
+            "stays what it is), or take a checkpoint with safetensors."
         ) from error
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()
         raise ValueError(
             f"The file {path} cannot be read: it is damaged, cut off, or holds "
-            "more than tensors. Nothing but tensors is read from a pickle, "
-            "because it could run any code; take the checkpoint's safetensors "
-            f"instead. PyTorch says: {reason[0]}"
+            "more than tensors, which is refused because it could run any "
+            "code; take the checkpoint's safetensors instead. PyTorch says: "
+            f"{reason[0]}"
         ) from error
     return {n: Tensor(a.shape, lambda a=a: a) for n, a in arrays.items()}

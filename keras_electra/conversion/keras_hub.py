@@ -10,24 +10,18 @@ import functools
 import keras_hub
 import numpy as np
 
+from keras_electra.arguments import keyword_names
 from keras_electra.conversion import weights
-from keras_electra.conversion.weights import Checkpoint
-from keras_electra.conversion.weights import Tensor
+from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import strips_accents
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 KERASHUB_BACKBONE = "keras_hub>ElectraBackbone"
 VOCABULARY = "assets/tokenizer/vocabulary.txt"
-SAME_NAMES = (
-    "num_layers",
-    "num_heads",
-    "hidden_dim",
-    "intermediate_dim",
-    "embedding_dim",
-    "dropout",
-    "max_sequence_length",
-    "num_segments",
-)
+# Arguments that are called the same here and there.
+SAME_NAMES = set(keyword_names(ElectraBackbone)) & set(
+    keyword_names(keras_hub.models.ElectraBackbone)
+) - {"dtype"}
 # Name in the original -> attribute in KerasHub.
 EMBEDDINGS = {**weights.EMBEDDINGS, "LayerNorm": "embeddings_layer_norm"}
 LAYER = {
@@ -48,17 +42,10 @@ TEXT_SETTINGS = {
 }
 
 
-class KerasHubCheckpoint(Checkpoint):
-    """A preset of `keras_hub.models.ElectraBackbone` in `Files`.
-
-    Whether generator or discriminator, it does not say.
-    """
+class KerasHubCheckpoint(weights.Checkpoint):
+    """A preset of `keras_hub.models.ElectraBackbone` in `Files`."""
 
     form = "KerasHub"
-
-    def __init__(self, files):
-        self.source, self._files = files.source, files
-        self._sizes = files.read_json("config.json")["config"]
 
     @functools.cached_property
     def tensors(self):
@@ -74,15 +61,16 @@ class KerasHubCheckpoint(Checkpoint):
             shape = weight.shape
             if "/attention/" in name:  # with an axis for the heads there
                 shape = (width,) * (2 if name.endswith("kernel") else 1)
-            tensors[name] = Tensor(
+            tensors[name] = weights.Tensor(
                 shape, lambda w=weight, s=shape: weights.to_array(w).reshape(s)
             )
         return tensors
 
     def backbone_arguments(self, network):
+        config = self.files.read_json("config.json")["config"]
         return {
-            **{name: self._sizes[name] for name in SAME_NAMES},
-            "vocabulary_size": self._sizes["vocab_size"],
+            **{name: config[name] for name in SAME_NAMES},
+            "vocabulary_size": config["vocab_size"],
             "activation": "gelu_approximate",
         }
 
@@ -90,8 +78,8 @@ class KerasHubCheckpoint(Checkpoint):
         return "pooler, never trained" if "pooled_dense" in stored else None
 
     def tokenizer(self, **kwargs):
-        config = self._files.read_json("tokenizer.json").get("config")
-        vocabulary = self._files.find(VOCABULARY)
+        config = self.files.read_json("tokenizer.json").get("config")
+        vocabulary = self.files.find(VOCABULARY)
         if config is None or vocabulary is None:
             return None
         settings = {n: config.get(n, v) for n, v in TEXT_SETTINGS.items()}
@@ -129,11 +117,9 @@ def write(task, head, folder):
         weight.variable.assign(np.reshape(array, weight.shape))
     theirs.save_to_preset(str(folder))
     tokenizer = getattr(task.preprocessor, "tokenizer", None)
-    if tokenizer is None:
-        return
-    settings = {name: getattr(tokenizer, name) for name in TEXT_SETTINGS}
-    settings["strip_accents"] = strips_accents(tokenizer)
-    keras_hub.tokenizers.ElectraTokenizer(
-        tokenizer.get_vocabulary(),
-        **{name: bool(value) for name, value in settings.items()},
-    ).save_to_preset(str(folder))
+    if tokenizer is not None:
+        settings = {n: bool(getattr(tokenizer, n)) for n in TEXT_SETTINGS}
+        settings["strip_accents"] = strips_accents(tokenizer)
+        keras_hub.tokenizers.ElectraTokenizer(
+            tokenizer.get_vocabulary(), **settings
+        ).save_to_preset(str(folder))

@@ -1,13 +1,10 @@
 """Opens checkpoints of any other form as objects of our classes.
 
 The form is seen from the files, and nothing is guessed: two forms in one folder
-are an error, and so is none. Everything that can be wrong is found before an
-object is returned. The summary of what was used, dropped and new is printed and
-stays on the object as `conversion_summary`.
+are an error, and so is none. The summary of what was used, dropped and new is
+printed and stays on the object as `conversion_summary`.
 """
 
-import contextlib
-import contextvars
 import json
 import os
 import pathlib
@@ -46,7 +43,6 @@ USES = {
     DISCRIMINATOR: "ElectraReplacedTokenDetector or a fine-tuning task",
     GENERATOR: "ElectraMaskedLM",
 }
-_SILENT = contextvars.ContextVar("silent", default=False)
 
 
 class Files:
@@ -67,9 +63,9 @@ class Files:
         )
         if self.is_pair:
             path = path / (network or DISCRIMINATOR)
-        is_prefix = pathlib.Path(f"{path}.index").is_file()
-        self.is_prefix = is_prefix and not path.is_dir()
-        self.path = path if path.is_dir() or is_prefix else None
+        has_index = pathlib.Path(f"{path}.index").is_file()
+        self.is_prefix = has_index and not path.is_dir()
+        self.path = path if path.is_dir() or has_index else None
         self.source = str(self.path or self.preset)
 
     def has_index(self):
@@ -89,19 +85,14 @@ class Files:
     def read_json(self, name):
         """The content of a file, or an empty dict if there is none."""
         path = self.find(name)
-        if path is None:
-            return {}
+        text = pathlib.Path(path).read_text(encoding="utf-8") if path else "{}"
         try:
-            content = pathlib.Path(path).read_text(encoding="utf-8")
-            content = json.loads(content)
-            if not isinstance(content, dict):
-                raise ValueError("it is not an object")
-        except ValueError as error:
+            return {**json.loads(text)}
+        except (ValueError, TypeError) as error:
             raise ValueError(
                 f"{name} of {self.preset} is no valid JSON: {error}. Copy or "
                 "download it again."
             ) from error
-        return content
 
 
 def open_checkpoint(files):
@@ -136,7 +127,7 @@ def open_checkpoint(files):
     )
 
 
-def open_preset(cls, preset, load_weights, arguments):
+def open_preset(cls, preset, load_weights, arguments, show=True):
     """One of `presets.OPENERS`: all classes, from one checkpoint."""
     head = head_of(cls)
     checkpoint = open_checkpoint(Files(preset, head and head.network))
@@ -146,24 +137,6 @@ def open_preset(cls, preset, load_weights, arguments):
         return _load_tokenizer(checkpoint, **arguments)
     if issubclass(cls, keras_hub.models.Preprocessor):
         return _load_preprocessor(cls, checkpoint, **arguments)
-    if not issubclass(cls, ElectraBackbone):
-        return _load_task(cls, checkpoint, load_weights, **arguments)
-    network = checkpoint.networks[0]
-    backbone = _build_backbone(checkpoint, network, **arguments)
-    if load_weights:
-        table, notes = weights.network(backbone), checkpoint.notes(network)
-        summary = weights.assign(checkpoint, network, table, notes=notes)
-        attach(backbone, summary)
-    return backbone
-
-
-def _load_task(cls, checkpoint, load_weights, **kwargs):
-    """A task with the weights of a checkpoint, and a fresh head if need be.
-
-    With `num_classes`, or another kind of head, the head is a fresh one.
-    """
-    kwargs, of_text = split_arguments(cls, kwargs)
-    head = head_of(cls)
     network = (head and head.network) or checkpoint.networks[0]
     if network not in checkpoint.networks:
         other = checkpoint.networks[0]
@@ -172,6 +145,33 @@ def _load_task(cls, checkpoint, load_weights, **kwargs):
             f"a {other}. Give the {network}'s checkpoint, or open this one as "
             f"{USES[other]}."
         )
+    table, new, notes = {}, (), list(checkpoint.notes(network))
+    if issubclass(cls, ElectraBackbone):
+        model = backbone = _build_backbone(checkpoint, network, **arguments)
+    else:
+        model, table, new = _build_task(
+            cls, checkpoint, network, notes, **arguments
+        )
+        backbone = model.backbone
+    if load_weights:
+        table = {**weights.network(backbone), **table}
+        summary = weights.assign(checkpoint, network, table, new, notes)
+        attach(model, summary, show)
+    return model
+
+
+def _build_backbone(checkpoint, network, **kwargs):
+    arguments = checkpoint.backbone_arguments(network)
+    return ElectraBackbone(**{"name": network, **arguments, **kwargs})
+
+
+def _build_task(cls, checkpoint, network, notes, **kwargs):
+    """A task, the table of its head if that is read, and what is new if not.
+
+    With `num_classes`, or another kind of head, the head is a fresh one.
+    """
+    kwargs, of_text = split_arguments(cls, kwargs)
+    head = head_of(cls)
     has_head = head is not None and head.is_in(checkpoint, network)
     if head and not has_head and checkpoint.architecture == head.architecture:
         raise ValueError(
@@ -187,7 +187,6 @@ def _load_task(cls, checkpoint, load_weights, **kwargs):
     dtype = kwargs.pop("dtype", None)
     if "backbone" not in kwargs:
         kwargs["backbone"] = _build_backbone(checkpoint, network, dtype=dtype)
-    notes = list(checkpoint.notes(network))
     if "preprocessor" not in kwargs:
         kwargs["preprocessor"] = _load_preprocessor(
             cls.preprocessor_cls, checkpoint, bool(of_text), **of_text
@@ -198,32 +197,16 @@ def _load_task(cls, checkpoint, load_weights, **kwargs):
                 "must be token ids"
             )
     task = cls(**kwargs)
-    if not load_weights:
-        return task
-    table = weights.network(task.backbone)
     if keeps_head:
-        table.update(head.weights(task))
-    filled = {id(weight.variable) for weight in table.values()}
+        return task, head.weights(task), ()
     reason = "as was asked for" if has_head else "not in the checkpoint"
-    new = [
-        (variable.path, f"fresh head: {reason}")
-        for variable in task.weights
-        if id(variable) not in filled
-    ]
-    attach(task, weights.assign(checkpoint, network, table, new, notes))
-    return task
-
-
-def _build_backbone(checkpoint, network, **kwargs):
-    arguments = checkpoint.backbone_arguments(network)
-    return ElectraBackbone(**{"name": network, **arguments, **kwargs})
+    of_backbone = {id(weight) for weight in task.backbone.weights}
+    new = [w.path for w in task.weights if id(w) not in of_backbone]
+    return task, {}, [(path, f"fresh head: {reason}") for path in new]
 
 
 def _load_tokenizer(checkpoint, needed=True, **kwargs):
-    """The tokenizer of a checkpoint, checked against its network.
-
-    `None` when there is none, unless it is `needed`.
-    """
+    """The tokenizer, checked against the network; `None` if not `needed`."""
     tokenizer = checkpoint.tokenizer(**kwargs)
     if tokenizer is None:
         if needed:
@@ -263,18 +246,8 @@ def build_preprocessor(cls, tokenizer, max_sequence_length, **kwargs):
     return cls(tokenizer=tokenizer, **{"sequence_length": length, **kwargs})
 
 
-def attach(model, summary):
+def attach(model, summary, show=True):
     """Leaves the summary on a model and shows it."""
     model.conversion_summary = summary
-    if not _SILENT.get() and keras.config.is_interactive_logging_enabled():
+    if show and keras.config.is_interactive_logging_enabled():
         print(summary)
-
-
-@contextlib.contextmanager
-def silence():
-    """Inside, summaries stay on the models and are not shown."""
-    token = _SILENT.set(True)
-    try:
-        yield
-    finally:
-        _SILENT.reset(token)

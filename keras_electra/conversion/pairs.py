@@ -5,17 +5,14 @@ are tied again, as in pre-training: the generator takes the discriminator's,
 and by how much its own differed is said. A generator that is missing is made.
 """
 
-import types
-
 import keras
-import numpy as np
+from keras import ops
 
 from keras_electra.conversion import google
 from keras_electra.conversion import hugging_face
 from keras_electra.conversion import keras_hub
 from keras_electra.conversion import load
 from keras_electra.conversion import weights
-from keras_electra.conversion.heads import HEADS
 from keras_electra.conversion.heads import head_of
 from keras_electra.conversion.weights import DISCRIMINATOR
 from keras_electra.conversion.weights import GENERATOR
@@ -32,20 +29,9 @@ from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetector,
 )
 
-SHARED_SIZES = (
-    "vocabulary_size",
-    "embedding_dim",
-    "max_sequence_length",
-    "num_segments",
-)
-# Attributes of a pre-trainer with each network and its head, and their task.
-PARTS = {
-    DISCRIMINATOR: (
-        "backbone",
-        "discriminator_head",
-        "ElectraReplacedTokenDetector",
-    ),
-    GENERATOR: ("generator", "generator_head", "ElectraMaskedLM"),
+TASKS = {
+    DISCRIMINATOR: ElectraReplacedTokenDetector,
+    GENERATOR: ElectraMaskedLM,
 }
 
 
@@ -61,17 +47,11 @@ def _writer(form):
     """Writes a task, or the networks of a pre-trainer, each into a folder."""
 
     def write(task, folder):
-        if not isinstance(task, ElectraPretrainer):
+        if isinstance(task, ElectraPretrainer):
+            for network, part in weights.tasks_of(task).items():
+                form.write(part, head_of(TASKS[network]), folder / network)
+        else:
             form.write(task, head_of(type(task)), folder)
-            return
-        for network, (backbone, head, name) in PARTS.items():
-            part = types.SimpleNamespace(
-                backbone=getattr(task, backbone),
-                head=getattr(task, head),
-                preprocessor=task.preprocessor,
-            )
-            if part.backbone is not None and part.head is not None:
-                form.write(part, HEADS[name], folder / network)
 
     return write
 
@@ -97,17 +77,16 @@ def open_part(cls, preset, load_weights, arguments):
     pretrainer = ElectraPretrainer.from_preset(
         preset, load_weights, dtype=own.pop("dtype", None)
     )
-    names = PARTS[head.network][:2]
-    backbone, head = (getattr(pretrainer, name) for name in names)
-    if backbone is None or head is None:
+    part = weights.tasks_of(pretrainer).get(head.network)
+    if part is None:
         raise ValueError(
-            f"Preset {preset!r} was pre-trained without a `{names[0]}` or "
-            f"`{names[1]}`, so there is none to open. Open it as another task."
+            f"Preset {preset!r} was pre-trained without a `{head.network}`, "
+            "so there is none to open. Open it as another task."
         )
-    if "preprocessor" not in own and pretrainer.preprocessor is not None:
+    if "preprocessor" not in own and part.preprocessor is not None:
         preprocessor = cls.preprocessor_cls.from_preset(preset, **passed_on)
         own["preprocessor"] = preprocessor
-    return cls(**{"backbone": backbone, "head": head, **own})
+    return cls(**{"backbone": part.backbone, "head": part.head, **own})
 
 
 def open_pretrainer(cls, preset, load_weights, arguments):
@@ -118,27 +97,29 @@ def open_pretrainer(cls, preset, load_weights, arguments):
     """
     if not issubclass(cls, ElectraPretrainer):
         return None
-    generator = arguments.pop("generator", None)
-    discriminator = arguments.pop("discriminator", preset)
-    if generator is None and preset is not None and is_pretrainer(preset):
-        return None
+    sources = {
+        DISCRIMINATOR: arguments.pop(DISCRIMINATOR, preset),
+        GENERATOR: arguments.pop(GENERATOR, None),
+    }
+    is_one = False
+    if sources[GENERATOR] is None:
+        if preset is not None and is_pretrainer(preset):
+            return None
+        sources[GENERATOR], is_one = _generator_beside(sources[DISCRIMINATOR])
     own, of_text = split_arguments(cls, arguments)
     of_text, of_tokens = split_arguments(cls.preprocessor_cls, of_text)
     common = {"dtype": own.pop("dtype", None), "compile": False, **of_tokens}
-    tied, tasks = False, []
-    if generator is None:
-        generator, tied = _generator_beside(discriminator)
-    with load.silence():  # one summary of both is shown in the end
-        for task_cls, source in (
-            (ElectraReplacedTokenDetector, discriminator),
-            (ElectraMaskedLM, generator),
-        ):
-            if source is not None:
-                task = task_cls.from_preset(source, load_weights, **common)
-                tasks.append(task)
+    tasks = {}
+    for network, source in sources.items():
+        if source is not None:
+            # One summary of both is shown in the end.
+            task_cls = TASKS[network]
+            tasks[network] = load.open_preset(
+                task_cls, source, load_weights, common, show=False
+            ) or task_cls.from_preset(source, load_weights, **common)
     if "preprocessor" not in own:
-        own["preprocessor"] = _preprocessor(cls, tasks, of_text)
-    return _join(cls, tasks, tied, own)
+        own["preprocessor"] = _preprocessor(cls, tasks.values(), of_text)
+    return _join(cls, tasks, is_one, own)
 
 
 def _generator_beside(preset):
@@ -149,21 +130,18 @@ def _generator_beside(preset):
     if is_pretrainer(preset):
         return preset, False
     # Of all other forms only the original's holds both.
-    if files.has_index():
-        checkpoint = load.open_checkpoint(files)
-        if checkpoint.is_pair:
-            return preset, checkpoint.is_tied
+    checkpoint = load.open_checkpoint(files) if files.has_index() else None
+    if checkpoint is not None and checkpoint.is_pair:
+        return preset, checkpoint.is_tied
     return None, False
 
 
-def _join(cls, tasks, tied, arguments):
+def _join(cls, tasks, is_one, arguments):
     """A pre-trainer of a detector and, if there is one, a token predictor."""
-    backbone, notes = tasks[0].backbone, []
-    heads = [(tasks[0].head, weights.REPLACED_HEAD)]
-    if len(tasks) == 1:
+    backbone, filler = tasks[DISCRIMINATOR].backbone, tasks.get(GENERATOR)
+    notes, activation = [], "gelu"  # of a head that every form can hold
+    if filler is None:
         generator = fresh_generator(backbone)
-        # A head that every form can hold.
-        arguments.setdefault("generator_head_activation", "gelu")
         notes.append(
             "there is no generator: a fresh one was made, "
             f"{generator.num_layers} layers of width {generator.hidden_dim}, "
@@ -171,33 +149,30 @@ def _join(cls, tasks, tied, arguments):
             "replacements are worth detecting"
         )
     else:
-        generator, head = tasks[1].backbone, tasks[1].head
-        heads.append((head, weights.TOKEN_HEAD))
-        arguments.setdefault("generator_head_activation", head.activation)
-        if not head.tie_embeddings:
+        generator, activation = filler.backbone, filler.head.activation
+        if not filler.head.tie_embeddings:
             words = generator.token_embedding.embeddings
-            largest = _largest([head.output_embeddings], [words])
+            largest = _largest([filler.head.output_embeddings], [words])
             notes.append(
                 "the generator's output matrix is its embeddings here; its "
                 f"own differed from them by up to {largest:.3g}"
             )
-        if tied:
+        if is_one:
             generator = backbone
         elif "share_embeddings" not in arguments:
-            arguments["share_embeddings"], note = _can_share(
-                backbone, generator
-            )
+            generator, note = _share(backbone, generator)
             notes.append(note)
+            is_shared = generator.embeddings is backbone.embeddings
+            arguments["share_embeddings"] = is_shared
+    arguments.setdefault("generator_head_activation", activation)
     pretrainer = cls(backbone, generator, **arguments)
-    targets = (pretrainer.discriminator_head, pretrainer.generator_head)
-    for (source, parts), target in zip(heads, targets):
-        if target is not None:
-            found = weights.of_parts(source, parts)
-            weights.fill(
-                weights.of_parts(target, parts),
-                lambda name: weights.to_array(found[name]),
-            )
-    load.attach(pretrainer, _summary(tasks, notes))
+    for network, part in weights.tasks_of(pretrainer).items():
+        if network in tasks:
+            head = head_of(TASKS[network])
+            found = head.weights(tasks[network])
+            arrays = {name: weights.to_array(w) for name, w in found.items()}
+            weights.fill(head.weights(part), arrays.get)
+    load.attach(pretrainer, _summary(tasks.values(), notes))
     return pretrainer
 
 
@@ -223,18 +198,15 @@ def fresh_generator(backbone):
         return ElectraBackbone(**{**backbone.get_config(), **own})
 
 
-def _can_share(backbone, generator):
-    """Whether embeddings are to be shared, and what to say about it."""
-    for name in SHARED_SIZES:
-        ours, theirs = getattr(backbone, name), getattr(generator, name)
-        if ours != theirs:
-            return False, (
-                f"the embeddings are not shared: {name} is {ours} in the "
-                f"discriminator and {theirs} in the generator"
-            )
-    ours, theirs = backbone.embeddings, generator.embeddings
-    largest = _largest(ours.weights, theirs.weights)
-    return True, (
+def _share(backbone, generator):
+    """The generator, with the backbone's embeddings if they fit, and a note."""
+    embeddings = backbone.embeddings
+    try:
+        shared = generator.with_embeddings(embeddings, name="generator")
+    except ValueError as error:
+        return generator, f"the embeddings are not shared. {error}"
+    largest = _largest(embeddings.weights, generator.embeddings.weights)
+    return shared, (
         "the generator takes the discriminator's embeddings; its own differed "
         f"by up to {largest:.3g}"
         + ("" if largest else ", so that nothing was lost")
@@ -243,11 +215,10 @@ def _can_share(backbone, generator):
 
 def _largest(ours, theirs):
     """The largest difference of two lists of variables."""
-    pairs = [
-        [weights.to_array(weights.Weight(variable)) for variable in pair]
-        for pair in zip(ours, theirs)
-    ]
-    return max(float(np.max(np.abs(a - b))) for a, b in pairs)
+    return max(
+        float(ops.max(ops.abs(ops.subtract(a, b))))
+        for a, b in zip(ours, theirs)
+    )
 
 
 def _preprocessor(cls, tasks, of_text):
@@ -258,13 +229,12 @@ def _preprocessor(cls, tasks, of_text):
             "There is no vocabulary beside the networks, so that there is no "
             f"preprocessor for {sorted(of_text)}."
         )
-    if len({tuple(tokenizer.get_vocabulary()) for tokenizer in found}) > 1:
+    if any(t.get_vocabulary() != found[0].get_vocabulary() for t in found):
         sizes = " and ".join(str(t.vocabulary_size()) for t in found)
         raise ValueError(
             "Discriminator and generator must have one vocabulary. Received "
-            f"two that differ, of {sizes} entries. Give a pair that was "
-            "trained together, or leave the generator away: a fresh one is "
-            "made then."
+            f"two that differ, of {sizes} entries. Give two that were trained "
+            "together, or no generator: a fresh one is made then."
         )
     positions = min(task.backbone.max_sequence_length for task in tasks)
     tokenizer = found[0] if found else None
@@ -280,17 +250,15 @@ def _summary(tasks, notes):
     if not parts:
         return Summary("preset", "this package", 0, notes=tuple(notes))
     sources = dict.fromkeys(part.source for part in parts)
-    dropped = {name: why for part in parts for name, why in part.dropped}
+    dropped = [name for part in parts for name in part.dropped]
     if len(sources) < len(parts):  # what one network leaves the other takes
-        for part in parts:
-            kept = dict(part.dropped)
-            dropped = {n: why for n, why in dropped.items() if n in kept}
+        dropped = [d for d in parts[0].dropped if d in parts[1].dropped]
     notes = [*(note for part in parts for note in part.notes), *notes]
     return Summary(
         source=" and ".join(sources),
         form=" and ".join(dict.fromkeys(part.form for part in parts)),
         used=sum(part.used for part in parts),
-        dropped=tuple(dropped.items()),
+        dropped=tuple(dropped),
         new=sum((part.new for part in parts), ()),
         notes=tuple(dict.fromkeys(notes)),
     )

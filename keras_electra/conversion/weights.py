@@ -2,22 +2,24 @@
 
 Every form is read and written through one set of names: the original's
 (google-research/electra), and for heads that it lacks transformers' with
-slashes. Taking over is complete or not at all: every tensor must be used or
-dropped for a reason, and have the right shape, before a weight is touched.
+slashes.
 """
 
 import collections
 import dataclasses
 import operator
+import types
 import typing
 
 import keras
 import numpy as np
 from keras import ops
 
+from keras_electra.conversion import tokenizer_files
+
 # What a network of a checkpoint may be used as.
 DISCRIMINATOR, GENERATOR = "discriminator", "generator"
-# Name in the original -> attribute here.
+# Name in the original -> attribute here: of embeddings, a layer and a task.
 EMBEDDINGS = {
     "word_embeddings": "token_embedding.embeddings",
     "position_embeddings": "position_embedding.position_embeddings",
@@ -34,14 +36,14 @@ LAYER = {
 # The output matrix of an untied head. The original has no such thing.
 OUTPUT_TABLE = "generator_predictions/output_embeddings"
 TOKEN_HEAD = {
-    "generator_predictions/dense": "dense",
-    "generator_predictions/LayerNorm": "layer_norm",
-    "generator_predictions/output_bias": "bias",
-    OUTPUT_TABLE: "output_embeddings",
+    "generator_predictions/dense": "head.dense",
+    "generator_predictions/LayerNorm": "head.layer_norm",
+    "generator_predictions/output_bias": "head.bias",
+    OUTPUT_TABLE: "head.output_embeddings",
 }
 REPLACED_HEAD = {
-    "discriminator_predictions/dense": "dense",
-    "discriminator_predictions/dense_1": "output_dense",
+    "discriminator_predictions/dense": "head.dense",
+    "discriminator_predictions/dense_1": "head.output_dense",
 }
 
 
@@ -74,22 +76,19 @@ def to_array(weight):
 
 def fill(table, read):
     """Assigns what `read` gives for the names of a table to its weights."""
-    parts_of = collections.defaultdict(dict)  # id of a variable -> its part
-    for name, weight in table.items():
-        parts_of[id(weight.variable)][name] = weight
-    for parts in parts_of.values():
-        variable = next(iter(parts.values())).variable
+    variables = {id(w.variable): w.variable for w in table.values()}
+    for variable in variables.values():
         buffer = np.empty(tuple(variable.shape), "float32")
-        for name, weight in parts.items():
-            weight.read(buffer)[...] = read(name)
+        for name, weight in table.items():
+            if weight.variable is variable:
+                weight.read(buffer)[...] = read(name)
         variable.assign(buffer)
 
 
 def of_layer(layer, name, columns=slice(None)):
     """Weights of a dense layer or layer normalization called `name`."""
-    parts = ("kernel", "bias")
-    if not hasattr(layer, "kernel"):
-        parts = ("gamma", "beta")
+    is_dense = hasattr(layer, "kernel")
+    parts = ("kernel", "bias") if is_dense else ("gamma", "beta")
     return {f"{name}/{p}": Weight(getattr(layer, p), columns) for p in parts}
 
 
@@ -117,9 +116,9 @@ def encoder(backbone, prefix="electra"):
     width = backbone.hidden_dim
     for i, layer in enumerate(backbone.transformer_layers):
         name = f"{prefix}/encoder/layer_{i}/"
-        fused = layer.attention.query_key_value
         for j, part in enumerate(("query", "key", "value")):
             columns = slice(j * width, (j + 1) * width)
+            fused = layer.attention.query_key_value
             own = f"{name}attention/self/{part}"
             table.update(of_layer(fused, own, columns))
         table.update(of_parts(layer, LAYER, name))
@@ -131,21 +130,37 @@ def network(backbone):
     return {**embeddings(backbone.embeddings), **encoder(backbone)}
 
 
+def tasks_of(pretrainer):
+    """What is like a task for each network of a pre-trainer with a head."""
+    parts = {
+        DISCRIMINATOR: (pretrainer.backbone, pretrainer.discriminator_head),
+        GENERATOR: (pretrainer.generator, pretrainer.generator_head),
+    }
+    return {
+        network: types.SimpleNamespace(
+            backbone=backbone, head=head, preprocessor=pretrainer.preprocessor
+        )
+        for network, (backbone, head) in parts.items()
+        if backbone is not None and head is not None
+    }
+
+
 def pretrainer(pretrainer):
     """Weights of an `ElectraPretrainer`, each once."""
     backbone, generator = pretrainer.backbone, pretrainer.generator
+    tasks = tasks_of(pretrainer)
     table = embeddings(backbone.embeddings)
     owns = generator not in (None, backbone)
     if owns:
         table.update(encoder(generator, "generator"))
         if generator.embeddings is not backbone.embeddings:
             table.update(embeddings(generator.embeddings, "generator"))
-    if generator is not None:
-        table.update(of_parts(pretrainer.generator_head, TOKEN_HEAD))
-    if pretrainer.discriminator_head is not None or not owns:
+    if GENERATOR in tasks:
+        table.update(of_parts(tasks[GENERATOR], TOKEN_HEAD))
+    if DISCRIMINATOR in tasks or not owns:
         table.update(encoder(backbone))
-    if pretrainer.discriminator_head is not None:
-        table.update(of_parts(pretrainer.discriminator_head, REPLACED_HEAD))
+    if DISCRIMINATOR in tasks:
+        table.update(of_parts(tasks[DISCRIMINATOR], REPLACED_HEAD))
     return table
 
 
@@ -159,48 +174,49 @@ class Tensor(typing.NamedTuple):
 class Checkpoint:
     """One checkpoint in a form that is not ours; a subclass knows the form.
 
+    It adds `tensors`, a dict from stored names to `Tensor`s shaped like ours,
+    and `backbone_arguments(network)`.
+
     Attributes:
         form: string. Name of the form, for the summary.
-        source: string. Where it is from, for messages.
-        tensors: dict from stored names to `Tensor`s, shaped like ours.
-        networks: tuple of `"discriminator"` and `"generator"`, as far as the
-            checkpoint holds them. Both for a bare or fine-tuned encoder, of
-            which nobody can say what it is.
-        is_pair: bool. Whether it holds the two of a pre-training.
-        is_tied: bool. Whether these two are one encoder.
-        config: dict. Content of `config.json` of transformers, or empty.
-        architecture: string or `None`. Its class in transformers, if known.
+        networks: tuple of `"discriminator"` and `"generator"`, as far as it
+            holds them; both for an encoder of which nobody can say.
+        is_pair, is_tied: bools. Whether it holds the two of a pre-training,
+            and whether these are one encoder.
+        config, architecture: `config.json` and class name of transformers.
         token_head: dict. Arguments of `ElectraMaskedLM` for its head.
+        lowercase: bool or `None`. As of `read_tokenizer`.
     """
 
     networks = (DISCRIMINATOR, GENERATOR)
     is_pair = is_tied = False
     config, token_head = {}, {}
-    architecture = None
+    architecture, lowercase = None, True
 
-    def backbone_arguments(self, network):
-        """Keyword arguments of `ElectraBackbone` for a network."""
-        raise NotImplementedError
+    def __init__(self, files):
+        self.files, self.source = files, files.source
 
     def tokenizer(self, **kwargs):
-        """A new `ElectraTokenizer`, or `None`; `kwargs` go before its files."""
-        raise NotImplementedError
+        """A new tokenizer, or `None`; `kwargs` go before what files say."""
+        return tokenizer_files.read_tokenizer(
+            self.files.find, self.source, self.lowercase, **kwargs
+        )
 
     def notes(self, network):
-        """What was assumed about a network, as strings for the summary."""
-        return ()
+        """What was assumed about a network, for the summary."""
+        return []
 
     def stored_name(self, name, network):
         """The stored name for an original name, whether there is one or not."""
         return name
 
-    def drop_reason(self, stored, network):
-        """Why a tensor is left out on purpose; `None` if it must not be."""
-        return None
-
     def tensor(self, name, network):
         """The `Tensor` with an original name, or `None`."""
         return self.tensors.get(self.stored_name(name, network))
+
+    def drop_reason(self, stored, network):
+        """Why a tensor is left out on purpose; `None` if it must not be."""
+        return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,8 +224,7 @@ class Summary:
     """What became of a checkpoint.
 
     Attributes:
-        source: string. Where it is from.
-        form: string. Its form.
+        source, form: strings. Where it is from, and its form.
         used: int. Number of tensors that are in the model now.
         dropped: pairs of the name of a tensor that is not, and why.
         new: pairs of the path of a weight that is not from it, and why.
@@ -230,58 +245,49 @@ class Summary:
             for name, reason in pairs:
                 reasons[reason].append(name)
             for reason, names in reasons.items():
-                shown = ", ".join(names[:4])
-                more = f", ... {len(names)} in all" if len(names) > 4 else ""
-                lines.append(f"  {title}: {shown}{more} ({reason})")
+                lines.append(f"  {title}: {_few(names)} ({reason})")
         return "\n".join([*lines, *(f"  note: {n}" for n in self.notes)])
 
 
+def _few(names):
+    more = f", ... {len(names)} in all" if len(names) > 4 else ""
+    return (", ".join(names[:4]) or "none") + more
+
+
 def assign(checkpoint, network, table, new=(), notes=()):
-    """Gives the weights of a table the values of a checkpoint.
+    """Gives the weights of a table a network's values: all, or none.
 
-    Args:
-        checkpoint: `Checkpoint`.
-        network: string. Which of its `networks`.
-        table: dict from original names to `Weight`s.
-        new: pairs of a path and a reason, for weights not in `table`.
-        notes: strings for the summary.
-
-    Returns:
-        A `Summary`.
-
-    Raises:
-        ValueError: when a tensor is missing, left over or of another shape;
-            no weight has been changed then.
+    Every tensor must be used or dropped for a reason, and have the right
+    shape; else it is a `ValueError` and no weight has been changed. `new` and
+    `notes` are for the `Summary` that is returned.
     """
-    source, tensors = checkpoint.source, checkpoint.tensors
-    stored = {name: checkpoint.stored_name(name, network) for name in table}
+    tensors = checkpoint.tensors
+    stored = {checkpoint.stored_name(n, network): n for n in table}
     dropped = {
         name: checkpoint.drop_reason(name, network)
-        for name in sorted(tensors.keys() - stored.values())
+        for name in sorted(tensors.keys() - stored)
     }
-    missing = sorted(stored.values() - tensors.keys())
+    missing = sorted(stored.keys() - tensors)
     left_over = [name for name, reason in dropped.items() if reason is None]
-    if missing or left_over:
+    wrong = [
+        f"{name} {tensors[name].shape} in place of {table[ours].shape}"
+        for name, ours in stored.items()
+        if name in tensors and tensors[name].shape != table[ours].shape
+    ]
+    if missing or left_over or wrong:
         raise ValueError(
-            f"{source} must hold exactly the weights of its network. Missing: "
-            f"{missing or 'none'}. Left over: {left_over or 'none'}. Either "
-            "its configuration contradicts its weights, or it is not ELECTRA's."
+            f"{checkpoint.source} must hold exactly the weights of its "
+            f"network. Missing: {_few(missing)}. Left over: "
+            f"{_few(left_over)}. Of another shape: {_few(wrong)}. Either its "
+            "configuration contradicts its weights, or it is not ELECTRA's."
         )
-    for name, weight in table.items():
-        shape = tensors[stored[name]].shape
-        if shape != weight.shape:
-            raise ValueError(
-                f"{stored[name]!r} of {source} must have the shape "
-                f"{weight.shape} by the configuration, but has {shape}. The "
-                "configuration contradicts the weights; correct it, or take "
-                "the right files."
-            )
-    fill(table, lambda name: tensors[stored[name]].read())
+    read = {ours: tensors[name].read for name, ours in stored.items()}
+    fill(table, lambda name: read[name]())
     return Summary(
-        source,
+        checkpoint.source,
         checkpoint.form,
-        len(table),
-        tuple(dropped.items()),
-        tuple(new),
-        tuple(notes),
+        used=len(table),
+        dropped=tuple(dropped.items()),
+        new=tuple(new),
+        notes=tuple(notes),
     )

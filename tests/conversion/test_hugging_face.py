@@ -188,7 +188,7 @@ def test_names_and_shapes_of_official_networks(name):
         )
     table = weights.network(task.backbone)
     head = weights.TOKEN_HEAD if is_generator else weights.REPLACED_HEAD
-    table.update(weights.of_parts(task.head, head))
+    table.update(weights.of_parts(task, head))
     shapes = {transformers_name(n): w.shape for n, w in table.items()}
     found = {
         name: shape[::-1] if is_transposed(name) else shape

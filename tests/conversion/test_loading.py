@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 import keras_electra
-from keras_electra.conversion import load
 from keras_electra.conversion import weights
 from keras_electra.conversion.weights import Summary
 from keras_electra.conversion.weights import assign
@@ -56,9 +55,12 @@ def test_everything_is_used_or_named(variables):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"left": None}, r"Missing: \['left'\]. Left over: none"),
-        ({"more": np.ones(1)}, r"Missing: none. Left over: \['more'\]"),
-        ({"right": np.ones((2, 3))}, r"'right'.*\(2, 2\).*\(2, 3\)"),
+        ({"left": None}, "Missing: left. Left over: none"),
+        ({"more": np.ones(1)}, "Missing: none. Left over: more"),
+        (
+            {"right": np.ones((2, 3))},
+            r"shape: right \(2, 3\) in place of \(2, 2\)",
+        ),
     ],
 )
 def test_nothing_is_touched_before_all_is_checked(variables, change, message):
@@ -76,14 +78,13 @@ def test_a_long_list_fits_one_screen():
     assert "500 in all" in text and len(text) < 200
 
 
-def test_summary_is_shown_unless_silenced(discriminator, capsys):
+def test_summary_is_shown_once(discriminator, capsys):
     opened = keras_electra.ElectraBackbone.from_preset
     backbone = opened(discriminator)
     assert "39 tensors used" in capsys.readouterr().out
     assert backbone.conversion_summary.used == 39
-    with load.silence():
-        assert opened(discriminator).conversion_summary.used == 39
-    assert capsys.readouterr().out == ""
+    keras_electra.ElectraPretrainer.from_preset(discriminator)
+    assert capsys.readouterr().out.count("tensors used") == 1
 
 
 def test_networks_without_weights(discriminator):

@@ -76,7 +76,7 @@ def test_embeddings_of_two_widths(discriminator, made):
     pretrainer = FROM_PRESET(discriminator=discriminator, generator=wide)
     assert not pretrainer.share_embeddings
     assert pretrainer.generator.embedding_dim == 6
-    assert "embedding_dim is 4 in the discriminator and 6" in str(
+    assert "`embedding_dim`. Expected 6, the shared layer has 4" in str(
         pretrainer.conversion_summary
     )
 
