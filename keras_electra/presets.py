@@ -32,7 +32,7 @@ FORM = (
 
 
 class OpensPresets:
-    """`from_preset` that opens other forms, mixed in before KerasHub's class."""
+    """`from_preset` for other forms; mixed in before KerasHub's class."""
 
     @classmethod
     def from_preset(cls, preset, load_weights=True, **kwargs):

@@ -6,6 +6,7 @@ shapes. What shapes do not show (heads, dropout, activation) comes from a
 """
 
 import functools
+import re
 
 from keras_electra.backend.files import TensorBundle
 from keras_electra.backend.files import write_checkpoint
@@ -27,15 +28,6 @@ MARKS = {
     GENERATOR: "generator_predictions/dense/kernel",
 }
 OWN_GENERATOR = "generator/encoder/layer_0/output/dense/kernel"
-REASONS = {
-    "adam_m": "state of the optimizer",
-    "adam_v": "state of the optimizer",
-    "global_step": "counter of steps",
-    "generator_predictions": "not of this task's head",
-    "discriminator_predictions": "not of this task's head",
-    "task_specific": "not of this task's head",
-}
-PREFIX = "model.ckpt"
 
 
 class GoogleCheckpoint(weights.Checkpoint):
@@ -136,13 +128,15 @@ class GoogleCheckpoint(weights.Checkpoint):
         return own if is_own or own in self.tensors else name
 
     def drop_reason(self, stored, network):
-        parts = stored.split("/")
-        first, last = parts[0], parts[-1]
-        reason = REASONS.get(last) or REASONS.get(first)
-        other = "generator" if network == DISCRIMINATOR else "electra"
-        if reason is None and first == other and self._has_two:
-            reason = "of the other network"
-        return reason
+        if "/adam_" in stored:
+            return "state of the optimizer"
+        if stored == "global_step":
+            return "counter of steps"
+        if re.match(r"\w+_predictions/|task_specific/", stored):
+            return "not of this task's head"
+        other = "generator/" if network == DISCRIMINATOR else "electra/"
+        is_other = stored.startswith(other) and self._has_two
+        return "of the other network" if is_other else None
 
 
 def write(task, folder):
@@ -166,7 +160,7 @@ def write(task, folder):
             **weights.encoder(backbone, prefix),
             **(head.weights(task) if head and head.network else {}),
         }
-    if weights.OUTPUT_TABLE in table:
+    if (weights.OUTPUT_TABLE,) in table:
         raise ValueError(
             "The original program's output matrix is the word embeddings. "
             "This head has one of its own (tie_embeddings=False)."
@@ -188,6 +182,5 @@ def write(task, folder):
         tokenizer_files.write_plain(
             tokenizer, folder, backbone.max_sequence_length
         )
-    arrays = {name: weights.to_array(weight) for name, weight in table.items()}
-    write_checkpoint(folder / PREFIX, arrays)
+    write_checkpoint(folder / "model.ckpt", weights.arrays_of(table))
     hugging_face.write_config(folder, {**config, "pretraining_config": program})

@@ -57,18 +57,26 @@ def _label_arguments(checkpoint):
     kernel = kernel or checkpoint.tensor(f"{OUT}/kernel", DISCRIMINATOR)
     names = {int(id): str(n) for id, n in config.get("id2label", {}).items()}
     labels = [names[id] for id in sorted(names)]
-    made_up = [f"LABEL_{i}" for i in range(len(labels))]
     dropout = config.get("classifier_dropout")
     if dropout is None:
         dropout = config["hidden_dropout_prob"]
+    is_named = labels != [f"LABEL_{i}" for i in range(len(labels))]
     return {
         "num_classes": kernel.shape[-1],
-        "labels": None if labels == made_up else labels,
+        "labels": labels if is_named else None,
         "dropout": dropout,
     }
 
 
 def _label_settings(task):
+    segment_id = getattr(task.preprocessor, "segment_id", 0)  # a tagger's
+    if segment_id != 0:
+        warnings.warn(
+            "transformers reads sentences as segment 0, but this tagger was "
+            f"trained with segment_id={segment_id}. Pass `token_type_ids` of "
+            f"{segment_id} there, or train it with 0.",
+            stacklevel=2,
+        )
     names = task.labels or [f"LABEL_{i}" for i in range(task.num_classes)]
     return {
         "id2label": {str(i): name for i, name in enumerate(names)},
@@ -77,21 +85,10 @@ def _label_settings(task):
     }
 
 
-def _tagger_settings(task):
-    segment_id = getattr(task.preprocessor, "segment_id", 0)
-    if segment_id != 0:
-        warnings.warn(
-            "transformers reads sentences as segment 0, but this tagger was "
-            f"trained with segment_id={segment_id}. Pass `token_type_ids` of "
-            f"{segment_id} there, or train it with 0.",
-            stacklevel=2,
-        )
-    return _label_settings(task)
-
-
 def _classifier_arguments(checkpoint):
-    head = "google" if checkpoint.has_google_head else "transformers"
-    arguments = {**_label_arguments(checkpoint), "head": head}
+    arguments = _label_arguments(checkpoint)
+    is_google = checkpoint.has_google_head
+    arguments["head"] = "google" if is_google else "transformers"
     for ours, theirs in PROBLEM_TYPES.items():
         if theirs == checkpoint.config.get("problem_type"):
             arguments["problem_type"] = ours
@@ -107,9 +104,9 @@ def _answer_settings(task):
     if task.head != "simple" or task.answerability is not None:
         raise ValueError(
             "transformers scores start and end of an answer apart and has no "
-            "score of its own for there being none. Expected a task with "
-            'head="simple" and answerability=None, received '
-            f"head={task.head!r}, answerability={task.answerability!r}."
+            'score for there being none. Expected a task with head="simple" '
+            f"and answerability=None, received head={task.head!r}, "
+            f"answerability={task.answerability!r}."
         )
     return {}
 
@@ -221,7 +218,7 @@ HEADS = {
         {"classifier": "output_dense"},
         None,
         _label_arguments,
-        _tagger_settings,
+        _label_settings,
     ),
     "ElectraQuestionAnswering": Head(
         "ElectraForQuestionAnswering",

@@ -7,6 +7,7 @@ safetensors or PyTorch's pickled form, in one file or several with an index.
 
 import functools
 import json
+import re
 
 import ml_dtypes  # noqa: F401  makes NumPy know bfloat16
 import numpy as np
@@ -65,20 +66,7 @@ FIXED = {
 }
 OUTPUT_TABLE = "generator_lm_head.weight"
 WORDS = "electra.embeddings.word_embeddings.weight"
-HEAD_NAMES = (
-    "generator_predictions.",
-    "generator_lm_head.",
-    "discriminator_predictions.",
-    "classifier.",
-    "qa_outputs.",
-    "sequence_summary.",
-)
-SUFFIXES = {
-    ".kernel": ".weight",
-    ".gamma": ".weight",
-    ".beta": ".bias",
-    "_embeddings": "_embeddings.weight",
-}
+HEADS = r"(generator|discriminator)_|classifier\.|qa_outputs\.|sequence_summary"
 
 
 def transformers_name(name):
@@ -93,10 +81,8 @@ def transformers_name(name):
 
 def _modern(name):
     """The present name of a tensor; some files have the first version's."""
-    for old, new in SUFFIXES.items():
-        if name.endswith(old):
-            return name.removesuffix(old) + new
-    return name
+    name = re.sub(r"\.beta$", ".bias", name)
+    return re.sub(r"\.(kernel|gamma)$|(?<=_embeddings)$", ".weight", name)
 
 
 def is_transposed(name):
@@ -171,7 +157,7 @@ class TransformersCheckpoint(weights.Checkpoint):
             return "ELECTRA has no pooler"
         if stored == OUTPUT_TABLE and self.token_head["tie_embeddings"]:
             return "equal to the word embeddings"
-        is_head = stored.startswith(HEAD_NAMES)
+        is_head = re.match(HEADS, stored)
         return "not of this task's head" if is_head else None
 
 
@@ -184,7 +170,7 @@ def _as_ours(name, tensor):
 def write(task, head, folder):
     """Writes a task with its `Head`, or the encoder if that is `None`."""
     backbone = task.backbone
-    table = weights.network(backbone)
+    arrays = weights.arrays_of(weights.network(backbone))
     config = {
         **FIXED,
         "architectures": [head.architecture if head else "ElectraModel"],
@@ -194,15 +180,15 @@ def write(task, head, folder):
     }
     if head is not None:
         config.update(head.settings(task))
-        table.update(head.weights(task))
-    if getattr(task, "head", None) == "google":
-        norm = backbone.transformer_layers[-1].output_layer_norm
-        parts = {**head.weights(task), **weights.of_layer(norm, "norm")}
-        arrays, bias = google_to_transformers(
-            *map(weights.to_array, parts.values())
-        )
-        table.update(arrays)
-        config[KEY] = {"kind": "google", "bias": bias}
+        of_head = weights.arrays_of(head.weights(task))
+        if getattr(task, "head", None) == "google":
+            norm = {"norm": "output_layer_norm"}
+            norm = weights.of_parts(backbone.transformer_layers[-1], norm)
+            of_head, bias = google_to_transformers(
+                *of_head.values(), *weights.arrays_of(norm).values()
+            )
+            config[KEY] = {"kind": "google", "bias": bias}
+        arrays.update(of_head)
     folder.mkdir(exist_ok=True)
     tokenizer = getattr(task.preprocessor, "tokenizer", None)
     if tokenizer is not None:
@@ -211,8 +197,8 @@ def write(task, head, folder):
             tokenizer, folder, backbone.max_sequence_length
         )
     tensors = {}
-    for name, weight in table.items():
-        name, array = transformers_name(name), weights.to_array(weight)
+    for name, array in arrays.items():
+        name = transformers_name(name)
         array = array.T if is_transposed(name) else array
         tensors[name] = np.ascontiguousarray(array)
     path = folder / SAFETENSORS

@@ -53,18 +53,17 @@ class KerasHubCheckpoint(weights.Checkpoint):
         backbone = keras_hub.models.ElectraBackbone.from_preset(
             self.source, dtype="float32"
         )
-        table, width = network(backbone), backbone.hidden_dim
-        pooler = backbone.pooled_dense.weights
-        table.update({w.path: weights.Weight(w) for w in pooler})
-        tensors = {}
-        for name, weight in table.items():
-            shape = weight.shape
+        arrays = weights.arrays_of(network(backbone))
+        for name, array in arrays.items():
             if "/attention/" in name:  # with an axis for the heads there
-                shape = (width,) * (2 if name.endswith("kernel") else 1)
-            tensors[name] = weights.Tensor(
-                shape, lambda w=weight, s=shape: weights.to_array(w).reshape(s)
-            )
-        return tensors
+                axes = 2 if name.endswith("kernel") else 1
+                arrays[name] = array.reshape((backbone.hidden_dim,) * axes)
+        pooler = backbone.pooled_dense.weights
+        arrays.update({w.path: np.asarray(w) for w in pooler})
+        return {
+            name: weights.Tensor(array.shape, lambda array=array: array)
+            for name, array in arrays.items()
+        }
 
     def backbone_arguments(self, network):
         config = self.files.read_json("config.json")["config"]
@@ -90,8 +89,8 @@ def network(backbone):
     """Weights of KerasHub's backbone by the original's names, no pooler."""
     table = weights.of_parts(backbone, EMBEDDINGS, "electra/embeddings/")
     if hasattr(backbone, "embeddings_projection"):
-        projection = backbone.embeddings_projection
-        table.update(weights.of_layer(projection, "electra/embeddings_project"))
+        projection = {"embeddings_project": "embeddings_projection"}
+        table.update(weights.of_parts(backbone, projection, "electra/"))
     for i, layer in enumerate(backbone.transformer_layers):
         prefix = f"electra/encoder/layer_{i}/"
         table.update(weights.of_parts(layer, LAYER, prefix))
@@ -111,10 +110,8 @@ def write(task, head, folder):
         **{name: getattr(backbone, name) for name in SAME_NAMES},
         dtype="float32",
     )
-    ours = weights.network(backbone)
-    for name, weight in network(theirs).items():
-        array = weights.to_array(ours[name])
-        weight.variable.assign(np.reshape(array, weight.shape))
+    arrays = weights.arrays_of(weights.network(backbone))
+    weights.fill(network(theirs), arrays.get)
     theirs.save_to_preset(str(folder))
     tokenizer = getattr(task.preprocessor, "tokenizer", None)
     if tokenizer is not None:

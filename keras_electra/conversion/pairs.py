@@ -169,8 +169,7 @@ def _join(cls, tasks, is_one, arguments):
     for network, part in weights.tasks_of(pretrainer).items():
         if network in tasks:
             head = head_of(TASKS[network])
-            found = head.weights(tasks[network])
-            arrays = {name: weights.to_array(w) for name, w in found.items()}
+            arrays = weights.arrays_of(head.weights(tasks[network]))
             weights.fill(head.weights(part), arrays.get)
     load.attach(pretrainer, _summary(tasks.values(), notes))
     return pretrainer

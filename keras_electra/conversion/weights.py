@@ -2,7 +2,8 @@
 
 Every form is read and written through one set of names: the original's
 (google-research/electra), and for heads that it lacks transformers' with
-slashes.
+slashes. A table of weights maps tuples of such names to variables: the parts
+of a variable side by side, as query, key and value are one matrix here alone.
 """
 
 import collections
@@ -13,7 +14,6 @@ import typing
 
 import keras
 import numpy as np
-from keras import ops
 
 from keras_electra.conversion import tokenizer_files
 
@@ -26,7 +26,9 @@ EMBEDDINGS = {
     "token_type_embeddings": "segment_embedding.embeddings",
     "LayerNorm": "layer_norm",
 }
+ATTENTION = tuple(f"attention/self/{n}" for n in ("query", "key", "value"))
 LAYER = {
+    ATTENTION: "attention.query_key_value",
     "attention/output/dense": "attention.output_dense",
     "attention/output/LayerNorm": "attention_layer_norm",
     "intermediate/dense": "intermediate_dense",
@@ -47,60 +49,19 @@ REPLACED_HEAD = {
 }
 
 
-class Weight(typing.NamedTuple):
-    """A variable of ours, or a range of columns of its last axis.
-
-    Query, key and value are one matrix here and three in all other forms.
-    """
-
-    variable: keras.Variable
-    columns: slice = slice(None)
-
-    @property
-    def shape(self):
-        *rest, width = self.variable.shape
-        return (*rest, len(range(width)[self.columns]))
-
-    def read(self, array):
-        """The part (a view) of an array that is shaped like the variable."""
-        return array[..., self.columns]
-
-
-def to_array(weight):
-    """The values of a `Weight`, float32; an array stays what it is."""
-    if isinstance(weight, np.ndarray):
-        return weight
-    values = np.asarray(ops.convert_to_numpy(weight.variable), "float32")
-    return weight.read(values)
-
-
-def fill(table, read):
-    """Assigns what `read` gives for the names of a table to its weights."""
-    variables = {id(w.variable): w.variable for w in table.values()}
-    for variable in variables.values():
-        buffer = np.empty(tuple(variable.shape), "float32")
-        for name, weight in table.items():
-            if weight.variable is variable:
-                weight.read(buffer)[...] = read(name)
-        variable.assign(buffer)
-
-
-def of_layer(layer, name, columns=slice(None)):
-    """Weights of a dense layer or layer normalization called `name`."""
-    is_dense = hasattr(layer, "kernel")
-    parts = ("kernel", "bias") if is_dense else ("gamma", "beta")
-    return {f"{name}/{p}": Weight(getattr(layer, p), columns) for p in parts}
-
-
 def of_parts(root, attributes, prefix=""):
-    """Weights of attributes, by their names: layers, variables or `None`."""
+    """Weights of attributes of `root`: layers, variables or `None`."""
     table = {}
-    for name, attribute in attributes.items():
+    for names, attribute in attributes.items():
+        names = (names,) if isinstance(names, str) else names
         part = operator.attrgetter(attribute)(root)
+        variables = {} if part is None else {"": part}
         if isinstance(part, keras.Layer):
-            table.update(of_layer(part, prefix + name))
-        elif part is not None:
-            table[prefix + name] = Weight(part)
+            is_dense = hasattr(part, "kernel")
+            parts = ("kernel", "bias") if is_dense else ("gamma", "beta")
+            variables = {f"/{name}": getattr(part, name) for name in parts}
+        for end, variable in variables.items():
+            table[tuple(prefix + name + end for name in names)] = variable
     return table
 
 
@@ -109,19 +70,12 @@ def embeddings(layer, prefix="electra"):
     return of_parts(layer, EMBEDDINGS, f"{prefix}/embeddings/")
 
 
-def encoder(backbone, prefix="electra"):
+def encoder(backbone, prefix="electra", parts=LAYER):
     """Weights of an `ElectraBackbone` but its embeddings."""
     projection = {"embeddings_project": "embeddings_projection"}
     table = of_parts(backbone, projection, f"{prefix}/")
-    width = backbone.hidden_dim
     for i, layer in enumerate(backbone.transformer_layers):
-        name = f"{prefix}/encoder/layer_{i}/"
-        for j, part in enumerate(("query", "key", "value")):
-            columns = slice(j * width, (j + 1) * width)
-            fused = layer.attention.query_key_value
-            own = f"{name}attention/self/{part}"
-            table.update(of_layer(fused, own, columns))
-        table.update(of_parts(layer, LAYER, name))
+        table.update(of_parts(layer, parts, f"{prefix}/encoder/layer_{i}/"))
     return table
 
 
@@ -148,20 +102,45 @@ def tasks_of(pretrainer):
 def pretrainer(pretrainer):
     """Weights of an `ElectraPretrainer`, each once."""
     backbone, generator = pretrainer.backbone, pretrainer.generator
-    tasks = tasks_of(pretrainer)
-    table = embeddings(backbone.embeddings)
-    owns = generator not in (None, backbone)
-    if owns:
+    tasks, table = tasks_of(pretrainer), embeddings(backbone.embeddings)
+    has_two = generator not in (None, backbone)
+    if has_two:
         table.update(encoder(generator, "generator"))
         if generator.embeddings is not backbone.embeddings:
             table.update(embeddings(generator.embeddings, "generator"))
     if GENERATOR in tasks:
         table.update(of_parts(tasks[GENERATOR], TOKEN_HEAD))
-    if DISCRIMINATOR in tasks or not owns:
+    if DISCRIMINATOR in tasks or not has_two:
         table.update(encoder(backbone))
     if DISCRIMINATOR in tasks:
         table.update(of_parts(tasks[DISCRIMINATOR], REPLACED_HEAD))
     return table
+
+
+def shapes_of(table):
+    """The shapes of a table's parts by name."""
+    return {
+        name: (*variable.shape[:-1], variable.shape[-1] // len(names))
+        for names, variable in table.items()
+        for name in names
+    }
+
+
+def arrays_of(table, read=keras.ops.convert_to_numpy):
+    """The values of a table's parts by name, float32."""
+    arrays = {}
+    for names, variable in table.items():
+        values = np.asarray(read(variable), "float32")
+        arrays.update(zip(names, np.split(values, len(names), axis=-1)))
+    return arrays
+
+
+def fill(table, read):
+    """Assigns what `read` gives for the names of a table to its variables."""
+    for names, variable in table.items():
+        values = [np.asarray(read(name), "float32") for name in names]
+        values = np.concatenate(values, axis=-1)
+        variable.assign(np.reshape(values, variable.shape))
 
 
 class Tensor(typing.NamedTuple):
@@ -226,8 +205,8 @@ class Summary:
     Attributes:
         source, form: strings. Where it is from, and its form.
         used: int. Number of tensors that are in the model now.
-        dropped: pairs of the name of a tensor that is not, and why.
-        new: pairs of the path of a weight that is not from it, and why.
+        dropped, new: pairs of a tensor that is not, or a weight that is not
+            from it, and why.
         notes: strings. What else the user should know.
     """
 
@@ -261,18 +240,18 @@ def assign(checkpoint, network, table, new=(), notes=()):
     shape; else it is a `ValueError` and no weight has been changed. `new` and
     `notes` are for the `Summary` that is returned.
     """
-    tensors = checkpoint.tensors
-    stored = {checkpoint.stored_name(n, network): n for n in table}
+    tensors, shapes = checkpoint.tensors, shapes_of(table)
+    stored = {name: checkpoint.stored_name(name, network) for name in shapes}
     dropped = {
         name: checkpoint.drop_reason(name, network)
-        for name in sorted(tensors.keys() - stored)
+        for name in sorted(tensors.keys() - stored.values())
     }
-    missing = sorted(stored.keys() - tensors)
+    missing = sorted(stored.values() - tensors.keys())
     left_over = [name for name, reason in dropped.items() if reason is None]
     wrong = [
-        f"{name} {tensors[name].shape} in place of {table[ours].shape}"
-        for name, ours in stored.items()
-        if name in tensors and tensors[name].shape != table[ours].shape
+        f"{stored[name]} {tensors[stored[name]].shape} in place of {shape}"
+        for name, shape in shapes.items()
+        if not missing and tensors[stored[name]].shape != shape
     ]
     if missing or left_over or wrong:
         raise ValueError(
@@ -281,12 +260,11 @@ def assign(checkpoint, network, table, new=(), notes=()):
             f"{_few(left_over)}. Of another shape: {_few(wrong)}. Either its "
             "configuration contradicts its weights, or it is not ELECTRA's."
         )
-    read = {ours: tensors[name].read for name, ours in stored.items()}
-    fill(table, lambda name: read[name]())
+    fill(table, lambda name: tensors[stored[name]].read())
     return Summary(
         checkpoint.source,
         checkpoint.form,
-        used=len(table),
+        used=len(shapes),
         dropped=tuple(dropped.items()),
         new=tuple(new),
         notes=tuple(notes),

@@ -189,11 +189,10 @@ def test_names_and_shapes_of_official_networks(name):
     table = weights.network(task.backbone)
     head = weights.TOKEN_HEAD if is_generator else weights.REPLACED_HEAD
     table.update(weights.of_parts(task, head))
-    shapes = {transformers_name(n): w.shape for n, w in table.items()}
-    found = {
-        name: shape[::-1] if is_transposed(name) else shape
-        for name, shape in shapes.items()
-    }
+    found = {}
+    for name, shape in weights.shapes_of(table).items():
+        name = transformers_name(name)
+        found[name] = shape[::-1] if is_transposed(name) else shape
     assert found == expected
     total = sum(int(np.prod(shape)) for shape in expected.values())
     assert total == sum(int(np.prod(w.shape)) for w in task.weights)
