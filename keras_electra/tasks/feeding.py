@@ -25,15 +25,11 @@ CHUNK = 1024
 
 
 class TakesExamples:
-    """What a task says of its data, and how that becomes batches.
+    """What a task says of its data, and how that becomes batches."""
 
-    Attributes:
-        names: `data.inputs.Names`. Columns that are read from tables.
-        free_order: bool. Whether it changes nothing which rows meet in a
-            batch of `evaluate`, and little in `fit`.
-    """
-
-    names = inputs.Names((("text",),))
+    names = inputs.Names((("text",),))  # of columns of tables
+    label_encoder = None  # where there are classes, a `LabelEncoder`
+    # Whether it changes little which rows meet in a batch.
     free_order = True
 
     def needs_labels(self, x):
@@ -72,28 +68,21 @@ class TakesExamples:
         is_one = bool(parts) and all(map(inputs.is_text, parts))
         if is_one:
             x = inputs.map_columns(lambda text: [inputs.to_python(text)], x)
-        elif not all(
-            hasattr(part, "__iter__") or hasattr(part, "__len__")
-            for part in parts
-        ):
-            raise TypeError(
-                f"`{method}` takes a string or a list of strings. Received: "
-                f"{x!r}."
-            )
         x = self._read(x)
-        if isinstance(x, inputs.Examples):
-            x = x.x
-        else:
-            x = streams.read_all(x, self.names)
+        is_stream = not isinstance(x, inputs.Examples)
+        x = streams.read_all(x, self.names) if is_stream else x.x
         self.check_inputs(x)
         return x, is_one
 
     def _read(self, x, y=None, sample_weight=None):
         """`Examples` of what is in memory; a stream as it is."""
-        if x is None or inputs.is_text(x):
+        parts = x if isinstance(x, tuple) else (x,)
+        if inputs.is_text(x) or not all(
+            hasattr(p, "__len__") or hasattr(p, "__iter__") for p in parts
+        ):
             raise TypeError(
-                "`x` must be examples: a list, an array, a data set, ... "
-                f"Received: {x!r}."
+                "`x` must be examples: a list of strings, an array, a data "
+                f"set, ... Received: {x!r} of type {type(x).__name__}."
             )
         if inputs.is_in_memory(x):
             return inputs.read_memory(x, y, sample_weight, self.names)
@@ -106,21 +95,13 @@ class TakesExamples:
         return x
 
     def _source(
-        self,
-        examples,
-        batch_size,
-        order,
-        class_weight=None,
-        steps=None,
-        remember=True,
+        self, examples, size, order, weights=None, steps=None, remember=True
     ):
         """Batches of what `_read` returns; `"by_length"` is evaluation."""
-        size = checked_size(batch_size)
-        finish = functools.partial(
-            self.finish_batch, training=order != "by_length"
-        )
+        size, training = checked_size(size), order != "by_length"
+        finish = functools.partial(self.finish_batch, training=training)
         if not isinstance(examples, inputs.Examples):
-            weights = self._class_weights(class_weight)
+            weights = labels.class_weights(self.label_encoder, weights)
 
             def prepare(x, y, sample_weight):
                 self._require_labels(x, y)
@@ -139,7 +120,7 @@ class TakesExamples:
         if not self.free_order:
             others = {"grouped": "shuffled", "by_length": "given"}
             order = others.get(order, order)
-        rows = self._memory_rows(examples, class_weight)
+        rows = self._memory_rows(examples, weights)
         unit = self.rows_together(examples.x)
         return Batches(rows, size, order, unit, finish=finish)
 
@@ -150,16 +131,6 @@ class TakesExamples:
                 "Received only `x`. Pass `fit(x, y)`, or a stream or table "
                 f"that holds {' or '.join(map(repr, self.names.labels))}."
             )
-
-    def _class_weights(self, class_weight, y=None):
-        if class_weight is None:
-            return None
-        if not hasattr(self, "label_encoder"):
-            raise ValueError(
-                f"{type(self).__name__} has no classes for `class_weight`. "
-                "Pass `sample_weight` instead."
-            )
-        return self.label_encoder.weights(class_weight, y)
 
     def _input_rows(self, x, batch_size=None, steps=None):
         """`Rows` of inputs without labels."""
@@ -174,10 +145,10 @@ class TakesExamples:
         )
         return self._rows(itertools.islice(stream, steps))
 
-    def _memory_rows(self, examples, class_weight=None, checked=False):
+    def _memory_rows(self, examples, weights=None, checked=False):
         """`Rows` of examples in memory, which may be checked already."""
         examples = self._encode(*examples, checked)
-        weights = self._class_weights(class_weight, examples.y)
+        weights = labels.class_weights(self.label_encoder, weights, examples.y)
 
         def chunks():
             for start in range(0, len(examples), CHUNK):

@@ -1,7 +1,7 @@
 """Labels as users give them -> arrays, in the form that the loss takes.
 
-What does not fit is an error here, before the training, with the place of the
-first one: a loss would give nonsense or NaN for a number out of range.
+What does not fit is an error with its place, before the training: a loss would
+give nonsense or NaN for a number out of range.
 """
 
 import keras
@@ -19,17 +19,14 @@ def check_label_names(labels, num_classes=None):
     """Names of classes, a list of str or `None`, and their number, an int."""
     if labels is not None:
         labels = [str(label) for label in labels]
-        if not labels or len(set(labels)) != len(labels):
+        count = len(set(labels))
+        if count != len(labels) or num_classes not in (None, count):
             raise ValueError(
-                "`labels` must be the different names of the classes. "
-                f"Received: labels={labels}."
+                "`labels` must be the different names of the classes, and "
+                "`num_classes` their number or left out. Received: "
+                f"labels={labels}, num_classes={num_classes}."
             )
-        if num_classes not in (None, len(labels)):
-            raise ValueError(
-                "`num_classes` must be the number of `labels`, or left out. "
-                f"Received: num_classes={num_classes} and {len(labels)} labels."
-            )
-        num_classes = len(labels)
+        num_classes = count
     check_count("num_classes", num_classes)
     return labels, int(num_classes)
 
@@ -52,30 +49,25 @@ def takes_rows(loss):
 class LabelEncoder:
     """Turns the labels of a task into an array.
 
-    Args:
-        num_classes: int. Number of outputs.
-        labels: list of str or `None`. Names of the classes.
-        problem_type: string. `"single_label"`, the default (a number or a
-            name an example), `"multi_label"` (a list of names or a row of 0
-            and 1) or `"regression"` (a number).
+    `labels` are the names of the classes, or `None`. Of each example there is
+    a number or name (`"single_label"`), a list of names or a row of 0 and 1
+    (`"multi_label"`), or a number (`"regression"`).
     """
 
     def __init__(self, num_classes, labels=None, problem_type="single_label"):
         self.num_classes = num_classes
         self.labels = labels
         self.problem_type = problem_type
-        self._numbers = {name: i for i, name in enumerate(labels or [])}
+        self.numbers = {name: i for i, name in enumerate(labels or [])}
 
     def name(self, number):
         """The name of a class (int): a str, or the number without names."""
         return self.labels[number] if self.labels else int(number)
 
     def encode(self, y, loss=None):
-        """Turns labels, one entry an example, into an array.
+        """Class numbers `(examples,)`, or rows where the loss takes them.
 
-        It is int32 of shape `(examples,)`, the class numbers, or float32 of
-        shape `(examples, num_classes)` where the loss takes rows. Without a
-        loss it is numbers.
+        Numbers are int32, rows float32 `(examples, num_classes)`.
         """
         y = [
             list(v) if isinstance(v, (tuple, set)) else v for v in to_column(y)
@@ -111,7 +103,7 @@ class LabelEncoder:
         return np.eye(self.num_classes, dtype="float32")[numbers]
 
     def _number(self, value, index):
-        number = self._numbers.get(value) if isinstance(value, str) else value
+        number = self.numbers.get(value) if isinstance(value, str) else value
         if (
             not isinstance(number, (int, float))
             or not 0 <= number < self.num_classes
@@ -154,36 +146,34 @@ class LabelEncoder:
         shape = (-1,) if self.num_classes == 1 else (-1, self.num_classes)
         return np.array(y, "float32").reshape(shape)
 
-    def weights(self, class_weight, y=None):
-        """Weights of the classes, by number: an array, 1 where none is given.
 
-        `class_weight` is a dict from names or numbers to weights, or
-        `"balanced"`, which needs encoded labels `y`.
-        """
-        if self.problem_type != "single_label":
-            raise ValueError(
-                "`class_weight` needs one class an example. Received: "
-                f"problem_type={self.problem_type!r}. Pass `sample_weight`."
-            )
-        if class_weight == "balanced" and y is not None:
-            counts = np.bincount(class_numbers(y), minlength=self.num_classes)
-            weights = counts.sum() / (self.num_classes * np.maximum(counts, 1))
-            return weights.astype("float32")
-        if isinstance(class_weight, str):
-            raise ValueError(
-                "`class_weight` must be a dict from classes to weights, or "
-                f'"balanced" for labels in memory. Received: {class_weight!r}.'
-            )
-        numbers = {i: i for i in range(self.num_classes)} | self._numbers
-        weights = np.ones(self.num_classes, "float32")
-        for name, weight in class_weight.items():
-            if to_python(name) not in numbers:
-                raise ValueError(
-                    "`class_weight` must hold known classes, "
-                    f"{list(numbers)}. Received: {name!r}."
-                )
-            weights[numbers[to_python(name)]] = weight
-        return weights
+def class_weights(encoder, class_weight, y=None):
+    """Weights of the classes, an array, of what `fit` gets for them.
+
+    `y` are encoded labels, for `"balanced"`.
+    """
+    if class_weight is None:
+        return None
+    if encoder is None or encoder.problem_type != "single_label":
+        raise ValueError(
+            "`class_weight` is for one class an example. Pass `sample_weight`."
+        )
+    size = encoder.num_classes
+    if class_weight == "balanced" and y is not None:
+        counts = np.bincount(class_numbers(y), minlength=size)
+        return (counts.sum() / (size * np.maximum(counts, 1))).astype("float32")
+    weights = np.ones(size, "float32")
+    numbers = {i: i for i in range(size)} | encoder.numbers
+    names = [to_python(name) for name in class_weight]
+    if isinstance(class_weight, str) or not set(names) <= set(numbers):
+        raise ValueError(
+            f"`class_weight` must be a dict from classes, {list(numbers)}, to "
+            'weights, or "balanced" for labels in memory. Received: '
+            f"{class_weight!r}."
+        )
+    for name, weight in zip(names, class_weight.values()):
+        weights[numbers[name]] = weight
+    return weights
 
 
 def class_numbers(y):
@@ -217,3 +207,65 @@ def softmax(logits):
 def sigmoid(logits):
     """A probability for each logit of an array; does not overflow."""
     return np.exp(-np.logaddexp(0.0, -logits))
+
+
+def to_sentences(x):
+    """Columns of sentences as lists of words, checked."""
+    sentences = [
+        words.split() if isinstance(words, str) else words for words in x
+    ]
+    for index, words in enumerate(sentences):
+        is_list = isinstance(words, (list, tuple))
+        if not is_list or not all(isinstance(word, str) for word in words):
+            raise TypeError(
+                "`x` must hold sentences: strings, or lists of words. Sentence "
+                f"{index} is {words!r} of type {type(words).__name__}."
+            )
+        if not words or not all(word.strip() for word in words):
+            raise ValueError(
+                "`x` must hold sentences of at least one word, and words that "
+                f"are not empty. Sentence {index} is {words!r}. Leave it out."
+            )
+    return sentences
+
+
+def is_sentence(x, y):
+    """Whether `x` is a list of words and `y` their labels, and no batch."""
+    if not isinstance(x, list) or not all(isinstance(w, str) for w in x):
+        return False
+    labels = [] if y is None else list(y)
+    return not any(
+        isinstance(item, (list, tuple)) or len(str(item).split()) > 1
+        for item in [*x, *labels]
+    )
+
+
+def encode_word_labels(sentences, y, encoder=None):
+    """Class numbers of words, a list a sentence, checked.
+
+    Without an `encoder` they are numbers already, or strings of them.
+    """
+    if len(y) != len(sentences):
+        raise ValueError(
+            "`y` must hold the labels of every sentence. Received "
+            f"{len(sentences)} sentences and labels for {len(y)}."
+        )
+    encoded = []
+    for index, (words, labels) in enumerate(zip(sentences, y)):
+        if isinstance(labels, str):
+            labels = labels.split()
+            if encoder is None or not encoder.labels:
+                labels = [int(i) if i.isdigit() else i for i in labels]
+        labels = labels if np.ndim(labels) else [labels]
+        if len(labels) != len(words):
+            raise ValueError(
+                f"`y` must hold one label a word. Sentence {index} has "
+                f"{len(words)} words and {len(labels)} labels. It begins with "
+                f"{words[:5]}."
+            )
+        try:
+            labels = encoder.encode(labels).tolist() if encoder else labels
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"In sentence {index}: {error}") from None
+        encoded.append(labels)
+    return encoded

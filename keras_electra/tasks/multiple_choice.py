@@ -55,12 +55,7 @@ class ElectraMultipleChoicePreprocessor(RowPreprocessor):
 
     Call arguments:
         x: tuple of a column of strings, the contexts, and a column of lists
-            of equally many choices (or an array of shape `(batch, choices)`,
-            or a tuple of columns, one a choice).
-        y: numbers of the right choices, from 0, or `None`.
-
-    Returns:
-        A dict of rows of shape `(batch, choices, sequence_length)`.
+            of equally many choices (or a tuple of columns, one a choice).
     """
 
     middle_axes = (None,)
@@ -75,48 +70,34 @@ class ElectraMultipleChoicePreprocessor(RowPreprocessor):
         x = text_rows(
             first, second, self.tokenizer, self.sequence_length, length=length
         )
-        shape = (len(choices), len(choices[0]), x["token_ids"].shape[-1])
+        shape = (len(choices), len(choices[0]), -1)
         x = {name: array.reshape(shape) for name, array in x.items()}
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class FlattenChoices(keras.layers.Layer):
-    """`(B, C, L)` to `(B * C, L)`."""
+class ReshapeChoices(keras.layers.Layer):
+    """`(B, C, L)` to `(B * C, L)`; scores `(B * C, 1)` to those of `like`."""
 
-    def call(self, x):
-        return ops.reshape(x, (-1, ops.shape(x)[2]))
-
-
-@keras.saving.register_keras_serializable(package="keras_electra")
-class UnflattenChoices(keras.layers.Layer):
-    """Scores `(B * C, 1)` to `(B, C)`, with the inputs for the number."""
-
-    def call(self, scores, x):
-        return ops.reshape(scores, (-1, ops.shape(x)[1]))
+    def call(self, x, like=None):
+        width = ops.shape(x)[2] if like is None else ops.shape(like)[1]
+        return ops.reshape(x, (-1, width))
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
     """Chooses the best continuation or answer for a context.
 
-    `fit`, `evaluate` and `predict` take a tuple `(contexts, choices)` with a
-    list of choices for each context; labels are the numbers of the right
-    ones, from 0. The head is that of transformers' package: a dense layer
-    with GELU on the vector of `[CLS]`, dropout, one output.
+    Inputs are a tuple `(contexts, choices)` with a list of choices for each
+    context (or rows of shape `(batch, choices, length)`); labels are the
+    numbers of the right ones, from 0; outputs are logits `(batch, choices)`.
+    The head is that of transformers: dense layer with GELU on the vector of
+    `[CLS]`, dropout, linear.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
-        dropout: float. Share of the vectors that is dropped. Defaults to
-            `0.1`.
+        dropout: float. Share of the vectors that is dropped. Defaults to `0.1`.
 
-    Call arguments:
-        A dict of rows of shape `(batch, choices, length)`.
-
-    Returns:
-        Logits of shape `(batch, choices)`.
-
-    Example:
     ```python
     chooser = keras_electra.ElectraMultipleChoice.from_preset("electra_tiny_en")
     chooser.fit((contexts, choices), labels, batch_size=32, epochs=3)
@@ -149,13 +130,11 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
         for name in NAMES:
             x = keras.Input(shape=(None, None), dtype="int32", name=name)
             inputs[name] = x
-            flat[name] = FlattenChoices(name=f"flatten_{name}")(x)
+            flat[name] = ReshapeChoices(name=f"flatten_{name}")(x)
         x = backbone(flat)["sequence_output"][:, 0, :]  # (B * C, D)
         x = self.output_dense(self.output_dropout(self.hidden_dense(x)))
-        unflatten = UnflattenChoices(
-            dtype=backbone.dtype_policy, name="unflatten"
-        )
-        outputs = unflatten(x, inputs["token_ids"])  # (B, C)
+        scores = ReshapeChoices(dtype=backbone.dtype_policy, name="scores")
+        outputs = scores(x, inputs["token_ids"])  # (B, C)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
 
         # === Config ===
@@ -164,16 +143,10 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
     def choose(self, contexts, choices=None, batch_size=8):
         """Ranks the choices of contexts.
 
-        Args:
-            contexts: string, or a column of strings; or anything that `fit`
-                takes, with the choices.
-            choices: list of strings, for several contexts a column of such
-                lists, which may differ in length.
-            batch_size: int. Contexts computed together. Defaults to `8`.
-
-        Returns:
-            For a string a list of pairs `(choice, probability)`, most
-            probable first; for a list of strings a list of these.
+        Gives for a string and a list of choices a list of pairs `(choice,
+        probability)`, most probable first. For several contexts (a column,
+        with one of lists that may differ in length, or anything that `fit`
+        takes) a list of these.
         """
         is_one = inputs.is_text(contexts)
         if is_one:

@@ -29,10 +29,7 @@ def is_rows(x):
 
 
 def make_rows(sequences, segments, pad_token_id, length=None):
-    """Pads lists of token ids and of segment ids to a dict of int32 arrays.
-
-    `length` is that of the rows, by default of the longest.
-    """
+    """Pads lists of ids to int32 arrays, as long as the longest or `length`."""
     if length is None:
         length = max(map(len, sequences), default=1)
     shape = (len(sequences), length)
@@ -69,9 +66,8 @@ def text_rows(
 def trim_pair(first, second, room, truncate="round_robin"):
     """Shortens two lists to at most `room` together.
 
-    `"round_robin"` shortens the longer one (both evenly once they are equally
-    long), as the original (`classification_tasks.py:298-313`); `"waterfall"`
-    the second before the first.
+    `"round_robin"` shortens the longer one, as the original
+    (`classification_tasks.py:298-313`); `"waterfall"` the second first.
     """
     share = (room + 1) // 2 if truncate == "round_robin" else room
     first = first[: max(share, room - len(second))]
@@ -90,9 +86,8 @@ class Window(typing.NamedTuple):
 def split_windows(count, room):
     """Covers `count` tokens by windows of `room` that overlap by half.
 
-    Every token is judged once, where two windows overlap by the one whose
-    border is farther away: `split_windows(7, 4)` gives `(0, 4, 0, 3)`,
-    `(2, 6, 3, 4)` and `(3, 7, 4, 7)`.
+    Every token is judged once, by the window whose border is farther away:
+    `split_windows(7, 4)` is `(0, 4, 0, 3)`, `(2, 6, 3, 4)`, `(3, 7, 4, 7)`.
     """
     if not count:
         return []
@@ -114,28 +109,22 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         tokenizer: `ElectraTokenizer`.
         sequence_length: int. Length of the rows, in tokens. Defaults to
             `512`; loaded from a preset, to at most its network's positions.
-        **kwargs: `name` and the like of `keras.layers.Layer`.
 
     Call arguments:
-        x: a string, a list of strings, a tuple of two of either (pairs), or
-            a dict of arrays that is packed already and stays as it is. A
-            tuple alone KerasHub takes for `(x, y)`: call it with `y=None`.
+        x: a string, a list of strings, a tuple of two of either (pairs; call
+            it with `y=None`), or a dict of rows, which stays as it is.
         y, sample_weight: labels and their weights, or `None`.
 
     Returns:
         A dict of int32 arrays of shape `(batch, sequence_length)`:
-        `token_ids`, `segment_ids` and `padding_mask`; a tuple with `y` and
+        `token_ids`, `segment_ids` and `padding_mask`; in a tuple with `y` and
         `sample_weight` if they are given.
-
-    Attributes:
-        makes_labels: bool. Whether `rows` changes labels and weights.
-        middle_axes: tuple. Axes of rows between the batch's and the tokens'.
     """
 
     backbone_cls = ElectraBackbone
     tokenizer_cls = ElectraTokenizer
-    makes_labels = False
-    middle_axes = ()
+    makes_labels = False  # whether `rows` changes labels and weights
+    middle_axes = ()  # of rows, between the batch's and the tokens'
     truncate = "round_robin"
 
     def __init__(self, tokenizer, sequence_length=512, **kwargs):

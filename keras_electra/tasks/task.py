@@ -90,8 +90,8 @@ class ElectraTask(TakesExamples, FitsExamples, SavesPresets):
             weighted_metrics = defaults if self.token_labels else []
         keras.Model.compile(
             self,
-            optimizer=optimizer,
-            loss=loss,
+            optimizer,
+            loss,
             metrics=metrics or None,
             weighted_metrics=weighted_metrics or None,
             **kwargs,
@@ -189,7 +189,7 @@ class ElectraTask(TakesExamples, FitsExamples, SavesPresets):
 
 
 def hidden_layer(backbone):
-    """The dense layer of the heads of transformers' package."""
+    """The dense layer of the heads of transformers."""
     return keras.layers.Dense(
         backbone.hidden_dim,
         activation=exact_gelu,

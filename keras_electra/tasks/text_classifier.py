@@ -21,9 +21,8 @@ class ElectraTextClassifierPreprocessor(
 
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
-        truncate: string. How a pair that is too long is shortened:
-            `"round_robin"`, the default, cuts the longer text, as the
-            original does; `"waterfall"` cuts the second before the first.
+        truncate: string. `"round_robin"`, the default, cuts the longer text of
+            a pair, as the original; `"waterfall"` the second before the first.
     """
 
     def __init__(
@@ -38,9 +37,9 @@ class ElectraTextClassifierPreprocessor(
 class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
     """Classifies texts by the vector of their first token, `[CLS]`.
 
-    `fit`, `evaluate` and `predict` take lists of strings or, for pairs, a
-    tuple of two lists; labels are class numbers from 0 or, with `labels`,
-    names.
+    Inputs are lists of strings or, for pairs, a tuple of two lists; labels
+    are class numbers from 0 or, with `labels`, names; outputs are logits of
+    shape `(batch, num_classes)`.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
@@ -61,10 +60,6 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
         text_pairs: bool or `None`. Whether inputs are pairs. Defaults to
             `None`, to be found out by the first `fit`.
 
-    Returns:
-        Logits of shape `(batch, num_classes)`.
-
-    Example:
     ```python
     classifier = keras_electra.ElectraTextClassifier.from_preset(
         "electra_tiny_en", labels=["bad", "good"]
@@ -160,10 +155,10 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
     def classify(self, texts, batch_size=32):
         """Names the classes of a text, of a pair, or of all that `fit` takes.
 
-        Gives for one text (a string, a pair in a tuple) a list of pairs
-        `(label, probability)`, most probable first; without `labels` the label
-        is the number of the class. A regression gives the number, or a list
-        of them. For several texts it is a list of these.
+        Gives for one text (a string, or a tuple of two) a list of pairs
+        `(label, probability)`, most probable first, where a label without
+        name is a number; for a regression its number, or a list of them. For
+        several texts a list of these.
         """
         x, is_one = self.read_inputs(texts, "classify")
         results = [

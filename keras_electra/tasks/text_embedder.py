@@ -21,13 +21,9 @@ class ElectraTextEmbedderPreprocessor(RowPreprocessor):
 
     Call arguments:
         x: column of strings, or a tuple of two columns.
-        y: column of groups (int): texts of the same group belong together.
-            `None` for texts without; pairs make their own.
+        y: column of int, the groups of texts that belong together; `None` for
+            texts without, and for pairs, which make their own.
         sample_weight: weights of the texts or pairs, or `None`.
-
-    Returns:
-        A dict of rows; with groups a tuple of it, the group of each row and,
-        if given, weights.
     """
 
     makes_labels = True
@@ -60,13 +56,9 @@ class ElectraTextEmbedderPreprocessor(RowPreprocessor):
 class ContrastiveLoss(keras.losses.Loss):
     """Cross-entropy of finding a text's partners among the batch.
 
-    The logits are the cosines with all others over a temperature. The loss is
-    a mean over those of the same group; a vector without any has loss 0.
-
-    Args:
-        temperature: float. Defaults to `0.05` (Gao et al., SimCSE, EMNLP
-            2021, section 3).
-        **kwargs: `reduction`, `name` and `dtype` of `keras.losses.Loss`.
+    The logits are the cosines with all others over a temperature (Gao et al.,
+    SimCSE, EMNLP 2021, section 3). The loss is a mean over those of the same
+    group; a vector without any has loss 0.
     """
 
     def __init__(self, temperature=0.05, **kwargs):
@@ -92,25 +84,21 @@ class ContrastiveLoss(keras.losses.Loss):
 class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
     """Embeds texts, for search, clustering and comparison.
 
-    A discriminator's last layers know little but which tokens were replaced
-    (compare sentence-transformers issues 193 and 362), so by default the
-    layers above the middle are not used. `fit` takes pairs of texts that
-    belong together, as a tuple of two lists, or texts with class numbers;
-    everything else in a batch counts as different, so large batches help.
+    `fit` takes pairs of texts that belong together, as a tuple of two lists,
+    or texts with class numbers; everything else in a batch counts as
+    different, so large batches help. Outputs are float32 vectors of shape
+    `(batch, hidden_dim)`.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
         pooling: string. `"mean"`, the default, of the vectors of all tokens
             but padding, or `"cls"`, the vector of `[CLS]`.
-        layer: int or `None`. Layer whose output is used, from 1 to the number
-            of layers. Defaults to `None`: the middle one, rounded up.
-        normalize: bool. Whether vectors get length 1, so that a product of
-            two is their cosine. Defaults to `True`.
+        layer: int or `None`. Layer whose output is used, from 1. Defaults to
+            `None`: the middle one, as a discriminator's last layers know
+            little but which tokens were replaced (compare
+            sentence-transformers issues 193 and 362).
+        normalize: bool. Whether vectors get length 1. Defaults to `True`.
 
-    Returns:
-        float32 vectors of shape `(batch, hidden_dim)`.
-
-    Example:
     ```python
     embedder = keras_electra.ElectraTextEmbedder.from_preset("electra_tiny_en")
     first, second = embedder.embed(["A bee sleeps.", "An insect rests."])
@@ -177,11 +165,7 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
         return []
 
     def embed(self, texts, batch_size=32):
-        """The vector of a text, or of all that `fit` takes, but of pairs.
-
-        A float32 array of shape `(hidden_dim,)` for a string, `(n,
-        hidden_dim)` for several texts.
-        """
+        """The vector of a text, float32, or a row for each of several."""
         texts, is_one = self.read_inputs(texts, "embed")
         if isinstance(texts, tuple):
             raise TypeError("`embed` takes texts, not pairs. Embed each part.")

@@ -1,4 +1,4 @@
-"""One label for each word of a sentence."""
+"""One label for each word of a sentence, and what stretches they mark."""
 
 import typing
 
@@ -9,19 +9,30 @@ import numpy as np
 from keras_electra.data import inputs
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.labels import check_label_names
+from keras_electra.tasks.labels import encode_word_labels
+from keras_electra.tasks.labels import is_sentence
 from keras_electra.tasks.labels import softmax
 from keras_electra.tasks.labels import takes_rows
+from keras_electra.tasks.labels import to_sentences
 from keras_electra.tasks.rows import RowPreprocessor
 from keras_electra.tasks.rows import make_rows
 from keras_electra.tasks.rows import split_windows
 from keras_electra.tasks.task import ElectraTask
 from keras_electra.tasks.task import output_layers
-from keras_electra.tasks.words import Entity
-from keras_electra.tasks.words import encode_word_labels
-from keras_electra.tasks.words import find_spans
-from keras_electra.tasks.words import is_sentence
-from keras_electra.tasks.words import to_sentences
 from keras_electra.text.tokenizer import ElectraTokenizer
+
+
+class Entity(typing.NamedTuple):
+    """Words that bear one label together.
+
+    Attributes: see the comments beside them.
+    """
+
+    label: str  # without its prefix, such as "NP"
+    start: int  # number of the first word
+    end: int  # number of the word after the last
+    text: str  # the words, joined by spaces
+    probability: float  # the least of its words' probabilities
 
 
 class TaggingRow(typing.NamedTuple):
@@ -47,16 +58,9 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
         segment_id: int. Segment of the sentences. Defaults to `0`; the
             original tags with `1` (`finetune/tagging/tagging_tasks.py:149`).
 
-    Call arguments:
-        x: column of sentences: strings, whose words are separated by white
-            space, or lists of words.
-        y: column with, for each sentence, a list of class numbers, one a word
-            (or a string of them, separated by white space), or `None`.
-        sample_weight: column of one weight a sentence, or `None`.
-
     Returns:
-        A dict of rows; with `y` a tuple of it, the labels and their weights,
-        both of the shape of the rows.
+        A dict of rows; with class numbers `y` (see the classifier) a tuple of
+        it, labels and weights, both of the shape of the rows.
     """
 
     makes_labels = True
@@ -69,6 +73,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
     def split(self, sentences):
         """Lists of words to a list of `TaggingRow`, in order."""
         tokenizer, rows = self.word_tokenizer, []
+        cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
         for number, words in enumerate(sentences):
             pieces, starts = [], []
             for ids in tokenizer.encode_batch(words):
@@ -77,11 +82,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
             windows = split_windows(len(pieces), self.sequence_length - 2)
             for start, stop, first, last in windows:
                 judged = [i for i, s in enumerate(starts) if first <= s < last]
-                ids = [
-                    tokenizer.cls_token_id,
-                    *pieces[start:stop],
-                    tokenizer.sep_token_id,
-                ]
+                ids = [cls, *pieces[start:stop], sep]
                 positions = [1 + starts[i] - start for i in judged]
                 rows.append(TaggingRow(ids, number, judged, positions))
         return rows
@@ -99,13 +100,13 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
         if y is None:
             return x
         y = encode_word_labels(sentences, y)
+        if sample_weight is None:
+            sample_weight = np.ones(len(sentences))
         labels = np.zeros(x["token_ids"].shape, "int32")
-        weights = np.zeros(x["token_ids"].shape, "float32")
+        weights = labels.astype("float32")
         for i, row in enumerate(rows):
             labels[i, row.positions] = [y[row.sentence][j] for j in row.words]
-            weights[i, row.positions] = (
-                1.0 if sample_weight is None else sample_weight[row.sentence]
-            )
+            weights[i, row.positions] = sample_weight[row.sentence]
         return x, labels, weights
 
     def output_spec(self, x=None, y=None, sample_weight=None):
@@ -117,7 +118,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
 
     @property
     def word_tokenizer(self):
-        """The tokenizer, without its splitting at CJK characters.
+        """The tokenizer that does not split at CJK characters.
 
         As in the original (`tagging_tasks.py:213-233`): words are words.
         """
@@ -142,11 +143,11 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
 class WordCrossentropy(keras.losses.SparseCategoricalCrossentropy):
     """Categorical cross-entropy of logits, averaged over the weighted tokens.
 
-    Keras' default reduction, taken for that mean, would count the tokens of
-    weight 0. `"sum"` is the original's.
+    `reduction="sum"` is the original's.
     """
 
     def __init__(self, reduction="mean_with_sample_weight", **kwargs):
+        # Keras' default mean would count the tokens of weight 0.
         if reduction == "sum_over_batch_size":
             reduction = "mean_with_sample_weight"
         super().__init__(from_logits=True, reduction=reduction, **kwargs)
@@ -161,9 +162,8 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
 
     Inputs are sentences, lists of words or strings whose words are separated
     by white space. Labels are a list a sentence (or a string, too), one a
-    word: class numbers or, with `labels`, names. The loss counts the first
-    piece of every word. The head is a linear layer on every vector
-    (`finetune/tagging/tagging_tasks.py:188-193`).
+    word: class numbers or, with `labels`, names. The head is a linear layer
+    on every vector; outputs are logits `(batch, length, num_classes)`.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
@@ -172,10 +172,6 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
         dropout: float. Share of the vectors that is dropped. Defaults to
             `0.0`: the original drops none; transformers drops `0.1`.
 
-    Returns:
-        Logits of shape `(batch, length, num_classes)`.
-
-    Example:
     ```python
     tagger = keras_electra.ElectraTokenClassifier.from_preset(
         "electra_tiny_en", labels=["O", "B-NP", "I-NP"]
@@ -283,7 +279,7 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
             scores[row.sentence][row.words] = softmax(some)
         name = self.label_encoder.name
         results = [
-            result(words, [name(i) for i in some.argmax(axis=-1)], some)
+            result(words, list(map(name, some.argmax(axis=-1))), some)
             for words, some in zip(sentences, scores)
         ]
         return results[0] if is_one else results
@@ -298,3 +294,27 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
         if y is not None and np.ndim(y) == 2 and takes_rows(self.loss):
             y = np.eye(self.num_classes, dtype="float32")[y]
         return x, y, sample_weight
+
+
+def find_spans(tags):
+    """Reads tags of BIO, IOB and BIOES (also BILOU) as conlleval does.
+
+    A span also begins where `I-` or `E-` (`L-`) follow another label or `O`.
+    `["B-NP", "I-NP", "O"]` gives `[("NP", 0, 2)]`.
+    """
+    spans, is_open = [], False
+    for i, tag in enumerate(tags):
+        prefix, dash, label = str(tag).partition("-")
+        if tag == "O":
+            is_open = False
+            continue
+        if not dash or prefix not in tuple("BIESLU"):
+            raise ValueError(
+                "Spans are read from tags such as `B-NP`, `I-NP` and `O`. "
+                f"Received: {tag!r}."
+            )
+        if not is_open or prefix not in "IEL" or spans[-1][0] != label:
+            spans.append((label, i, i))
+        spans[-1] = (label, spans[-1][1], i + 1)
+        is_open = prefix not in "ESLU"
+    return spans

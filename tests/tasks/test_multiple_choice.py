@@ -7,8 +7,7 @@ from keras_electra.tasks.multiple_choice import ElectraMultipleChoice
 from keras_electra.tasks.multiple_choice import (
     ElectraMultipleChoicePreprocessor,
 )
-from keras_electra.tasks.multiple_choice import FlattenChoices
-from keras_electra.tasks.multiple_choice import UnflattenChoices
+from keras_electra.tasks.multiple_choice import ReshapeChoices
 from keras_electra.tasks.multiple_choice import to_choices
 from tests import checks
 
@@ -123,8 +122,8 @@ def test_forms_of_choices():
 
 def test_round_trip():
     x = np.arange(12, dtype="int32").reshape(2, 3, 2)
-    flat = FlattenChoices()(x)
+    flat = ReshapeChoices()(x)
     assert tuple(flat.shape) == (6, 2)
     scores = ops.cast(flat, "float32")[:, :1]
-    back = ops.convert_to_numpy(UnflattenChoices()(scores, x))
+    back = ops.convert_to_numpy(ReshapeChoices()(scores, x))
     np.testing.assert_array_equal(back, x[:, :, 0])

@@ -71,7 +71,7 @@ def test_detect_reads_long_texts_in_windows(task):
 
 
 def test_detect_errors(task):
-    with pytest.raises(TypeError, match="`detect`.*list of strings.*7"):
+    with pytest.raises(TypeError, match="list of strings.*7"):
         task.detect(7)
     with pytest.raises(TypeError, match="Entry 1 is None"):
         task.detect(["the", None])

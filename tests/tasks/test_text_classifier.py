@@ -113,7 +113,7 @@ def test_errors():
             task.fit(TEXTS[:2], y)
     with pytest.raises(ValueError, match="not empty. Entry 1 is ''"):
         task.classify(["the", ""])
-    with pytest.raises(TypeError, match="`classify` takes a string"):
+    with pytest.raises(TypeError, match="list of strings.*3 of type int"):
         task.classify(3)
     task.fit(TEXTS[:2], ["good", "bad"], verbose=0)
     assert task.text_pairs is False
