@@ -1,20 +1,19 @@
 """A folder of examples -> batches, in an order that any step can return to.
 
-With a seed the examples come in a new random order every pass, without end,
-for training; without one in their own order, once, for evaluation. The order
-is a function from position to example (`grain`'s index shuffle), so it takes
-no memory, and the batch at any position is found without reading those before
-it: training goes on after an interruption exactly where it was.
+The order is a function from position to examples (`grain`'s index shuffle): it
+takes no memory, and the batch at any position is found without reading those
+before it, so training goes on after an interruption exactly where it was.
 """
 
+import hashlib
 import os
 
 import grain
 import numpy as np
 
+from keras_electra.arguments import check_count
 from keras_electra.arguments import check_option
-from keras_electra.data.order import ExampleOrder
-from keras_electra.data.order import PositionIterator
+from keras_electra.data.batches import PositionedDataset
 from keras_electra.text import shards
 
 
@@ -36,19 +35,17 @@ def load_examples(
         split: str, `"train"` or `"validation"`.
         batch_size: int, examples in a batch of this process.
         seed: int or `None`. With a seed, the examples are shuffled anew each
-            pass and never end: `fit` needs `steps_per_epoch`. With `None`,
-            they come once, in order. Defaults to `None`.
+            pass and never end. With `None`, they come once, in order.
         tokenizer: `ElectraTokenizer` or `None`. If given, it must encode as
-            the one that the examples were built with. Defaults to `None`.
+            the one that the examples were built with.
         process_index: int in `[0, num_processes)`. Which share of the
-            examples to read, in training with several processes. Defaults
-            to 0.
+            examples to read, in training with several processes.
         num_processes: int. All processes read different examples and the
             same number of batches. Defaults to 1.
         drop_remainder: bool. Without a seed, whether to leave out a last
             batch that is not full. Defaults to `False`.
-        verify: bool. Whether to compare the checksums of all files, which
-            reads them. Defaults to `False`: their sizes are compared.
+        verify: bool. Whether to read all files and compare their checksums,
+            not only their sizes. Defaults to `False`.
 
     Returns:
         `ExampleDataset`.
@@ -58,119 +55,122 @@ def load_examples(
         ValueError: if an argument is out of range, the split is empty, a
             file is damaged, or the tokenizer is another one.
     """
-    output_dir = os.path.abspath(os.fspath(output_dir))
+    folder = os.path.abspath(os.fspath(output_dir))
     check_option("split", split, shards.SPLITS)
-    metadata = shards.read_metadata(output_dir)
-    if tokenizer is not None:
-        _check_tokenizer(output_dir, metadata["tokenizer"], tokenizer)
-    shards.check_shards(output_dir, metadata, verify)
+    metadata = shards.read_metadata(folder)
+    built = metadata["tokenizer"]
+    given = built if tokenizer is None else shards.describe_tokenizer(tokenizer)
+    if given["fingerprint"] != built["fingerprint"]:
+        raise ValueError(
+            "`tokenizer` must encode as the one that the examples in "
+            f"{folder!r} were built with: {built}. Received: {given}. Pass "
+            "that one, or build the examples again."
+        )
+    shards.check_shards(folder, metadata, verify)
     num_examples = sum(s["examples"] for s in metadata["shards"][split])
     if not num_examples:
         fraction = metadata["settings"]["validation_fraction"]
         raise ValueError(
-            f"{output_dir!r} has no {split} examples. It was built with "
+            f"{folder!r} has no {split} examples. It was built with "
             f"validation_fraction={fraction}."
         )
-    order = ExampleOrder(
-        num_examples,
-        batch_size,
-        seed,
-        process_index,
-        num_processes,
-        drop_remainder,
+    share = (process_index, num_processes)
+    order = order_examples(
+        num_examples, batch_size, seed, *share, drop_remainder
     )
-    return ExampleDataset(output_dir, metadata, split, order)
+    length = len(order)
+    if seed is not None:
+        length = -(-num_examples // (batch_size * num_processes))
+    return ExampleDataset(folder, metadata, split, order, length)
 
 
-def _check_tokenizer(output_dir, recorded, tokenizer):
-    given = shards.describe_tokenizer(tokenizer)
-    if given["fingerprint"] != recorded["fingerprint"]:
+def order_examples(
+    count,
+    batch_size,
+    seed=None,
+    process_index=0,
+    num_processes=1,
+    drop_rest=False,
+):
+    """The examples of each batch, a `grain.MapDataset` of int arrays.
+
+    All processes walk one global order, which is dealt out to them like cards.
+    With a seed, passes follow one another without end, each a new permutation,
+    and batches run across their ends. Without one there is a single pass, from
+    which at most `num_processes - 1` examples are left out so that all
+    processes have equally many. Arguments: see `load_examples`.
+    """
+    check_count("batch_size", batch_size)
+    if not 0 <= process_index < num_processes:
         raise ValueError(
-            "`tokenizer` must encode as the one that the examples in "
-            f"{output_dir!r} were built with. They were built with "
-            f"{_tell_tokenizer(recorded)}. Received: {_tell_tokenizer(given)}. "
-            "Pass that one, or build the examples again."
+            "`process_index` must be in [0, num_processes). Received: "
+            f"{process_index=}, {num_processes=}."
         )
+    if num_processes > count:
+        raise ValueError(
+            f"`num_processes={num_processes}` processes cannot share "
+            f"{count} examples. Use fewer, or build more examples."
+        )
+    order = grain.MapDataset.range(count)
+    if seed is None:
+        order = order[: count - count % num_processes]
+    else:
+        # The shuffle of pass `p` uses `seed + p`; near seeds must not give
+        # the same orders a pass later.
+        digest = hashlib.blake2b(str(int(seed)).encode(), digest_size=4)
+        seed = int.from_bytes(digest.digest(), "big")
+        order = order.shuffle(seed=seed).repeat()
+    share = order[process_index::num_processes]
+    return share.batch(batch_size, drop_remainder=drop_rest)
 
 
-def _tell_tokenizer(description):
-    settings = ", ".join(
-        f"{key}={value!r}" for key, value in description["settings"].items()
-    )
-    return (
-        f"{description['class']}({settings}) with "
-        f"{description['vocabulary_size']} tokens and fingerprint "
-        f"{description['fingerprint']}"
-    )
-
-
-class ExampleDataset(grain.IterDataset):
+class ExampleDataset(PositionedDataset):
     """Batches of examples; made by `load_examples`.
 
     Its elements are dicts of int32 arrays `(batch_size, sequence_length)`:
     `token_ids`, `segment_ids` and `padding_mask` (1 = token, 0 = padding).
     `len` is the number of batches in one pass, rounded up.
 
-    Args:
-        folder: str.
-        metadata: dict, of `read_metadata`.
-        split: str.
-        order: `ExampleOrder`.
-
     Attributes:
         endless: bool. Whether it never ends, because it has a seed.
         num_examples: int, in the split.
         sequence_length: int, tokens.
         metadata: dict. What `build_examples` recorded.
-        position: int, batches. Where the next `iter` starts: at the batch
-            that so many came before. Can be set; iterating does not change
-            it.
+        position: int, batches before the one that the next `iter` starts
+            at. Can be set; iterating does not change it.
     """
 
-    def __init__(self, folder, metadata, split, order):
+    is_ragged = False
+
+    def __init__(self, folder, metadata, split, order, length):
         super().__init__()
+        files = metadata["shards"][split]
         self.metadata = metadata
-        self.order = order
-        self.endless = order.endless
-        self.num_examples = order.num_examples
+        self.endless = len(order) > length
+        self.num_examples = sum(file["examples"] for file in files)
         self.sequence_length = metadata["settings"]["sequence_length"]
+        self._order = order
+        self._length = length
         self._name = f"{split} examples of {folder!r}"
         self._source = grain.sources.ArrayRecordDataSource(
-            [os.path.join(folder, s["file"]) for s in metadata["shards"][split]]
+            [os.path.join(folder, file["file"]) for file in files]
         )
-        self._position = 0
-
-    @property
-    def position(self):
-        return self._position
-
-    @position.setter
-    def position(self, position):
-        if position < 0 or position != int(position):
-            raise ValueError(
-                "`position` must be the number of batches to leave out, 0 or "
-                f"more. Received: position={position}"
-            )
-        self._position = int(position)
 
     def __len__(self):
-        return self.order.batches_in_pass
-
-    def has_batch(self, position):
-        """Whether there is a batch at a position (int, batches)."""
-        return self.order.has_batch(position)
-
-    def __iter__(self):
-        return PositionIterator(self, self._position)
+        return self._length
 
     def __str__(self):
         return f"ExampleDataset({self._name})"
+
+    def batches(self, position):
+        """The batches from a position (int, batches) on, an iterator."""
+        return map(self.batch, range(position, len(self._order)))
 
     def batch(self, position):
         """Read the batch at a position (int, batches)."""
         tokenizer = self.metadata["tokenizer"]
         batch = decode_records(
-            self._source.__getitems__(self.order.indices(position)),
+            self._source.__getitems__(self._order[position].tolist()),
             self.metadata["dtype"],
             self.sequence_length,
             tokenizer["special_token_ids"]["pad"],
@@ -186,10 +186,10 @@ class ExampleDataset(grain.IterDataset):
 
 
 def decode_records(records, dtype, sequence_length, pad_token_id=0):
-    """Make a padded batch of records.
+    """Make a padded batch of records, which `shards.encode_record` made.
 
-    Worked example with length 6: the records `3 | 2 7 3 9 3` and `3 | 2 8 3`
-    give token ids `[[2, 7, 3, 9, 3, 0], [2, 8, 3, 0, 0, 0]]`, segment ids
+    With length 6 the records `3 | 2 7 3 9 3` and `3 | 2 8 3` give token ids
+    `[[2, 7, 3, 9, 3, 0], [2, 8, 3, 0, 0, 0]]`, segment ids
     `[[0, 0, 0, 1, 1, 0], [0, 0, 0, 0, 0, 0]]` and padding masks
     `[[1, 1, 1, 1, 1, 0], [1, 1, 1, 0, 0, 0]]`.
     """
@@ -202,14 +202,11 @@ def decode_records(records, dtype, sequence_length, pad_token_id=0):
         )
     headers = np.cumsum(sizes) - sizes
     first_lengths = numbers[headers].astype("int64")
-    is_id = np.ones(len(numbers), bool)
-    is_id[headers] = False
-
     positions = np.arange(sequence_length)
     is_token = positions < sizes[:, None] - 1
     is_second = is_token & (positions >= first_lengths[:, None])
     token_ids = np.full(is_token.shape, pad_token_id, "int32")
-    token_ids[is_token] = numbers[is_id]
+    token_ids[is_token] = np.delete(numbers, headers)
     return {
         "token_ids": token_ids,
         "segment_ids": is_second.astype("int32"),

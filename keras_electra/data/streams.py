@@ -5,25 +5,24 @@ batch; examples that come one by one are put together to batches. What can be
 read once is remembered only if it is needed again.
 """
 
+import contextlib
 import itertools
 import sys
+import warnings
 from collections import abc
 
-import grain
 import keras
 import numpy as np
 
 from keras_electra.backend import graph_text
-from keras_electra.data.inputs import is_text
-from keras_electra.data.inputs import pick_columns
-from keras_electra.data.inputs import to_column
-from keras_electra.data.inputs import to_python
+from keras_electra.data import inputs
+from keras_electra.data.batches import PositionedDataset
 
 # Batches that Keras looks at before it begins.
 PEEKED = 8
 
 
-class Stream(grain.IterDataset):
+class Stream(PositionedDataset):
     """The batches of a source as Keras takes them.
 
     Keras warns when data ends that did not say how long it is, and stays at
@@ -31,9 +30,7 @@ class Stream(grain.IterDataset):
     neither trouble.
 
     Args:
-        source: `Batches` or another object with `batch(position)`, `len` and
-            `endless`, such as `keras_electra.load_examples(...)`; or
-            `StreamBatches`.
+        source: `Batches`, `ExampleDataset` or `StreamBatches`.
         steps: int or `None`. Batches of an epoch. Defaults to a pass.
 
     Attributes:
@@ -47,97 +44,74 @@ class Stream(grain.IterDataset):
     def __init__(self, source, steps=None):
         super().__init__()
         self._source = source
-        found = hasattr(source, "batch")
-        self._length = len(source) if found else source.count()
+        is_read = isinstance(source, StreamBatches)
+        self._length = source.count() if is_read else len(source)
         self.steps = steps or self._length
-        self.endless = getattr(source, "endless", False)
+        self.endless = source.endless
         counted = self._length is not None
         self.position = getattr(source, "position", 0) if counted else None
-        self._is_ragged = getattr(source, "is_ragged", False)
         self.error = None
 
     def __len__(self):
         return self._length
 
-    def __iter__(self):
-        return _Iterator(self, self.position or 0)
-
-    def batch(self, position):
-        """The batch at a position (int, batches)."""
-        if not self.endless:
-            position %= self._length
-        return self._source.batch(position)
-
     def batches(self, position):
         """A generator of batches from a position (int, batches) on."""
-        if hasattr(self._source, "batch"):
-            yield from map(self.batch, itertools.count(position))
-        while True:
-            found = False
-            for batch in itertools.islice(self._source, position, self._length):
-                found = True
-                yield batch
-            if self.steps is None:
-                return
-            if not found:
-                raise ValueError(
-                    "`x` holds no batch, or fewer than were asked for and "
-                    "cannot be begun again. Ask for fewer steps."
-                )
-            position = 0
+        try:
+            if not isinstance(self._source, StreamBatches):
+                yield from map(self._source.batch, itertools.count(position))
+            passes = itertools.count() if self.steps else range(1)
+            for _ in passes:
+                batches = itertools.islice(self._source, position, self._length)
+                first = next(batches, None)
+                if first is None:
+                    raise ValueError(
+                        "`x` holds no batch, or fewer than were asked for and "
+                        "cannot be begun again. Ask for fewer steps."
+                    )
+                yield from itertools.chain([first], batches)
+                position = 0
+        except Exception as error:
+            self.error = error
+            raise
 
     def for_keras(self, token_labels=False):
         """What Keras' `fit` and `evaluate` get.
 
         On TensorFlow a `tf.data` set that is told which axes vary: Keras
-        takes for fixed what is alike in the first two batches.
-
-        Args:
-            token_labels: bool. Whether labels have an axis of tokens.
+        takes for fixed what is alike in the first two batches. The labels'
+        axes do with `token_labels`.
         """
-        if keras.config.backend() != "tensorflow" or not self._is_ragged:
+        if keras.config.backend() != "tensorflow" or not self._source.is_ragged:
             return self
-        first = next(iter(self))
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(first)
+        parts = keras.utils.unpack_x_y_sample_weight(next(iter(self)))
 
-        def free(array):
-            return keras.KerasTensor((None,) * array.ndim, array.dtype.name)
+        def spec(part):
+            varies = token_labels or part is parts[0]
 
-        def fixed(array):
-            return keras.KerasTensor((None, *array.shape[1:]), array.dtype.name)
+            def like(array):
+                axes = [None if varies else size for size in array.shape[1:]]
+                return keras.KerasTensor((None, *axes), array.dtype.name)
 
-        spec = [keras.tree.map_structure(free, x)]
-        for part in (y, sample_weight):
-            if part is not None:
-                like = free if token_labels else fixed
-                spec.append(keras.tree.map_structure(like, part))
-        spec = spec[0] if not isinstance(first, tuple) else tuple(spec)
-        return graph_text.to_dataset(lambda: iter(self), spec)
+            return inputs.map_columns(like, part)
+
+        specs = keras.utils.pack_x_y_sample_weight(*map(spec, parts))
+        return graph_text.to_dataset(self.__iter__, specs)
 
 
-class _Iterator(grain.DatasetIterator):
-    def __init__(self, stream, position):
-        super().__init__()
-        self._stream = stream
-        self.set_state({"position": position})
-
-    def __next__(self):
+@contextlib.contextmanager
+def errors_of(stream):
+    """Raises what went wrong in the data as it was, not as graphs report it."""
+    with warnings.catch_warnings():
+        if stream.steps is None:
+            # A pass whose length nobody knew is not too short.
+            warnings.filterwarnings("ignore", message="Your input ran out")
         try:
-            batch = next(self._batches)
-        except StopIteration:
-            raise
+            yield
         except Exception as error:
-            self._stream.error = error
-            raise
-        self._next_position += 1
-        return batch
-
-    def get_state(self):
-        return {"position": self._next_position}
-
-    def set_state(self, state):
-        self._next_position = int(state["position"])
-        self._batches = self._stream.batches(self._next_position)
+            if stream.error is None or stream.error is error:
+                raise
+            raise stream.error from None
 
 
 class StreamBatches:
@@ -146,16 +120,12 @@ class StreamBatches:
     Args:
         source: iterable of batches or of examples.
         names: `Names`.
-        batch_size: int or `None`. Examples a batch where they come one by
-            one. Defaults to `32`.
+        batch_size: int, for examples that come one by one; or `None`.
         prepare: function of `(x, y, sample_weight)`; what a batch becomes.
         remember: bool. Whether an iterator can be read again.
-
-    Raises:
-        TypeError: when the source cannot be iterated.
     """
 
-    is_ragged = True
+    is_ragged, endless = True, False
 
     def __init__(self, source, names, batch_size, prepare, remember=True):
         if not hasattr(source, "__iter__") and not hasattr(source, "__len__"):
@@ -164,31 +134,28 @@ class StreamBatches:
                 "a tuple or table of columns) or something to iterate over. "
                 f"Received: {type(source).__name__}."
             )
-        if hasattr(source, "__next__"):
-            # An element may be an example.
-            source = _Once(source, remember, PEEKED * (batch_size or 32))
         self._source = source
         self._names = names
-        self._batch_size = batch_size or 32
+        self._batch_size = inputs.checked_size(batch_size)
         self._prepare = prepare
+        # Of an iterator: what is to be read again. An element may be an
+        # example.
+        self._most = sys.maxsize if remember else PEEKED * self._batch_size
+        self._first, self._drawn = [], 0
 
     def __iter__(self):
+        getattr(self._source, "on_epoch_begin", lambda: None)()
         pending = []
-        if hasattr(self._source, "on_epoch_begin"):
-            self._source.on_epoch_begin()
-        for element in self._elements():
-            batch, is_example = read_element(element, self._names)
-            if not is_example:
-                yield self._prepare(*batch)
-                continue
-            pending.append(batch)
-            if len(pending) == self._batch_size:
-                yield self._prepare(*_stack(pending))
-                pending = []
+        for batch, is_example in self._elements():
+            if is_example:
+                pending.append(batch)
+                if len(pending) < self._batch_size:
+                    continue
+                batch, pending = inputs.map_columns(_stack, *pending), []
+            yield self._prepare(*batch)
         if pending:
-            yield self._prepare(*_stack(pending))
-        if hasattr(self._source, "on_epoch_end"):
-            self._source.on_epoch_end()
+            yield self._prepare(*inputs.map_columns(_stack, *pending))
+        getattr(self._source, "on_epoch_end", lambda: None)()
 
     def count(self):
         """Number of batches of a pass, `None` if that is not known."""
@@ -198,28 +165,18 @@ class StreamBatches:
             return None
         if length >= sys.maxsize:
             return None
-        for element in itertools.islice(self._elements(), 1):
-            if read_element(element, self._names)[1]:
-                length = -(-length // self._batch_size)
-        return length
+        _, is_example = next(self._elements(), (None, False))
+        return -(-length // self._batch_size) if is_example else length
 
     def _elements(self):
-        if hasattr(self._source, "__iter__"):
-            return iter(self._source)
-        return (self._source[i] for i in range(len(self._source)))
+        elements = self._source
+        if hasattr(elements, "__next__"):
+            elements = self._read_once()
+        elif not hasattr(elements, "__iter__"):
+            elements = (self._source[i] for i in range(len(self._source)))
+        return (read_element(element, self._names) for element in elements)
 
-
-class _Once:
-    """An iterator that can be read again, if it was told to remember."""
-
-    def __init__(self, iterator, remember, peeked):
-        self._iterator = iterator
-        self._remember = remember
-        self._peeked = peeked
-        self._first = []
-        self._drawn = 0
-
-    def __iter__(self):
+    def _read_once(self):
         if self._drawn > len(self._first):
             raise ValueError(
                 "`x` is an iterator, which can be read once, and its "
@@ -228,11 +185,16 @@ class _Once:
                 "fewer steps."
             )
         yield from list(self._first)
-        for element in self._iterator:
+        for element in self._source:
             self._drawn += 1
-            if self._remember or self._drawn <= self._peeked:
+            if self._drawn <= self._most:
                 self._first.append(element)
             yield element
+
+
+def _stack(*values):
+    """A column of one value from each example."""
+    return np.stack(values) if isinstance(values[0], np.ndarray) else [*values]
 
 
 def read_element(element, names):
@@ -241,80 +203,50 @@ def read_element(element, names):
     `element` is `x`, a tuple of these, or a dict of columns.
     """
     collated = isinstance(element, list) and not _all_texts(element)
+    data = (element, None, None)
     if isinstance(element, abc.Mapping):
-        data = pick_columns(element, names)
+        data = inputs.pick_columns(element, names)
     elif isinstance(element, tuple) or collated:
         data = keras.utils.unpack_x_y_sample_weight(tuple(element))
-    else:
-        data = (element, None, None)
     x, y, weight = map(_to_leaves, data)
     is_pair = isinstance(data[0], tuple) and _all_texts(data[0])
     if is_pair and not collated and not isinstance(y, list) and np.ndim(y) == 0:
         x = data[0]
-    first = x[0] if isinstance(x, tuple) else x
     if isinstance(x, dict):
-        rank = np.ndim(x.get("padding_mask", x.get("token_ids")))
-        is_example = rank < 2
+        is_example = np.ndim(x.get("padding_mask", x.get("token_ids"))) < 2
     else:
-        is_example = is_text(first)
+        is_example = inputs.is_text(x[0] if isinstance(x, tuple) else x)
     if not is_example and names.example is not None:
         is_example = names.example(x, y)
     return (x, y, weight), is_example
 
 
 def _all_texts(part):
-    return bool(part) and all(is_text(item) for item in part)
+    return bool(part) and all(map(inputs.is_text, part))
 
 
 def _to_leaves(part):
     """Columns, below tuples and dicts, of a batch as libraries collate it."""
-    if part is None or is_text(part):
-        return to_python(part)
+    if part is None or inputs.is_text(part):
+        return inputs.to_python(part)
     if isinstance(part, abc.Mapping):
         return {name: _to_leaves(item) for name, item in part.items()}
     # torch makes tuples of the strings of a batch, in lists for examples
     # of several parts.
-    is_several = isinstance(part, (list, tuple)) and not _all_texts(part)
-    if is_several and (
-        isinstance(part, tuple)
-        or any(isinstance(i, tuple) and _all_texts(i) for i in part)
-    ):
-        return tuple(_to_leaves(item) for item in part)
+    if isinstance(part, (list, tuple)) and not _all_texts(part):
+        texts = (isinstance(i, tuple) and _all_texts(i) for i in part)
+        if isinstance(part, tuple) or any(texts):
+            return tuple(map(_to_leaves, part))
     if np.isscalar(part) or hasattr(part, "__array__") and np.ndim(part) == 0:
-        return to_python(np.asarray(part).item())
-    return to_column(part)
-
-
-def _stack(examples):
-    """One batch of examples, each `(x, y, sample_weight)`."""
-
-    def stack(*leaves):
-        if leaves[0] is None:
-            return None
-        if isinstance(leaves[0], tuple):
-            return tuple(map(stack, *leaves))
-        if isinstance(leaves[0], dict):
-            return {
-                name: stack(*(leaf[name] for leaf in leaves))
-                for name in leaves[0]
-            }
-        if isinstance(leaves[0], np.ndarray):
-            return np.stack(leaves)
-        return list(leaves)
-
-    return stack(*(tuple(example) for example in examples))
+        return inputs.to_python(np.asarray(part).item())
+    return inputs.to_column(part)
 
 
 def read_all(source, names):
     """The inputs of a whole stream, as columns."""
-    batches = [
-        x for x, _, _ in StreamBatches(source, names, None, lambda *data: data)
-    ]
-    return _join(batches) if batches else []
+    batches = [*StreamBatches(source, names, None, lambda x, y, weight: x)]
+    return inputs.map_columns(_join, *batches) if batches else []
 
 
-def _join(parts):
-    """One column, or tuple of columns, of many."""
-    if isinstance(parts[0], tuple):
-        return tuple(map(_join, zip(*parts)))
-    return [value for part in parts for value in part]
+def _join(*parts):
+    return list(itertools.chain.from_iterable(parts))

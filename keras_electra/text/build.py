@@ -1,15 +1,15 @@
 """Text files -> a folder of pre-training examples.
 
-The text streams through in blocks: read, tokenize (in several processes if
-asked to), pack, write. A fixed seed gives the same files to the byte, whatever
-the number of processes. Everything is made in a folder next to the goal,
-`NAME.partial`, and moved to its place when it is complete; a build that was
-stopped goes on when it is called again with the same arguments.
+The text streams through in blocks: read, tokenize, pack, write. A fixed seed
+gives the same files to the byte, whatever the number of processes. All is made
+in a folder next to the goal, `NAME.partial`, and moved to its place when it is
+complete; a build that was stopped goes on when it is called again.
 """
 
 import collections
 import contextlib
 import errno
+import functools
 import hashlib
 import os
 import random
@@ -20,11 +20,11 @@ import filelock
 import fsspec
 
 from keras_electra.arguments import check_count
+from keras_electra.arguments import check_number
 from keras_electra.text import shards
 from keras_electra.text.corpus import list_files
 from keras_electra.text.corpus import read_documents
 from keras_electra.text.packing import make_packer
-from keras_electra.text.shards import BuildReport
 from keras_electra.text.workers import join_lines
 from keras_electra.text.workers import tokenize_documents
 
@@ -63,8 +63,7 @@ def build_examples(
             one is held out and one is not. Defaults to 0.
         seed: int. Seed of all random choices. Defaults to 0.
         num_processes: int. With more than 1, as many further processes
-            tokenize, while this one reads, packs and writes. Has no
-            influence on the result. Defaults to 1.
+            tokenize. Has no influence on the result. Defaults to 1.
         text_field: str. Field of JSON objects that holds the text. Defaults
             to `"text"`.
         rules: str. How documents become examples: `"default"` or
@@ -89,25 +88,19 @@ def build_examples(
     start = time.perf_counter()
     make_packer(rules, sequence_length)  # checks its arguments
     check_count("num_processes", num_processes)
-    if not 0 <= validation_fraction < 1:
-        raise ValueError(
-            "`validation_fraction` must be in [0, 1), the fraction of the "
-            "documents to hold out. Received: "
-            f"validation_fraction={validation_fraction}"
-        )
+    check_number("validation_fraction", validation_fraction, 0, below=1)
     files = list_files(files)
-    settings = {
-        "sequence_length": int(sequence_length),
-        "validation_fraction": float(validation_fraction),
-        "seed": int(seed),
-        "text_field": text_field,
-        "rules": rules,
-        "blank_lines_separate_documents": blank_lines_separate_documents,
-    }
     size = tokenizer.vocabulary_size()
     description = {
         "tokenizer": shards.describe_tokenizer(tokenizer),
-        "settings": settings,
+        "settings": {
+            "sequence_length": int(sequence_length),
+            "validation_fraction": float(validation_fraction),
+            "seed": int(seed),
+            "text_field": text_field,
+            "rules": rules,
+            "blank_lines_separate_documents": blank_lines_separate_documents,
+        },
         "dtype": shards.record_dtype(size, sequence_length),
         "inputs": [_describe_file(path) for path in files],
     }
@@ -120,7 +113,7 @@ def build_examples(
             )
         seconds = time.perf_counter() - start
         work = {"seconds": seconds, "reused_tokens": reused_tokens}
-    report = BuildReport(output_dir, **counts, **work)
+    report = shards.BuildReport(output_dir, **counts, **work)
     if verbose:
         print(report)
     return report
@@ -142,24 +135,21 @@ def _describe_file(path):
     return {"file": path, "bytes": size, "digest": digest.hexdigest()}
 
 
-def _counts_of_same_build(output_dir, description):
-    """Counts if `output_dir` is done already, `None` if it is free."""
-    if not os.path.exists(output_dir):
+def _counts_of_same_build(folder, description):
+    """Counts if `folder` is done already, `None` if it is free."""
+    is_folder = os.path.isdir(folder)
+    if not (os.listdir(folder) if is_folder else os.path.exists(folder)):
         return None
-    if os.path.isdir(output_dir) and not os.listdir(output_dir):
-        return None
-    what = "holds something else than examples"
-    if os.path.exists(os.path.join(output_dir, shards.METADATA)):
-        metadata = shards.read_metadata(output_dir)
-        changed = [
-            key for key in description if description[key] != metadata[key]
-        ]
+    what = "something else than examples"
+    if os.path.exists(os.path.join(folder, shards.METADATA)):
+        found = shards.read_metadata(folder)
+        changed = [key for key in description if description[key] != found[key]]
         if not changed:
-            shards.check_shards(output_dir, metadata)
-            return metadata["report"]
-        what = f"holds examples built with other {' and '.join(changed)}"
+            shards.check_shards(folder, found)
+            return found["report"]
+        what = f"examples built with other {' and '.join(changed)}"
     raise FileExistsError(
-        f"`output_dir={output_dir!r}` {what}. Nothing in it was touched. "
+        f"`output_dir={folder!r}` holds {what}. Nothing in it was touched. "
         "Choose another folder, or remove this one."
     )
 
@@ -195,58 +185,61 @@ def _partial_folder(output_dir):
 
 def _build(folder, files, tokenizer, description, num_processes, verbose):
     """Make `folder/result`; returns counts, and how many tokens were there."""
-    arguments = (folder, files, tokenizer, description, num_processes, verbose)
     settings = description["settings"]
     fraction = settings["validation_fraction"]
-    writers, tally, places = _assemble(int(fraction * HASH_RANGE), *arguments)
-    reused_tokens = tally["reused_tokens"]
+    assemble = functools.partial(
+        _assemble, folder, files, tokenizer, description, num_processes, verbose
+    )
+    (train, held_out), tally, places = assemble(int(fraction * HASH_RANGE))
     if not tally["tokens"]:
         raise ValueError(
-            f"There is no text in {files[0]!r}"
-            + (f" and {len(files) - 1} more files" if files[1:] else "")
-            + ". Check `files`, and `text_field` if they are JSON lines."
+            f"There is no text in {files[0]!r} and {len(files) - 1} more "
+            "files. Check `files`, and `text_field` if they are JSON lines."
         )
-    if fraction and not all(writer.documents for writer in writers):
+    reused_tokens = tally["reused_tokens"]
+    if fraction and not (train.documents and held_out.documents):
         # Happens with few documents only. All tokens are kept: it is quick.
-        if min(places) == max(places):
+        first, last = min(places), max(places)
+        if first == last:
             raise ValueError(
                 "`validation_fraction` above 0 needs at least two different "
-                f"documents. Found: {sum(w.documents for w in writers)}, all "
-                "alike. A document ends at a blank line (or with its file), "
-                "or is one record of JSON lines."
+                f"documents. Found: {train.documents + held_out.documents}, "
+                "all alike. A document ends at a blank line (or with its "
+                "file), or is one record of JSON lines."
             )
-        rare = max(places) if writers[1].documents else min(places) + 1
-        writers, tally, _ = _assemble(rare, *arguments)
-    train, validation = writers
-    examples = train.examples + validation.examples
-    used = train.positions + validation.positions
+        rare = last if held_out.documents else first + 1
+        (train, held_out), tally, _ = assemble(rare)
+    examples = train.examples + held_out.examples
+    used = train.positions + held_out.positions
     counts = {
-        "documents": train.documents + validation.documents,
-        "validation_documents": validation.documents,
+        "documents": train.documents + held_out.documents,
+        "validation_documents": held_out.documents,
         "tokens": tally["tokens"],
         "unknown_tokens": tally["unknown_tokens"],
-        "dropped_tokens": tally["tokens"] - train.tokens - validation.tokens,
+        "dropped_tokens": tally["tokens"] - train.tokens - held_out.tokens,
         "train_examples": train.examples,
-        "validation_examples": validation.examples,
+        "validation_examples": held_out.examples,
         "padding_fraction": 1 - used / (examples * settings["sequence_length"]),
-        "shards": len(train.shards) + len(validation.shards),
+        "shards": len(train.shards) + len(held_out.shards),
     }
-    files = dict(zip(shards.SPLITS, (train.shards, validation.shards)))
     shards.write_metadata(
         os.path.join(folder, "result"),
-        {**description, "report": counts, "shards": files},
+        {
+            **description,
+            "report": counts,
+            "shards": dict(zip(shards.SPLITS, (train.shards, held_out.shards))),
+        },
     )
     return counts, reused_tokens
 
 
 def _assemble(
-    threshold, folder, files, tokenizer, description, num_processes, verbose
+    folder, files, tokenizer, description, num_processes, verbose, threshold
 ):
     """Read, tokenize, pack, write: all of a build but its bookkeeping.
 
-    Returns:
-        The writers of the splits, counts of tokens, and the lowest and the
-        highest place of a document; those below `threshold` are held out.
+    Returns the writers of the splits, counts of tokens, and the lowest and
+    the highest place of a document; those below `threshold` are held out.
     """
     settings, dtype = description["settings"], description["dtype"]
     seed = settings["seed"]
@@ -259,19 +252,15 @@ def _assemble(
     os.makedirs(result)
     # What is held out has draws of its own, so that holding out one more
     # document changes little.
-    writers = [
-        shards.ExampleWriter(
-            result,
-            split,
-            make_packer(settings["rules"], settings["sequence_length"], source),
-            tokenizer,
-            dtype,
-        )
-        for split, source in zip(
-            shards.SPLITS, (draws, random.Random(f"validation {seed}"))
-        )
+    packers = [
+        make_packer(settings["rules"], settings["sequence_length"], source)
+        for source in (draws, random.Random(f"validation {seed}"))
     ]
-    writer, tally, places = writers[0], collections.Counter(), []
+    writers = [
+        shards.ExampleWriter(result, split, tokenizer, dtype)
+        for split in shards.SPLITS
+    ]
+    side, tally, places = 0, collections.Counter(), []
     pieces = read_documents(
         files,
         settings["text_field"],
@@ -279,11 +268,7 @@ def _assemble(
     )
     told = time.perf_counter()
     for block, ids, lengths, is_reused in tokenize_documents(
-        pieces,
-        tokenizer,
-        dtype,
-        os.path.join(folder, "tokens"),
-        num_processes,
+        pieces, tokenizer, dtype, os.path.join(folder, "tokens"), num_processes
     ):
         tally["tokens"] += len(ids)
         tally["unknown_tokens"] += int((ids == tokenizer.unk_token_id).sum())
@@ -291,19 +276,20 @@ def _assemble(
         start, lengths = 0, iter(lengths.tolist())
         for piece in block:
             if piece.starts_document:
-                writer.end_document()
+                writers[side].write(packers[side].end_document())
                 place = _place(piece.lines, seed)
                 places = [min([place, *places]), max([place, *places])]
-                writer = writers[place < threshold]
-                writer.documents += 1
+                side = place < threshold
+                writers[side].documents += 1
             for _, length in zip(piece.lines, lengths):
-                writer.add_line(ids[start : start + length])
+                line = ids[start : start + length]
+                writers[side].write(packers[side].add_line(line))
                 start += length
         if verbose and time.perf_counter() > told + PROGRESS_INTERVAL:
             told = time.perf_counter()
             documents = sum(writer.documents for writer in writers)
             print(f"{documents:,} documents, {tally['tokens']:,} tokens")
-    writer.end_document()
+    writers[side].write(packers[side].end_document())
     for writer in writers:
         writer.close()
     return writers, tally, places

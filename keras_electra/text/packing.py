@@ -2,17 +2,10 @@
 
 An example is `[CLS] first [SEP]` or `[CLS] first [SEP] second [SEP]`, filled
 with the lines of one document until it is full. Now and then it has one
-segment only, as classification inputs do, or is shorter than it could be, so
-that the model sees such inputs too. Two sets of rules are here:
-
-- `"default"` goes on with what does not fit in the next example, so that no
-  token of the corpus is lost and all keep their order.
-- `"original"` throws away what does not fit, and may put a short line back
-  into the first segment, draw by draw as the original ELECTRA program does.
+segment only, as classification inputs do, or is shorter than it could be.
 """
 
 import random
-from typing import NamedTuple
 
 import numpy as np
 
@@ -22,32 +15,29 @@ from keras_electra.arguments import check_option
 # Probabilities of the original program, build_pretraining_dataset.py.
 SINGLE_SEGMENT_PROBABILITY = 0.1
 SHORT_PROBABILITY = 0.05
-# [CLS] and two [SEP]; a shorter example has no room for two segments.
-SPECIAL_TOKENS = 3
-MIN_LENGTH = 5  # tokens
 # First-segment target, in tokens, that stands for one segment only.
 SINGLE_SEGMENT_TARGET = 100_000
-
-
-class Example(NamedTuple):
-    """Two segments, without special tokens; the second may be empty."""
-
-    first: np.ndarray  # (tokens,)
-    second: np.ndarray  # (tokens,)
+# Two segments of one token and three special tokens.
+MIN_LENGTH = 5
 
 
 class ExamplePacker:
     """Packs lines of token ids into examples, one line at a time.
 
+    An example is a pair of arrays `(tokens,)`, two segments without special
+    tokens, of which the second may be empty. What does not fit goes on in the
+    next example, so that no token is lost and all keep their order.
+
     Args:
         sequence_length: int, tokens, special ones included. No example is
             longer.
-        generator: `random.Random`. Source of all random draws. Defaults to
-            one seeded with 0.
+        generator: `random.Random`. By default one seeded with 0.
     """
 
+    # Tokens short of the target at which an example is made.
+    reserved = 2
+
     def __init__(self, sequence_length, generator=None):
-        # Two segments of one token and three special tokens.
         check_count("sequence_length", sequence_length, at_least=MIN_LENGTH)
         self.sequence_length = sequence_length
         self.generator = generator or random.Random(0)
@@ -61,72 +51,46 @@ class ExamplePacker:
             self._lines.append(np.asarray(ids))
             self._length += len(ids)
         examples = []
-        while self._length >= self._full_length():
+        while self._length >= self._target - self.reserved:
             examples.append(self._create())
         return examples
 
     def end_document(self):
-        """End the document; returns the examples that hold the rest of it.
-
-        Nothing of one document mixes with the next.
-        """
+        """End the document; returns the examples that hold the rest of it."""
         examples = []
         while self._length:
             examples.append(self._create())
         return examples
 
     def _create(self):
-        if self.generator.random() < SINGLE_SEGMENT_PROBABILITY:
-            first_target = SINGLE_SEGMENT_TARGET
-        else:
-            first_target = (self._target - SPECIAL_TOKENS) // 2
+        first_target = SINGLE_SEGMENT_TARGET
+        if self.generator.random() >= SINGLE_SEGMENT_PROBABILITY:
+            first_target = (self._target - 3) // 2
         example = self._fill(first_target)
+        self._target = self.sequence_length
         if self.generator.random() < SHORT_PROBABILITY:
-            self._target = self.generator.randint(
-                MIN_LENGTH, self.sequence_length
-            )
-        else:
-            self._target = self.sequence_length
+            self._target = self.generator.randint(MIN_LENGTH, self._target)
         return example
-
-    def _full_length(self):
-        """Tokens to wait for before an example is made."""
-        return self._target - 2
 
     def _fill(self, first_target):
         """Take lines until the example is full; the rest stays waiting."""
-        first, second = [], []
-        first_length = second_length = 0
+        first, second, size, rest = [], [], 0, []
         lines = iter(self._lines)
-        rest = []
         for line in lines:
-            size = len(line)
             to_first = not second and (
                 not first
-                or first_length + size < first_target
-                or (
-                    first_length < first_target
-                    and self.generator.random() < 0.5
-                )
+                or size + len(line) < first_target
+                or (size < first_target and self.generator.random() < 0.5)
             )
-            if to_first:
-                room = self._target - 2 - first_length
-                first.append(line[:room])
-                first_length += min(size, room)
-            else:
-                room = self._target - 3 - first_length - second_length
-                if room > 0:
-                    second.append(line[:room])
-                    second_length += min(size, room)
-            if size >= room:
-                # The example is full. A line that did not fit goes on in
-                # the next one: this is what the original throws away.
-                room = max(room, 0)
-                rest = [line[room:]] if size > room else []
+            room = self._target - (2 if to_first else 3) - size
+            (first if to_first else second).append(line[:room])
+            size += min(len(line), room)
+            if len(line) >= room:
+                rest = [line[room:]] if len(line) > room else []
                 break
-        self._lines = rest + list(lines)
-        self._length -= first_length + second_length
-        return Example(_join(first), _join(second))
+        self._lines = [*rest, *lines]
+        self._length -= size
+        return _join(first), _join(second)
 
 
 class OriginalExamplePacker(ExamplePacker):
@@ -138,32 +102,26 @@ class OriginalExamplePacker(ExamplePacker):
     only ends the collecting of lines; the last line may reach beyond it.
     """
 
-    def _full_length(self):
-        return self._target
+    reserved = 0
 
     def _fill(self, first_target):
-        first, second = [], []
-        first_length = second_length = 0
+        first, second, size = [], [], 0  # size of the first
         for line in self._lines:
-            size = len(line)
             if (
                 not first
-                or first_length + size < first_target
-                or (
-                    not second
-                    and first_length < first_target
-                    and self.generator.random() < 0.5
-                )
+                or size + len(line) < first_target
+                or not second
+                and size < first_target
+                and self.generator.random() < 0.5
             ):
                 first.append(line)
-                first_length += size
+                size += len(line)
             else:
                 second.append(line)
-                second_length += size
         self._lines, self._length = [], 0
         first = _join(first)[: self.sequence_length - 2]
-        room = max(0, self.sequence_length - SPECIAL_TOKENS - len(first))
-        return Example(first, _join(second)[:room])
+        room = max(0, self.sequence_length - 3 - len(first))
+        return first, _join(second)[:room]
 
 
 PACKERS = {"default": ExamplePacker, "original": OriginalExamplePacker}
@@ -178,6 +136,4 @@ def make_packer(rules, sequence_length, generator=None):
 def _join(pieces):
     if len(pieces) == 1:
         return pieces[0]
-    if not pieces:
-        return np.zeros(0, "int32")
-    return np.concatenate(pieces)
+    return np.concatenate(pieces) if pieces else np.zeros(0, "int32")

@@ -1,11 +1,8 @@
 """The files of a folder of examples, and the record of what they hold.
 
 Examples are in ArrayRecord files, one record each, so that any of them can be
-read on its own. A record is the length of the first segment, then the token ids
-with the special tokens in place, without padding; all are unsigned numbers, of
-two bytes where vocabulary and length allow it and of four otherwise.
-`metadata.json` lists the files with their sizes and checksums, says what was
-built with which tokenizer, and is written last.
+read on its own. `metadata.json` lists the files with their sizes and checksums,
+says what was built with which tokenizer, and is written last.
 """
 
 import dataclasses
@@ -53,8 +50,9 @@ def record_dtype(vocabulary_size, sequence_length):
 def encode_record(example, cls_token_id, sep_token_id, dtype):
     """Put special tokens around the segments and make a record of them.
 
-    Worked example with `[CLS]` 2 and `[SEP]` 3: the segments `[7]` and `[9]`
-    become the numbers `3 | 2 7 3 9 3`.
+    A record is the length of the first segment, then all ids without padding:
+    with `[CLS]` 2 and `[SEP]` 3 the segments `[7]` and `[9]` become
+    `3 | 2 7 3 9 3`.
     """
     first, second = example
     end = len(first) + 3  # of the first segment, header included
@@ -70,12 +68,11 @@ def encode_record(example, cls_token_id, sep_token_id, dtype):
 
 
 class ExampleWriter:
-    """Packs the lines of one split into examples and writes them to files.
+    """Writes the examples of one split to files.
 
     Args:
         folder: str, an existing folder.
         split: str. Begins the names of the files.
-        packer: `ExamplePacker`.
         tokenizer: `ElectraTokenizer`. Knows the special tokens.
         dtype: str. See `record_dtype`.
 
@@ -86,59 +83,45 @@ class ExampleWriter:
         shards: list of dicts, as `metadata.json` has them.
     """
 
-    def __init__(self, folder, split, packer, tokenizer, dtype):
-        self._folder = folder
-        self._split = split
-        self._packer = packer
-        self._arguments = (tokenizer.cls_token_id, tokenizer.sep_token_id)
-        self._dtype = dtype
+    def __init__(self, folder, split, tokenizer, dtype):
+        self._prefix = os.path.join(folder, split)
+        self._format = (tokenizer.cls_token_id, tokenizer.sep_token_id, dtype)
         self._writer = None
-        self._size = 0
         self.documents = self.examples = self.tokens = self.positions = 0
         self.shards = []
 
-    def add_line(self, ids):
-        """Add the next line of the current document, `(tokens,)`."""
-        self._write(self._packer.add_line(ids))
-
-    def end_document(self):
-        """End the current document, if there is one."""
-        self._write(self._packer.end_document())
-
-    def _write(self, examples):
+    def write(self, examples):
+        """Write a list of examples, as an `ExamplePacker` makes them."""
         for example in examples:
-            size = len(example.first) + len(example.second)
-            self.tokens += size
-            self.positions += size + 2 + bool(len(example.second))
-            record = encode_record(example, *self._arguments, self._dtype)
-            self._write_record(record)
-        self.examples += len(examples)
-
-    def _write_record(self, record):
-        if self._writer is None:
-            name = f"{self._split}-{len(self.shards):05d}.array_record"
-            self.shards.append({"file": name, "examples": 0})
-            self._size = 0
-            self._writer = array_record_module.ArrayRecordWriter(
-                os.path.join(self._folder, name), OPTIONS
-            )
-        self._do(self._writer.write, record)
-        self.shards[-1]["examples"] += 1
-        self._size += len(record)
-        doublings = (len(self.shards) - 1) // SHARDS_OF_ONE_SIZE
-        if self._size >= SHARD_SIZE * 2**doublings:
-            self.close()
+            if self._writer is None:
+                self._path = (
+                    f"{self._prefix}-{len(self.shards):05d}.array_record"
+                )
+                name = os.path.basename(self._path)
+                self.shards.append({"file": name, "examples": 0})
+                self._size = 0  # bytes
+                self._writer = array_record_module.ArrayRecordWriter(
+                    self._path, OPTIONS
+                )
+            record = encode_record(example, *self._format)
+            self._do(self._writer.write, record)
+            tokens = sum(map(len, example))
+            self.examples += 1
+            self.tokens += tokens
+            self.positions += tokens + 2 + bool(len(example[1]))
+            self.shards[-1]["examples"] += 1
+            self._size += len(record)
+            doublings = (len(self.shards) - 1) // SHARDS_OF_ONE_SIZE
+            if self._size >= SHARD_SIZE * 2**doublings:
+                self.close()
 
     def close(self):
         """Finish the current file and note its size and checksum."""
-        if self._writer is None:
-            return
-        writer, self._writer = self._writer, None
-        self._do(writer.close)
-        shard = self.shards[-1]
-        path = os.path.join(self._folder, shard["file"])
-        shard["bytes"] = os.path.getsize(path)
-        shard["sha256"] = _checksum(path)
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            self._do(writer.close)
+            self.shards[-1]["bytes"] = os.path.getsize(self._path)
+            self.shards[-1]["sha256"] = _checksum(self._path)
 
     def _do(self, function, *args):
         try:
@@ -147,43 +130,25 @@ class ExampleWriter:
             # How ArrayRecord reports a full disk and the like.
             is_full = os.strerror(errno.ENOSPC) in str(error)
             code = errno.ENOSPC if is_full else errno.EIO
-            path = os.path.join(self._folder, self.shards[-1]["file"])
-            raise OSError(code, str(error), path) from error
+            raise OSError(code, str(error), self._path) from error
 
 
 @dataclasses.dataclass(frozen=True)
 class BuildReport:
-    """Counts of a finished build; `print` shows them as a table.
-
-    Attributes:
-        output_dir: str. Where the examples are.
-        documents: int. Documents read, held-out ones included.
-        validation_documents: int. Documents held out.
-        tokens: int. Tokens of the corpus, without special tokens.
-        unknown_tokens: int. How many of them are `[UNK]`.
-        dropped_tokens: int. How many of them are in no example; 0 by the
-            default rules.
-        train_examples: int.
-        validation_examples: int.
-        padding_fraction: float. Share of the positions of all examples that
-            a batch fills with padding.
-        shards: int. Files of examples.
-        seconds: float. Duration of this call; 0 if it found everything done.
-        reused_tokens: int. Tokens found in an earlier build's leftovers.
-    """
+    """Counts of a finished build; `print` shows them as a table."""
 
     output_dir: str
-    documents: int
+    documents: int  # held-out ones included
     validation_documents: int
-    tokens: int
-    unknown_tokens: int
-    dropped_tokens: int
+    tokens: int  # of the corpus, without special tokens
+    unknown_tokens: int  # how many of them are `[UNK]`
+    dropped_tokens: int  # how many are in no example; 0 by the default rules
     train_examples: int
     validation_examples: int
-    padding_fraction: float
-    shards: int
-    seconds: float = 0.0
-    reused_tokens: int = 0
+    padding_fraction: float  # of the positions of all examples
+    shards: int  # files of examples
+    seconds: float = 0.0  # of this call; 0 if it found everything done
+    reused_tokens: int = 0  # found in an earlier build's leftovers
 
     @property
     def unknown_fraction(self):
@@ -197,7 +162,8 @@ class BuildReport:
 
     def __str__(self):
         held_out = f"({self.validation_documents:,} held out)"
-        speed = f"({self.tokens_per_second:,.0f} tokens/s)"
+        dropped = f"({self.dropped_tokens / max(self.tokens, 1):.2%})"
+        time = f"{self.seconds:.1f} s ({self.tokens_per_second:,.0f} tokens/s)"
         rows = {
             "documents": f"{self.documents:,} {held_out}",
             "tokens": f"{self.tokens:,}",
@@ -206,24 +172,17 @@ class BuildReport:
             "padding": f"{self.padding_fraction:.2%} of positions",
             "[UNK]": f"{self.unknown_fraction:.2%} of tokens",
             "files of examples": f"{self.shards:,}",
+            "dropped": f"{self.dropped_tokens:,} tokens {dropped}",
+            "reused": f"{self.reused_tokens:,} tokens of a stopped build",
+            "time": time if self.seconds else "none, already built",
         }
-        if self.dropped_tokens:
-            share = self.dropped_tokens / self.tokens
-            rows["dropped"] = f"{self.dropped_tokens:,} tokens ({share:.2%})"
-        if self.reused_tokens:
-            reused = f"{self.reused_tokens:,} tokens of a stopped build"
-            rows["reused"] = reused
-        rows["time"] = (
-            f"{self.seconds:.1f} s {speed}"
-            if self.seconds
-            else "none, already built"
-        )
+        if not self.dropped_tokens:
+            del rows["dropped"]
+        if not self.reused_tokens:
+            del rows["reused"]
         lines = [f"  {name:<20} {value}" for name, value in rows.items()]
         if self.unknown_fraction > MANY_UNKNOWN:
-            lines.append(
-                "  Many tokens are unknown: do language and casing of the "
-                "vocabulary fit the corpus?"
-            )
+            lines.append("  Many tokens are unknown: does the vocabulary fit?")
         return "\n".join([f"Examples in {self.output_dir}", *lines])
 
 
@@ -279,15 +238,12 @@ def read_metadata(folder):
 
 def check_shards(folder, metadata, verify=False):
     """Check that all files are there and whole; `verify` reads them."""
-    advice = (
-        "Copy it again from where the examples were built, or build them again."
-    )
+    advice = "Copy it from where the examples were built, or build them again."
     for shard in sum((metadata["shards"][split] for split in SPLITS), []):
         path = os.path.join(folder, shard["file"])
         if not os.path.exists(path):
             raise FileNotFoundError(f"{path!r} is missing. {advice}")
-        size = os.path.getsize(path)
-        what = None
+        size, what = os.path.getsize(path), None
         if size != shard["bytes"]:
             what = f"{size} bytes instead of {shard['bytes']}"
         elif verify and _checksum(path) != shard["sha256"]:

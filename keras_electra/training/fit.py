@@ -101,7 +101,7 @@ class FitsExamples:
         # Where `ResumableCheckpoint` finds the position.
         self.training_data = stream
         try:
-            with inputs.errors_of(stream):
+            with streams.errors_of(stream):
                 # Keras' own method: KerasHub's would run the preprocessor.
                 return keras.Model.fit(
                     self,
@@ -131,7 +131,7 @@ class FitsExamples:
         examples = self._read(x, y, sample_weight)
         source = self._source(examples, batch_size, "by_length", steps=steps)
         stream = streams.Stream(source, steps)
-        with inputs.errors_of(stream):
+        with streams.errors_of(stream):
             return keras.Model.evaluate(
                 self,
                 stream.for_keras(self.token_labels),

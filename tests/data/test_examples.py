@@ -11,8 +11,8 @@ import pytest
 
 from keras_electra.data.examples import decode_records
 from keras_electra.data.examples import load_examples
+from keras_electra.data.examples import order_examples
 from keras_electra.text.build import build_examples
-from keras_electra.text.packing import Example
 from keras_electra.text.shards import encode_record
 from tests.text.tiny_corpus import NumberTokenizer
 from tests.text.tiny_corpus import make_documents
@@ -134,8 +134,9 @@ def test_positions_are_exact(shared_folder, seed):
 def test_position_errors(shared_folder):
     dataset = load_examples(shared_folder, "train", batch_size=8)
     for position in (-1, 1.5):
-        with pytest.raises(ValueError, match="`position` must be the number"):
-            dataset.position = position
+        dataset.position = position
+        with pytest.raises(ValueError, match="`position` must be an integer"):
+            iter(dataset)
     dataset.position = len(dataset)
     assert list(dataset) == []
 
@@ -233,7 +234,7 @@ def test_another_tokenizer(folder):
     with pytest.raises(ValueError) as info:
         load_examples(folder, "train", 8, tokenizer=NumberTokenizer(900))
     message = str(info.value)
-    for part in ("size=1000", "numbers-1000", "size=900", "numbers-900"):
+    for part in ("1000}", "numbers-1000", "900}", "numbers-900"):
         assert part in message
 
 
@@ -270,7 +271,7 @@ def test_ids_beyond_the_vocabulary(folder):
 
 
 def example(first, second):
-    return Example(np.array(first, "int32"), np.array(second, "int32"))
+    return np.array(first, "int32"), np.array(second, "int32")
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "uint32"])
@@ -301,3 +302,62 @@ def test_too_long_a_record_is_refused():
     record = encode_record(example([7, 7], [9]), 2, 3, "uint16")
     with pytest.raises(ValueError, match="has 6 tokens, more than .*=5"):
         decode_records([record], "uint16", 5)
+
+
+def batches(order, count):
+    return [order[position].tolist() for position in range(count)]
+
+
+def test_order_without_seed():
+    order = order_examples(7, batch_size=3)
+    assert len(order) == 3
+    assert batches(order, 3) == [[0, 1, 2], [3, 4, 5], [6]]
+    order = order_examples(7, batch_size=3, drop_rest=True)
+    assert batches(order, len(order)) == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_order_with_seed_is_another_permutation_each_pass():
+    order = order_examples(10, batch_size=4, seed=1)
+    places = sum(batches(order, 10), [])
+    passes = [places[start : start + 10] for start in (0, 10, 20, 30)]
+    assert all(sorted(one) == list(range(10)) for one in passes)
+    assert len(set(map(tuple, passes))) == 4
+    assert all(len(order[n]) == 4 for n in (2, 4, 1_000_000_007))
+
+
+def test_seeds_give_unrelated_orders():
+    # Neighbouring seeds must not repeat each other's passes.
+    first, second, again = (
+        batches(order_examples(50, batch_size=50, seed=seed), 4)
+        for seed in (0, 1, 0)
+    )
+    assert first[1] != second[0] and first[0] != second[0]
+    assert first == again
+
+
+@pytest.mark.parametrize("seed", [None, 5])
+def test_processes_share_one_order(seed):
+    alone = order_examples(13, batch_size=6, seed=seed)
+    shares = [order_examples(13, 2, seed, index, 3) for index in range(3)]
+    assert len(set(map(len, shares))) == 1
+    for position in range(2):
+        parts = [share[position] for share in shares]
+        together = [parts[p][i] for i in range(2) for p in range(3)]
+        assert together == alone[position].tolist()
+
+
+def test_processes_have_equally_many_batches():
+    # 13 = 4 * 3 + 1: one example is left out, no process has a third batch.
+    shares = [order_examples(13, 2, None, index, 3) for index in range(3)]
+    seen = [sum(batches(share, len(share)), []) for share in shares]
+    assert [len(one) for one in seen] == [4, 4, 4]
+    assert sorted(sum(seen, [])) == list(range(12))
+
+
+def test_bad_orders():
+    with pytest.raises(ValueError, match="`batch_size` must be an integer"):
+        order_examples(7, batch_size=0)
+    with pytest.raises(ValueError, match="`process_index` must be in"):
+        order_examples(7, 2, process_index=2, num_processes=2)
+    with pytest.raises(ValueError, match="=8` processes cannot share 7"):
+        order_examples(7, 2, num_processes=8)

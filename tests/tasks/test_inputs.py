@@ -228,7 +228,7 @@ def test_validation_split(task):
         held_out = loss_of(task, TEXTS[3:], LABELS[3:])
         assert history["val_loss"][0] == pytest.approx(held_out, abs=1e-5)
         assert "val_accuracy" in history
-    with pytest.raises(ValueError, match="validation_split=0.4 and a data"):
+    with pytest.raises(ValueError, match="split=0.4 and 0 DataLoader"):
         task.fit(loader(EXAMPLES), validation_split=0.4)
 
 

@@ -115,8 +115,8 @@ def test_json_lines(tmp_path):
     "text, message",
     [
         ('{"text": "a"}\n{"text": \n', "line 2 is not JSON"),
-        ('{"body": "a"}\n', "line 1 has no text in.*text.*body"),
-        ('{"text": 3}\n', "line 1 has no text in"),
+        ('{"body": "a"}\n', "line 1 must .*text.*Received: \\['body'"),
+        ('{"text": 3}\n', "line 1 must be a JSON"),
         ('["a", "b"]\n', "line 1 must be a JSON object.*list"),
     ],
 )

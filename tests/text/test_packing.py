@@ -88,7 +88,7 @@ def pack(packer, documents):
     for document in documents:
         examples = [e for line in document for e in packer.add_line(line)]
         examples += packer.end_document()
-        result.append([(e.first.tolist(), e.second.tolist()) for e in examples])
+        result.append([(a.tolist(), b.tolist()) for a, b in examples])
     return result
 
 

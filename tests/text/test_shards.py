@@ -5,7 +5,6 @@ import pytest
 from array_record.python import array_record_module
 
 from keras_electra.text import shards
-from keras_electra.text.packing import Example
 from keras_electra.text.shards import BuildReport
 from keras_electra.text.shards import ExampleWriter
 from keras_electra.text.shards import check_shards
@@ -16,20 +15,8 @@ from keras_electra.text.shards import write_metadata
 from tests.text.tiny_corpus import NumberTokenizer
 
 
-class OneLine:
-    """Makes an example of each line."""
-
-    def add_line(self, ids):
-        return [Example(ids, [])]
-
-    def end_document(self):
-        return []
-
-
 def make_writer(folder):
-    return ExampleWriter(
-        str(folder), "train", OneLine(), NumberTokenizer(), "uint16"
-    )
+    return ExampleWriter(str(folder), "train", NumberTokenizer(), "uint16")
 
 
 @pytest.fixture
@@ -37,7 +24,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "SHARD_SIZE", 25)
     writer = make_writer(tmp_path)
     for i in range(5):
-        writer.add_line([10 + i, 9])
+        writer.write([([10 + i, 9], [])])
     writer.close()
     written = {"train": writer.shards, "validation": []}
     write_metadata(str(tmp_path), {"shards": written})
@@ -68,7 +55,7 @@ def test_many_files_grow(tmp_path, monkeypatch):
     monkeypatch.setattr(shards, "SHARD_SIZE", 10)
     writer = make_writer(tmp_path)
     for _ in range(14):
-        writer.add_line([9, 9])
+        writer.write([([9, 9], [])])
     writer.close()
     assert [s["examples"] for s in writer.shards] == [1, 1, 2, 2, 4, 4]
 
