@@ -1,12 +1,9 @@
-"""Outputs for the windows of a document -> answers, best first; their scores.
+"""The network's outputs for the windows of a document -> answers, best first.
 
-As in the original (`finetune/qa/qa_metrics.py:88-247`): start and end must lie
-in the document, in this order, in the window that has most text around the
-start; spans are ranked by the sum of their two scores over all windows. What
-differs by default is the text of a span: here it is cut from the document at
-the tokens' own characters, which is always the place that was found.
-
-Exact match and F1 are those of SQuAD's official scripts.
+As in the original (`finetune/qa/qa_metrics.py:88-247`): an answer lies in the
+document, in the window that has most text around its start; spans of all
+windows are ranked by the sum of their two scores. Only texts differ: they are
+the document's between the characters of the tokens.
 """
 
 import collections
@@ -17,7 +14,7 @@ import typing
 
 import numpy as np
 
-from keras_electra.data.inputs import check_texts
+from keras_electra.tasks.span_heads import masked_logits
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -28,11 +25,9 @@ class Answer(typing.NamedTuple):
 
     Attributes:
         text: string. `document[start:end]`.
-        start: int. First character in the document.
-        end: int. Character after the last.
+        start, end: int. First character, and the one after the last.
         probability: float. Among the answers of the list, which sum to 1.
-        start_logit: float. Score of the first token.
-        end_logit: float. Score of the last token.
+        start_logit, end_logit: float. Scores of the first and last token.
     """
 
     text: str
@@ -50,8 +45,7 @@ class Answers(typing.NamedTuple):
         text: string. The best answer, empty if there seems to be none.
         n_best: list of `Answer`, best first, whatever `text` says.
         null_score: float. The higher, the less the document seems to hold an
-            answer: the logit of that, or the lead of `[CLS]` over the best
-            answer.
+            answer: its logit, or the lead of `[CLS]` over the best answer.
     """
 
     text: str
@@ -62,63 +56,6 @@ class Answers(typing.NamedTuple):
     def best_text(self):
         """The best answer, whatever the score; empty if none was found."""
         return next((answer.text for answer in self.n_best if answer.text), "")
-
-
-def to_questions(x):
-    """Checks columns of questions and of contexts and returns them."""
-    if isinstance(x, dict) and {"question", "context"} <= set(x):
-        x = (x["question"], x["context"])
-    if not isinstance(x, tuple) or len(x) != 2:
-        raise TypeError(
-            "`x` must be a tuple of two lists, `(questions, contexts)`, or "
-            "have columns `question` and `context`. Received: "
-            f"{type(x).__name__}."
-        )
-    check_texts(x, ("questions", "contexts"))
-    return x
-
-
-def to_answers(y, count):
-    """Answers as users give them -> a list of `(text, start)`.
-
-    `start` is `None` where it is not given, and the whole `None` where there
-    is no answer.
-    """
-    if isinstance(y, dict) and "text" in y:
-        y = (y["text"], y.get("answer_start", [None] * len(y["text"])))
-    if isinstance(y, tuple) and len(y) == 2:
-        y = list(zip(*y, strict=True))
-    if len(y) != count:
-        raise ValueError(
-            "`y` must hold one answer a question. Received: "
-            f"{count} questions and {len(y)} answers."
-        )
-    return [_to_answer(answer, index) for index, answer in enumerate(y)]
-
-
-def _to_answer(answer, index):
-    text, start = answer, None
-    if isinstance(answer, dict) and "text" in answer:
-        text, start = answer["text"], answer.get("answer_start")
-    elif isinstance(answer, (list, tuple)) and len(answer) == 2:
-        text, start = answer
-    # SQuAD lists all right answers, of which the first counts.
-    text, start = (
-        (part[0] if part else None) if isinstance(part, (list, tuple)) else part
-        for part in (text, start)
-    )
-    if text is None or text == "":
-        return None
-    is_place = start is None or (
-        not isinstance(start, (str, float)) and int(start) == start
-    )
-    if not isinstance(text, str) or not is_place:
-        raise TypeError(
-            "An answer must be a string, a tuple `(text, start)`, a dict with "
-            "`text` and `answer_start`, or None. Number "
-            f"{index} is {answer!r}."
-        )
-    return text, None if start is None or start < 0 else int(start)
 
 
 def rank_answers(
@@ -136,9 +73,10 @@ def rank_answers(
     is in tokens. `span_text` is a function of the document and the first and
     last token of a span, instead of the characters in between.
     """
+    logits = [masked_logits(output) for output in outputs]
     found = [
-        _candidates(window, output, n_best, max_answer_length)
-        for window, output in zip(windows, outputs)
+        _spans(window, output, *pair, n_best, max_answer_length)
+        for window, output, pair in zip(windows, outputs, logits)
     ]
     tokens, scores = (np.concatenate(parts) for parts in zip(*found))
     sums = scores.sum(axis=-1)
@@ -152,58 +90,44 @@ def rank_answers(
         if span_text is not None:
             text = span_text(document, first, last)
         spans.setdefault(text, (start, end, i))
-    kept = [i for _, _, i in spans.values()]
+    kept = [i for *_, i in spans.values()]
     shares = np.exp(sums[kept] - sums[kept].max(initial=-np.inf))
+    shares = (shares / shares.sum()).tolist()
     answers = [
-        Answer(text, start, end, float(share), *map(float, scores[i]))
-        for (text, (start, end, i)), share in zip(
-            spans.items(), shares / shares.sum()
-        )
+        Answer(text, start, end, share, *scores[i].tolist())
+        for (text, (start, end, i)), share in zip(spans.items(), shares)
     ]
-    best = scores[kept[0]] if kept else np.zeros(2, "float32")
-    result = Answers("", answers, _null_score(outputs, best))
+    # The least over the windows: one that answers is enough.
+    if "answerable_logit" in outputs[0]:
+        null = min(output["answerable_logit"] for output in outputs)
+    else:
+        null = min(starts[0] + ends[0] for starts, ends in logits)
+        null -= sums[kept[0]] if kept else 0.0
+    result = Answers("", answers, float(null))
     if null_threshold is not None and result.null_score > null_threshold:
         return result
     return result._replace(text=result.best_text)
 
 
-def _null_score(outputs, best):
-    """The least over the windows: one that answers is enough."""
-    if "answerable_logit" in outputs[0]:
-        return float(min(output["answerable_logit"] for output in outputs))
-    null = min(
-        output["start_logits"][0] + output["end_logits"][0]
-        for output in outputs
-    )
-    return float(null - best[0] - best[1])
-
-
-def _candidates(window, output, n_best, max_answer_length):
+def _spans(window, output, starts, ends, n_best, max_answer_length):
     """Tokens `(spans, 2)` of the document, and scores of the same shape."""
     if "start_top_index" in output:
-        starts, ends = output["start_top_index"], output["end_top_index"]
-        start_scores = output["start_top_log_probs"]
-        end_scores = output["end_top_log_probs"]
+        first, last = output["start_top_index"], output["end_top_index"]
+        starts = output["start_top_log_probs"]
+        ends = output["end_top_log_probs"]
     else:
-        starts, ends = (
-            np.argsort(-output[name], kind="stable")[:n_best]
-            for name in ("start_logits", "end_logits")
-        )
-        start_scores = output["start_logits"][starts]
-        end_scores = output["end_logits"][ends][None]
-        ends = ends[None]
-    starts, ends = np.broadcast_arrays(starts[:, None], ends)
-    scores = np.stack(
-        np.broadcast_arrays(start_scores[:, None], end_scores), axis=-1
+        first = np.argsort(-starts, kind="stable")[:n_best]
+        last = np.argsort(-ends, kind="stable")[:n_best]
+        starts, ends = starts[first], ends[last]
+    first, last = first[:, None] - window.offset, last - window.offset
+    first, last, starts, ends = np.broadcast_arrays(
+        first, last, starts[:, None], ends
     )
-    best = np.array(window.best, bool)
-    first, last = starts - window.offset, ends - window.offset
-    inside = (first >= 0) & (first < len(best)) & (last < len(best))
-    is_valid = inside & (last >= first) & (last - first < max_answer_length)
-    if len(best):
-        is_valid &= best[np.clip(first, 0, len(best) - 1)]
+    is_valid = (first >= 0) & (first <= last) & (last < len(window.best))
+    is_valid &= last - first < max_answer_length
+    is_valid[is_valid] = np.array(window.best, bool)[first[is_valid]]
     tokens = np.stack([first, last], axis=-1)[is_valid] + window.start
-    return tokens, scores[is_valid]
+    return tokens, np.stack([starts, ends], axis=-1)[is_valid]
 
 
 def normalize_answer(text):
@@ -219,22 +143,21 @@ def exact_match(text, gold):
 
 def f1_score(text, gold):
     """F1 of the words of an answer; of two empty texts 1.0."""
-    words = normalize_answer(text).split()
-    right = normalize_answer(gold).split()
+    words, right = (normalize_answer(part).split() for part in (text, gold))
     if not words or not right:
         return float(words == right)
     common = collections.Counter(words) & collections.Counter(right)
     return 2 * common.total() / (len(words) + len(right))
 
 
+# As in SQuAD's official scripts.
 SCORES = {"exact": exact_match, "f1": f1_score}
 
 
 def best_score(score, text, golds):
-    """The best score of a text over right answers (list of str).
+    """The best of `score(text, gold)` over right answers (list of str).
 
-    None left by normalization, or none at all, means that the right answer
-    is an empty text. `score` is a function of two strings.
+    None left by normalization means that the right answer is an empty text.
     """
     golds = [gold for gold in golds if normalize_answer(gold)] or [""]
     return max(score(text, gold) for gold in golds)
@@ -243,19 +166,15 @@ def best_score(score, text, golds):
 def best_threshold(null_scores, scores, has_answer, texts):
     """The null score above which to answer nothing, as the official script.
 
-    All lists have an entry a question: null scores, scores of the texts,
-    whether there is an answer, the best texts whatever the null score.
-    Returns the best mean score, and the greatest null score that is still
-    answered. If answering nothing is best, that is just below the least of
-    them; the official script has 0.0 there, above which they need not be.
+    Lists have an entry a question: null scores, scores of the texts, whether
+    there is an answer, the best texts. Returns the best mean score, and the
+    greatest null score that is still answered: just below the least of them
+    if answering nothing is best (0.0 in the script, which may be too high).
     """
     current = sum(not has for has in has_answer)
     best, threshold = current, math.nextafter(min(null_scores), -math.inf)
     for i in sorted(range(len(texts)), key=null_scores.__getitem__):
-        if has_answer[i]:
-            current += scores[i]
-        else:
-            current -= bool(texts[i])
+        current += scores[i] if has_answer[i] else -bool(texts[i])
         if current > best:
             best, threshold = current, null_scores[i]
     return best / len(texts), threshold

@@ -24,29 +24,21 @@ class ElectraMaskedLMPreprocessor(
 ):
     """Turns texts, or pairs of texts, into masked token ids and labels.
 
-    The masking has ELECTRA's rates: of the selected tokens 85 %
-    become `[MASK]`, the others stay, none is replaced by a random one
-    (original `pretrain/pretrain_helpers.py:201`).
-
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
-        truncate: string. How a pair that is too long is shortened, as in
-            `keras_hub.layers.MultiSegmentPacker`. Defaults to
-            `"round_robin"`.
+        truncate: string. As in `keras_hub.layers.MultiSegmentPacker`.
         mask_selection_rate: float. Probability that a token is selected.
-            Defaults to `0.15`.
-        mask_selection_length: int or `None`. Most tokens selected in a row.
-            `None`, the default, is the original's `(mask_selection_rate +
-            0.005) * sequence_length` (`configure_pretraining.py:106-107`).
-        mask_token_rate: float. Share of the selected tokens that become
-            `[MASK]`. Defaults to `0.85`.
-        random_token_rate: float. Share of the selected tokens that become a
-            random token. Defaults to `0.0`.
+        mask_selection_length: int. Most tokens selected in a row, by default
+            the original's `(mask_selection_rate + 0.005) * sequence_length`
+            (`configure_pretraining.py:106-107`).
+        mask_token_rate, random_token_rate: float. Shares of the selected
+            tokens that become `[MASK]`, and that become a random token; the
+            others stay (original `pretrain/pretrain_helpers.py:201`).
 
     Returns:
-        `(x, y, sample_weight)`: the rows, with `mask_positions` of shape
-        `(batch, mask_selection_length)`; the original ids and their weights
-        (0 for an unused position), of the shape of `mask_positions`.
+        `(x, y, sample_weight)`: rows with `mask_positions`, the original ids,
+        and their weights, 0 for an unused position; all three of shape
+        `(batch, mask_selection_length)`.
     """
 
     def __init__(
@@ -90,14 +82,8 @@ class ElectraMaskedLMPreprocessor(
         # Of too many, which ones stay is drawn.
         order[special | (selected >= self.mask_selection_rate)] = 2.0
         rank = order.argsort(axis=-1).argsort(axis=-1)
-        chosen = (order < 2.0) & (rank < most)  # (B, L)
-        counts = chosen.sum(axis=-1)
-        if width is None:
-            limit = min(most, ids.shape[-1])
-            width = round_length(int(counts.max(initial=1)), limit)
-        used = np.arange(width) < counts[:, None]  # (B, P)
-        places = np.argsort(~chosen, axis=-1, kind="stable")
-        places = np.pad(places, ((0, 0), (0, width)))[:, :width] * used
+        chosen = (order < 2.0) & (rank < most)
+        places, used = _places(chosen, width, min(most, ids.shape[-1]))
         masked, threshold = ids.copy(), self.mask_token_rate
         masked[chosen & (fate < threshold)] = self.tokenizer.mask_token_id
         others = chosen & (fate >= threshold)
@@ -106,10 +92,10 @@ class ElectraMaskedLMPreprocessor(
             self.tokenizer.vocabulary_size(), size=others.sum()
         )
         y = np.take_along_axis(ids, places, axis=-1) * used
-        x = {**x, "token_ids": masked, "mask_positions": places.astype("int32")}
+        x = {**x, "token_ids": masked, "mask_positions": places}
         return x, y.astype("int32"), used.astype("float32")
 
-    def _whole_rows(self, x, y=None, sample_weight=None):
+    def _whole_rows(self, x):
         x = super()._whole_rows(x)
         return self.mask(x, width=self.mask_selection_length)
 
@@ -117,6 +103,20 @@ class ElectraMaskedLMPreprocessor(
         spec = keras.KerasTensor((None, self.mask_selection_length), "int32")
         x = {**super().output_spec(), "mask_positions": spec}
         return x, spec, keras.KerasTensor(spec.shape, "float32")
+
+
+def _places(chosen, width=None, limit=None):
+    """Where rows are chosen, padded with 0, and which are no padding.
+
+    Both are `(rows, width)`, by default as many as the row with most has.
+    """
+    counts = chosen.sum(axis=-1)
+    if width is None:
+        width = round_length(int(counts.max(initial=1)), limit)
+    used = np.arange(width) < counts[:, None]
+    places = np.argsort(~chosen, axis=-1, kind="stable")
+    places = np.pad(places, ((0, 0), (0, width)))[:, :width] * used
+    return places.astype("int32"), used
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -127,18 +127,15 @@ class ElectraMaskedLM(ElectraTask, SavesPresets, keras_hub.models.MaskedLM):
     that of `keras_hub.models.MaskedLM` gives the discriminator a fresh head.
 
     Args:
-        backbone, preprocessor, **kwargs: as of every task; the backbone is
-            the generator's.
-        head: `TokenPredictionHead` of the same network; not part of the
-            configuration. Defaults to `None`: a fresh one.
-        head_activation: string or `None`. Of a fresh head. Defaults to the
-            backbone's.
-        tie_embeddings: bool. Whether a fresh head has the embeddings for its
-            output matrix. Defaults to `True`.
+        backbone, preprocessor, **kwargs: as of every task.
+        head: `TokenPredictionHead` of the same network, or `None` for a fresh
+            one; not part of the configuration.
+        head_activation, tie_embeddings: of a fresh head: its activation, by
+            default the backbone's, and whether it has the embeddings for its
+            output matrix.
 
     Call arguments:
-        A dict of rows, with `mask_positions` of shape
-        `(batch, num_positions)`.
+        A dict of rows, with `mask_positions` `(batch, num_positions)`.
 
     Returns:
         Logits of shape `(batch, num_positions, vocabulary_size)`.
@@ -166,7 +163,6 @@ class ElectraMaskedLM(ElectraTask, SavesPresets, keras_hub.models.MaskedLM):
         tie_embeddings=True,
         **kwargs,
     ):
-        # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.head = head or TokenPredictionHead(
@@ -177,19 +173,13 @@ class ElectraMaskedLM(ElectraTask, SavesPresets, keras_hub.models.MaskedLM):
             dtype=backbone.dtype_policy,
             name="token_prediction_head",
         )
-
-        # === Functional Model ===
-        inputs = {
-            **backbone.input,
-            "mask_positions": keras.Input(
-                shape=(None,), dtype="int32", name="mask_positions"
-            ),
-        }
+        positions = keras.Input((None,), dtype="int32", name="mask_positions")
         x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
-        outputs = self.head(x, inputs["mask_positions"])  # (B, P, V)
-        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-
-        # === Config ===
+        super().__init__(
+            inputs={**backbone.input, "mask_positions": positions},
+            outputs=self.head(x, positions),  # (B, P, V)
+            **kwargs,
+        )
         self.head_activation = self.head.activation
         self.tie_embeddings = self.head.tie_embeddings
 
@@ -213,13 +203,12 @@ class ElectraMaskedLM(ElectraTask, SavesPresets, keras_hub.models.MaskedLM):
         return self.preprocessor.mask(x, seed)
 
     def fill_mask(self, texts, top_k=5, batch_size=32):
-        """Fills every `[MASK]` of texts.
+        """Fills every `[MASK]` of texts, several in one text independently.
 
         Args:
-            texts: string, or a column of strings, each with at least one
-                `[MASK]`. Several in one text are filled independently.
-            top_k: int. How many tokens to give for each. Defaults to `5`.
-            batch_size: int. Texts computed together. Defaults to `32`.
+            texts: string, or a column of strings, with a `[MASK]` in each.
+            top_k: int. How many tokens to give for each `[MASK]`.
+            batch_size: int. Texts computed together.
 
         Returns:
             For a string a list with one entry a `[MASK]`, in the order of
@@ -235,44 +224,34 @@ class ElectraMaskedLM(ElectraTask, SavesPresets, keras_hub.models.MaskedLM):
                 f"vocabulary, {num_tokens}. Received: top_k={top_k}."
             )
         ids = tokenizer.encode_batch(texts, special_tokens=True)
-        self._check_masks(texts, ids)
-        x = text_rows(ids, None, tokenizer, max(map(len, ids), default=0) + 2)
-        places = [
-            np.flatnonzero(row == tokenizer.mask_token_id)
-            for row in x["token_ids"]
-        ]
-        most = round_length(max(map(len, places), default=1))
-        x["mask_positions"] = np.zeros((len(places), most), "int32")
-        for row, some in zip(x["mask_positions"], places):
-            row[: len(some)] = some
-        results = []
-        for logits, some in zip(self.predict_rows(x, batch_size), places):
-            # A table may be padded beyond the vocabulary.
-            logits = np.asarray(logits, "float32")[: len(some), :num_tokens]
-            results.append(
-                [_best(row, top_k, tokenizer) for row in softmax(logits)]
-            )
-        return results[0] if is_one else results
-
-    def _check_masks(self, texts, ids):
-        limit = self.preprocessor.sequence_length
-        limit = min(limit, self.backbone.max_sequence_length) - 2
+        length = self.preprocessor.sequence_length
+        length = min(length, self.backbone.max_sequence_length)
         for text, row in zip(texts, ids):
-            if self.preprocessor.tokenizer.mask_token_id not in row:
+            if tokenizer.mask_token_id not in row:
                 raise ValueError(
                     "`fill_mask` fills the [MASK] tokens of a text, but this "
                     f"one has none. Received: {text!r}."
                 )
-            if len(row) > limit:
+            if len(row) > length - 2:
                 raise ValueError(
-                    f"`fill_mask` takes texts of at most {limit} tokens. "
+                    f"`fill_mask` takes texts of at most {length - 2} tokens. "
                     f"Received one of {len(row)} tokens: {text[:60]!r}... "
                     "Pass the part around the [MASK]."
                 )
+        x = text_rows(ids, None, tokenizer, length)
+        x["mask_positions"], used = _places(
+            x["token_ids"] == tokenizer.mask_token_id
+        )
 
+        def best(shares):
+            order = np.argsort(-shares, kind="stable")[:top_k]
+            return [
+                (tokenizer.id_to_token(int(i)), float(shares[i])) for i in order
+            ]
 
-def _best(probabilities, top_k, tokenizer):
-    best = np.argsort(-probabilities, kind="stable")[:top_k]
-    return [
-        (tokenizer.id_to_token(int(i)), float(probabilities[i])) for i in best
-    ]
+        # A table may be padded beyond the vocabulary.
+        results = [
+            list(map(best, softmax(logits[row, :num_tokens].astype("float32"))))
+            for logits, row in zip(self.predict_rows(x, batch_size), used)
+        ]
+        return results[0] if is_one else results

@@ -9,20 +9,9 @@ from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import SavesPresets
-from keras_electra.tasks.answers import SCORES
-from keras_electra.tasks.answers import best_score
-from keras_electra.tasks.answers import best_threshold
-from keras_electra.tasks.answers import rank_answers
-from keras_electra.tasks.answers import to_answers
-from keras_electra.tasks.answers import to_questions
-from keras_electra.tasks.qa_windows import ElectraQuestionAnsweringPreprocessor
-from keras_electra.tasks.span_heads import MASKED_SCORE
-from keras_electra.tasks.span_heads import AnswerabilityHead
-from keras_electra.tasks.span_heads import JointSpanHead
-from keras_electra.tasks.span_heads import SimpleSpanHead
-from keras_electra.tasks.span_heads import SpanLoss
-from keras_electra.tasks.span_heads import masked_logits
-from keras_electra.tasks.span_heads import spans_are_right
+from keras_electra.tasks import answers as ranking
+from keras_electra.tasks import qa_windows
+from keras_electra.tasks import span_heads
 from keras_electra.tasks.task import ElectraTask
 
 
@@ -38,29 +27,25 @@ class ElectraQuestionAnswering(
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
-        head: string. `"joint"`, the default, is the original's, which scores
-            the end given the start; `"simple"` is that of transformers'
-            package, which scores them apart.
+        head: string. `"joint"` is the original's, which scores the end given
+            the start; `"simple"`, that of transformers, scores them apart.
         answerability: string or `None`. What tells that there is no answer:
-            `"span"`, a layer on `[CLS]` and the expected start, the
-            original's; `"first_token"`, a layer on `[CLS]` alone; `None`, the
-            scores of `[CLS]` as start and end. Defaults to `"span"` with the
-            joint head, to `None` with the simple one.
-        beam_size: int. Starts followed up by the joint head. Defaults to
-            `20`, the original's.
-        null_threshold: float or `None`. Null score above which `answer` gives
-            an empty text; see `tune_null_threshold`. `None` means never.
-            Defaults to `0.0`.
+            `"span"`, a layer on `[CLS]` and the expected start (default of
+            the joint head); `"first_token"`, a layer on `[CLS]` alone;
+            `None`, the scores of `[CLS]` as start and end (of the simple).
+        beam_size: int. Starts followed up by the joint head.
+        null_threshold: float or `None`, never. Null score above which
+            `answer` gives an empty text; see `tune_null_threshold`.
 
     Call arguments:
-        A dict of rows; also `start_positions` of shape `(batch,)`, if the
-        joint head shall score the ends that belong to these starts.
+        A dict of rows; also `start_positions` `(batch,)`, if the joint head
+        shall score the ends that belong to these starts.
 
     Returns:
         A dict of float32 arrays: `start_logits` and `end_logits` of shape
-        `(batch, length)`; from the joint head its beams, see `JointSpanHead`;
-        with `answerability` an `answerable_logit` of shape `(batch,)`,
-        positive for no answer, as the original has it.
+        `(batch, length)`; the joint head's beams, see `JointSpanHead`; with
+        `answerability` an `answerable_logit` `(batch,)`, positive for no
+        answer, as the original has it.
 
     Example:
     ```python
@@ -73,7 +58,7 @@ class ElectraQuestionAnswering(
     """
 
     backbone_cls = ElectraBackbone
-    preprocessor_cls = ElectraQuestionAnsweringPreprocessor
+    preprocessor_cls = qa_windows.ElectraQuestionAnsweringPreprocessor
     token_outputs = True
     names = inputs.Names((("question", "context"),), ("answers", "answer"))
 
@@ -91,69 +76,49 @@ class ElectraQuestionAnswering(
         check_option("head", head, ("joint", "simple"))
         if answerability == "auto":
             answerability = "span" if head == "joint" else None
-        check_option(
-            "answerability", answerability, ("span", "first_token", None)
-        )
-
+        options = ("span", "first_token", None)
+        check_option("answerability", answerability, options)
         check_count("beam_size", beam_size)
 
-        # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        policy = {"dtype": backbone.dtype_policy}
-        if head == "joint":
-            self.span_head = JointSpanHead(
-                beam_size, name="span_head", **policy
-            )
-        else:
-            self.span_head = SimpleSpanHead(name="span_head", **policy)
-        self.answerability_head = None
-        if answerability is not None:
-            self.answerability_head = AnswerabilityHead(
-                answerability == "span", name="answerability_head", **policy
-            )
-
-        # === Functional Model ===
-        inputs = dict(backbone.input)
         x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
-        masks = (inputs["padding_mask"], inputs["segment_ids"])
+        fields, starts = dict(backbone.input), []
+        masks = (fields["padding_mask"], fields["segment_ids"])
+        options = {"dtype": backbone.dtype_policy, "name": "span_head"}
+        self.span_head = span_heads.SimpleSpanHead(**options)
         if head == "joint":
-            inputs["start_positions"] = keras.Input(
-                shape=(), dtype="int32", name="start_positions"
-            )
-            outputs = self.span_head(x, *masks, inputs["start_positions"])
-        else:
-            outputs = self.span_head(x, *masks)
+            self.span_head = span_heads.JointSpanHead(beam_size, **options)
+            starts = [keras.Input((), dtype="int32", name="start_positions")]
+            fields["start_positions"] = starts[0]
+        outputs = self.span_head(x, *masks, *starts)
         if answerability is not None:
+            options["name"] = "answerability_head"
+            self.answerability_head = span_heads.AnswerabilityHead(
+                answerability == "span", **options
+            )
             outputs["answerable_logit"] = self.answerability_head(
                 x, outputs["start_logits"], *masks
             )
-        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        super().__init__(inputs=fields, outputs=outputs, **kwargs)
 
-        # === Config ===
         self.head = head
         self.answerability = answerability
         self.beam_size = beam_size
         self.null_threshold = null_threshold
         self.span_accuracy = keras.metrics.Mean(name="span_accuracy")
+        # The joint head masks its logits itself.
+        masked = span_heads.MASKED_SCORE
+        self.padded_output = masked if head == "joint" else 0.0
 
     def __call__(self, inputs, *args, **kwargs):
-        return super().__call__(self._complete(inputs), *args, **kwargs)
-
-    def call(self, inputs, training=None, mask=None):
-        return super().call(self._complete(inputs), training, mask)
-
-    def _complete(self, inputs):
-        """Inputs with `start_positions`, or without for the simple head."""
-        if not isinstance(inputs, dict):
-            return inputs
-        if self.head == "simple":
-            return {k: inputs[k] for k in inputs if k != "start_positions"}
-        if "start_positions" not in inputs:
+        # `start_positions` may be missing; the simple head has no use for it.
+        if isinstance(inputs, dict):
             # Of the kind of the others, which may be NumPy's or symbolic.
             unknown = inputs["token_ids"][:, 0] * 0 - 1
-            inputs = {**inputs, "start_positions": unknown}
-        return inputs
+            inputs = {"start_positions": unknown, **inputs}
+            inputs = {name: inputs[name] for name in self.input}
+        return super().__call__(inputs, *args, **kwargs)
 
     def compile(self, optimizer="auto", loss="auto", **kwargs):
         for name in ("metrics", "weighted_metrics"):
@@ -166,7 +131,7 @@ class ElectraQuestionAnswering(
         super().compile(optimizer, loss, **kwargs)
 
     def default_loss(self):
-        return SpanLoss()
+        return span_heads.SpanLoss()
 
     def default_metrics(self, loss):
         return []
@@ -177,9 +142,23 @@ class ElectraQuestionAnswering(
         return self.loss(y, y_pred, sample_weight)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        right = spans_are_right(y, y_pred)
+        right = span_heads.spans_are_right(y, y_pred)
         self.span_accuracy.update_state(right, sample_weight)
         return self.get_metrics_result()
+
+    def test_step(self, *args):
+        # Neither the loss nor the metric looks at the beams.
+        self.span_head.has_beams = False
+        try:
+            return super().test_step(*args)
+        finally:
+            self.span_head.has_beams = True
+
+    def check_inputs(self, x):
+        qa_windows.to_questions(x)
+
+    def encode_labels(self, x, y):
+        return qa_windows.to_answers(y, len(x[0]))
 
     def answer(
         self,
@@ -192,13 +171,11 @@ class ElectraQuestionAnswering(
         """Answers questions about texts.
 
         Args:
-            questions: string, or a column of strings; or any of the inputs
-                that `fit` takes, with the contexts.
-            contexts: string, or a column of strings, the text for each
-                question; `None` where `questions` holds them.
-            n_best: int. Most answers of each list. Defaults to `20`.
-            max_answer_length: int, in tokens. Defaults to `30`.
-            batch_size: int. Windows computed together. Defaults to `32`.
+            questions, contexts: strings or columns of strings, or as
+                `questions` alone any of the inputs that `fit` takes.
+            n_best: int. Most answers of each list.
+            max_answer_length: int, in tokens.
+            batch_size: int. Windows computed together.
 
         Returns:
             For a string an `Answers`, for several questions a list of these.
@@ -206,16 +183,12 @@ class ElectraQuestionAnswering(
         x = questions if contexts is None else (questions, contexts)
         x, is_one = self.read_inputs(x, "answer")
         documents, windows = self.preprocessor.split(*x)
-        rows = self.preprocessor.pack([row for some in windows for row in some])
+        rows = self.preprocessor.pack(windows)
         outputs = iter(self.predict_rows(rows, batch_size))
+        limits = (n_best, max_answer_length, self.null_threshold)
         results = [
-            rank_answers(
-                document,
-                some,
-                [_without_mask(next(outputs)) for _ in some],
-                n_best,
-                max_answer_length,
-                self.null_threshold,
+            ranking.rank_answers(
+                document, some, [next(outputs) for _ in some], *limits
             )
             for document, some in zip(documents, windows)
         ]
@@ -228,17 +201,16 @@ class ElectraQuestionAnswering(
         """Sets `null_threshold` to what is best on a development set.
 
         Args:
-            questions, contexts: as in `answer`.
+            questions, contexts, **kwargs: as in `answer`.
             answers: column with, for each question, a list of right answers,
                 empty where there is none.
-            metric: string. `"f1"`, the default, or `"exact"`.
-            **kwargs: arguments of `answer`.
+            metric: string. `"f1"` or `"exact"`.
 
         Returns:
             `(score, threshold)`: the mean of the metric with the threshold,
             0.0 to 1.0, and the threshold. After an error it stays as it was.
         """
-        check_option("metric", metric, tuple(SCORES))
+        check_option("metric", metric, tuple(ranking.SCORES))
         answers = inputs.to_column(answers)
         if len(answers) != len(questions):
             raise ValueError(
@@ -248,33 +220,11 @@ class ElectraQuestionAnswering(
             )
         results = self.answer(questions, contexts, **kwargs)
         texts = [result.best_text for result in results]
-        scores = [
-            best_score(SCORES[metric], text, golds)
-            for text, golds in zip(texts, answers)
-        ]
-        score, self.null_threshold = best_threshold(
+        score = ranking.SCORES[metric]
+        score, self.null_threshold = ranking.best_threshold(
             [result.null_score for result in results],
-            scores,
+            [ranking.best_score(score, *pair) for pair in zip(texts, answers)],
             [bool(golds) for golds in answers],
             texts,
         )
         return score, self.null_threshold
-
-    @property
-    def padded_output(self):
-        # The joint head masks its logits itself.
-        return MASKED_SCORE if self.head == "joint" else 0.0
-
-    def check_inputs(self, x):
-        to_questions(x)
-
-    def encode_labels(self, x, y):
-        return to_answers(y, len(x[0]))
-
-
-def _without_mask(outputs):
-    """Outputs of a window, with low scores where no answer may be."""
-    starts, ends = masked_logits(outputs)
-    outputs = {**outputs, "start_logits": starts, "end_logits": ends}
-    outputs.pop("answer_mask", None)
-    return outputs

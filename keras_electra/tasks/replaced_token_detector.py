@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_electra.arguments import check_option
 from keras_electra.arguments import known_keywords
-from keras_electra.data import inputs
+from keras_electra.data.inputs import check_texts
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.heads import ReplacedTokenHead
 from keras_electra.presets_saving import SavesPresets
@@ -25,8 +25,8 @@ class DetectedToken(typing.NamedTuple):
 
     Attributes:
         token: string. The word piece as in the vocabulary.
-        start: int. First character in the text.
-        end: int. Character after the last, so `text[start:end]` is the piece.
+        start, end: int. First character in the text, and the one after the
+            last.
         probability: float. Probability of being replaced, 0 to 1.
     """
 
@@ -41,8 +41,7 @@ class TokenBinaryCrossentropy(keras.losses.Loss):
     """Binary cross-entropy of logits, averaged over the weighted tokens.
 
     The original's discriminator loss (`run_pretraining.py:197-203`). Keras'
-    averages over the last axis before it weights, so that weights of shape
-    `(batch, length)` would not weigh tokens.
+    averages over the last axis before it weights: no weights of tokens.
     """
 
     def __init__(self, reduction="mean_with_sample_weight", **kwargs):
@@ -62,17 +61,11 @@ class ElectraReplacedTokenDetectorPreprocessor(RowPreprocessor):
 
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
-        truncate: string. How a pair that is too long is shortened, as in
-            `keras_hub.layers.MultiSegmentPacker`. Defaults to
-            `"round_robin"`.
+        truncate: string. As in `keras_hub.layers.MultiSegmentPacker`.
     """
 
     def __init__(
-        self,
-        tokenizer,
-        sequence_length=512,
-        truncate="round_robin",
-        **kwargs,
+        self, tokenizer, sequence_length=512, truncate="round_robin", **kwargs
     ):
         super().__init__(tokenizer, sequence_length, **kwargs)
         check_option("truncate", truncate, ("round_robin", "waterfall"))
@@ -86,24 +79,18 @@ class ElectraReplacedTokenDetectorPreprocessor(RowPreprocessor):
 
     def rows(self, x, y=None, sample_weight=None, length=None):
         x = super().rows(x, length=length)
+        mask = x["padding_mask"]
         if sample_weight is not None and np.ndim(sample_weight[0]) == 0:
-            sample_weight = x["padding_mask"] * np.reshape(
-                sample_weight, (-1, 1)
-            )
-        shape = x["token_ids"].shape
+            sample_weight = mask * np.reshape(sample_weight, (-1, 1))
         y, sample_weight = (
-            None if values is None else _fit(values, shape)
+            values
+            if values is None
+            else keras.utils.pad_sequences(
+                values, mask.shape[1], "float32", "post", "post"
+            )
             for values in (y, sample_weight)
         )
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-
-
-def _fit(values, shape):
-    """One value a token, cut or padded with 0 to the shape of the rows."""
-    fitted = np.zeros(shape, "float32")
-    for row, some in zip(fitted, values):
-        row[: len(some)] = some[: shape[1]]
-    return fitted
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -116,10 +103,9 @@ class ElectraReplacedTokenDetector(
     discriminator with its head.
 
     Args:
-        backbone, preprocessor, **kwargs: as of every task; the backbone is
-            the discriminator's.
-        head: `ReplacedTokenHead` of the same network; not part of the
-            configuration. Defaults to `None`: a fresh one.
+        backbone, preprocessor, **kwargs: as of every task.
+        head: `ReplacedTokenHead` of the same network, or `None` for a fresh
+            one; not part of the configuration.
 
     Returns:
         Logits of shape `(batch, length)`; positive means replaced.
@@ -142,7 +128,6 @@ class ElectraReplacedTokenDetector(
 
     @known_keywords("name", "compile", "dtype", "trainable")
     def __init__(self, backbone, preprocessor=None, head=None, **kwargs):
-        # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.head = head or ReplacedTokenHead(
@@ -151,8 +136,6 @@ class ElectraReplacedTokenDetector(
             dtype=backbone.dtype_policy,
             name="replaced_token_head",
         )
-
-        # === Functional Model ===
         x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
         super().__init__(inputs=backbone.input, outputs=self.head(x), **kwargs)
 
@@ -167,7 +150,7 @@ class ElectraReplacedTokenDetector(
 
     def check_inputs(self, x):
         # A text without tokens has none that are replaced.
-        inputs.check_texts(x, may_be_empty=True)
+        check_texts(x, may_be_empty=True)
 
     def finish_batch(self, x, y=None, sample_weight=None, training=False):
         if y is not None and sample_weight is None:
@@ -182,7 +165,7 @@ class ElectraReplacedTokenDetector(
 
         Args:
             texts: string, or a column of strings.
-            batch_size: int. Windows computed together. Defaults to `32`.
+            batch_size: int. Windows computed together.
 
         Returns:
             For a string a list of `DetectedToken`, in the order of the text;
@@ -190,30 +173,25 @@ class ElectraReplacedTokenDetector(
         """
         texts, is_one = self.read_inputs(texts, "detect")
         tokenizer = self.preprocessor.tokenizer
-        room = self.preprocessor.sequence_length
-        room = min(room, self.backbone.max_sequence_length) - 2
+        length = self.preprocessor.sequence_length
+        length = min(length, self.backbone.max_sequence_length)
         rows, offsets = tokenizer.encode_with_offsets(texts)
         windows = [
-            (text, window)
-            for text, ids in enumerate(rows)
-            for window in split_windows(len(ids), room)
+            (number, window)
+            for number, ids in enumerate(rows)
+            for window in split_windows(len(ids), length - 2)
         ]
-        pieces = [
-            rows[text][window.start : window.stop] for text, window in windows
-        ]
-        x = text_rows(pieces, None, tokenizer, room + 2)
+        parts = [rows[i][window.start : window.stop] for i, window in windows]
+        x = text_rows(parts, None, tokenizer, length)
         results = [[] for _ in texts]
-        for (text, window), logits in zip(
+        for (i, window), logits in zip(
             windows, self.predict_rows(x, batch_size)
         ):
-            probabilities = sigmoid(np.asarray(logits, "float32"))
+            # Behind [CLS], where the window starts.
+            shares = sigmoid(logits[1:].astype("float32"))
             for place in range(window.first, window.last):
-                results[text].append(
-                    DetectedToken(
-                        tokenizer.id_to_token(rows[text][place]),
-                        *offsets[text][place],
-                        # Behind [CLS], where the window starts.
-                        float(probabilities[1 + place - window.start]),
-                    )
-                )
+                token = tokenizer.id_to_token(rows[i][place])
+                share = float(shares[place - window.start])
+                token = DetectedToken(token, *offsets[i][place], share)
+                results[i].append(token)
         return results[0] if is_one else results

@@ -1,9 +1,7 @@
-"""Heads and losses of answers that are stretches of a text.
+"""Heads and the loss of answers that are stretches of a text.
 
-Where does the answer begin, where does it end, and is there one? As in the
-original (`finetune/qa/qa_tasks.py:440-530`). Scores are float32 whatever the
-precision: they meet in softmaxes over hundreds of tokens.
-
+As in the original (`finetune/qa/qa_tasks.py:440-530`). Scores are float32
+whatever the precision: they meet in softmaxes over hundreds of tokens.
 Shapes: B batch, L length, D hidden, K beam.
 """
 
@@ -27,24 +25,20 @@ def answer_mask(padding_mask, segment_ids):
     return ops.maximum(mask, first[None])  # (B, L)
 
 
-def answer_penalty(padding_mask, segment_ids):
-    """What is added to scores: 0 where an answer may be, else -1000."""
-    return MASKED_SCORE * (1.0 - answer_mask(padding_mask, segment_ids))
-
-
 def masked_logits(outputs):
     """Scores of starts and ends of either span head, low where none may be."""
     penalty = 0.0
-    if "answer_mask" in outputs:
+    if "answer_mask" in outputs:  # the joint head's are masked already
         penalty = MASKED_SCORE * (1.0 - outputs["answer_mask"])
     return [outputs[name] + penalty for name in ("start_logits", "end_logits")]
 
 
-def head_dense(units, layer, name, **kwargs):
-    """A dense layer of the precision of the layer it is part of."""
-    return keras.layers.Dense(
-        units, dtype=layer.dtype_policy, name=name, **kwargs
-    )
+def _dense(layer, units, name, width, **kwargs):
+    """A built dense layer of the precision of the layer it is part of."""
+    kwargs.update(name=name, dtype=layer.dtype_policy)
+    dense = keras.layers.Dense(units, **kwargs)
+    dense.build((None, width))
+    return dense
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -52,82 +46,70 @@ class JointSpanHead(keras.layers.Layer):
     """Scores starts, and ends given the start, with a beam of starts.
 
     Its dense layer on the vectors of start and end, one after the other, is a
-    sum of two layers here, which gives the same numbers without copying the
-    vectors for each start. `start_positions` are those that `end_logits`
-    suppose, -1 for the best. Returns a dict of `start_logits` and
-    `end_logits` `(B, L)`, `start_top_log_probs` and `start_top_index`
-    `(B, K)`, `end_top_log_probs` and `end_top_index` `(B, K, K)`: zeros in
-    training; an index may point behind a short row.
+    sum of two layers here: the same numbers without a copy of the vectors for
+    each start. `start_positions` are those that `end_logits` suppose, -1 for
+    the best. Returns a dict of `start_logits` and `end_logits` `(B, L)`,
+    `start_top_log_probs` and `start_top_index` `(B, K)`, `end_top_log_probs`
+    and `end_top_index` `(B, K, K)`; an index may point behind a short row.
 
     Args:
-        beam_size: int. Starts followed up, and ends kept for each. Defaults
-            to `20` (`configure_finetuning.py:90`).
-        **kwargs: of `keras.layers.Layer`.
+        beam_size: int. Starts followed up, and ends kept for each
+            (`configure_finetuning.py:90`).
+
+    Attributes:
+        has_beams: bool. `False`: beams are zeros, as in training.
     """
 
     def __init__(self, beam_size=20, **kwargs):
         super().__init__(**kwargs)
         self.beam_size = beam_size
+        self.has_beams = True
 
     def build(self, x_shape, *shapes):
-        # Glorot uniform for both together.
-        limit = math.sqrt(6 / (2 * x_shape[-1] + HIDDEN_DIM))
-        self.start_dense = head_dense(1, self, "start_dense")
-        self.start_hidden, self.end_hidden = (
-            head_dense(
-                HIDDEN_DIM,
-                self,
-                f"{name}_hidden",
-                use_bias=name == "end",
-                kernel_initializer=keras.initializers.RandomUniform(
-                    -limit, limit
-                ),
-            )
-            for name in ("start", "end")
-        )
-        self.end_dense = head_dense(1, self, "end_dense")
-        for layer in (self.start_dense, self.start_hidden, self.end_hidden):
-            layer.build(x_shape)
-        self.end_dense.build((*x_shape[:-1], HIDDEN_DIM))
+        width = x_shape[-1]
+        # Glorot uniform for both parts together.
+        limit = math.sqrt(6 / (2 * width + HIDDEN_DIM))
+        for part in ("start", "end"):
+            uniform = keras.initializers.RandomUniform(-limit, limit)
+            options = {"kernel_initializer": uniform, "use_bias": part == "end"}
+            name = f"{part}_hidden"
+            dense = _dense(self, HIDDEN_DIM, name, width, **options)
+            setattr(self, name, dense)
+        self.start_dense = _dense(self, 1, "start_dense", width)
+        self.end_dense = _dense(self, 1, "end_dense", HIDDEN_DIM)
         self.built = True
 
     def call(
         self, x, padding_mask, segment_ids, start_positions, training=None
     ):
-        penalty = answer_penalty(padding_mask, segment_ids)  # (B, L)
-        start_logits = self.start_dense(x)[..., 0]
-        start_logits = ops.cast(start_logits, "float32") + penalty
+        length = ops.shape(x)[1]
+        penalty = MASKED_SCORE * (1.0 - answer_mask(padding_mask, segment_ids))
+        start_logits = ops.cast(self.start_dense(x)[..., 0], "float32")
+        start_logits = start_logits + penalty  # (B, L)
         ends = self.end_hidden(x)[:, None]  # (B, 1, L, 512)
 
         def end_logits(starts):
-            chosen = ops.one_hot(starts, ops.shape(x)[1], dtype=x.dtype)
-            vectors = ops.matmul(chosen, x)  # (B, K, D)
-            hidden = self.start_hidden(vectors)[:, :, None]
+            chosen = ops.one_hot(starts, length, dtype=x.dtype)
+            hidden = self.start_hidden(ops.matmul(chosen, x))[:, :, None]
             hidden = exact_gelu(hidden + ends)  # (B, K, L, 512)
             logits = ops.cast(self.end_dense(hidden)[..., 0], "float32")
             return logits + penalty[:, None]  # (B, K, L)
 
         best = ops.cast(ops.argmax(start_logits, axis=-1), "int32")
-        start_positions = ops.cast(start_positions, "int32")
-        given = ops.where(start_positions < 0, best, start_positions)
-        outputs = {
-            "start_logits": start_logits,
-            "end_logits": end_logits(given[:, None])[:, 0],
-        }
-        if training:
-            zero = ops.zeros_like(start_positions)[:, None]
-            start_index = ops.repeat(zero, self.beam_size, axis=1)  # (B, K)
+        given = ops.cast(start_positions, "int32")
+        given = ops.where(given < 0, best, given)[:, None]
+        if self.has_beams and not training:
+            start_top, start_index = self._top(start_logits)
+            starts = ops.minimum(start_index, length - 1)
+            end_top, end_index = self._top(end_logits(starts))
+        else:
+            start_index = ops.repeat(given * 0, self.beam_size, axis=1)
             end_index = ops.repeat(start_index[:, None], self.beam_size, axis=1)
             start_top = ops.cast(start_index, "float32")
             end_top = ops.cast(end_index, "float32")
-        else:
-            start_top, start_index = self._top(start_logits)
-            last = ops.shape(x)[1] - 1
-            end_top, end_index = self._top(
-                end_logits(ops.minimum(start_index, last))
-            )
         return {
-            **outputs,
+            "start_logits": start_logits,
+            "end_logits": end_logits(given)[:, 0],
             "start_top_log_probs": start_top,
             "start_top_index": start_index,
             "end_top_log_probs": end_top,
@@ -153,8 +135,7 @@ class SimpleSpanHead(keras.layers.Layer):
     """
 
     def build(self, x_shape, *shapes):
-        self.output_dense = head_dense(2, self, "output_dense")
-        self.output_dense.build(x_shape)
+        self.output_dense = _dense(self, 2, "output_dense", x_shape[-1])
         self.built = True
 
     def call(self, x, padding_mask, segment_ids):
@@ -168,11 +149,10 @@ class SimpleSpanHead(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class AnswerabilityHead(keras.layers.Layer):
-    """Scores a row as not holding the answer (`qa_tasks.py:508-525`).
+    """Logits `(B,)`, positive for no answer (`qa_tasks.py:508-525`).
 
-    Returns logits `(B,)`, positive for no answer. With `use_span`, the
-    default, the expected start is looked at beside `[CLS]`, through a hidden
-    layer.
+    With `use_span` the expected start is looked at beside `[CLS]`, through a
+    hidden layer.
     """
 
     def __init__(self, use_span=True, **kwargs):
@@ -182,22 +162,20 @@ class AnswerabilityHead(keras.layers.Layer):
 
     def build(self, x_shape, *shapes):
         width = x_shape[-1]
-        self.hidden_dense = None
         if self.use_span:
-            self.hidden_dense = head_dense(
-                HIDDEN_DIM, self, "hidden_dense", activation=exact_gelu
+            options = {"activation": exact_gelu}
+            self.hidden_dense = _dense(
+                self, HIDDEN_DIM, "hidden_dense", 2 * width, **options
             )
-            self.hidden_dense.build((x_shape[0], 2 * width))
             width = HIDDEN_DIM
-        self.output_dense = head_dense(1, self, "output_dense")
-        self.output_dense.build((x_shape[0], width))
+        self.output_dense = _dense(self, 1, "output_dense", width)
         self.built = True
 
     def call(self, x, start_logits, padding_mask, segment_ids):
         features = x[:, 0]  # (B, D)
         if self.use_span:
-            penalty = answer_penalty(padding_mask, segment_ids)
-            weights = ops.softmax(start_logits + penalty)
+            mask = answer_mask(padding_mask, segment_ids)
+            weights = ops.softmax(start_logits + MASKED_SCORE * (1.0 - mask))
             weights = ops.cast(weights, x.dtype)[:, None]
             expected = ops.matmul(weights, x)[:, 0]
             features = ops.concatenate([features, expected], axis=-1)
@@ -214,9 +192,7 @@ class SpanLoss(keras.losses.Loss):
 
     Args:
         answerability_weight: float. Weight of the binary cross-entropy of
-            `answerable_logit`. Defaults to `0.5`
-            (`configure_finetuning.py:87`).
-        **kwargs: of `keras.losses.Loss`.
+            `answerable_logit` (`configure_finetuning.py:87`).
     """
 
     def __init__(self, answerability_weight=0.5, **kwargs):
@@ -233,25 +209,21 @@ class SpanLoss(keras.losses.Loss):
         )
         loss = (starts + ends) / 2
         if "answerable_logit" in y_pred:
-            # Sigmoid cross-entropy; the name is the original's, 1 means that
-            # there is no answer.
+            # The name is the original's, 1 means that there is no answer.
             logit = y_pred["answerable_logit"]
             truth = ops.cast(y_true[:, 2], logit.dtype)
-            extra = ops.softplus(logit) - truth * logit
+            extra = ops.binary_crossentropy(truth, logit, from_logits=True)
             loss = loss + self.answerability_weight * extra
         return loss
 
     def get_config(self):
-        config = super().get_config()
-        config["answerability_weight"] = self.answerability_weight
-        return config
+        weight = {"answerability_weight": self.answerability_weight}
+        return {**super().get_config(), **weight}
 
 
 def spans_are_right(y_true, y_pred):
-    """Whether start and end both have the highest scores: bools `(batch,)`."""
-    right = [
-        ops.cast(ops.argmax(logits, axis=-1), "int32")
-        == ops.cast(y_true[:, i], "int32")
-        for i, logits in enumerate(masked_logits(y_pred))
-    ]
-    return ops.logical_and(*right)
+    """Whether start and end both have the highest scores: bools `(B,)`."""
+    best = [ops.argmax(logits, axis=-1) for logits in masked_logits(y_pred)]
+    y_true = ops.cast(y_true[:, :2], "int32")
+    best = ops.cast(ops.stack(best, axis=-1), "int32")
+    return ops.all(best == y_true, axis=-1)

@@ -1,8 +1,11 @@
 """What the original program does otherwise, to compare with its numbers."""
 
+import bisect
+
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
+from keras_electra.tasks.qa_windows import WORD
 from keras_electra.tasks.token_classifier import TaggingRow
 
 
@@ -63,14 +66,22 @@ def original_span_text(tokenizer):
         pieces = [
             tokenizer.id_to_token(id) for id in document.ids[first : last + 1]
         ]
-        spans = document.word_spans[
-            document.words[first] : document.words[last] + 1
-        ]
+        word_spans, words = words_of(document)
+        spans = word_spans[words[first] : words[last] + 1]
         words = " ".join(document.text[start:end] for start, end in spans)
         spelled = " ".join(pieces).replace(" ##", "").removeprefix("##")
         return align(spelled, words, tokenizer.lowercase)
 
     return span_text
+
+
+def words_of(document):
+    """Characters `(start, end)` of words; the number of each token's word."""
+    spans = [match.span() for match in WORD.finditer(document.text)]
+    starts = [start for start, _ in spans]
+    return spans, [
+        bisect.bisect_right(starts, start) - 1 for start, _ in document.offsets
+    ]
 
 
 def align(spelled, text, lowercase):

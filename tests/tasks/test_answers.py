@@ -9,12 +9,11 @@ from keras_electra.tasks.answers import exact_match
 from keras_electra.tasks.answers import f1_score
 from keras_electra.tasks.answers import normalize_answer
 from keras_electra.tasks.answers import rank_answers
-from keras_electra.tasks.answers import to_answers
-from keras_electra.tasks.answers import to_questions
-from keras_electra.tasks.qa_windows import answer_positions
+from keras_electra.tasks.qa_windows import Document
 from keras_electra.tasks.qa_windows import find_answer
-from keras_electra.tasks.qa_windows import read_document
 from keras_electra.tasks.qa_windows import split_document
+from keras_electra.tasks.qa_windows import to_answers
+from keras_electra.tasks.qa_windows import to_questions
 from tests import checks
 
 
@@ -59,6 +58,11 @@ def test_bad_answers(answer):
         to_answers(["a"], 3)
 
 
+def read(text, tokenizer):
+    [ids], [offsets] = tokenizer.encode_with_offsets([text])
+    return Document(text, ids, offsets)
+
+
 LONG = "The chef cooked. A meal, the meal."
 
 
@@ -69,23 +73,16 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def document(tokenizer):
-    return read_document(LONG, tokenizer)
-
-
-def test_words_and_tokens(document):
-    words = [LONG[a:b] for a, b in document.word_spans]
-    assert words == LONG.split()
-    # the chef cook ##ed . a meal [UNK] the meal .
-    assert document.ids == [5, 6, 7, 8, 11, 12, 10, 1, 5, 10, 11]
-    assert document.words == [0, 1, 2, 2, 2, 3, 4, 4, 5, 6, 6]
+    return read(LONG, tokenizer)
 
 
 def test_windows(document, tokenizer):
-    windows = split_document(document, [9], 7, tokenizer, 9, 3)
+    # the chef cook ##ed . a meal [UNK] the meal .
+    assert document.ids == [5, 6, 7, 8, 11, 12, 10, 1, 5, 10, 11]
+    windows = split_document(document, [9], tokenizer, 9, 3)
     assert [window.start for window in windows] == [0, 3, 6]
     assert windows[0].ids == [2, 9, 3, 5, 6, 7, 8, 11, 3]
     assert windows[2].ids == [2, 9, 3, 10, 1, 5, 10, 11, 3]
-    assert {window.example for window in windows} == {7}
     chosen = [
         window.start + i
         for window in windows
@@ -112,16 +109,16 @@ def test_tokens_of_answers(document, tokenizer):
 
 
 def test_positions_in_a_row(document, tokenizer):
-    first, *_, last = split_document(document, [9], 0, tokenizer, 9, 3)
-    assert answer_positions(first, (1, 2)) == (4, 5)
-    assert answer_positions(last, (9, 10)) == (6, 7)
+    first, *_, last = split_document(document, [9], tokenizer, 9, 3)
+    assert first.places((1, 2)) == (4, 5)
+    assert last.places((9, 10)) == (6, 7)
     for tokens in ((4, 5), None):
-        assert answer_positions(first, tokens) == (0, 0)
+        assert first.places(tokens) == (0, 0)
 
 
 def test_questions_leave_room(document, tokenizer):
     with pytest.raises(ValueError, match="`sequence_length` must leave room"):
-        split_document(document, [9] * 6, 0, tokenizer, 9, 3)
+        split_document(document, [9] * 6, tokenizer, 9, 3)
 
 
 SHORT = "the chef ate a meal"
@@ -130,8 +127,8 @@ SHORT = "the chef ate a meal"
 def ranked(starts, ends, **kwargs):
     """Answers from scores of `[CLS] ate [SEP] the chef ate a meal [SEP]`."""
     tokenizer = checks.tiny_tokenizer()
-    document = read_document(SHORT, tokenizer)
-    windows = split_document(document, [9], 0, tokenizer, 9, 3)
+    document = read(SHORT, tokenizer)
+    windows = split_document(document, [9], tokenizer, 9, 3)
     output = {
         "start_logits": np.array(starts, "float32"),
         "end_logits": np.array(ends, "float32"),

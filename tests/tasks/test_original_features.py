@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from keras_electra.tasks.qa_windows import ElectraQuestionAnsweringPreprocessor
-from keras_electra.tasks.qa_windows import answer_positions
 from keras_electra.tasks.rows import trim_pair
 from keras_electra.tasks.text_classifier import (
     ElectraTextClassifierPreprocessor,
@@ -16,6 +15,7 @@ from keras_electra.text.tokenizer import ElectraTokenizer
 from tests import recorded
 from tests.tasks.original_questions import questions
 from tests.tasks.original_rules import original_rows
+from tests.tasks.original_rules import words_of
 
 NAMES = {
     "token_ids": "input_ids",
@@ -178,23 +178,23 @@ def test_windows(name, golden, tokenizer, arrays):
     )
     _, asked, contexts, _ = zip(*questions(golden, name))
     documents, windows = preprocess.split(asked, contexts)
-    flat = [window for some in windows for window in some]
+    flat = [(i, window) for i, some in enumerate(windows) for window in some]
     length = preprocess.sequence_length
-    check_rows(preprocess.pack(flat, length), arrays, f"qa/{name}_dev")
+    check_rows(preprocess.pack(windows, length), arrays, f"qa/{name}_dev")
     expected = QUESTIONS[name]["dev_windows"]
     assert len(flat) == len(expected)
-    for window, theirs in zip(flat, expected):
-        document = documents[window.example]
-        assert window.example == theirs["eid"] // 1000
+    for (number, window), theirs in zip(flat, expected):
+        assert number == theirs["eid"] // 1000
         assert window.offset == theirs["first_doc_position"]
-        words = document.words[window.start : window.stop]
-        assert words == theirs["token_to_orig"]
+        _, words = words_of(documents[number])
+        part = slice(window.start, window.start + len(window.best))
+        assert words[part] == theirs["token_to_orig"]
         best = "".join(str(int(flag)) for flag in window.best)
         assert best == theirs["is_max_context"]
         tokens = [tokenizer.id_to_token(id) for id in window.ids]
         assert tokens == theirs["tokens"]
-        assert answer_positions(window, None) == (0, 0)
+        assert window.places(None) == (0, 0)
     for example, words in QUESTIONS[name]["doc_tokens"].items():
         document = documents[int(example)]
-        spans = document.word_spans
+        spans, _ = words_of(document)
         assert [document.text[a:b] for a, b in spans] == words
