@@ -7,11 +7,8 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_electra.arguments import known_keywords
 from keras_electra.data.batches import round_length
-from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.heads import TokenPredictionHead
-from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks.labels import softmax
 from keras_electra.tasks.rows import RowPreprocessor
 from keras_electra.tasks.rows import text_rows
@@ -120,7 +117,7 @@ def _places(chosen, width=None, limit=None):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraMaskedLM(ElectraTask, SavesPresets, keras_hub.models.MaskedLM):
+class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
     """Predicts the tokens at masked positions.
 
     `from_preset` on the folder of an `ElectraPretrainer` opens its generator;
@@ -148,12 +145,10 @@ class ElectraMaskedLM(ElectraTask, SavesPresets, keras_hub.models.MaskedLM):
     ```
     """
 
-    backbone_cls = ElectraBackbone
     preprocessor_cls = ElectraMaskedLMPreprocessor
     token_labels = True
     unsaved = ("backbone", "preprocessor", "head")
 
-    @known_keywords("name", "compile", "dtype", "trainable")
     def __init__(
         self,
         backbone,
@@ -188,9 +183,6 @@ class ElectraMaskedLM(ElectraTask, SavesPresets, keras_hub.models.MaskedLM):
         return keras.losses.SparseCategoricalCrossentropy(
             from_logits=True, reduction="mean_with_sample_weight"
         )
-
-    def default_metrics(self, loss):
-        return [keras.metrics.SparseCategoricalAccuracy("accuracy")]
 
     def needs_labels(self, x):
         return False  # they come from the text

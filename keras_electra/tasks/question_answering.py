@@ -7,8 +7,6 @@ from keras_electra.arguments import check_count
 from keras_electra.arguments import check_option
 from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
-from keras_electra.model.backbone import ElectraBackbone
-from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks import answers as ranking
 from keras_electra.tasks import qa_windows
 from keras_electra.tasks import span_heads
@@ -16,9 +14,7 @@ from keras_electra.tasks.task import ElectraTask
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraQuestionAnswering(
-    ElectraTask, SavesPresets, keras_hub.models.Task
-):
+class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
     """Finds the answer to a question in a text, or that it has none.
 
     `fit`, `evaluate` and `predict` take a tuple of two lists of strings,
@@ -57,12 +53,10 @@ class ElectraQuestionAnswering(
     ```
     """
 
-    backbone_cls = ElectraBackbone
     preprocessor_cls = qa_windows.ElectraQuestionAnsweringPreprocessor
     token_outputs = True
     names = inputs.Names((("question", "context"),), ("answers", "answer"))
 
-    @known_keywords("name", "compile", "dtype", "trainable")
     def __init__(
         self,
         backbone,
@@ -86,11 +80,12 @@ class ElectraQuestionAnswering(
         fields, starts = dict(backbone.input), []
         masks = (fields["padding_mask"], fields["segment_ids"])
         options = {"dtype": backbone.dtype_policy, "name": "span_head"}
-        self.span_head = span_heads.SimpleSpanHead(**options)
         if head == "joint":
             self.span_head = span_heads.JointSpanHead(beam_size, **options)
             starts = [keras.Input((), dtype="int32", name="start_positions")]
             fields["start_positions"] = starts[0]
+        else:
+            self.span_head = span_heads.SimpleSpanHead(**options)
         outputs = self.span_head(x, *masks, *starts)
         if answerability is not None:
             options["name"] = "answerability_head"
@@ -112,13 +107,19 @@ class ElectraQuestionAnswering(
         self.padded_output = masked if head == "joint" else 0.0
 
     def __call__(self, inputs, *args, **kwargs):
-        # `start_positions` may be missing; the simple head has no use for it.
-        if isinstance(inputs, dict):
-            # Of the kind of the others, which may be NumPy's or symbolic.
-            unknown = inputs["token_ids"][:, 0] * 0 - 1
-            inputs = {"start_positions": unknown, **inputs}
-            inputs = {name: inputs[name] for name in self.input}
-        return super().__call__(inputs, *args, **kwargs)
+        return super().__call__(self._complete(inputs), *args, **kwargs)
+
+    def call(self, inputs, training=None, mask=None):
+        return super().call(self._complete(inputs), training, mask)
+
+    def _complete(self, inputs):
+        """With `start_positions`; for the simple head without them."""
+        if not isinstance(inputs, dict):
+            return inputs
+        # Of the kind of the others, which may be NumPy's or symbolic.
+        unknown = inputs["token_ids"][:, 0] * 0 - 1
+        inputs = {"start_positions": unknown, **inputs}
+        return {name: inputs[name] for name in self.input}
 
     def compile(self, optimizer="auto", loss="auto", **kwargs):
         for name in ("metrics", "weighted_metrics"):

@@ -8,11 +8,8 @@ import numpy as np
 from keras import ops
 
 from keras_electra.arguments import check_option
-from keras_electra.arguments import known_keywords
 from keras_electra.data.inputs import check_texts
-from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.heads import ReplacedTokenHead
-from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks.labels import sigmoid
 from keras_electra.tasks.rows import RowPreprocessor
 from keras_electra.tasks.rows import split_windows
@@ -94,9 +91,7 @@ class ElectraReplacedTokenDetectorPreprocessor(RowPreprocessor):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraReplacedTokenDetector(
-    ElectraTask, SavesPresets, keras_hub.models.Task
-):
+class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
     """Scores every token of a text as original or replaced.
 
     `from_preset` on the folder of an `ElectraPretrainer` opens its
@@ -120,13 +115,11 @@ class ElectraReplacedTokenDetector(
     ```
     """
 
-    backbone_cls = ElectraBackbone
     preprocessor_cls = ElectraReplacedTokenDetectorPreprocessor
     token_labels = True
     token_outputs = True
     unsaved = ("backbone", "preprocessor", "head")
 
-    @known_keywords("name", "compile", "dtype", "trainable")
     def __init__(self, backbone, preprocessor=None, head=None, **kwargs):
         self.backbone = backbone
         self.preprocessor = preprocessor
