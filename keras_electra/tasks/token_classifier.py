@@ -127,7 +127,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
         if self._word_tokenizer is None:
             config = {**self.tokenizer.get_config(), "split_on_cjk": False}
             tokenizer = ElectraTokenizer.from_config(config)
-            tokenizer.set_vocabulary(self.tokenizer.get_vocabulary())
+            tokenizer.set_vocabulary(self.tokenizer.pipeline)
             # Not tracked: it has no state of its own to be saved.
             object.__setattr__(self, "_word_tokenizer", tokenizer)
         return self._word_tokenizer

@@ -1,15 +1,10 @@
 """ElectraTokenizer: text <-> ids, with the ids of the original program.
 
-It is a KerasHub tokenizer: it is saved in presets and found by KerasHub's
-`from_preset`. Where KerasHub's WordPiece differs from the original (control
-characters, case folding, long words), the original is followed. The work is
-done by `WordPieceEncoder`, in plain Python on every backend; inside a `tf.data`
-pipeline TensorFlow calls back into it. Price: such a graph runs only in the
-process that made it and cannot be exported with the model.
+A pipeline of the `tokenizers` package does the work, on every backend; inside
+a `tf.data` pipeline TensorFlow calls back into it. Price: such a graph runs
+only in the process that made it and cannot be exported.
 """
 
-import hashlib
-import json
 import os
 
 import keras
@@ -18,22 +13,22 @@ import numpy as np
 
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets import OpensPresets
-from keras_electra.text.nested import check_texts
-from keras_electra.text.nested import map_sequences
-from keras_electra.text.nested import map_strings
-from keras_electra.text.normalization import WordSplitter
-from keras_electra.text.vocabulary_file import SPECIAL_TOKENS
-from keras_electra.text.vocabulary_file import load_vocabulary
-from keras_electra.text.vocabulary_file import write_vocabulary
-from keras_electra.text.word_pieces import WordPieceEncoder
-from keras_electra.text.word_pieces import join_pieces
+from keras_electra.text.original import SPECIAL_TOKENS
+from keras_electra.text.original import original
+from keras_electra.text.pipeline import SETTINGS
+from keras_electra.text.pipeline import Pipeline
+from keras_electra.text.vocabulary import load_vocabulary
+from keras_electra.text.vocabulary import read_text
+from keras_electra.text.vocabulary import write_text
+from keras_electra.text.vocabulary import write_vocabulary
 
 VOCABULARY_FILE = "vocabulary.txt"
+PIPELINE_FILE = "tokenizer.json"
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
-    """WordPiece tokenizer of ELECTRA.
+    """Tokenizer of ELECTRA: WordPiece, or what a `tokenizer.json` says.
 
     Called on a string it returns a 1-d integer array, called on a list of
     strings a list of lists of integers; with `sequence_length` dense arrays
@@ -42,14 +37,17 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
     no `[CLS]` and `[SEP]`; preprocessors do.
 
     Args:
-        vocabulary: list of str, path of a file with one token a line, or
-            `None` if it is loaded later from a preset. It must contain
-            `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]` and `[MASK]`, anywhere.
-        lowercase: bool. Whether to lower the text. Defaults to `False`.
-        strip_accents: bool or `None`. Whether to take accents off. Defaults
-            to `None`, the same as `lowercase`, as in BERT.
+        vocabulary: list of str or path of a file with one token a line; it
+            must have `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]` and `[MASK]`. Or the
+            path of a `tokenizer.json` of any kind, which is obeyed and saved
+            as it is; settings that are given take the place of what its
+            `BertNormalizer` says. `None`: it is loaded from a preset later.
+        lowercase: bool. Whether to lower the text. Defaults to `False`, or
+            what the `tokenizer.json` says.
+        strip_accents: bool. Whether to take accents off. Defaults to `None`,
+            the same as `lowercase`, as in BERT.
         split_on_cjk: bool. Whether each CJK character is a word. Defaults to
-            `True`.
+            `True`, or what the `tokenizer.json` says.
         special_tokens_in_strings: bool. Whether `"[MASK]"` and the like in a
             text become the special token. Defaults to `False`: they are
             brackets and letters, as in the original.
@@ -60,8 +58,7 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
 
     Raises:
         ValueError: if the vocabulary lacks a special token or has an entry
-            twice, or if its file is not UTF-8 text.
-        FileNotFoundError: if there is no such file.
+            twice, if its file is damaged, or if a setting cannot be obeyed.
 
     Example:
 
@@ -79,22 +76,15 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
     def __init__(
         self,
         vocabulary=None,
-        lowercase=False,
+        lowercase=None,
         strip_accents=None,
-        split_on_cjk=True,
+        split_on_cjk=None,
         special_tokens_in_strings=False,
         sequence_length=None,
         dtype="int32",
         **kwargs,
     ):
-        self._add_special_token("[PAD]", "pad_token")
-        self._add_special_token("[UNK]", "unk_token")
-        self._add_special_token("[CLS]", "cls_token")
-        self._add_special_token("[SEP]", "sep_token")
-        self._add_special_token("[MASK]", "mask_token")
-        # Names that other KerasHub tokenizers use for the same.
-        self._add_special_token("[CLS]", "start_token")
-        self._add_special_token("[SEP]", "end_token")
+        self._name_special_tokens(SPECIAL_TOKENS)
         super().__init__(dtype=dtype, **kwargs)
         self._is_string = self.compute_dtype == "string"
         if not self._is_string and "int" not in self.compute_dtype:
@@ -113,33 +103,42 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
         self.set_vocabulary(vocabulary)
 
     def set_vocabulary(self, vocabulary):
-        """Set the vocabulary: list of str, path, or `None` for none yet."""
+        """Set the vocabulary: see the class; or a `Pipeline`."""
+        self.pipeline = None
         if vocabulary is None:
-            self._encoder = None
             return
-        self._encoder = WordPieceEncoder(
-            load_vocabulary(vocabulary),
-            WordSplitter(self.lowercase, self.strip_accents, self.split_on_cjk),
-            self.unk_token,
-            SPECIAL_TOKENS,
-        )
+        settings = {name: getattr(self, name) for name in SETTINGS}
+        if str(vocabulary).endswith(".json"):
+            vocabulary = Pipeline(read_text(vocabulary))
+        if isinstance(vocabulary, Pipeline):
+            pipeline = vocabulary.adjust(**settings)
+        else:
+            tokens = load_vocabulary(vocabulary)
+            given = {k: v for k, v in settings.items() if v is not None}
+            pipeline = Pipeline(original(tokens, **given))
+        self._name_special_tokens(pipeline.special_tokens())
+        for name, value in pipeline.settings.items():
+            setattr(self, name, value)
+        is_plain = pipeline.is_original
+        self.file_assets = [VOCABULARY_FILE if is_plain else PIPELINE_FILE]
+        self.pipeline = pipeline
         self._update_special_token_ids()
 
+    def _name_special_tokens(self, tokens):
+        self._special_token_attrs = []
+        for name, token in zip(("pad", "unk", "cls", "sep", "mask"), tokens):
+            self._add_special_token(token, f"{name}_token")
+        # Names that other KerasHub tokenizers use for the same.
+        self._add_special_token(self.cls_token, "start_token")
+        self._add_special_token(self.sep_token, "end_token")
+
     def tokenize(self, inputs):
-        """Tokenize a string or any nesting of strings.
+        """Tokenize a string or any nesting, array or tensor of strings.
 
-        Args:
-            inputs: str, list of str (nested or not), array or tensor of
-                strings.
-
-        Returns:
-            See the class. The nesting of `inputs` stays.
-
-        Raises:
-            TypeError: if `inputs` holds something that is not a string.
+        The nesting stays. Bytes are read as UTF-8, skipping what is none, as
+        the original does; another type is a `TypeError`.
         """
-        self._require_encoder()
-        # The only place outside of training that may meet TensorFlow graphs.
+        self._require_pipeline()
         from keras_electra.backend import graph_text
 
         if graph_text.is_in_graph():
@@ -149,171 +148,176 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
                 dtype=self.compute_dtype,
                 sequence_length=self.sequence_length,
             )
-        tokens, is_scalar = map_strings(self._tokenize_flat, inputs)
-        length = self.sequence_length or 0
-        if self._is_string or not (is_scalar or length):
+        nested = _to_lists(inputs, str)
+        tokens = keras.tree.pack_sequence_as(
+            nested, self._tokenize_flat(keras.tree.flatten(nested))
+        )
+        is_dense = isinstance(nested, str) or self.sequence_length
+        if self._is_string or not is_dense:
             return tokens
         tokens = np.array(tokens, dtype=self.compute_dtype)
-        if not is_scalar and not len(tokens):
-            return tokens.reshape(0, length)
-        return tokens
+        return tokens if nested != [] else tokens.reshape(0, is_dense)
 
     def encode_batch(self, texts, special_tokens=None):
         """Encode many texts, the fast way.
 
         Args:
-            texts: list of str.
-            special_tokens: bool or `None`. Whether special tokens written in
-                a text become their ids. Defaults to `None`, the setting
-                `special_tokens_in_strings`.
+            texts: list of str; a `TypeError` if it is something else.
+            special_tokens: bool. Whether special tokens written in a text
+                become their ids. Defaults to `special_tokens_in_strings`.
 
         Returns:
             List of lists of int, whatever `dtype` and `sequence_length` are.
-
-        Raises:
-            TypeError: if `texts` is not a list of strings.
         """
-        encoder = self._require_encoder()
-        check_texts(texts)
-        if special_tokens is None:
-            special_tokens = self.special_tokens_in_strings
-        return [encoder.encode(text, special_tokens) for text in texts]
+        return self._encode("encode", texts, special_tokens)
 
     def encode_with_offsets(self, texts, special_tokens=None):
-        """Encode many texts and say where their tokens came from.
+        """Encode texts, as `encode_batch`, and say where tokens came from.
 
-        Args:
-            texts: list of str.
-            special_tokens: bool or `None`. See `encode_batch`.
-
-        Returns:
-            `(ids, offsets)`: list of lists of int, and list of lists of
-            `(start, end)`, so that `text[start:end]` is the part of the
-            original text that the token stands for. Accents taken off belong
-            to their letter.
-
-        Raises:
-            TypeError: if `texts` is not a list of strings.
+        Returns `(ids, offsets)`: of each token `text[start:end]` is what it
+        stands for. Accents taken off belong to their letter.
         """
-        encoder = self._require_encoder()
-        check_texts(texts)
-        if special_tokens is None:
-            special_tokens = self.special_tokens_in_strings
-        pairs = [
-            encoder.encode_with_offsets(text, special_tokens) for text in texts
-        ]
-        return [ids for ids, _ in pairs], [offsets for _, offsets in pairs]
+        return self._encode("encode_with_offsets", texts, special_tokens)
 
     def detokenize(self, inputs):
-        """Join tokens to readable text.
+        """Join ids of a sequence or of a batch to a str or a list of str.
 
-        Pieces are joined to words and words with spaces. Special tokens stay
-        in the text, as in KerasHub. It is no exact inverse: case, accents and
-        spaces around punctuation are gone.
-
-        Args:
-            inputs: ids of one sequence or of a batch: list, list of lists,
-                array or tensor.
-
-        Returns:
-            str, or list of str for a batch.
+        Special tokens stay. It is no exact inverse: case, accents and spaces
+        around punctuation are gone.
         """
-        self._require_encoder()
-        return map_sequences(self._join, inputs)
+        ids = _to_lists(inputs, int)
+        if isinstance(ids, list) and any(isinstance(i, list) for i in ids):
+            return [self.detokenize(row) for row in ids]
+        tokens = map(self.id_to_token, ids if isinstance(ids, list) else [ids])
+        return self._require_pipeline().join(list(tokens))
 
     def get_vocabulary(self):
         """The vocabulary as a list of str, by id."""
-        return list(self._require_encoder().tokens)
+        return list(self._require_pipeline().tokens)
 
     def vocabulary_size(self):
         """Number of tokens in the vocabulary."""
-        return len(self._require_encoder().tokens)
+        return len(self.get_vocabulary())
 
     def id_to_token(self, id):
         """The token (str) of an id (int); `ValueError` if out of range."""
-        return self._require_encoder().id_to_token(id)
+        tokens = self._require_pipeline().tokens
+        if 0 <= id < len(tokens):
+            return tokens[id]
+        raise ValueError(
+            f"`id` must be in range [0, {len(tokens) - 1}], the ids of the "
+            f"vocabulary. Received: id={id}."
+        )
 
     def token_to_id(self, token):
         """The id (int) of a token (str); `ValueError` if it has none."""
-        return self._require_encoder().token_to_id(token)
+        ids = self._require_pipeline().ids
+        if token in ids:
+            return ids[token]
+        raise ValueError(
+            "`token` must be an entry of the vocabulary. "
+            f"Received: token={token!r}."
+        )
 
     def fingerprint(self):
-        """What identifies the ids this tokenizer gives: 16 hex digits.
-
-        Two tokenizers with the same fingerprint encode every text alike.
-        """
-        encoder = self._require_encoder()
-        content = [
-            encoder.tokens,
-            encoder.splitter.settings,
-            bool(self.special_tokens_in_strings),
-        ]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+        """16 hex digits; tokenizers that have the same give the same ids."""
+        pipeline = self._require_pipeline()
+        return pipeline.fingerprint(self.special_tokens_in_strings)
 
     def save_assets(self, dir_path):
-        path = os.path.join(dir_path, VOCABULARY_FILE)
-        write_vocabulary(path, self.get_vocabulary())
+        path = os.path.join(dir_path, self.file_assets[0])
+        if self.file_assets == [PIPELINE_FILE]:
+            write_text(path, self._require_pipeline().content)
+        else:
+            write_vocabulary(path, self.get_vocabulary())
 
     def load_assets(self, dir_path):
-        self.set_vocabulary(os.path.join(dir_path, VOCABULARY_FILE))
+        self.set_vocabulary(os.path.join(dir_path, self.file_assets[0]))
 
     def call(self, inputs, *args, training=None, **kwargs):
         return self.tokenize(inputs)
 
     def get_config(self):
         config = super().get_config()
-        config.update(
-            {
-                "vocabulary": None,  # saved as an asset
-                "lowercase": self.lowercase,
-                "strip_accents": self.strip_accents,
-                "split_on_cjk": self.split_on_cjk,
-                "special_tokens_in_strings": self.special_tokens_in_strings,
-                "sequence_length": self.sequence_length,
-            }
-        )
+        names = (*SETTINGS, "special_tokens_in_strings", "sequence_length")
+        config.update({name: getattr(self, name) for name in names})
+        config["vocabulary"] = None  # saved as an asset
+        if self.file_assets == [PIPELINE_FILE]:
+            config["has_pipeline"] = True
         return config
 
     @classmethod
     def from_config(cls, config):
+        config = dict(config)
         if isinstance(config.get("vocabulary"), str):
-            # Ours never has one; a made-up one could read any file.
-            raise ValueError(
+            raise ValueError(  # it could read any file
                 "The config of a saved tokenizer must not name a vocabulary "
-                f"file. Received: vocabulary={config['vocabulary']!r}. Pass "
-                "the path to the constructor instead."
+                f"file. Received: vocabulary={config['vocabulary']!r}."
             )
-        return super().from_config(config)
+        has_pipeline = config.pop("has_pipeline", False)
+        tokenizer = super().from_config(config)
+        if has_pipeline:
+            tokenizer.file_assets = [PIPELINE_FILE]
+        return tokenizer
 
     def __reduce__(self):
-        # For worker processes. What the encoder remembers stays behind.
-        vocabulary = self.get_vocabulary() if self._encoder else None
-        return _rebuild, (type(self), self.get_config(), vocabulary)
+        # For worker processes.
+        return _rebuild, (type(self), self.get_config(), self.pipeline)
 
-    def _require_encoder(self):
-        if getattr(self, "_encoder", None) is None:
+    def _require_pipeline(self):
+        if getattr(self, "pipeline", None) is None:
             raise ValueError(
-                "The tokenizer has no vocabulary yet. Pass `vocabulary` to "
-                "the constructor, or load the tokenizer with `from_preset`."
+                "The tokenizer has no vocabulary yet. Pass `vocabulary`, or "
+                "load it with `from_preset`."
             )
-        return self._encoder
+        return self.pipeline
 
-    def _join(self, ids):
-        return join_pieces(self.id_to_token(id) for id in ids)
+    def _encode(self, method, texts, special_tokens):
+        encode = getattr(self._require_pipeline(), method)
+        is_one = isinstance(texts, (str, bytes))
+        for text in [texts] if is_one else texts:
+            if is_one or not isinstance(text, str):
+                raise TypeError(
+                    "`texts` must be a list of strings; if it is one, put it "
+                    f"in a list. Received type {type(text).__name__}: {text!r}."
+                )
+        if special_tokens is None:
+            special_tokens = self.special_tokens_in_strings
+        return encode(texts, bool(special_tokens))
 
     def _tokenize_flat(self, texts):
-        rows = self.encode_batch(texts)
+        rows, pad = self.encode_batch(texts), self.pad_token_id
         if self._is_string:
-            rows = [[self._encoder.tokens[id] for id in row] for row in rows]
+            tokens, pad = self.pipeline.tokens, self.pad_token
+            rows = [[tokens[id] for id in row] for row in rows]
         length = self.sequence_length
         if length:
-            pad = self.pad_token if self._is_string else self.pad_token_id
-            padding = [pad] * length
-            rows = [(row + padding)[:length] for row in rows]
+            rows = [(row + [pad] * length)[:length] for row in rows]
         return rows
 
 
-def _rebuild(cls, config, vocabulary):
+def _rebuild(cls, config, pipeline):
     tokenizer = cls.from_config(config)
-    tokenizer.set_vocabulary(vocabulary)
+    tokenizer.set_vocabulary(pipeline)
     return tokenizer
+
+
+def _to_lists(inputs, kind):
+    """Arrays and tensors, also within lists, -> lists of str or int."""
+    if isinstance(inputs, (list, tuple)):
+        return [_to_lists(item, kind) for item in inputs]
+    if hasattr(inputs, "to_list"):  # a ragged tensor
+        return _to_lists(inputs.to_list(), kind)
+    if keras.ops.is_tensor(inputs):
+        inputs = keras.ops.convert_to_numpy(inputs)
+    if hasattr(inputs, "__array__"):
+        return _to_lists(np.asarray(inputs).tolist(), kind)
+    if kind is str and isinstance(inputs, bytes):
+        inputs = inputs.decode("utf-8", errors="ignore")
+    if isinstance(inputs, kind):
+        return inputs
+    what = "strings" if kind is str else "integer token ids"
+    raise TypeError(
+        f"`inputs` must be {what}, also in lists, arrays or tensors. "
+        f"Received an item of type {type(inputs).__name__}: {inputs!r}."
+    )

@@ -20,8 +20,6 @@ from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 
-from keras_electra.text.word_pieces import WordPieceEncoder
-
 BLOCK_SIZE = 2**20  # characters
 
 # The first that a worker runs. It ends with its parent, however that ends. As
@@ -164,16 +162,11 @@ def join_lines(lines):
 
 def _without_keras(tokenizer):
     """Its `encode_batch`, or of our tokenizer, a Keras layer, the like."""
-    encoder = getattr(tokenizer, "_encoder", None)
-    is_ours = type(tokenizer).__module__ == "keras_electra.text.tokenizer"
-    if is_ours and isinstance(encoder, WordPieceEncoder):
-        special_tokens = tokenizer.special_tokens_in_strings
-        return functools.partial(_encode, encoder, special_tokens)
-    return tokenizer.encode_batch
-
-
-def _encode(encoder, special_tokens, texts):
-    return [encoder.encode(text, special_tokens) for text in texts]
+    if type(tokenizer).__module__ != "keras_electra.text.tokenizer":
+        return tokenizer.encode_batch
+    special_tokens = bool(tokenizer.special_tokens_in_strings)
+    encode = tokenizer.pipeline.encode
+    return functools.partial(encode, special_tokens=special_tokens)
 
 
 @contextlib.contextmanager

@@ -1,11 +1,21 @@
 """Tokenizers of other packages keep their vocabulary, case and accents."""
 
 import json
+import pickle
 
 import pytest
+import tokenizers
+import transformers
+from tokenizers import decoders
+from tokenizers import models
+from tokenizers import normalizers
+from tokenizers import pre_tokenizers
+from tokenizers import processors
+from tokenizers import trainers
 
 import keras_electra
 from keras_electra.conversion.tokenizer_files import read_tokenizer
+from keras_electra.conversion.tokenizer_files import write_plain
 from keras_electra.conversion.tokenizer_files import write_tokenizer
 from tests import checks
 from tests.conversion import foreign
@@ -45,8 +55,6 @@ def test_there_and_back(settings, tmp_path):
 
 @pytest.mark.parametrize("lower", [True, False])
 def test_files_of_transformers(lower, tmp_path):
-    import transformers
-
     foreign.write_vocabulary(tmp_path)
     theirs = transformers.BertTokenizer(
         vocab=str(tmp_path / "vocab.txt"),
@@ -82,25 +90,15 @@ def test_none(tmp_path):
     assert read(tmp_path) is None
 
 
-def change_model(folder, **changes):
-    path = folder / "tokenizer.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    content["model"].update(changes)
-    path.write_text(json.dumps(content), encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    "changes, message",
-    [
-        ({"type": "BPE"}, "another kind.*'BPE'"),
-        ({"continuing_subword_prefix": "@@"}, "another kind.*'@@'"),
-        ({"vocab": {"[PAD]": 0, "a": 7}}, "0, 1, 2"),
-    ],
-)
-def test_tokenizers_of_another_kind(changes, message, tmp_path):
+def test_damaged_files_are_named(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match="tokenizer.json of .*no tokenizer"):
+        read(tmp_path)
     write_tokenizer(checks.tiny_tokenizer(), tmp_path, 16)
-    change_model(tmp_path, **changes)
-    with pytest.raises(ValueError, match=message):
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"a": 12', '"a": 13'), encoding="utf-8")
+    with pytest.raises(ValueError, match="0, 1, 2.*ids up to 13"):
         read(tmp_path)
 
 
@@ -111,10 +109,155 @@ def test_two_vocabularies_that_differ(tmp_path):
         read(tmp_path)
 
 
-def test_added_tokens_come_after_the_vocabulary(tmp_path):
-    write_tokenizer(checks.tiny_tokenizer(), tmp_path, 16)
+# Any other `tokenizer.json`.
+
+TEXTS = ["The Chef cooked a meal.", "É 中国 [NEW]ﬁ " + "x" * 150, "the [MASK]"]
+BERT = {"[PAD]": 0, "[UNK]": 1, "[CLS]": 2, "[SEP]": 3, "[MASK]": 4}
+OTHER = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": 4}
+
+
+def bert():
+    """Plain BERT, but with a token that was added, and a short limit."""
+    words = [*checks.WORDS, "x", "##x", "e", "中"]
+    ids = {**BERT, **{word: i for i, word in enumerate(words, 5)}}
+    model = models.WordPiece(
+        ids, unk_token="[UNK]", max_input_chars_per_word=150
+    )
+    theirs = tokenizers.Tokenizer(model)
+    theirs.normalizer = normalizers.BertNormalizer()
+    theirs.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    theirs.add_special_tokens(list(BERT))
+    theirs.add_tokens(["[NEW]"])
+    theirs.enable_truncation(2)
+    theirs.enable_padding(length=9)
+    return theirs
+
+
+def byte_level():
+    """Byte-level BPE, as of RoBERTa."""
+    theirs = tokenizers.Tokenizer(models.BPE())
+    theirs.pre_tokenizer = pre_tokenizers.ByteLevel()
+    theirs.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=list(OTHER),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    theirs.train_from_iterator(TEXTS, trainer)
+    theirs.post_processor = processors.RobertaProcessing(
+        ("</s>", 2), ("<s>", 0)
+    )
+    return theirs
+
+
+def unigram():
+    """Unigram with an underline for a space, as of SentencePiece."""
+    pieces = [("<unk>", 0.0)]
+    pieces += [("\u2581", -3.0), *((c, -4.0) for c in "thecfkdoaml.")]
+    theirs = tokenizers.Tokenizer(models.Unigram(pieces, unk_id=0))
+    theirs.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Lowercase()]
+    )
+    theirs.pre_tokenizer = pre_tokenizers.Metaspace()
+    theirs.decoder = decoders.Metaspace()
+    theirs.add_special_tokens(list(OTHER))
+    return theirs
+
+
+@pytest.fixture(params=[bert, byte_level, unigram])
+def theirs(request, tmp_path):
+    theirs = request.param()
+    theirs.save(str(tmp_path / "tokenizer.json"))
+    theirs.no_truncation()
+    theirs.no_padding()
+    return theirs
+
+
+def test_any_is_obeyed_and_written_as_it_is(theirs, tmp_path):
     path = tmp_path / "tokenizer.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    content["added_tokens"].append({"id": 13, "content": "[NEW]"})
-    path.write_text(json.dumps(content), encoding="utf-8")
-    assert read(tmp_path).get_vocabulary() == [*checks.VOCABULARY, "[NEW]"]
+    ours = keras_electra.ElectraTokenizer(path)
+    encodings = theirs.encode_batch(TEXTS, add_special_tokens=False)
+    ids = [encoding.ids for encoding in encodings]
+    assert ours.encode_batch(TEXTS, special_tokens=True) == ids
+    same, offsets = ours.encode_with_offsets(TEXTS, special_tokens=True)
+    assert same == ids
+    assert offsets == [encoding.offsets for encoding in encodings]
+    # Special tokens are text unless they are asked for, others never.
+    [plain] = ours.encode_batch([f"the {ours.mask_token}"])
+    assert ours.mask_token_id not in plain and plain[-1] != ours.mask_token_id
+    assert ours.detokenize(ids[0]) == theirs.decode(ids[0])
+    assert ours.token_to_id(ours.pad_token) == ours.pad_token_id
+    content = path.read_text(encoding="utf-8")
+    for write in (write_tokenizer, write_plain):
+        folder = tmp_path / write.__name__
+        folder.mkdir()
+        write(ours, folder, 16)
+        written = (folder / "tokenizer.json").read_text(encoding="utf-8")
+        assert written == content
+        assert read(folder).fingerprint() == ours.fingerprint()
+        loaded = transformers.AutoTokenizer.from_pretrained(folder)
+        for text, row in zip(TEXTS, ids):
+            assert loaded.encode(text, add_special_tokens=False) == row
+        assert loaded.mask_token_id == ours.mask_token_id
+
+
+def test_any_is_saved_in_presets(theirs, tmp_path):
+    ours = keras_electra.ElectraTokenizer(
+        tmp_path / "tokenizer.json", special_tokens_in_strings=True
+    )
+    size = ours.vocabulary_size()
+    checks.tiny_backbone(vocabulary_size=size).save_to_preset(tmp_path / "new")
+    ours.save_to_preset(tmp_path / "new")
+    again = keras_electra.ElectraTokenizer.from_preset(tmp_path / "new")
+    assert again.fingerprint() == ours.fingerprint()
+    assert settings_of(again) == settings_of(ours)
+    for other in (again, pickle.loads(pickle.dumps(ours))):
+        assert other.encode_batch(TEXTS) == ours.encode_batch(TEXTS)
+        assert other.special_token_ids == ours.special_token_ids
+
+
+@pytest.mark.parametrize("make", [bert, unigram])
+def test_settings_are_obeyed_or_refused(make, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    make().save(str(path))
+    ours = keras_electra.ElectraTokenizer(path, lowercase=True)
+    assert settings_of(ours) == (True, *settings_of(ours)[1:])
+    if make is unigram:
+        with pytest.raises(ValueError, match="`lowercase=False` cannot be"):
+            keras_electra.ElectraTokenizer(path, lowercase=False)
+        return
+    changed = keras_electra.ElectraTokenizer(
+        path, lowercase=False, strip_accents=True, split_on_cjk=False
+    )
+    assert settings_of(changed) == (False, True, False)
+    [ids] = changed.encode_batch(["the The é 中a"])
+    assert list(map(changed.id_to_token, ids)) == [
+        *("the", "[UNK]", "e", "[UNK]")
+    ]
+    assert changed.fingerprint() != ours.fingerprint()
+
+
+def test_settings_beside_it_are_those_of_bert_alone(tmp_path):
+    config = {"do_lower_case": False}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    for make, lowers in ((bert, False), (unigram, True)):
+        make().save(str(tmp_path / "tokenizer.json"))
+        assert read(tmp_path).lowercase is lowers
+
+
+def test_tokens_that_are_missing(tmp_path):
+    theirs = tokenizers.Tokenizer(models.WordPiece({"[UNK]": 0, "a": 1}))
+    theirs.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ValueError, match=r"special token \[PAD\] or"):
+        read(tmp_path)
+
+
+def test_words_are_split_alike_for_tagging(tmp_path):
+    bert().save(str(tmp_path / "tokenizer.json"))
+    preprocessor = keras_electra.ElectraTokenClassifierPreprocessor(
+        keras_electra.ElectraTokenizer(tmp_path / "tokenizer.json")
+    )
+    words = preprocessor.word_tokenizer
+    assert settings_of(words) == (True, None, False)
+    assert words.encode_batch(["中a"]) == [[1]]

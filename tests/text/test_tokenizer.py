@@ -193,6 +193,42 @@ def test_offsets_where_lower_case_is_longer():
     assert offsets == [(0, 1), (0, 1), (2, 3)]
 
 
+# What users pass.
+
+
+def test_arrays_and_bytes(tokenizer):
+    the, a = tokenizer.token_to_id("the"), tokenizer.token_to_id("a")
+    assert tokenizer(np.array("the")).tolist() == [the]
+    assert tokenizer("the".encode()).tolist() == [the]
+    assert tokenizer(b"a\xff.").tolist() == tokenizer("a.").tolist()
+    assert tokenizer(("the", b"a a")) == [[the], [a, a]]
+    objects = np.array([["the"], [b"a"]], dtype=object)
+    assert tokenizer(objects) == [[[the]], [[a]]]
+    assert tokenizer([]) == []
+    assert tokenizer.detokenize(np.array([[the, a], [a, a]])) == [
+        "the a",
+        "a a",
+    ]
+    assert tokenizer.detokenize(the) == "the"
+    assert tokenizer.detokenize([(the,), np.array([a])]) == ["the", "a"]
+    with pytest.raises(TypeError, match="type float: 1.5"):
+        tokenizer.tokenize([["a"], [1.5]])
+    with pytest.raises(TypeError, match="type dict"):
+        tokenizer.tokenize({"text": "a"})
+    with pytest.raises(TypeError, match="type float"):
+        tokenizer.detokenize([1.0])
+
+
+def test_tensors_of_strings(tokenizer):
+    tf = pytest.importorskip("tensorflow")
+    the, a = tokenizer.token_to_id("the"), tokenizer.token_to_id("a")
+    assert tokenizer.tokenize(tf.constant("the")).tolist() == [the]
+    ragged = tf.ragged.constant([["a"], ["the", "a"]])
+    assert tokenizer.tokenize(ragged) == [[[a]], [[the], [a]]]
+    listed = [tf.constant("a"), tf.constant("the")]
+    assert tokenizer.tokenize(listed) == [[a], [the]]
+
+
 # In TensorFlow graphs.
 
 

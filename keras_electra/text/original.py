@@ -1,0 +1,148 @@
+"""The tokenizer of the original program in steps of the `tokenizers` package.
+
+It ran under Unicode 11.0, which `unicode_11.txt` and the patterns below stand
+for. Nothing here imports Keras.
+"""
+
+import json
+import os
+import re
+from bisect import bisect_right
+
+from tokenizers import Tokenizer
+
+# In this order and at the start, as in the original's vocabularies; only our
+# own vocabularies rely on it, ids are always looked up.
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+MAX_WORD_LENGTH = 200  # characters; longer words are [UNK], as in the original
+SUFFIX_PREFIX = "##"
+
+# The package's own nonspacing marks, punctuation and CJK characters lack what
+# is younger than Unicode 8.0, and a block.
+MARKS = r"[\p{Mn}&&[^\x{A9BD}]]"
+PUNCTUATION, MORE_CJK = r"\p{P}", r"\x{2B820}-\x{2B91F}"
+# It has a lower case of its own, which the package does not know.
+FINAL_SIGMA = (
+    r"(?<=\p{Cased}\p{Case_Ignorable}*)Σ(?!\p{Case_Ignorable}*\p{Cased})"
+)
+# Python splits at these, but the original drops them as control characters.
+DROPPED_SPACES = "\x0b\x0c\x1c\x1d\x1e\x1f\x85"
+SURROGATES = re.compile("[\ud800-\udfff]")
+
+# First code points of the spans that are dropped, kept, dropped, ...
+BOUNDARIES = []
+_folder = os.path.dirname(os.path.abspath(__file__))
+with open(os.path.join(_folder, "unicode_11.txt"), encoding="utf-8") as _file:
+    for _span in re.sub("#.*", "", _file.read()).split():
+        _first, _, _last = _span.partition("-")
+        BOUNDARIES += [int(_first, 16), int(_last or _first, 16) + 1]
+
+
+def is_dropped(code_point):
+    """Whether the original drops this code point (int) from every text."""
+    return bisect_right(BOUNDARIES, code_point) % 2 == 1
+
+
+def original(
+    tokens,
+    lowercase=False,
+    strip_accents=None,
+    split_on_cjk=True,
+    drops_younger=True,
+):
+    """The pipeline of the original, a dict as in `tokenizer.json`.
+
+    Args:
+        tokens: list of str. The vocabulary, with `SPECIAL_TOKENS`.
+        lowercase, strip_accents, split_on_cjk: see `ElectraTokenizer`.
+        drops_younger: bool. Whether characters younger than Unicode 11.0 are
+            dropped, as there, unless `tokens` have them, such as a new emoji.
+    """
+    replaced = []
+    if drops_younger:
+        replaced.append((_dropped_unless_in("".join(tokens)), ""))
+    if lowercase if strip_accents is None else strip_accents:
+        replaced.append((MARKS, ""))
+    if lowercase:
+        replaced.append((FINAL_SIGMA, "ς"))
+    steps = [
+        {"type": "Replace", "pattern": {"Regex": old}, "content": new}
+        for old, new in replaced
+    ]
+    bert = {"type": "BertNormalizer", "clean_text": True}
+    bert["handle_chinese_chars"] = bool(split_on_cjk)
+    if strip_accents is not None:
+        strip_accents = bool(strip_accents)
+    bert["strip_accents"] = strip_accents
+    bert["lowercase"] = bool(lowercase)
+    alone = f"[{PUNCTUATION}{MORE_CJK * bool(split_on_cjk)}]"
+    split = {"type": "Split", "pattern": {"Regex": alone}}
+    split.update(behavior="Isolated", invert=False)
+    ids = {token: id for id, token in enumerate(tokens)}
+    plain = {"single_word": False, "lstrip": False, "rstrip": False}
+    plain.update(normalized=False, special=True)
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {"id": ids[token], "content": token, **plain}
+            for token in sorted(SPECIAL_TOKENS, key=ids.get)
+        ],
+        "normalizer": {"type": "Sequence", "normalizers": [*steps, bert]},
+        "pre_tokenizer": {
+            "type": "Sequence",
+            "pretokenizers": [split, {"type": "BertPreTokenizer"}],
+        },
+        "post_processor": {
+            "type": "BertProcessing",
+            "sep": ["[SEP]", ids["[SEP]"]],
+            "cls": ["[CLS]", ids["[CLS]"]],
+        },
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": False},
+        "model": {
+            "type": "WordPiece",
+            "unk_token": "[UNK]",
+            "continuing_subword_prefix": SUFFIX_PREFIX,
+            "max_input_chars_per_word": MAX_WORD_LENGTH,
+            "vocab": ids,
+        },
+    }
+
+
+def _dropped_unless_in(text):
+    """The pattern of the characters that are dropped."""
+    kept = sorted(c for c in set(text) if is_dropped(ord(c)))
+    spans = [
+        rf"\x{{{first:X}}}-\x{{{end - 1:X}}}"
+        for first, end in zip(BOUNDARIES[::2], BOUNDARIES[1::2])
+        if first != 0xD800  # surrogates never get there
+    ]
+    but = "".join(rf"(?!\x{{{ord(c):X}}})" for c in kept)
+    return f"{but}[{''.join(spans)}]"
+
+
+def word_splitter(*settings):
+    """A function from a text to its words, whatever the vocabulary.
+
+    `settings` are those of `original`.
+    """
+    content = original(SPECIAL_TOKENS, *settings, drops_younger=False)
+    steps = Tokenizer.from_str(json.dumps(content))
+    normalize = steps.normalizer.normalize_str
+    split = steps.pre_tokenizer.pre_tokenize_str
+    return lambda text: [
+        word for word, _ in split(normalize(without_surrogates(text)))
+    ]
+
+
+def split_at_spaces(text):
+    """Parts (list of str) of a text; words never reach across them."""
+    if any(character in text for character in DROPPED_SPACES):
+        return [text]
+    return text.split()
+
+
+def without_surrogates(text):
+    """A text of the same length that the package takes."""
+    return text if text.isascii() else SURROGATES.sub("\ufffd", text)

@@ -1,0 +1,225 @@
+"""Text -> token ids by a pipeline of the `tokenizers` package, without Keras.
+
+Any `tokenizer.json` is obeyed as it is. As words of the original never reach
+across white space, it remembers the ids of what lies between: some 20 MB.
+"""
+
+import hashlib
+import json
+import unicodedata
+from itertools import chain
+
+from tokenizers import Tokenizer
+
+from keras_electra.text.original import SPECIAL_TOKENS
+from keras_electra.text.original import SUFFIX_PREFIX
+from keras_electra.text.original import original
+from keras_electra.text.original import split_at_spaces
+from keras_electra.text.original import without_surrogates
+
+# What tokenizers of other kinds call `SPECIAL_TOKENS`.
+OTHER_NAMES = (
+    ("<pad>",),
+    ("<unk>",),
+    ("<s>", "<cls>"),
+    ("</s>", "<sep>"),
+    ("<mask>",),
+)
+# Our settings -> fields of the package's `BertNormalizer`.
+SETTINGS = {
+    "lowercase": "lowercase",
+    "strip_accents": "strip_accents",
+    "split_on_cjk": "handle_chinese_chars",
+}
+MEMORY_SIZE = 2**17  # parts of texts
+MEMORY_KEY_LENGTH = 64  # characters; longer parts hardly come twice
+
+
+class Pipeline:
+    """What a `tokenizer.json` does to texts; it can be pickled.
+
+    Args:
+        content: str, the text of the file, or dict.
+
+    Attributes:
+        content: str.
+        ids, tokens: dict from token to id, list of the tokens by id.
+        settings: dict of `lowercase`, `strip_accents` and `split_on_cjk`.
+        is_word_piece: bool. Whether `tokens` is a vocabulary as of BERT.
+        is_original: bool. Whether it is what `original` makes.
+
+    Raises:
+        ValueError: if `content` is something else.
+    """
+
+    def __init__(self, content):
+        if isinstance(content, dict):
+            content = json.dumps(content, ensure_ascii=False)
+        self.content, self._memories = content, {}
+        try:
+            data = json.loads(content)
+            self.ids = self._memory(False).tokenizer.get_vocab()
+        except Exception as error:  # the package raises nothing narrower
+            raise ValueError(f"This is no tokenizer.json: {error}.") from error
+        self.tokens = sorted(self.ids, key=self.ids.get)
+        if list(map(self.ids.get, self.tokens)) != list(range(len(self.ids))):
+            raise ValueError(
+                "The ids in a tokenizer.json must be 0, 1, 2, ... each once. "
+                f"It has {len(self.ids)} tokens and ids up to "
+                f"{self.ids[self.tokens[-1]]}."
+            )
+        steps = {step["type"]: step for step in _steps(data["normalizer"])}
+        bert = steps.get("BertNormalizer", {})
+        self.settings = {
+            "lowercase": bert.get("lowercase") or "Lowercase" in steps,
+            "strip_accents": bert.get("strip_accents", "StripAccents" in steps),
+            "split_on_cjk": bert.get("handle_chinese_chars", False),
+        }
+        prefix = data["model"].get("continuing_subword_prefix")
+        self.is_word_piece = prefix == SUFFIX_PREFIX
+        self.is_original = (
+            self.is_word_piece
+            and set(SPECIAL_TOKENS) <= set(self.tokens)
+            and data == original(self.tokens, **self.settings)
+        )
+
+    def __reduce__(self):
+        return Pipeline, (self.content,)  # what is remembered stays behind
+
+    @property
+    def strips(self):
+        """Whether accents are taken off."""
+        strips = self.settings["strip_accents"]
+        return self.settings["lowercase"] if strips is None else strips
+
+    def adjust(self, **settings):
+        """A `Pipeline` with other settings; where one is `None`, with its own.
+
+        Raises:
+            ValueError: if it has no step that could obey.
+        """
+        given = {k: v for k, v in settings.items() if v is not None}
+        wanted = {**self.settings, **given}
+        if wanted == self.settings:
+            return self
+        if self.is_original:
+            return Pipeline(original(self.tokens, **wanted))
+        data = json.loads(self.content)
+        for step in _steps(data["normalizer"]):
+            if step["type"] == "BertNormalizer":
+                step.update({SETTINGS[name]: wanted[name] for name in wanted})
+        changed = Pipeline(data)
+        for name, value in given.items():
+            if changed.settings[name] != value:
+                raise ValueError(
+                    f"`{name}={value!r}` cannot be obeyed: the normalizer of "
+                    f"the tokenizer.json means {self.settings[name]!r}, and is "
+                    "no `BertNormalizer`. Leave it out, or change the file."
+                )
+        return changed
+
+    def special_tokens(self):
+        """List of the tokens that are what `SPECIAL_TOKENS` are elsewhere.
+
+        Raises:
+            ValueError: if there is none for one of them.
+        """
+        found = []
+        for name, others in zip(SPECIAL_TOKENS, OTHER_NAMES):
+            known = [token for token in (name, *others) if token in self.ids]
+            found += known[:1] or [None]
+        around = self._memory(False).tokenizer.encode("").tokens
+        if len(around) == 2:
+            found[2:4] = around
+        if None in found:
+            index = found.index(None)
+            raise ValueError(
+                "The tokenizer.json must have the special token "
+                f"{SPECIAL_TOKENS[index]} or {OTHER_NAMES[index]}. Add it."
+            )
+        return found
+
+    def fingerprint(self, special_tokens):
+        """What identifies the ids it gives: 16 hex digits."""
+        content = [json.loads(self.content)]
+        if self.is_original:
+            settings = {**self.settings, "strip_accents": self.strips}
+            content = [self.tokens, list(settings.values())]
+        content = json.dumps([*content, bool(special_tokens)])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def encode(self, texts, special_tokens=False):
+        """Ids of texts: list of str to list of lists of int.
+
+        With `special_tokens`, those written in a text become their ids.
+        """
+        memory = self._memory(special_tokens)
+        if self.is_original:
+            ids = memory.__getitem__
+            return [
+                list(chain.from_iterable(map(ids, split_at_spaces(text))))
+                for text in texts
+            ]
+        rows = memory.tokenizer.encode_batch_fast(
+            list(map(without_surrogates, texts)), add_special_tokens=False
+        )
+        return [row.ids for row in rows]
+
+    def encode_with_offsets(self, texts, special_tokens=False):
+        """Ids of texts, and `(start, end)` in its text of each of them."""
+        rows = self._memory(special_tokens).tokenizer.encode_batch(
+            list(map(without_surrogates, texts)), add_special_tokens=False
+        )
+        offsets = [row.offsets for row in rows]
+        if self.strips:
+            offsets = list(map(_with_marks, texts, offsets))
+        return [row.ids for row in rows], offsets
+
+    def join(self, tokens):
+        """The text that a list of tokens is read as."""
+        decoder = self._memory(False).tokenizer.decoder
+        return decoder.decode(tokens) if decoder else " ".join(tokens)
+
+    def _memory(self, special_tokens):
+        if special_tokens not in self._memories:
+            memory = _Memory(self.content, special_tokens)
+            self._memories[special_tokens] = memory
+        return self._memories[special_tokens]
+
+
+class _Memory(dict):
+    """From a part of a text to its ids; emptied whenever it is full."""
+
+    def __init__(self, content, special_tokens):
+        self.tokenizer = Tokenizer.from_str(content)
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+        self.tokenizer.encode_special_tokens = not special_tokens
+
+    def __missing__(self, part):
+        text = without_surrogates(part)
+        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
+        if len(part) <= MEMORY_KEY_LENGTH:
+            if len(self) >= MEMORY_SIZE:
+                self.clear()
+            self[part] = tuple(ids)
+        return ids
+
+
+def _steps(normalizer):
+    """A normalizer of a file, or the steps of a sequence of them."""
+    if normalizer and normalizer["type"] == "Sequence":
+        return [s for part in normalizer["normalizers"] for s in _steps(part)]
+    return [normalizer] if normalizer else []
+
+
+def _with_marks(text, offsets):
+    """Offsets with the marks that were taken off: they are their letter's."""
+    if text.isascii():
+        return offsets
+    stretched = []
+    for start, end in offsets:
+        while unicodedata.category(text[end : end + 1] or " ") == "Mn":
+            end += 1
+        stretched.append((start, end))
+    return stretched
