@@ -205,8 +205,7 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
         if 0 <= id < len(tokens):
             return tokens[id]
         raise ValueError(
-            f"`id` must be in range [0, {len(tokens) - 1}], the ids of the "
-            f"vocabulary. Received: id={id}."
+            f"`id` must be in range [0, {len(tokens) - 1}]. Received: id={id}."
         )
 
     def token_to_id(self, token):
@@ -214,10 +213,7 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
         ids = self._require_pipeline().ids
         if token in ids:
             return ids[token]
-        raise ValueError(
-            "`token` must be an entry of the vocabulary. "
-            f"Received: token={token!r}."
-        )
+        raise ValueError(f"The vocabulary has no token {token!r}.")
 
     def fingerprint(self):
         """16 hex digits; tokenizers that have the same give the same ids."""
