@@ -80,7 +80,8 @@ def wheel(project, tmp_path_factory):
 def test_wheel_has_every_file(project, wheel):
     expected = {
         path.relative_to(project).as_posix()
-        for path in (project / "keras_electra").rglob("*.py")
+        for kind in ("*.py", "*.txt")
+        for path in (project / "keras_electra").rglob(kind)
     }
     expected |= {
         f"keras_electra/_{path.relative_to(project).as_posix()}"
