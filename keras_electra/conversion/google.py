@@ -6,7 +6,6 @@ shapes. What shapes do not show (heads, dropout, activation) comes from a
 """
 
 import functools
-import re
 
 from keras_electra.backend.files import TensorBundle
 from keras_electra.backend.files import write_checkpoint
@@ -23,11 +22,19 @@ SECTIONS = {
     DISCRIMINATOR: "discriminator_bert_config",
     GENERATOR: "generator_bert_config",
 }
+KERNEL = "encoder/layer_{}/output/dense/kernel"
 MARKS = {
-    DISCRIMINATOR: "electra/encoder/layer_0/output/dense/kernel",
+    DISCRIMINATOR: f"electra/{KERNEL.format(0)}",
     GENERATOR: "generator_predictions/dense/kernel",
 }
-OWN_GENERATOR = "generator/encoder/layer_0/output/dense/kernel"
+# Variable -> what its shape says.
+SIZES = {
+    "embeddings/word_embeddings": ("vocabulary_size", "embedding_dim"),
+    "embeddings/position_embeddings": ("max_sequence_length",),
+    "embeddings/token_type_embeddings": ("num_segments",),
+    "encoder/layer_0/intermediate/dense/bias": ("intermediate_dim",),
+    "encoder/layer_0/output/dense/bias": ("hidden_dim",),
+}
 
 
 class GoogleCheckpoint(weights.Checkpoint):
@@ -38,15 +45,13 @@ class GoogleCheckpoint(weights.Checkpoint):
     def __init__(self, files):
         super().__init__(files)
         bundle = TensorBundle(files.path)
-        self.tensors = {
-            n: weights.Tensor(
-                bundle.shape(n), functools.partial(bundle.read, n)
-            )
-            for n in bundle.names()
-        }
-        self._sections = files.read_json(hugging_face.CONFIG)
+        self.tensors = {}
+        for name in bundle.names():
+            read = functools.partial(bundle.read, name)
+            self.tensors[name] = weights.Tensor(bundle.shape(name), read)
+        self._config = files.read_json(hugging_face.CONFIG)
         # What it says of the program, not of a network.
-        program = self._sections.get("pretraining_config", self._sections)
+        program = self._config.get("pretraining_config", self._config)
         self.lowercase = program.get("do_lower_case")
         self.networks = tuple(n for n in MARKS if MARKS[n] in self.tensors)
         if not self.networks:
@@ -55,45 +60,35 @@ class GoogleCheckpoint(weights.Checkpoint):
                 f"{MARKS[DISCRIMINATOR]!r}, found {bundle.names()[:3]}."
             )
         # Else one encoder is both (original `untied_generator=False`).
-        self._has_two = OWN_GENERATOR in self.tensors
+        self._has_two = f"generator/{KERNEL.format(0)}" in self.tensors
         self.is_pair = len(self.networks) > 1
         self.is_tied = self.is_pair and not self._has_two
 
     def _section(self, network):
         """What the configuration beside says about one network."""
-        if SECTIONS[network] in self._sections:
-            return self._sections[SECTIONS[network]]
         is_other = network == GENERATOR and DISCRIMINATOR in self.networks
-        return {} if is_other else self._sections
+        default = {} if is_other else self._config
+        return self._config.get(SECTIONS[network], default)
 
     def backbone_arguments(self, network):
-        def shape(name):
-            return self.tensor(f"electra/{name}", network).shape
-
-        layers, last = 0, "output/dense/kernel"
-        while self.tensor(f"electra/encoder/layer_{layers}/{last}", network):
+        layers, sizes = 0, {}
+        while self.tensor(f"electra/{KERNEL.format(layers)}", network):
             layers += 1
-        words = shape("embeddings/word_embeddings")
-        first = shape("encoder/layer_0/intermediate/dense/kernel")
-        sizes = {
-            "vocabulary_size": words[0],
-            "num_layers": layers,
-            "hidden_dim": first[0],
-            "intermediate_dim": first[1],
-            "embedding_dim": words[1],
-            "max_sequence_length": shape("embeddings/position_embeddings")[0],
-            "num_segments": shape("embeddings/token_type_embeddings")[0],
-        }
+        sizes = {"num_layers": layers}
+        for name, ours in SIZES.items():
+            shape = self.tensor(f"electra/{name}", network).shape
+            sizes.update(zip(ours, shape))
         section, said = self._section(network), {}
         for theirs, (ours, _) in hugging_face.NAMES.items():
-            if theirs in section:
-                said[ours] = section[theirs]
-                if sizes.get(ours, said[ours]) != said[ours]:
-                    raise ValueError(
-                        f"config.json of {self.source} has {theirs}="
-                        f"{said[ours]}, but the weights of the {network} have "
-                        f"{sizes[ours]}. Correct it, or take the right files."
-                    )
+            value = section.get(theirs)
+            if value not in (None, sizes.get(ours, value)):
+                raise ValueError(
+                    f"config.json of {self.source} has {theirs}={value}, but "
+                    f"the weights of the {network} have {sizes[ours]}. "
+                    "Correct it, or take the right files."
+                )
+            if value is not None:
+                said[ours] = value
         return {
             # Not visible in any shape; 64 units in all sizes of the paper.
             "num_heads": max(1, sizes["hidden_dim"] // 64),
@@ -127,24 +122,18 @@ class GoogleCheckpoint(weights.Checkpoint):
         is_own = self._has_two and not name.startswith("electra/embeddings/")
         return own if is_own or own in self.tensors else name
 
-    def drop_reason(self, stored, network):
-        if "/adam_" in stored:
-            return "state of the optimizer"
-        if stored == "global_step":
-            return "counter of steps"
-        if re.match(r"\w+_predictions/|task_specific/", stored):
-            return "not of this task's head"
+    def reasons(self, network):
         other = "generator/" if network == DISCRIMINATOR else "electra/"
-        is_other = stored.startswith(other) and self._has_two
-        return "of the other network" if is_other else None
+        return {
+            ".*/adam_[mv]$": "state of the optimizer",
+            "global_step$": "counter of steps",
+            r"\w+_predictions/|task_specific/": "not of this task's head",
+            other if self._has_two else "$": "of the other network",
+        }
 
 
 def write(task, folder):
-    """Writes the networks of a pre-trainer with their heads.
-
-    Of a task it writes the encoder, and a head of pre-training. Beside them:
-    `vocab.txt`, and two files with what neither says.
-    """
+    """Writes the networks of a pre-trainer, or of a task, and their heads."""
     backbone = task.backbone
     if isinstance(task, ElectraPretrainer):
         networks, table = {DISCRIMINATOR: backbone}, weights.pretrainer(task)
@@ -173,14 +162,14 @@ def write(task, folder):
                 "The original program has the exact GELU only. This network "
                 f"has {backbone.activation!r} and would compute otherwise."
             )
-        section = hugging_face.network_config(backbone)
+        config[SECTIONS[network]] = section = hugging_face.network_config(
+            backbone
+        )
         program = {"embedding_size": section.pop("embedding_size")}
-        config[SECTIONS[network]] = section
     tokenizer = getattr(task.preprocessor, "tokenizer", None)
     if tokenizer is not None:
         program["do_lower_case"] = bool(tokenizer.lowercase)
-        tokenizer_files.write_plain(
-            tokenizer, folder, backbone.max_sequence_length
-        )
+        positions = backbone.max_sequence_length
+        tokenizer_files.write_plain(tokenizer, folder, positions)
     write_checkpoint(folder / "model.ckpt", weights.arrays_of(table))
     hugging_face.write_config(folder, {**config, "pretraining_config": program})

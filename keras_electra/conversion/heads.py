@@ -147,7 +147,9 @@ class Head:
 
     def weights(self, task):
         """The table of a task's head."""
-        return weights.of_parts(task, self.parts)
+        is_google = getattr(task, "head", None) == "google"  # one layer
+        parts = {OUT: "output_dense"} if is_google else self.parts
+        return weights.of_parts(task, parts)
 
 
 def google_to_transformers(kernel, bias, gamma, beta):

@@ -14,14 +14,9 @@ import numpy as np
 import safetensors.numpy
 
 from keras_electra.backend.files import load_pickle
+from keras_electra.conversion import heads
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion import weights
-from keras_electra.conversion.heads import KEY
-from keras_electra.conversion.heads import OUT
-from keras_electra.conversion.heads import check_values
-from keras_electra.conversion.heads import google_bias
-from keras_electra.conversion.heads import google_to_transformers
-from keras_electra.conversion.weights import DISCRIMINATOR
 from keras_electra.conversion.weights import Tensor
 
 CONFIG = "config.json"
@@ -112,31 +107,32 @@ class TransformersCheckpoint(weights.Checkpoint):
     def __init__(self, files):
         super().__init__(files)
         config = files.read_json(CONFIG)
-        check_values(config, FIXED, self.source)
-        activation = activation_of(config, self.source)
-        defaults = {theirs: value for theirs, (_, value) in NAMES.items()}
-        self.config = {**defaults, **config}
-        self._arguments = {
-            **{ours: self.config[n] for n, (ours, _) in NAMES.items()},
-            "activation": activation,
-        }
+        heads.check_values(config, FIXED, self.source)
+        self.config = {n: value for n, (_, value) in NAMES.items()} | config
+        self._arguments = {n: self.config[t] for t, (n, _) in NAMES.items()}
+        self._arguments["activation"] = activation_of(config, self.source)
         found = read_tensors(files.find, self.source)
         found = {_modern(name): tensor for name, tensor in found.items()}
         if WORDS.removeprefix("electra.") in found:  # `ElectraModel` alone
             found = {f"electra.{name}": t for name, t in found.items()}
-        self.tensors = {n: _as_ours(n, tensor) for n, tensor in found.items()}
+        self.tensors = {}
+        for name, tensor in found.items():
+            if is_transposed(name):
+                shape, read = tensor
+                tensor = Tensor(shape[::-1], lambda read=read: read().T)
+            self.tensors[name] = tensor
         for network in self.networks:
             if any(name.startswith(f"{network}_") for name in found):
                 self.networks = (network,)
         self.architecture = (config.get("architectures") or [None])[0]
         if "sequence_summary.summary.weight" in found:
             self.architecture = "ElectraForMultipleChoice"
-        bias = google_bias(
-            config, lambda name: self.tensor(name, DISCRIMINATOR).read()
+        bias = heads.google_bias(
+            config, lambda name: self.tensor(name, None).read()
         )
         self.has_google_head = bias is not None
         if self.has_google_head:
-            name = transformers_name(f"{OUT}/bias")
+            name = transformers_name(f"{heads.OUT}/bias")
             self.tensors[name] = Tensor(bias.shape, lambda: bias)
         is_tied = OUTPUT_TABLE not in found or np.array_equal(
             found[WORDS].read(), found[OUTPUT_TABLE].read()
@@ -150,52 +146,39 @@ class TransformersCheckpoint(weights.Checkpoint):
     def stored_name(self, name, network):
         return transformers_name(name)
 
-    def drop_reason(self, stored, network):
-        if stored.endswith((".position_ids", ".token_type_ids")):
-            return "a buffer, not a weight"
-        if "pooler." in stored:
-            return "ELECTRA has no pooler"
-        if stored == OUTPUT_TABLE and self.token_head["tie_embeddings"]:
-            return "equal to the word embeddings"
-        is_head = re.match(HEADS, stored)
-        return "not of this task's head" if is_head else None
-
-
-def _as_ours(name, tensor):
-    if not is_transposed(name):
-        return tensor
-    return Tensor(tensor.shape[::-1], lambda: tensor.read().T)
+    def reasons(self, network):
+        is_tied = self.token_head["tie_embeddings"]
+        return {
+            r".*\.(position_ids|token_type_ids)$": "a buffer, not a weight",
+            r".*pooler\.": "ELECTRA has no pooler",
+            OUTPUT_TABLE if is_tied else "$": "equal to the word embeddings",
+            HEADS: "not of this task's head",
+        }
 
 
 def write(task, head, folder):
     """Writes a task with its `Head`, or the encoder if that is `None`."""
     backbone = task.backbone
     arrays = weights.arrays_of(weights.network(backbone))
-    config = {
-        **FIXED,
-        "architectures": [head.architecture if head else "ElectraModel"],
-        **network_config(backbone),
-        "tie_word_embeddings": True,
-        "dtype": "float32",
-    }
+    config = {**FIXED, **network_config(backbone), "dtype": "float32"}
+    config["architectures"] = [head.architecture if head else "ElectraModel"]
     if head is not None:
         config.update(head.settings(task))
         of_head = weights.arrays_of(head.weights(task))
         if getattr(task, "head", None) == "google":
             norm = {"norm": "output_layer_norm"}
             norm = weights.of_parts(backbone.transformer_layers[-1], norm)
-            of_head, bias = google_to_transformers(
+            of_head, bias = heads.google_to_transformers(
                 *of_head.values(), *weights.arrays_of(norm).values()
             )
-            config[KEY] = {"kind": "google", "bias": bias}
+            config[heads.KEY] = {"kind": "google", "bias": bias}
         arrays.update(of_head)
     folder.mkdir(exist_ok=True)
     tokenizer = getattr(task.preprocessor, "tokenizer", None)
     if tokenizer is not None:
         config["pad_token_id"] = tokenizer.pad_token_id
-        tokenizer_files.write_tokenizer(
-            tokenizer, folder, backbone.max_sequence_length
-        )
+        positions = backbone.max_sequence_length
+        tokenizer_files.write_tokenizer(tokenizer, folder, positions)
     tensors = {}
     for name, array in arrays.items():
         name = transformers_name(name)

@@ -16,7 +16,7 @@ from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import strips_accents
 from keras_electra.text.tokenizer import ElectraTokenizer
 
-KERASHUB_BACKBONE = "keras_hub>ElectraBackbone"
+BACKBONE = "keras_hub>ElectraBackbone"
 VOCABULARY = "assets/tokenizer/vocabulary.txt"
 # Arguments that are called the same here and there.
 SAME_NAMES = set(keyword_names(ElectraBackbone)) & set(
@@ -73,8 +73,8 @@ class KerasHubCheckpoint(weights.Checkpoint):
             "activation": "gelu_approximate",
         }
 
-    def drop_reason(self, stored, network):
-        return "pooler, never trained" if "pooled_dense" in stored else None
+    def reasons(self, network):
+        return {".*pooled_dense": "pooler, never trained"}
 
     def tokenizer(self, **kwargs):
         config = self.files.read_json("tokenizer.json").get("config")

@@ -12,15 +12,13 @@ import pathlib
 import keras
 import keras_hub
 
+from keras_electra.conversion import google
+from keras_electra.conversion import hugging_face
+from keras_electra.conversion import keras_hub as hub
 from keras_electra.conversion import weights
-from keras_electra.conversion.google import GoogleCheckpoint
 from keras_electra.conversion.heads import head_of
 from keras_electra.conversion.hugging_face import CONFIG
 from keras_electra.conversion.hugging_face import WEIGHT_FILES
-from keras_electra.conversion.hugging_face import TransformersCheckpoint
-from keras_electra.conversion.hugging_face import find_weights
-from keras_electra.conversion.keras_hub import KERASHUB_BACKBONE
-from keras_electra.conversion.keras_hub import KerasHubCheckpoint
 from keras_electra.conversion.weights import DISCRIMINATOR
 from keras_electra.conversion.weights import GENERATOR
 from keras_electra.model.backbone import ElectraBackbone
@@ -104,10 +102,10 @@ def open_checkpoint(files):
     if files.path is None and not is_known(files.preset):
         return None
     if files.is_prefix:
-        return GoogleCheckpoint(files)
+        return google.GoogleCheckpoint(files)
     config = files.read_json(CONFIG)
     name = config.get("registered_name")
-    has_weights = name is None and find_weights(files.find) is not None
+    has_weights = name is None and hugging_face.find_weights(files.find)
     if files.has_index():
         if name or has_weights:
             what = "a preset (config.json)" if name else "weights"
@@ -116,11 +114,12 @@ def open_checkpoint(files):
                 "checkpoint (*.index). Put them in two folders, or give the "
                 "prefix of the TF1 checkpoint, such as 'folder/model.ckpt-40'."
             )
-        return GoogleCheckpoint(files)
+        return google.GoogleCheckpoint(files)
     if name:
-        return KerasHubCheckpoint(files) if name == KERASHUB_BACKBONE else None
+        is_hub = name == hub.BACKBONE
+        return hub.KerasHubCheckpoint(files) if is_hub else None
     if has_weights or "model_type" in config or "architectures" in config:
-        return TransformersCheckpoint(files)
+        return hugging_face.TransformersCheckpoint(files)
     raise ValueError(
         f"No checkpoint was recognized in {files.source}. "
         f"Looked for:{LOOKED_FOR}"

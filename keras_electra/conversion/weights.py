@@ -1,14 +1,14 @@
 """The weight map, and how the weights of a checkpoint are taken over.
 
-Every form is read and written through one set of names: the original's
-(google-research/electra), and for heads that it lacks transformers' with
-slashes. A table of weights maps tuples of such names to variables: the parts
-of a variable side by side, as query, key and value are one matrix here alone.
+All forms go through one set of names: the original's, and for heads that it
+lacks transformers' with slashes. A table maps tuples of them to variables: of
+query, key and value, side by side in one matrix here, or of one name.
 """
 
 import collections
 import dataclasses
 import operator
+import re
 import types
 import typing
 
@@ -17,7 +17,6 @@ import numpy as np
 
 from keras_electra.conversion import tokenizer_files
 
-# What a network of a checkpoint may be used as.
 DISCRIMINATOR, GENERATOR = "discriminator", "generator"
 # Name in the original -> attribute here: of embeddings, a layer and a task.
 EMBEDDINGS = {
@@ -86,16 +85,15 @@ def network(backbone):
 
 def tasks_of(pretrainer):
     """What is like a task for each network of a pre-trainer with a head."""
+    text = pretrainer.preprocessor
     parts = {
         DISCRIMINATOR: (pretrainer.backbone, pretrainer.discriminator_head),
         GENERATOR: (pretrainer.generator, pretrainer.generator_head),
     }
     return {
-        network: types.SimpleNamespace(
-            backbone=backbone, head=head, preprocessor=pretrainer.preprocessor
-        )
-        for network, (backbone, head) in parts.items()
-        if backbone is not None and head is not None
+        name: types.SimpleNamespace(backbone=b, head=head, preprocessor=text)
+        for name, (b, head) in parts.items()
+        if b is not None and head is not None
     }
 
 
@@ -153,24 +151,16 @@ class Tensor(typing.NamedTuple):
 class Checkpoint:
     """One checkpoint in a form that is not ours; a subclass knows the form.
 
-    It adds `tensors`, a dict from stored names to `Tensor`s shaped like ours,
-    and `backbone_arguments(network)`.
-
-    Attributes:
-        form: string. Name of the form, for the summary.
-        networks: tuple of `"discriminator"` and `"generator"`, as far as it
-            holds them; both for an encoder of which nobody can say.
-        is_pair, is_tied: bools. Whether it holds the two of a pre-training,
-            and whether these are one encoder.
-        config, architecture: `config.json` and class name of transformers.
-        token_head: dict. Arguments of `ElectraMaskedLM` for its head.
-        lowercase: bool or `None`. As of `read_tokenizer`.
+    It adds `form`, its name; `tensors`, a dict from stored names to `Tensor`s
+    shaped like ours; and `backbone_arguments(network)`.
     """
 
+    # Both for an encoder of which nobody can say what it is.
     networks = (DISCRIMINATOR, GENERATOR)
-    is_pair = is_tied = False
-    config, token_head = {}, {}
-    architecture, lowercase = None, True
+    is_pair = is_tied = False  # the two of a pre-training; they are one encoder
+    architecture, config = None, {}  # in transformers
+    token_head = {}  # arguments of `ElectraMaskedLM`
+    lowercase = True  # as of `read_tokenizer`
 
     def __init__(self, files):
         self.files, self.source = files, files.source
@@ -193,9 +183,14 @@ class Checkpoint:
         """The `Tensor` with an original name, or `None`."""
         return self.tensors.get(self.stored_name(name, network))
 
+    def reasons(self, network):
+        """Patterns of tensors that are left out on purpose -> why."""
+        return {}
+
     def drop_reason(self, stored, network):
         """Why a tensor is left out on purpose; `None` if it must not be."""
-        return None
+        reasons = self.reasons(network).items()
+        return next((why for p, why in reasons if re.match(p, stored)), None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +198,6 @@ class Summary:
     """What became of a checkpoint.
 
     Attributes:
-        source, form: strings. Where it is from, and its form.
         used: int. Number of tensors that are in the model now.
         dropped, new: pairs of a tensor that is not, or a weight that is not
             from it, and why.
