@@ -1,8 +1,12 @@
 """Tasks of GLUE from files to scores and answers, on a tiny network."""
 
+import pathlib
+
 import keras
 import numpy as np
 import pytest
+from harness.bag_of_words import bag_of_words
+from harness.bag_of_words import mean_of_tasks
 from harness.files import DataFileError
 from harness.glue import GlueExperiment
 from harness.options import Options
@@ -57,6 +61,21 @@ def test_both_sets_of_mnli_and_the_diagnostic_one(
     assert path.name == "AX.tsv"
     assert path.read_text() == "index\tprediction\n0\tentailment\n"
     assert "No answers to test_matched" in capsys.readouterr().err
+
+
+def test_bag_of_words(glue):
+    """It learns single texts and pairs, classes and scores."""
+    glue = pathlib.Path(glue)
+    results = {
+        "sst2": {"accuracy": 100.0},
+        "stsb": bag_of_words("stsb", glue),
+        "mnli": bag_of_words("mnli", glue),
+    }
+    assert bag_of_words("sst2", glue) == results["sst2"]
+    # Two pairs are too few for trees to split: a constant.
+    assert results["stsb"] == {"pearson": 0.0, "spearman": 0.0}
+    assert results["mnli"] == {"accuracy": 50.0}
+    assert mean_of_tasks(results) == 50.0
 
 
 def test_random_weights(preset, glue):
