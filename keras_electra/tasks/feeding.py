@@ -60,10 +60,7 @@ class TakesExamples:
     def read_inputs(self, x, method):
         """`(columns, is_one)` of one example, or of what `fit` takes."""
         if self.preprocessor is None:
-            raise ValueError(
-                f"`{method}` needs a tokenizer, but `preprocessor` is None. "
-                "Give one, or open the task with `from_preset`."
-            )
+            raise ValueError(f"`{method}` needs a `preprocessor`, not None.")
         parts = x if isinstance(x, tuple) else (x,)
         is_one = bool(parts) and all(map(inputs.is_text, parts))
         if is_one:
@@ -81,16 +78,16 @@ class TakesExamples:
             hasattr(p, "__len__") or hasattr(p, "__iter__") for p in parts
         ):
             raise TypeError(
-                "`x` must be examples: a list of strings, an array, a data "
-                f"set, ... Received: {x!r} of type {type(x).__name__}."
+                "`x` must hold examples, as a list of strings or a data set. "
+                f"Received: {x!r} of type {type(x).__name__}."
             )
         if inputs.is_in_memory(x):
             return inputs.read_memory(x, y, sample_weight, self.names)
         for name, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:
                 raise ValueError(
-                    f"`{name}` must come with the examples of a stream, as "
-                    f"`(x, y)`. Received: {name} and {type(x).__name__}."
+                    f"`{name}` must come with the examples of a stream, in "
+                    f"tuples. Received: {name} beside {type(x).__name__}."
                 )
         return x
 
@@ -127,9 +124,8 @@ class TakesExamples:
     def _require_labels(self, x, y):
         if y is None and self.needs_labels(x) and self.loss is not None:
             raise ValueError(
-                f"`y` is needed: {type(self).__name__} is trained on labels. "
-                "Received only `x`. Pass `fit(x, y)`, or a stream or table "
-                f"that holds {' or '.join(map(repr, self.names.labels))}."
+                "`y` is needed for training. Received only `x`. Pass both, or "
+                f"a table or stream with {' or '.join(self.names.labels)}."
             )
 
     def _input_rows(self, x, batch_size=None, steps=None):
@@ -173,9 +169,8 @@ class TakesExamples:
             return inputs.Examples(*data)
         if self.preprocessor is None:
             raise ValueError(
-                "`x` must be a dict of `token_ids`, `segment_ids` and "
-                "`padding_mask`, as `preprocessor` is None. Received: "
-                f"{type(x).__name__}. For texts give a `preprocessor`."
+                "`x` must be a dict of rows where `preprocessor` is None. "
+                f"Received: {type(x).__name__}. For texts give a preprocessor."
             )
         if not checked:
             self.check_inputs(x)

@@ -69,10 +69,8 @@ class LabelEncoder:
 
         Numbers are int32, rows float32 `(examples, num_classes)`.
         """
-        y = [
-            list(v) if isinstance(v, (tuple, set)) else v for v in to_column(y)
-        ]
-        y = [to_python(value) for value in y]
+        y = to_column(y)
+        y = [to_python(list(v) if isinstance(v, tuple | set) else v) for v in y]
         for index, value in enumerate(y):
             if is_missing(value):
                 raise TypeError(
@@ -81,20 +79,20 @@ class LabelEncoder:
                 )
         if self.problem_type == "regression":
             return self._targets(y)
-        wanted = False if loss is None else takes_rows(loss)
-        several = any(isinstance(v, list) and len(v) != 1 for v in y)
         if self.problem_type == "multi_label":
             return self._rows(y)
-        if several and wanted is False:
-            name = loss if isinstance(loss, str) else type(loss).__name__
+        wanted = False if loss is None else takes_rows(loss)
+        if any(isinstance(v, list) and len(v) != 1 for v in y):
+            if wanted is not False:
+                return self._rows(y)
+            name = getattr(loss, "__name__", type(loss).__name__)
             raise ValueError(
                 "`y` must hold one label an example, the number or the name "
-                f"of a class, for the loss {name}. Received rows of several. "
-                "Compile with `keras.losses.CategoricalCrossentropy` or the "
-                'like, or build the task with `problem_type="multi_label"`.'
+                f"of a class, for {name if name != 'str' else loss}. Received "
+                "rows of several. Compile with a loss that takes them, as "
+                "`keras.losses.CategoricalCrossentropy`, or build the task "
+                'with `problem_type="multi_label"`.'
             )
-        if several:
-            return self._rows(y)
         y = [v[0] if isinstance(v, list) else v for v in y]
         numbers = [self._number(value, i) for i, value in enumerate(y)]
         numbers = np.array(numbers, "int32")
@@ -160,7 +158,7 @@ def class_weights(encoder, class_weight, y=None):
         )
     size = encoder.num_classes
     if class_weight == "balanced" and y is not None:
-        counts = np.bincount(class_numbers(y), minlength=size)
+        counts = np.bincount(class_numbers(y).ravel(), minlength=size)
         return (counts.sum() / (size * np.maximum(counts, 1))).astype("float32")
     weights = np.ones(size, "float32")
     numbers = {i: i for i in range(size)} | encoder.numbers
@@ -178,10 +176,9 @@ def class_weights(encoder, class_weight, y=None):
 
 def class_numbers(y):
     """Class numbers, of an array of them, of rows or of lists of numbers."""
-    if isinstance(y, np.ndarray):
-        is_rows = y.ndim == 2 and y.dtype.kind == "f"
-        return (y.argmax(axis=-1) if is_rows else y).ravel().astype("int32")
-    return np.concatenate([np.asarray(row, "int32").ravel() for row in y])
+    y = np.concatenate(y) if isinstance(y, list) else np.asarray(y)
+    is_rows = y.ndim > 1 and y.dtype.kind == "f"
+    return (y.argmax(axis=-1) if is_rows else y).astype("int32")
 
 
 def weigh(data, weights):
@@ -189,10 +186,7 @@ def weigh(data, weights):
     if weights is None:
         return data
     x, y, sample_weight = data
-    y = np.asarray(y)
     found = weights[class_numbers(y)]
-    if found.size == y.size:
-        found = found.reshape(y.shape)
     if sample_weight is not None:
         found = found * np.asarray(sample_weight, "float32")
     return x, y, found
@@ -211,9 +205,7 @@ def sigmoid(logits):
 
 def to_sentences(x):
     """Columns of sentences as lists of words, checked."""
-    sentences = [
-        words.split() if isinstance(words, str) else words for words in x
-    ]
+    sentences = [s.split() if isinstance(s, str) else s for s in x]
     for index, words in enumerate(sentences):
         is_list = isinstance(words, (list, tuple))
         if not is_list or not all(isinstance(word, str) for word in words):
@@ -223,8 +215,8 @@ def to_sentences(x):
             )
         if not words or not all(word.strip() for word in words):
             raise ValueError(
-                "`x` must hold sentences of at least one word, and words that "
-                f"are not empty. Sentence {index} is {words!r}. Leave it out."
+                "`x` must hold sentences of at least one word, none empty. "
+                f"Sentence {index} is {words!r}. Leave it out."
             )
     return sentences
 

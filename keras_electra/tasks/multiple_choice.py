@@ -23,8 +23,8 @@ def to_choices(x):
     """Columns of contexts and of as many choices for each, checked."""
     if not isinstance(x, tuple) or len(x) < 2:
         raise TypeError(
-            "`x` must be a tuple of two lists, `(contexts, choices)`, with a "
-            f"list of choices for each context. Received: {type(x).__name__}."
+            "`x` must be a tuple of two lists, `(contexts, choices)`. "
+            f"Received: {type(x).__name__}."
         )
     contexts, choices = x[0], x[1] if len(x) == 2 else x[1:]
     if isinstance(choices, tuple):

@@ -129,10 +129,9 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
 
     def __init__(self, tokenizer, sequence_length=512, **kwargs):
         check_count("sequence_length", sequence_length, at_least=3)
-        base = super().__init__
-        if "tokenizer" in keyword_names(base):  # KerasHub's for this task
+        if "tokenizer" in keyword_names(super().__init__):  # KerasHub's
             kwargs.update(tokenizer=tokenizer, sequence_length=sequence_length)
-        base(**kwargs)
+        super().__init__(**kwargs)
         self.tokenizer = tokenizer
         self.sequence_length = sequence_length
         # It has no weights; `quantize` of a task refuses unbuilt layers.
@@ -158,15 +157,9 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
     def rows(self, x, y=None, sample_weight=None, length=None):
         """Packs checked columns; by default as long as the longest row."""
         parts = x if isinstance(x, tuple) else (x,)
-        first, *others = map(self.tokenizer.encode_batch, parts)
-        x = text_rows(
-            first,
-            others[0] if others else None,
-            self.tokenizer,
-            self.sequence_length,
-            self.truncate,
-            length,
-        )
+        ids = [*map(self.tokenizer.encode_batch, parts), None][:2]
+        most = self.sequence_length
+        x = text_rows(*ids, self.tokenizer, most, self.truncate, length)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
     def _whole_rows(self, *data):
@@ -176,10 +169,10 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
 
     def _run(self, *data):
         """Calls `_whole_rows`; in a TensorFlow graph on its tensors."""
-        if not graph_text.is_in_graph():
-            return self._whole_rows(*data)
-        spec = self.output_spec(*data)
-        return graph_text.call_python(self._whole_rows, data, spec)
+        if graph_text.is_in_graph():
+            spec = self.output_spec(*data)
+            return graph_text.call_python(self._whole_rows, data, spec)
+        return self._whole_rows(*data)
 
     def output_spec(self, x=None, y=None, sample_weight=None):
         """What a call returns, with a `keras.KerasTensor` for each array."""

@@ -112,10 +112,8 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
         x = backbone(backbone.input)["sequence_output"][:, 0, :]  # (B, D)
         if head == "transformers":
             self.hidden_dense = hidden_layer(backbone)
-            x = keras.layers.Dropout(
-                dropout, dtype=backbone.dtype_policy, name="hidden_dropout"
-            )(x)
-            x = self.hidden_dense(x)
+            policy = {"dtype": backbone.dtype_policy, "name": "hidden_dropout"}
+            x = self.hidden_dense(keras.layers.Dropout(dropout, **policy)(x))
         outputs = self.output_dense(self.output_dropout(x))
         # `compile`, called by `super`, needs to know.
         self.problem_type = problem_type
@@ -146,10 +144,8 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
         if self.problem_type == "regression":
             return [keras.metrics.MeanAbsoluteError()]
         if self.problem_type == "multi_label":
-            threshold = 0.0 if self.activation == "linear" else 0.5
-            return [
-                keras.metrics.BinaryAccuracy("accuracy", threshold=threshold)
-            ]
+            limit = 0.0 if self.activation == "linear" else 0.5
+            return [keras.metrics.BinaryAccuracy("accuracy", threshold=limit)]
         return super().default_metrics(loss)
 
     def classify(self, texts, batch_size=32):
@@ -185,8 +181,7 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
             kinds = {True: "pairs of texts", False: "single texts"}
             raise ValueError(
                 f"This classifier was trained on {kinds[self.text_pairs]}, "
-                f"but `x` holds {kinds[pairs]}. Pairs are given as a tuple "
-                "of two lists, `(firsts, seconds)`."
+                f"but `x` holds {kinds[pairs]}. Pairs are a tuple of two lists."
             )
 
     def encode_labels(self, x, y):

@@ -25,14 +25,18 @@ from keras_electra.text.tokenizer import ElectraTokenizer
 class Entity(typing.NamedTuple):
     """Words that bear one label together.
 
-    Attributes: see the comments beside them.
+    Attributes:
+        label: string, without its prefix, such as `"NP"`.
+        start, end: int. Number of the first word, and of that after the last.
+        text: string. The words, joined by spaces.
+        probability: float. The least of its words' probabilities.
     """
 
-    label: str  # without its prefix, such as "NP"
-    start: int  # number of the first word
-    end: int  # number of the word after the last
-    text: str  # the words, joined by spaces
-    probability: float  # the least of its words' probabilities
+    label: str
+    start: int
+    end: int
+    text: str
+    probability: float
 
 
 class TaggingRow(typing.NamedTuple):
@@ -229,60 +233,48 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
         Gives for a string a list of labels, one a word: names or, without
         `labels`, class numbers. For several sentences a list of these.
         """
-        return self._read_words(
-            "tag", sentences, batch_size, lambda words, tags, scores: tags
-        )
+        tagged, is_one = self._tagged(sentences, "tag", batch_size)
+        results = [tags for _, tags, _ in tagged]
+        return results[0] if is_one else results
 
     def find_entities(self, sentences, batch_size=32):
         """Finds the stretches that labels such as `B-NP`, `I-NP` mark.
 
         Gives for a string a list of `Entity`; else as `tag`.
         """
-
-        def entities(words, tags, scores):
-            return [
-                Entity(
-                    *(label, start, end, " ".join(words[start:end])),
-                    float(scores[start:end].max(axis=-1).min()),
-                )
-                for label, start, end in find_spans(tags)
-            ]
-
-        return self._read_words(
-            "find_entities", sentences, batch_size, entities
-        )
+        tagged, is_one = self._tagged(sentences, "find_entities", batch_size)
+        results = []
+        for words, tags, scores in tagged:
+            found = []
+            for label, start, end in find_spans(tags):
+                text = " ".join(words[start:end])
+                score = float(scores[start:end].max(axis=-1).min())
+                found.append(Entity(label, start, end, text, score))
+            results.append(found)
+        return results[0] if is_one else results
 
     def word_probabilities(self, sentences, batch_size=32):
         """Probabilities of the classes for every word.
 
         Gives for a string an array `(words, num_classes)`; else as `tag`.
         """
-        return self._read_words(
-            "word_probabilities",
-            sentences,
-            batch_size,
-            lambda words, tags, scores: scores,
-        )
+        name = "word_probabilities"
+        tagged, is_one = self._tagged(sentences, name, batch_size)
+        results = [scores for *_, scores in tagged]
+        return results[0] if is_one else results
 
-    def _read_words(self, method, sentences, batch_size, result):
-        """Calls `result` with words, labels, probabilities of a sentence."""
-        x, is_one = self.read_inputs(sentences, method)
-        sentences = to_sentences(x)
-        rows = self.preprocessor.split(sentences)
-        scores = [
-            np.zeros((len(words), self.num_classes), "float32")
-            for words in sentences
-        ]
+    def _tagged(self, x, method, batch_size):
+        """Words, labels, probabilities of each sentence; whether it is one."""
+        x, is_one = self.read_inputs(x, method)
+        x, name = to_sentences(x), self.label_encoder.name
+        rows = self.preprocessor.split(x)
+        scores = [np.zeros((len(w), self.num_classes), "float32") for w in x]
         logits = self.predict_rows(self.preprocessor.pack(rows), batch_size)
         for row, some in zip(rows, logits):
             some = np.asarray(some, "float32")[row.positions]
             scores[row.sentence][row.words] = softmax(some)
-        name = self.label_encoder.name
-        results = [
-            result(words, list(map(name, some.argmax(axis=-1))), some)
-            for words, some in zip(sentences, scores)
-        ]
-        return results[0] if is_one else results
+        tags = [[name(i) for i in some.argmax(axis=-1)] for some in scores]
+        return list(zip(x, tags, scores)), is_one
 
     def check_inputs(self, x):
         to_sentences(x)

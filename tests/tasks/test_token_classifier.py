@@ -213,7 +213,7 @@ def test_words():
     "x, error, message",
     [
         (["a", ""], ValueError, "at least one word.*Sentence 1"),
-        ([["a", " "]], ValueError, "not empty. Sentence 0"),
+        ([["a", " "]], ValueError, "none empty. Sentence 0"),
         ([["a", 1]], TypeError, "Sentence 0 is .*1. of type list"),
         ([3], TypeError, "Sentence 0 is 3 of type int"),
     ],
