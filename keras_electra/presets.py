@@ -11,7 +11,6 @@ import os
 import pathlib
 
 import keras
-import keras_hub
 from keras_hub.src.utils import preset_utils
 
 from keras_electra.arguments import constructor_keywords
@@ -20,15 +19,9 @@ from keras_electra.arguments import reject_unknown
 # Functions of a class, a preset, `load_weights` and a dict of arguments. They
 # return an object of the class, or `None` if KerasHub is to open the preset.
 OPENERS = []
+PARTS = ("preprocessor", "tokenizer")
 # Name of a form -> function of a task and a `Path` that writes the task there.
 EXPORTERS = {}
-
-# What was tried of a preset here. Downloads were not: there is no network.
-OURS = "opened and run by the tests"
-FORM = (
-    "file format only: checkpoints written by the same library at small and "
-    "at this size's shapes are read and compared; not downloaded"
-)
 
 
 class OpensPresets:
@@ -83,16 +76,18 @@ def open_preset(cls, open_ours, preset, load_weights, arguments, extra=()):
 
 
 def split_arguments(cls, arguments, extra=()):
-    """Parts arguments of `from_preset` by whose they are.
+    """Parts arguments of `from_preset` into two dicts by whose they are.
 
-    Returns:
-        Two dicts: arguments of the class itself (and those in `extra`), and
-        those of its preprocessor (of a preprocessor: of its tokenizer).
+    Those of the class itself (and those in `extra`), and those of its
+    preprocessor (of a preprocessor: of its tokenizer).
     """
-    mine = {*constructor_keywords(cls), *extra}
+    mine, below = {*constructor_keywords(cls), *extra}, set()
     part, part_cls = _part_of(cls)
+    while part_cls is not None:  # its own parts are not given so
+        below |= constructor_keywords(part_cls) - {"tokenizer", "vocabulary"}
+        part_cls = _part_of(part_cls)[1]
     where = f"{cls.__name__}.from_preset"
-    reject_unknown(where, arguments, mine | _names_of(part_cls))
+    reject_unknown(where, arguments, mine | below)
     own = {n: v for n, v in arguments.items() if n in mine}
     passed_on = {n: v for n, v in arguments.items() if n not in mine}
     if passed_on and part in own:
@@ -105,18 +100,8 @@ def split_arguments(cls, arguments, extra=()):
 
 def _part_of(cls):
     """Name and class of what takes the arguments that a class has not."""
-    for part in ("preprocessor", "tokenizer"):
-        if getattr(cls, f"{part}_cls", None) is not None:
-            return part, getattr(cls, f"{part}_cls")
-    return None, None
-
-
-def _names_of(cls):
-    """Names for a part and all below it; its own parts are not given so."""
-    if cls is None:
-        return set()
-    names = constructor_keywords(cls) | _names_of(_part_of(cls)[1])
-    return names - {"tokenizer", "vocabulary"}
+    parts = {n: getattr(cls, f"{n}_cls", None) for n in PARTS}
+    return next((item for item in parts.items() if item[1]), (None, None))
 
 
 def is_known(preset):
@@ -134,12 +119,11 @@ def download(preset, name):
     except (ValueError, ImportError):
         raise
     except Exception as error:
-        cause, causes = error, set()
-        while cause is not None:
-            causes.add(type(cause).__name__)
+        cause, is_missing = error, isinstance(error, FileNotFoundError)
+        while cause is not None:  # not found there, or not even looked for?
+            is_missing &= type(cause).__name__ != "LocalEntryNotFoundError"
             cause = cause.__cause__
-        is_missing = isinstance(error, FileNotFoundError)
-        if is_missing and "LocalEntryNotFoundError" not in causes:
+        if is_missing:
             return None
         raise ConnectionError(
             f"{preset!r} could not be downloaded: is there a network, and "
@@ -158,19 +142,17 @@ def presets_folder():
 def find_presets(folder):
     """The presets in a `Path`: names -> what KerasHub's registry holds."""
     found = {}
-    for metadata in sorted(folder.glob("*/metadata.json")):
-        preset = metadata.parent
-        if (preset / "config.json").is_file():
-            facts = json.loads(metadata.read_text(encoding="utf-8"))
-            found[preset.name] = _entry(
-                f"ELECTRA preset {preset.name} of keras_electra.",
-                str(preset),
-                params=facts.get("parameter_count"),
+    for file in sorted(folder.glob("*/metadata.json")):
+        if file.with_name("config.json").is_file():
+            count = json.loads(file.read_text("utf-8")).get("parameter_count")
+            description = f"ELECTRA preset {file.parent.name} of keras_electra."
+            found[file.parent.name] = _entry(
+                str(file.parent), description, params=count
             )
     return found
 
 
-def _entry(description, handle, **facts):
+def _entry(handle, description, **facts):
     metadata = {"description": description, "path": "electra", **facts}
     return {"metadata": metadata, "kaggle_handle": handle}
 
@@ -180,10 +162,10 @@ def register_presets(backbone_cls, folder=None):
 
     A name that KerasHub has for another preset is a `ValueError`.
     """
+    names = preset_utils.BUILTIN_PRESETS
     found = find_presets(folder or presets_folder())
     for name, entry in found.items():
-        known = preset_utils.BUILTIN_PRESETS.get(name, entry)
-        if known["metadata"] != entry["metadata"]:
+        if names.get(name, entry)["metadata"] != entry["metadata"]:
             raise ValueError(
                 f"The preset folder {entry['kaggle_handle']!r} has the name "
                 f"of one of KerasHub's presets, {name!r}. Rename the folder."
@@ -192,13 +174,9 @@ def register_presets(backbone_cls, folder=None):
     # KerasHub's own names are registered already, and handles need no name.
     listed = preset_utils.BUILTIN_PRESETS_FOR_BACKBONE[backbone_cls]
     for name, facts in presets().items():
-        if facts["verified"] != OURS:
-            listed[name] = _entry(
-                f"ELECTRA, {facts['language']}.",
-                facts["source"] if "://" in facts["source"] else name,
-                params=facts["parameters"],
-                **facts,
-            )
+        text, count = f"ELECTRA, {facts['language']}.", facts["parameters"]
+        entry = _entry(name, text, params=count, **facts)
+        listed.setdefault(name, names.get(name, entry))
 
 
 def presets():
@@ -215,24 +193,17 @@ def presets():
         the encoder), `language`, `corpus`, `licence`, `source` and
         `verified`: what was tried of it here. Unknown values are `None`.
     """
-    folder, known = presets_folder(), {}
-    for entries, corpus, verified in (
-        (find_presets(folder), "see the card in its folder", OURS),
-        (
-            keras_hub.models.ElectraBackbone.presets,
-            "English Wikipedia and BooksCorpus",
-            FORM,
-        ),
-    ):
-        for name, entry in entries.items():
-            is_ours = verified == OURS
-            known[name] = {
-                "parameters": entry["metadata"]["params"],
-                "language": "English" if name.endswith("_en") else None,
-                "corpus": corpus,
-                "licence": "apache-2.0",
-                "source": "this package" if is_ours else entry["kaggle_handle"],
-                "verified": verified,
-            }
+    folder = presets_folder()
+    ours = {
+        name: {
+            "parameters": entry["metadata"]["params"],
+            "language": "English" if name.endswith("_en") else None,
+            "corpus": "see the card in its folder",
+            "licence": "apache-2.0",
+            "source": "this package",
+            "verified": "opened and run by the tests",
+        }
+        for name, entry in find_presets(folder).items()
+    }
     others = (folder / "others.json").read_text(encoding="utf-8")
-    return {**known, **json.loads(others)}
+    return {**ours, **json.loads(others)}

@@ -23,17 +23,12 @@ from keras_electra.presets import OpensPresets
 MARK = "<!-- Written by save_to_preset; remove this line to keep a change. -->"
 CARD = """---
 library_name: keras-hub
+tags: [electra]
 {tags}---
 {mark}
 # {title}
 
-A preset of `keras_electra.{name}`:
-
-```python
-import keras_electra
-
-model = keras_electra.{name}.from_preset("folder or handle")
-```
+Opened by `keras_electra.{name}.from_preset("folder or handle")`.
 
 | | |
 | --- | --- |
@@ -59,32 +54,27 @@ PIPELINES = {
 
 
 class SavesPresets(OpensPresets):
-    """How our tasks are saved and exported: safely, without optimizers.
+    """How our tasks are saved and exported: whole, without optimizers.
 
-    To be mixed into a KerasHub task, before its base class. KerasHub would
-    save the state of the optimizer too; `.keras` files have it. A folder is
-    written completely, or what was in it before is left there.
+    To be mixed into a KerasHub task, before its base class.
     """
 
     def export_to_transformers(self, folder):
-        """Writes the model so that Hugging Face's package opens it.
+        """Writes weights, configuration and tokenizer for transformers.
 
-        Weights (safetensors, float32), configuration and tokenizer. A
-        classifier with the original's head becomes one with that package's
-        that computes the same; `from_preset` recognizes it. A pre-trainer
-        makes two folders, `discriminator` and `generator`. A model that the
-        package does not have is a `ValueError`.
+        A classifier with the original's head becomes one of transformers that
+        computes the same. A pre-trainer makes two folders, `discriminator`
+        and `generator`. A model that it does not have is a `ValueError`.
         """
-        self._export("transformers", folder)
+        write_whole(folder, lambda f: EXPORTERS["transformers"](self, f))
 
     def export_to_tf1(self, folder):
         """Writes a checkpoint of TensorFlow 1 for Google's original program.
 
-        Its variables have the original's names and shapes. Of a task it holds
-        the encoder, of a detector or masked language model also the head. A
-        network that the original does not have is a `ValueError`.
+        Of a task it holds the encoder, of a detector or masked language model
+        also the head. A network that is not the original's is a `ValueError`.
         """
-        self._export("tf1", folder)
+        write_whole(folder, lambda f: EXPORTERS["tf1"](self, f))
 
     def export_to_keras_hub(self, folder):
         """Writes the encoder as a preset of KerasHub's `ElectraBackbone`.
@@ -94,10 +84,7 @@ class SavesPresets(OpensPresets):
         random weights. A pre-trainer makes two folders, `discriminator` and
         `generator`. Another activation than GELU is a `ValueError`.
         """
-        self._export("keras_hub", folder)
-
-    def _export(self, form, folder):
-        write_whole(folder, lambda path: EXPORTERS[form](self, path))
+        write_whole(folder, lambda f: EXPORTERS["keras_hub"](self, f))
 
     def save_to_preset(
         self, preset_dir, max_shard_size=10, card=None, weights_dtype="float32"
@@ -113,9 +100,8 @@ class SavesPresets(OpensPresets):
             card: dict or `None`. More rows of the `README.md`, such as
                 `{"corpus": "...", "licence": "apache-2.0"}`.
             weights_dtype: string. Precision of the weights on disk,
-                `"float32"` (the default) or `"float16"`: half the size, for
-                the same network to rounding. A weight that is too large for
-                it is a `ValueError`.
+                `"float32"` (the default) or `"float16"`, half the size. A
+                weight that is too large for it is a `ValueError`.
         """
         check_option("weights_dtype", weights_dtype, ("float32", "float16"))
         folder, save = pathlib.Path(preset_dir), super().save_to_preset
@@ -133,26 +119,26 @@ class SavesPresets(OpensPresets):
         write_whole(preset_dir, write)
 
     def save_task_weights(self, filepath):
-        """Saves what the task has beside its backbone."""
-        keras.saving.save_weights(self, filepath, **self._others())
+        """Saves what the task has beside its backbone and optimizer."""
+        keras.saving.save_weights(self, filepath, objects_to_skip=self._others)
 
     def load_task_weights(self, filepath):
         """Loads what `save_task_weights` of the same class saved."""
-        keras.saving.load_weights(self, filepath, **self._others())
+        keras.saving.load_weights(self, filepath, objects_to_skip=self._others)
 
+    @property
     def _others(self):
         optimizer = getattr(self, "optimizer", None)  # none if not compiled
-        others = [*self.backbone._flatten_layers(), optimizer]
-        return {"objects_to_skip": [o for o in others if o is not None]}
+        layers = list(self.backbone._flatten_layers())
+        return layers if optimizer is None else [*layers, optimizer]
 
 
 def write_whole(folder, write):
     """Writes a folder by `write(path)`; a failure leaves it as it was.
 
-    All files are written to a new subfolder first (on the same disk whatever
-    the folder is mounted on) and then moved, `config.json` last: without it
-    no folder is taken for a preset. Weights and `task.json` of an earlier
-    preset that the new one does not overwrite are removed, other files stay.
+    All files are written to a new subfolder, on the same disk, and then moved,
+    `config.json` last: without it no folder is taken for a preset. Weights and
+    `task.json` of an earlier preset are removed, other files stay.
     """
     if "://" in os.fspath(folder):
         raise ValueError(
@@ -161,9 +147,8 @@ def write_whole(folder, write):
         )
     target = pathlib.Path(folder)
     existed = target.is_dir()
-    target.mkdir(parents=True, exist_ok=True)
     written = target / f".saving-{uuid.uuid4().hex[:8]}"
-    written.mkdir()
+    written.mkdir(parents=True)
     try:
         write(written)
         files = [path for path in written.rglob("*") if path.is_file()]
@@ -222,9 +207,7 @@ def _store_in_half(folder):
 def card_of(model, title, card=None):
     """The `README.md` of a preset; rows of `card` go before known ones."""
     rows, name = {**known_rows(model), **(card or {})}, type(model).__name__
-    tags = "tags: [electra]\n"
-    if name in PIPELINES:
-        tags += f"pipeline_tag: {PIPELINES[name]}\n"
+    tags = f"pipeline_tag: {PIPELINES[name]}\n" if name in PIPELINES else ""
     if "licence" in rows:
         tags += f"license: {str(rows['licence']).lower()}\n"
     rows = "\n".join(f"| {row} | {value} |" for row, value in rows.items())
@@ -234,21 +217,20 @@ def card_of(model, title, card=None):
 def known_rows(model):
     """What a task says about itself: names of rows to texts."""
     rows = {"parameters": f"{model.count_params():,}"}
+    networks = {"network": model.backbone}
     if hasattr(model, "discriminator_head"):
-        rows["discriminator"] = BACKBONE.format(model.backbone)
-        if model.generator is not None:
-            rows["generator"] = BACKBONE.format(model.generator)
-    else:
-        rows["network"] = BACKBONE.format(model.backbone)
-    if model.preprocessor is not None:
-        tokenizer, yes = model.preprocessor.tokenizer, ("no", "yes")
-        size = tokenizer.vocabulary_size()
+        networks = {"discriminator": model.backbone}
+        networks["generator"] = model.generator
+    rows |= {n: BACKBONE.format(b) for n, b in networks.items() if b}
+    text = model.preprocessor
+    if text is not None:
+        tokenizer, yes = text.tokenizer, ("no", "yes")
         rows |= {
             "text is lowered": yes[bool(tokenizer.lowercase)],
             "accents are stripped": yes[strips_accents(tokenizer)],
             "Chinese characters are words": yes[bool(tokenizer.split_on_cjk)],
-            "vocabulary": f"{size:,} word pieces",
-            "sequence length": f"{model.preprocessor.sequence_length} tokens",
+            "vocabulary": f"{tokenizer.vocabulary_size():,} word pieces",
+            "sequence length": f"{text.sequence_length} tokens",
         }
     if getattr(model, "labels", None):
         rows["labels"] = ", ".join(model.labels)
@@ -285,18 +267,12 @@ def upload_preset(uri, preset):
     card = pathlib.Path(preset, "README.md")
     is_complete = card.is_file() and card.with_name("config.json").is_file()
     if uri.startswith("hf://") and is_complete:
-        try:
-            import huggingface_hub
-        except ImportError as error:
-            message = f"{uri!r} needs `pip install huggingface_hub`."
-            raise ImportError(message) from error
+        import huggingface_hub
+
         # KerasHub writes a card of its own when the repository has none.
-        repository = huggingface_hub.create_repo(
-            repo_id=uri.removeprefix("hf://"), exist_ok=True
-        )
+        repo_id = uri.removeprefix("hf://")
+        repo_id = huggingface_hub.create_repo(repo_id, exist_ok=True).repo_id
         huggingface_hub.upload_file(
-            path_or_fileobj=str(card),
-            path_in_repo=card.name,
-            repo_id=repository.repo_id,
+            path_or_fileobj=str(card), path_in_repo=card.name, repo_id=repo_id
         )
     keras_hub.upload_preset(uri, str(preset))

@@ -1,7 +1,6 @@
 """The list of presets, and that each class shows it."""
 
 import keras_electra
-from keras_electra.presets import OURS
 
 FACTS = {"parameters", "language", "corpus", "licence", "source", "verified"}
 
@@ -10,7 +9,7 @@ def test_what_is_listed():
     found = keras_electra.presets()
     assert all(set(facts) == FACTS for facts in found.values())
     ours = found["electra_tiny_en"]
-    assert ours["parameters"] > 1e6 and ours["verified"] == OURS
+    assert ours["parameters"] > 1e6 and "run by the tests" in ours["verified"]
     kerashub = [n for n in found if n.endswith("_uncased_en")]
     assert len(kerashub) == 6
     google = [n for n in found if n.startswith("hf://google/")]
