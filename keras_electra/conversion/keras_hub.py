@@ -115,6 +115,11 @@ def write(task, head, folder):
     theirs.save_to_preset(str(folder))
     tokenizer = getattr(task.preprocessor, "tokenizer", None)
     if tokenizer is not None:
+        if not tokenizer.pipeline.is_word_piece:
+            raise ValueError(
+                "KerasHub's ELECTRA has WordPiece only. This tokenizer is of "
+                "another kind: export to transformers."
+            )
         settings = {n: bool(getattr(tokenizer, n)) for n in TEXT_SETTINGS}
         settings["strip_accents"] = strips_accents(tokenizer)
         keras_hub.tokenizers.ElectraTokenizer(

@@ -27,7 +27,7 @@ SETTINGS = {
 
 
 def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
-    """Builds the tokenizer of a checkpoint.
+    """The `ElectraTokenizer` of a checkpoint; `None` if there is none.
 
     Args:
         find: function from a file name to its local path or `None`.
@@ -36,9 +36,6 @@ def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
             it; `None` means what the vocabulary suggests. Defaults to `True`,
             as in transformers.
         **kwargs: arguments of the tokenizer, in place of what the files say.
-
-    Returns:
-        An `ElectraTokenizer`, or `None` when there is no vocabulary.
 
     Raises:
         ValueError: when the files are damaged or contradict one another, or
@@ -60,8 +57,7 @@ def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
                 raise ValueError(
                     f"{source} has two vocabularies that differ: {TOKENIZER} "
                     f"of {len(pipeline.tokens)} entries and {VOCABULARY} of "
-                    f"{len(tokens)}. Remove the one that the network was not "
-                    "trained with."
+                    f"{len(tokens)}. Remove the wrong one."
                 )
         # Of other kinds than BERT's, transformers does not heed them either.
         with contextlib.suppress(ValueError):
@@ -76,12 +72,9 @@ def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
 
 
 def write_tokenizer(tokenizer, folder, max_sequence_length):
-    """Writes a tokenizer so that transformers opens it.
+    """Writes a tokenizer into a folder (`Path`) so that transformers opens it.
 
-    Args:
-        tokenizer: `ElectraTokenizer`.
-        folder: `Path` of a folder that exists.
-        max_sequence_length: int. Positions of the network.
+    `max_sequence_length` is the number of positions of the network.
     """
     write_plain(tokenizer, folder, max_sequence_length, is_full=True)
 
@@ -89,11 +82,8 @@ def write_tokenizer(tokenizer, folder, max_sequence_length):
 def write_plain(tokenizer, folder, max_sequence_length, is_full=False):
     """Writes a tokenizer in the older form, without `tokenizer.json`.
 
-    One that the older form cannot express gets its `tokenizer.json` as well.
-
-    Args:
-        tokenizer, folder, max_sequence_length: see `write_tokenizer`.
-        is_full: bool. Whether to write `tokenizer.json`. Defaults to `False`.
+    What the older form cannot express has its `tokenizer.json` all the same,
+    and everything has with `is_full`.
     """
     pipeline = tokenizer.pipeline
     is_full = is_full or not pipeline.is_original

@@ -17,14 +17,9 @@ from keras_electra.text.original import original
 from keras_electra.text.original import split_at_spaces
 from keras_electra.text.original import without_surrogates
 
-# What tokenizers of other kinds call `SPECIAL_TOKENS`.
-OTHER_NAMES = (
-    ("<pad>",),
-    ("<unk>",),
-    ("<s>", "<cls>"),
-    ("</s>", "<sep>"),
-    ("<mask>",),
-)
+# Names of `SPECIAL_TOKENS` in tokenizers of other kinds, without brackets.
+ROLES = (("pad",), ("unk",), ("cls", "s", "bos"), ("sep", "/s", "eos"))
+ROLES += (("mask",),)
 # Our settings -> fields of the package's `BertNormalizer`.
 SETTINGS = {
     "lowercase": "lowercase",
@@ -39,7 +34,8 @@ class Pipeline:
     """What a `tokenizer.json` does to texts; it can be pickled.
 
     Args:
-        content: str, the text of the file, or dict.
+        content: str, the text of the file, or dict. A `ValueError` if it is
+            something else.
 
     Attributes:
         content: str.
@@ -47,9 +43,6 @@ class Pipeline:
         settings: dict of `lowercase`, `strip_accents` and `split_on_cjk`.
         is_word_piece: bool. Whether `tokens` is a vocabulary as of BERT.
         is_original: bool. Whether it is what `original` makes.
-
-    Raises:
-        ValueError: if `content` is something else.
     """
 
     def __init__(self, content):
@@ -76,7 +69,8 @@ class Pipeline:
             "split_on_cjk": bert.get("handle_chinese_chars", False),
         }
         prefix = data["model"].get("continuing_subword_prefix")
-        self.is_word_piece = prefix == SUFFIX_PREFIX
+        kind = (data["model"]["type"], prefix)
+        self.is_word_piece = kind == ("WordPiece", SUFFIX_PREFIX)
         self.is_original = (
             self.is_word_piece
             and set(SPECIAL_TOKENS) <= set(self.tokens)
@@ -95,8 +89,7 @@ class Pipeline:
     def adjust(self, **settings):
         """A `Pipeline` with other settings; where one is `None`, with its own.
 
-        Raises:
-            ValueError: if it has no step that could obey.
+        A `ValueError` if it has no step that could obey.
         """
         given = {k: v for k, v in settings.items() if v is not None}
         wanted = {**self.settings, **given}
@@ -119,25 +112,22 @@ class Pipeline:
         return changed
 
     def special_tokens(self):
-        """List of the tokens that are what `SPECIAL_TOKENS` are elsewhere.
-
-        Raises:
-            ValueError: if there is none for one of them.
-        """
-        found = []
-        for name, others in zip(SPECIAL_TOKENS, OTHER_NAMES):
-            known = [token for token in (name, *others) if token in self.ids]
-            found += known[:1] or [None]
+        """The tokens that are what `SPECIAL_TOKENS` are to the original."""
+        names = {token: token.strip("[]<>|").lower() for token in self.tokens}
+        # Names as they are win, and tokens within brackets alone are special.
+        known = {n: t for t, n in names.items() if n != t and t[0] in "[<"}
+        known.update({names[t]: t for t in SPECIAL_TOKENS if t in names})
+        found = [[known[n] for n in role if n in known] for role in ROLES]
         around = self._memory(False).tokenizer.encode("").tokens
         if len(around) == 2:
-            found[2:4] = around
-        if None in found:
-            index = found.index(None)
+            found[2:4] = [[token] for token in around]
+        if [] in found:
             raise ValueError(
                 "The tokenizer.json must have the special token "
-                f"{SPECIAL_TOKENS[index]} or {OTHER_NAMES[index]}. Add it."
+                f"{SPECIAL_TOKENS[found.index([])]}, in brackets of any kind. "
+                "Add it there."
             )
-        return found
+        return [tokens[0] for tokens in found]
 
     def fingerprint(self, special_tokens):
         """What identifies the ids it gives: 16 hex digits."""

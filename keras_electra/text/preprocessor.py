@@ -5,8 +5,6 @@ one of those for a backbone: with two, its `from_preset` picks an arbitrary
 one. Tasks and pre-training that need no more than packing derive from here.
 """
 
-import threading
-
 import keras
 import keras_hub
 
@@ -19,18 +17,10 @@ MAX_SEQUENCE_LENGTH = 512
 
 
 def add_sequence_length(loader, kwargs):
-    """Fits `sequence_length` to the network of a preset.
+    """Arguments of a preprocessor with a `sequence_length` of its network.
 
     For `_add_missing_kwargs`, KerasHub's hook for a preprocessor that was not
-    saved with the preset: without it a network of 128 positions would get
-    rows of 512 tokens.
-
-    Args:
-        loader: KerasHub's loader; its `config` is that of the backbone.
-        kwargs: dict. Arguments of the preprocessor.
-
-    Returns:
-        dict. `kwargs` with a `sequence_length`.
+    saved with the preset; `loader.config` is that of the backbone.
     """
     config = loader.config.get("config", {})
     positions = config.get("max_sequence_length", MAX_SEQUENCE_LENGTH)
@@ -38,31 +28,14 @@ def add_sequence_length(loader, kwargs):
     return {"sequence_length": length, **kwargs}
 
 
-_BUILD_LOCK = threading.Lock()
-
-
-class BuildsOnce(OpensPresets):
-    """Lets many threads call a preprocessor of KerasHub that is not built yet.
-
-    KerasHub's say that they are built before they are, and `grain` calls them
-    from several threads at once. To be mixed in before the base class.
-
-    Attributes:
-        built_last: string. Attribute that `build` sets last, `None` before.
-    """
-
-    built_last = "packer"
-
-    def __call__(self, *args, **kwargs):
-        if getattr(self, self.built_last) is None:
-            with _BUILD_LOCK:
-                if getattr(self, self.built_last) is None:
-                    self.build(None)
-        return super().__call__(*args, **kwargs)
-
-
 class TextPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
     """Turns texts, or pairs of texts, into token ids of a fixed length.
+
+    It is called on a string, a list of strings, or a tuple of two of either
+    (pairs; with `y=None`, as KerasHub takes a tuple alone for `(x, y)`). A
+    dict is packed already and stays as it is. The result is a dict of arrays
+    of shape `(batch, sequence_length)`: `token_ids`, `segment_ids` and
+    `padding_mask`; with labels `y` and `sample_weight` a tuple with them.
 
     Args:
         tokenizer: `ElectraTokenizer`.
@@ -71,18 +44,6 @@ class TextPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
             `keras_hub.layers.MultiSegmentPacker`: `"round_robin"`, the
             default, or `"waterfall"`.
         **kwargs: `name` and the like of `keras.layers.Layer`.
-
-    Call arguments:
-        x: a string, a list of strings, a tuple of two of either (pairs), or
-            a dict of arrays that is packed already and stays as it is. A
-            tuple alone KerasHub takes for `(x, y)`: call it with `y=None`.
-        y: labels or `None`.
-        sample_weight: weights of the labels or `None`.
-
-    Returns:
-        A dict of arrays of shape `(batch, sequence_length)`: `token_ids`,
-        `segment_ids` and `padding_mask`; a tuple with `y` and
-        `sample_weight` if they are given.
     """
 
     backbone_cls = ElectraBackbone
@@ -143,10 +104,6 @@ class TextPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
 
     def get_config(self):
         config = super().get_config()
-        config.update(
-            {
-                "sequence_length": self.sequence_length,
-                "truncate": self.truncate,
-            }
-        )
+        config["sequence_length"] = self.sequence_length
+        config["truncate"] = self.truncate
         return config

@@ -256,10 +256,6 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
             tokenizer.file_assets = [PIPELINE_FILE]
         return tokenizer
 
-    def __reduce__(self):
-        # For worker processes.
-        return _rebuild, (type(self), self.get_config(), self.pipeline)
-
     def _require_pipeline(self):
         if getattr(self, "pipeline", None) is None:
             raise ValueError(
@@ -290,12 +286,6 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
         if length:
             rows = [(row + [pad] * length)[:length] for row in rows]
         return rows
-
-
-def _rebuild(cls, config, pipeline):
-    tokenizer = cls.from_config(config)
-    tokenizer.set_vocabulary(pipeline)
-    return tokenizer
 
 
 def _to_lists(inputs, kind):

@@ -112,12 +112,25 @@ def count_words(
     size, floor = 0, 0
 
     def move():
+        """Parts to words, of which the rarest are forgotten, by `floor`."""
         for part, count in parts.items():
             for word in split(part):
                 if len(word) <= MAX_WORD_LENGTH:
                     words[word] += count
         parts.clear()
-        return _prune(words, max_words, floor)
+        before, least = len(words), floor
+        while len(words) > max_words:
+            least += 1
+            for word in [word for word in words if words[word] <= least]:
+                del words[word]
+        if len(words) < before:
+            warnings.warn(
+                f"More than {max_words} distinct words: forgot "
+                f"{before - len(words)} of them that were counted at most "
+                f"{least} times so far. Their counts may be too low.",
+                stacklevel=4,
+            )
+        return least
 
     for path in files:
         for line in read_lines(path, text_field):
@@ -129,23 +142,6 @@ def count_words(
                 size, floor = 0, move()
     move()
     return dict(words)
-
-
-def _prune(words, max_words, floor):
-    """Forget words until there are few enough; returns the new floor."""
-    before = len(words)
-    while len(words) > max_words:
-        floor += 1
-        for word in [word for word, count in words.items() if count <= floor]:
-            del words[word]
-    if len(words) < before:
-        warnings.warn(
-            f"More than {max_words} distinct words: forgot "
-            f"{before - len(words)} of them that were counted at most {floor} "
-            "times so far. Their counts may be too low in the end.",
-            stacklevel=4,
-        )
-    return floor
 
 
 def merge_pairs(word_counts, base, max_tokens, min_frequency=2):
@@ -246,24 +242,22 @@ def load_vocabulary(vocabulary):
             )
         if "\n" in token or token != token.strip(" \t\r"):
             raise ValueError(
-                f"{source} must have no tokens with spaces around them or line "
-                f"ends in them. Received at index {id}: {token!r}. Strip it."
+                f"{source} must have no spaces around tokens and no line ends "
+                f"in them. Received at index {id}: {token!r}. Strip it."
             )
     counts = Counter(tokens)
     missing = [token for token in SPECIAL_TOKENS if token not in counts]
     if missing:
         raise ValueError(
             f"{source} lacks the special token{'s'[: len(missing) - 1]} "
-            f"{', '.join(missing)} (it has {len(counts)} entries). Use the "
-            "vocabulary the model was trained with, or make one by "
-            "`train_vocabulary`."
+            f"{', '.join(missing)} (it has {len(counts)} entries). Use that of "
+            "the trained model, or make one by `train_vocabulary`."
         )
     repeated = [token for token, count in counts.items() if count > 1]
     if repeated:
         raise ValueError(
             f"{source} must have every token once. Received more than once: "
-            f"{', '.join(map(repr, repeated[:5]))}"
-            f"{', ...' if len(repeated) > 5 else ''}. Take them out of a list; "
+            f"{', '.join(map(repr, repeated[:5]))}. Take them out of a list; "
             "in the file of a trained model look for what damaged it."
         )
     return tokens
@@ -289,15 +283,13 @@ def read_text(path):
             return file.read().decode("utf-8")
     except (FileNotFoundError, IsADirectoryError) as error:
         raise FileNotFoundError(
-            f"There is no vocabulary file {path!r}. `vocabulary` must be a "
-            "list of tokens, the path of a file with one token a line, or "
-            "that of a tokenizer.json."
+            f"There is no vocabulary file {path!r}. Give a list of tokens, a "
+            "file with one token a line, or a tokenizer.json."
         ) from error
     except UnicodeDecodeError as error:
         raise ValueError(
             f"The vocabulary {path!r} must be UTF-8 text, but its byte "
-            f"{error.start} is not ({error.reason}). Convert it, such as with "
-            "`iconv`, or give the right file."
+            f"{error.start} is not ({error.reason}). Convert it with `iconv`."
         ) from error
 
 
@@ -311,10 +303,6 @@ def write_text(path, text):
         return
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     partial = f"{path}.{os.getpid()}.partial"
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-        os.replace(partial, path)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
+    with open(partial, "wb") as file:
+        file.write(content)
+    os.replace(partial, path)

@@ -67,8 +67,7 @@ def tokenize_documents(pieces, tokenizer, dtype, folder, num_processes=1):
             and `fingerprint` that can be pickled.
         dtype: str. Type of the ids.
         folder: str, an existing folder. Where tokenized blocks are kept.
-        num_processes: int. With 1, this process does the work; otherwise as
-            many others do.
+        num_processes: int. If it is 1, this process does the work.
 
     Yields:
         Tuples of a list of pieces and what `encode_block` makes of it, in
@@ -81,11 +80,9 @@ def tokenize_documents(pieces, tokenizer, dtype, folder, num_processes=1):
     settings = {"dtype": dtype, "folder": folder, "salt": salt}
     blocks = _make_blocks(pieces)
     if num_processes == 1:
+        encode = tokenizer.encode_batch
         for block in blocks:
-            yield (
-                block,
-                *encode_block(block, tokenizer.encode_batch, **settings),
-            )
+            yield block, *encode_block(block, encode, **settings)
         return
     function = functools.partial(
         encode_block, encode=_without_keras(tokenizer), **settings

@@ -249,7 +249,7 @@ def test_settings_beside_it_are_those_of_bert_alone(tmp_path):
 def test_tokens_that_are_missing(tmp_path):
     theirs = tokenizers.Tokenizer(models.WordPiece({"[UNK]": 0, "a": 1}))
     theirs.save(str(tmp_path / "tokenizer.json"))
-    with pytest.raises(ValueError, match=r"special token \[PAD\] or"):
+    with pytest.raises(ValueError, match=r"special token \[PAD\], in"):
         read(tmp_path)
 
 
@@ -261,3 +261,16 @@ def test_words_are_split_alike_for_tagging(tmp_path):
     words = preprocessor.word_tokenizer
     assert settings_of(words) == (True, None, False)
     assert words.encode_batch(["中a"]) == [[1]]
+
+
+def test_keras_hub_has_word_pieces_only(tmp_path):
+    unigram().save(str(tmp_path / "tokenizer.json"))
+    tokenizer = keras_electra.ElectraTokenizer(tmp_path / "tokenizer.json")
+    detector = keras_electra.ElectraReplacedTokenDetector(
+        checks.tiny_backbone(vocabulary_size=tokenizer.vocabulary_size()),
+        keras_electra.ElectraReplacedTokenDetectorPreprocessor(tokenizer),
+    )
+    with pytest.raises(ValueError, match="WordPiece only"):
+        detector.export_to_keras_hub(tmp_path / "new")
+    detector.export_to_transformers(tmp_path / "new")
+    assert read(tmp_path / "new").fingerprint() == tokenizer.fingerprint()
