@@ -16,15 +16,11 @@ LAYER_KEYWORDS = ("name", "dtype", "trainable", "config_file")
 
 
 def known_keywords(*others):
-    """Decorates a function so that unknown keywords are named errors.
+    """Decorates a function: a `TypeError` for keywords that nobody knows.
 
     Args:
-        *others: names (str) that `**kwargs` of the function may hold, or
-            functions whose parameters it may hold.
-
-    Returns:
-        A decorator. The decorated function raises a `TypeError` for any
-        keyword that is neither its own nor one of `others`.
+        *others: names (str) that `**kwargs` of the function may hold beside
+            its own arguments, or functions whose parameters it may hold.
     """
 
     def decorate(function):
@@ -33,9 +29,8 @@ def known_keywords(*others):
             if isinstance(other, str):
                 known.add(other)
             else:
-                known.update(
-                    getattr(other, "keywords", None) or keyword_names(other)
-                )
+                names = getattr(other, "keywords", None)
+                known.update(names or keyword_names(other))
 
         @functools.wraps(function)
         def checked(*args, **kwargs):
@@ -51,18 +46,12 @@ def known_keywords(*others):
 
 
 def with_named_keywords(value):
-    """A public function or class whose unknown keywords are named errors.
+    """A public function, or a class (in place), with `known_keywords`.
 
     Of a class this covers what is written in this package and is not an
     override of Keras'. The `**kwargs` of a constructor are those of all
     constructors of its class, Keras' included, and `LAYER_KEYWORDS`; others
     that take `**kwargs` say by `known_keywords` what they take.
-
-    Args:
-        value: function or class; a class is changed in place.
-
-    Returns:
-        The class, or a function in place of the function.
     """
     if not inspect.isclass(value):
         return value if _is_checked(value) else known_keywords()(value)
@@ -78,20 +67,17 @@ def with_named_keywords(value):
                 continue
             elif not _takes_any(function):
                 function = known_keywords()(function)
-            is_plain = inspect.isfunction(member)
-            # A class method stays one.
-            setattr(
-                base, name, function if is_plain else type(member)(function)
-            )
+            if not inspect.isfunction(member):  # a class method stays one
+                function = type(member)(function)
+            setattr(base, name, function)
     return value
 
 
 def _checked_constructor(function):
     @functools.wraps(function)
     def checked(self, *args, **kwargs):
-        reject_unknown(
-            type(self).__name__, kwargs, constructor_keywords(type(self))
-        )
+        cls = type(self)
+        reject_unknown(cls.__name__, kwargs, constructor_keywords(cls))
         function(self, *args, **kwargs)
 
     checked.__signature__ = inspect.signature(function)
@@ -124,25 +110,16 @@ def _takes_any(function):
 
 def keyword_names(function):
     """Names of the parameters of a function that can be given by name."""
-    named = (
-        inspect.Parameter.POSITIONAL_OR_KEYWORD,
-        inspect.Parameter.KEYWORD_ONLY,
-    )
     return [
         name
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind in named and name not in ("self", "cls")
+        for name, p in inspect.signature(function).parameters.items()
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        and name not in ("self", "cls")
     ]
 
 
 def reject_unknown(where, given, known):
-    """Raises a `TypeError` for keywords that are not known.
-
-    Args:
-        where: str. What was called, for the message.
-        given: iterable of str, or a dict of the keywords.
-        known: collection of str.
-    """
+    """Raises a `TypeError` for names `given` to `where` that are not known."""
     for name in given:
         if name in known:
             continue
@@ -179,13 +156,7 @@ def check_count(name, value, at_least=1):
 def check_number(
     name, value, at_least=None, above=None, at_most=None, below=None
 ):
-    """Raises a `ValueError` unless `value` is a number in a range; NaN is not.
-
-    Args:
-        name: str. The argument, for the message.
-        value: what was given for it.
-        at_least, above, at_most, below: numbers or `None`, the limits.
-    """
+    """Raises a `ValueError` unless `value` is a number within the limits."""
     limits = [
         (at_least, ">=", operator.ge),
         (above, ">", operator.gt),

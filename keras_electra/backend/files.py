@@ -15,33 +15,25 @@ import numpy as np
 def load_pickle(path):
     """The tensors that PyTorch saved in a file, from name to array.
 
-    bfloat16, which NumPy lacks, becomes float32. No code of the file runs.
-    Raises whatever PyTorch does for a file that is damaged or holds anything
-    but tensors.
+    bfloat16, which NumPy lacks, becomes float32. No code of the file runs: it
+    is an error of PyTorch's if the file holds anything but tensors.
     """
     import torch
 
     tensors = torch.load(path, map_location="cpu", weights_only=True)
-    return {
-        name: (
-            tensor.float() if tensor.dtype == torch.bfloat16 else tensor
-        ).numpy(force=True)
-        for name, tensor in tensors.items()
-    }
+    for name, tensor in tensors.items():
+        half = tensor.dtype == torch.bfloat16
+        tensors[name] = (tensor.float() if half else tensor).numpy(force=True)
+    return tensors
 
 
 class TensorBundle:
     """The variables of one TensorFlow checkpoint.
 
-    Args:
-        path: str or path. The prefix that the files share, such as
-            `folder/model.ckpt-40` (with or without `.index`), or a folder
-            that holds a `checkpoint` file or exactly one `.index` file.
-
-    Raises:
-        FileNotFoundError: it, or one of its data files, is missing.
-        ImportError: TensorFlow is not installed.
-        ValueError: it is damaged.
+    `path` is the prefix of the files, `folder/model.ckpt-40` (or with
+    `.index`), or a folder that holds a `checkpoint` file or exactly one
+    `.index` file. Raises a `FileNotFoundError` if a file is missing, a
+    `ValueError` if it is damaged, an `ImportError` without TensorFlow.
     """
 
     def __init__(self, path):
@@ -54,9 +46,8 @@ class TensorBundle:
         parts = list(self.prefix.parent.glob(f"{self.prefix.name}.data-*-of-*"))
         if not parts or len(parts) < int(parts[0].name.rpartition("-")[2]):
             raise FileNotFoundError(
-                f"A data file of {self.prefix} is missing: a checkpoint is its "
-                "`.index` and all `.data-*-of-*` files, in one folder. Found: "
-                f"{sorted(p.name for p in parts) or 'none'}."
+                f"A data file of {self.prefix} is missing: put `.index` and "
+                "all `.data-*-of-*` files into one folder."
             )
         tf = _tensorflow(self.prefix)
         with _naming(self.prefix):
@@ -84,12 +75,9 @@ class TensorBundle:
 
 
 def write_checkpoint(prefix, arrays):
-    """Writes a checkpoint, and the `checkpoint` file that names it.
+    """Writes a dict of arrays, and the `checkpoint` file that names it.
 
-    Args:
-        prefix: path that the files share, such as `folder/model.ckpt`. The
-            folder must exist.
-        arrays: dict from name to array.
+    `prefix` is a path such as `folder/model.ckpt`; the folder must exist.
     """
     prefix = pathlib.Path(prefix)
     tf = _tensorflow(prefix)
@@ -131,21 +119,18 @@ def _tensorflow(prefix):
 
 
 def _find_prefix(path):
-    if path.is_dir():
-        state = path / "checkpoint"
-        if state.exists():
-            found = re.search(
-                r'^model_checkpoint_path: "(.*)"', state.read_text(), re.M
-            )
-            # The path may be of the machine it was written on.
-            if found:
-                return path / pathlib.PurePosixPath(found.group(1)).name
-        indices = sorted(path.glob("*.index"))
-        if len(indices) != 1:
-            raise FileNotFoundError(
-                "Expected a folder with a `checkpoint` file or exactly one "
-                f"`*.index` file. Found {[p.name for p in indices]} in {path}."
-                " Give the prefix instead, e.g. 'folder/model.ckpt-40'."
-            )
-        path = indices[0]
-    return path.with_suffix("") if path.suffix == ".index" else path
+    if not path.is_dir():
+        return path.with_suffix("") if path.suffix == ".index" else path
+    state = path / "checkpoint"
+    text = state.read_text() if state.exists() else ""
+    found = re.search(r'^model_checkpoint_path: "(.*)"', text, re.M)
+    if found:  # the path may be of the machine it was written on
+        return path / pathlib.PurePosixPath(found.group(1)).name
+    indices = sorted(path.glob("*.index"))
+    if len(indices) != 1:
+        raise FileNotFoundError(
+            "Expected a folder with a `checkpoint` file or exactly one "
+            f"`*.index` file. Found {[p.name for p in indices]} in {path}. "
+            "Give the prefix instead, e.g. 'folder/model.ckpt-40'."
+        )
+    return indices[0].with_suffix("")

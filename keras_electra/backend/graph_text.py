@@ -22,53 +22,39 @@ def numpy_function(function, inputs, dtype="int32", sequence_length=None):
         function: from list of str to a list of lists, one for each text.
         inputs: string tensor of known rank, dense or ragged.
         dtype: str, type of the items of the lists. Defaults to `"int32"`.
-        sequence_length: int or `None`. Items in every list, if they are all
-            alike; the result is dense then. Defaults to `None`.
-
-    Returns:
-        Tensor of one more axis than `inputs`: ragged, but for a scalar.
+        sequence_length: int or `None`. Items in every list, which makes the
+            result dense. Defaults to `None`: ragged, but for a scalar.
     """
     import tensorflow as tf
 
-    settings = dtype, sequence_length
+    def again(inputs):
+        return numpy_function(function, inputs, dtype, sequence_length)
+
     if isinstance(inputs, tf.RaggedTensor):
-        flat = numpy_function(function, inputs.flat_values, *settings)
-        return inputs.with_flat_values(flat)
+        return inputs.with_flat_values(again(inputs.flat_values))
     inputs = tf.convert_to_tensor(inputs)
-    if inputs.dtype != tf.string:
-        raise TypeError(
-            "`inputs` must be a tensor of strings. "
-            f"Received a tensor of type {inputs.dtype.name}."
-        )
     rank = inputs.shape.rank
-    if rank is None:
-        raise ValueError(
-            "`inputs` must have a known rank. Call `set_shape` on it first."
+    if inputs.dtype != tf.string or rank is None:
+        raise TypeError(
+            "`inputs` must be a tensor of strings of known rank (`set_shape` "
+            f"makes it known). Received: {inputs}."
         )
     if rank == 0:
-        return numpy_function(function, inputs[tf.newaxis], *settings)[0]
+        return again(inputs[tf.newaxis])[0]
+    shape = [*inputs.shape, sequence_length]
     if rank > 1:
-        nested = tf.RaggedTensor.from_tensor(inputs, ragged_rank=rank - 1)
-        nested = numpy_function(function, nested, *settings)
-        shape = [*inputs.shape, sequence_length]
-        return nested.to_tensor(shape=shape) if sequence_length else nested
-    dtype = tf.as_dtype(dtype)
+        rows = tf.RaggedTensor.from_tensor(inputs, ragged_rank=rank - 1)
+        rows = again(rows)
+        return rows.to_tensor(shape=shape) if sequence_length else rows
 
-    def call(texts):
-        rows = function(_decode(texts.tolist()))
-        lengths = np.array([len(row) for row in rows], dtype="int64")
+    def flat_rows(texts):
+        rows = function(texts)
         items = [item for row in rows for item in row]
-        if dtype == tf.string:
-            items = [item.encode("utf-8") for item in items]
-        return np.array(items, dtype=dtype.as_numpy_dtype), lengths
+        return np.array(items, object), np.array([len(row) for row in rows])
 
-    items, lengths = tf.numpy_function(
-        call, [inputs], (dtype, tf.int64), stateful=False
-    )
-    items.set_shape([None])
-    lengths.set_shape(inputs.shape)
+    spec = tf.TensorSpec([None], dtype), tf.TensorSpec(inputs.shape, tf.int64)
+    items, lengths = call_python(flat_rows, (inputs,), spec)
     rows = tf.RaggedTensor.from_row_lengths(items, lengths, validate=False)
-    shape = [None, sequence_length]
     return rows.to_tensor(shape=shape) if sequence_length else rows
 
 
@@ -78,14 +64,10 @@ def call_python(function, inputs, spec):
     Args:
         function: takes the parts of `inputs`, with lists of str in place of
             tensors of strings and arrays in place of others, and returns
-            nested arrays.
+            nested arrays, which become tensors.
         inputs: tuple of nested tensors or `None`. The last axis of a ragged
             tensor is joined to strings with spaces between the items.
-        spec: nested like the result, with objects that have `shape` and
-            `dtype` in place of arrays.
-
-    Returns:
-        The function's result, with tensors in place of arrays.
+        spec: nested like the result; its parts have `shape` and `dtype`.
     """
     import tensorflow as tf
 
@@ -106,7 +88,7 @@ def call_python(function, inputs, spec):
         nested = tf.nest.map_structure(_to_python, nested)
         outputs = tf.nest.flatten(function(*nested))
         return [
-            np.asarray(output).astype(part.dtype)
+            np.asarray(output, tf.as_dtype(part.dtype).as_numpy_dtype)
             for output, part in zip(outputs, flat_spec, strict=True)
         ]
 
@@ -132,10 +114,7 @@ def _decode(texts):
 
 
 def to_dataset(generator, spec):
-    """A `tf.data` set of nested arrays that `generator()` iterates over.
-
-    `spec` is nested like an item, with objects that have `shape` and `dtype`.
-    """
+    """A `tf.data` set of what `generator()` yields, of a nested `spec`."""
     import tensorflow as tf
 
     signature = tf.nest.map_structure(

@@ -3,6 +3,8 @@
 import jax
 import keras
 
+from keras_electra.backend.numerics import finish_step
+
 
 class TrainStep:
     """`train_step` of `ElectraPretrainer`."""
@@ -19,8 +21,8 @@ class TrainStep:
             optimizer_variables=optimizer_variables,
         )
         loss, outputs, non_trainable, metrics = aux
-        norm, generator_norm = self.gradient_norms(gradients, scaled_loss, loss)
-        finite = jax.numpy.isfinite(norm)
+        norms = self.gradient_norms(gradients, scaled_loss, loss)
+        finite = jax.numpy.isfinite(norms[0])
 
         def apply():
             return self.optimizer.stateless_apply(
@@ -37,12 +39,6 @@ class TrainStep:
 
         mapping = list(zip(self.metrics_variables, metrics))
         with keras.StatelessScope(state_mapping=mapping) as scope:
-            self._loss_tracker.update_state(
-                loss, sample_weight=x["token_ids"].shape[0]
-            )
-            self.pretraining_metrics.update_gradients(
-                norm, generator_norm, finite
-            )
-            logs = self.compute_metrics(x, None, outputs)
+            logs = finish_step(self, x, outputs, loss, norms, finite)
         metrics = [scope.get_current_value(v) for v in self.metrics_variables]
         return logs, (trainable, non_trainable, optimizer_variables, metrics)

@@ -1,10 +1,9 @@
 """One encoder layer on a CPU, in the forms that XLA is fast in there.
 
-The numbers of `TransformerLayer`, to rounding, differentiated by JAX. XLA has
-fast products only of operands that lie in memory row by row and, in half
-precision, with a float32 result: here every operand is laid out, and every
-result is rounded afterwards. Batch and length are one axis: gradients of
-biases summed over two take fifty times as long.
+The numbers of `TransformerLayer`, to rounding. XLA has fast products only of
+operands that lie in memory row by row and, in half precision, with a float32
+result: here operands are laid out, and results rounded afterwards. Batch and
+length are one axis: gradients of biases summed over two take 50 times as long.
 
 Shapes: B batch, L length, D hidden, F feed-forward, N heads, H = D / N.
 """
@@ -26,7 +25,7 @@ def can_run(layer, x, training):
 
 def run(layer, x, padding_mask, training, seeds):
     """What `layer.call` returns; see there."""
-    rates = layer.attention.dropout_layer.rate, layer.dropout_layer.rate
+    rates = layer.attention_dropout, layer.dropout
     settings = layer.num_heads, layer.intermediate_dense.activation, *rates
     weights = numerics.weights_of(layer)
     return _layer(settings, weights, x, padding_mask, seeds)
@@ -40,29 +39,28 @@ def _layer(settings, weights, x, padding_mask, seeds):
     shape, width = x.shape, x.shape[-1]
     x = x.reshape(-1, width)
     y = _attend(_dense(qkv, x), padding_mask, heads, attention_rate, seeds[0])
-    x = _normalize(norm, x + _drop(_dense(out, y), rate, seeds[1]))
+    x = _normalize(norm, x + numerics.drop(_dense(out, y), rate, seeds[1]))
     y = _dense(back, activation(_dense(inner, x)))
-    return _normalize(norm_2, x + _drop(y, rate, seeds[2])).reshape(shape)
+    return _normalize(norm_2, x + numerics.drop(y, rate, seeds[2])).reshape(
+        shape
+    )
 
 
 def _attend(x, padding_mask, heads, rate, seed):
     (batch, length), width = padding_mask.shape, x.shape[-1] // 3
     head = width // heads
     x = x.reshape(batch, length, 3, heads, head).transpose(2, 0, 3, 1, 4)
-    query, key, value = unstack(x.reshape(3, -1, length, head))  # (BN, L, H)
+    # The gradient of a split is written once, not added up.
+    query, key, value = jnp.split(x.reshape(-1, length, head), 3)  # (BN, L, H)
     query = query * head**-0.5
     scores = product(query, key.swapaxes(1, 2), jnp.float32)  # (BN, L, L)
     padding = 1.0 - padding_mask.astype(jnp.float32)
     scores = scores.reshape(batch, heads, length, length)
     scores = scores + numerics.MASKED_SCORE * padding[:, None, None, :]
-    weights = _drop(jax.nn.softmax(scores).astype(x.dtype), rate, seed)
+    weights = numerics.drop(jax.nn.softmax(scores).astype(x.dtype), rate, seed)
     x = product(weights.reshape(-1, length, length), value, x.dtype)
     x = x.reshape(batch, heads, length, head).transpose(0, 2, 1, 3)
     return x.reshape(-1, width)
-
-
-def _drop(x, rate, seed):
-    return x if seed is None else numerics.drop(x, rate, seed)
 
 
 def _dense(weights, x):
@@ -83,11 +81,7 @@ def _normalize(weights, x):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def product(a, b, dtype):
-    """`a @ b` of two matrices or batches of them, summed in float32.
-
-    Computed in the type of `a`, whatever that of `b`; `dtype` is that of the
-    result.
-    """
+    """`a @ b` of matrices or batches of them in the type of `a`, to `dtype`."""
     a, b = _in_rows(a), _in_rows(b.astype(a.dtype))
     result = jnp.matmul(a, b, preferred_element_type=jnp.float32)
     return _in_rows(result).astype(dtype)
@@ -121,17 +115,6 @@ def _spread_backward(rows, _, gradient):
 
 spread.defvjp(
     lambda vector, rows: (spread(vector, rows), None), _spread_backward
-)
-
-
-@jax.custom_vjp
-def unstack(x):
-    """Three arrays of one; the gradient is written once, not added up."""
-    return x[0], x[1], x[2]
-
-
-unstack.defvjp(
-    lambda x: (unstack(x), None), lambda _, parts: (jnp.stack(parts),)
 )
 
 

@@ -1,9 +1,9 @@
 """What the plain layers and the kernels of every backend do alike.
 
 Dropout masks take a quarter of a step with the backends' own generators. Here
-a counter, one for every two elements, goes through a 32-bit mixing function
-keyed by the seed of the step; each half of the result decides over one element.
-It is integer arithmetic, bit for bit equal on every backend.
+a counter, one for two elements, goes through a 32-bit mixing function keyed by
+the seed of the step; each half of the result decides over one element. It is
+integer arithmetic, bit for bit equal on every backend.
 """
 
 import functools
@@ -46,11 +46,7 @@ def scale_of_kept(rate):
 
 
 def hash_counters(counters, seed):
-    """Mixes int32 counters and a seed of shape `(2,)` to random-looking bits.
-
-    Returns:
-        int32 array of the shape of `counters`.
-    """
+    """Mixes int32 counters with a seed of shape `(2,)`, to the same shape."""
     seed = ops.cast(seed, "int32")
     # Two keys: with one, two seeds would give the same numbers shifted.
     key = _mix(seed[0] * GOLDEN_RATIO + seed[1])
@@ -70,7 +66,9 @@ def _shift_right(x, bits):
 
 
 def drop(x, rate, seed):
-    """What `HashDropout` does to `x` in training, by a seed of shape `(2,)`."""
+    """What `HashDropout` does to `x` by a seed of shape `(2,)`, or `None`."""
+    if seed is None or not dropped_levels(rate):
+        return x
     *rows, width = ops.shape(x)
     lanes = (*rows, -(-width // 2))
     # In a column: TensorFlow's `view` wants to know the last axis.
@@ -83,6 +81,14 @@ def drop(x, rate, seed):
     kept = bits >= ops.cast(first_kept(rate), "int16")
     scale = ops.cast(scale_of_kept(rate), x.dtype)
     return x * ops.where(kept, scale, ops.zeros_like(scale))
+
+
+def finish_step(pretrainer, x, outputs, loss, norms, finite):
+    """Updates the metrics of a `train_step`; returns their values."""
+    rows = ops.shape(x["token_ids"])[0]
+    pretrainer._loss_tracker.update_state(loss, sample_weight=rows)
+    pretrainer.pretraining_metrics.update_gradients(*norms, finite)
+    return pretrainer.compute_metrics(x, None, outputs)
 
 
 @functools.cache
@@ -109,10 +115,10 @@ def is_plain(layer, x):
 
 
 def weights_of(layer):
-    """Weights of a `TransformerLayer` in the order of their use.
+    """Pairs of weights of a `TransformerLayer`, in the order of their use.
 
-    Pairs, kernel and bias or scale and shift: query, key and value; output of
-    the attention; normalization; inner; output; normalization.
+    Kernel and bias of query, key and value, of the output, scale and shift of
+    the normalization; inner dense, outer dense, normalization.
     """
     values = [weight.value for weight in layer.weights]
     return list(zip(values[::2], values[1::2]))

@@ -1,7 +1,11 @@
 """A training step on TensorFlow: tape, gradients, guard, apply."""
 
+import functools
+
 import keras
 import tensorflow as tf
+
+from keras_electra.backend.numerics import finish_step
 
 
 class TrainStep:
@@ -20,26 +24,18 @@ class TrainStep:
             outputs = self(x, training=True)
             loss = self.compute_loss(x=x, y_pred=outputs)
             scaled_loss = self.optimizer.scale_loss(loss)
-        batch_size = tf.shape(x["token_ids"])[0]
-        self._loss_tracker.update_state(loss, sample_weight=batch_size)
-
         variables = self.trainable_variables
         gradients = tape.gradient(scaled_loss, [v.value for v in variables])
         gradients = [
             tf.zeros_like(v.value) if g is None else tf.convert_to_tensor(g)
             for g, v in zip(gradients, variables)
         ]
-        norm, generator_norm = self.gradient_norms(gradients, scaled_loss, loss)
-        finite = tf.math.is_finite(norm)
-
+        norms = self.gradient_norms(gradients, scaled_loss, loss)
+        finite = tf.math.is_finite(norms[0])
+        apply = functools.partial(self.optimizer.apply, gradients, variables)
         if self.scales_loss():
             # The optimizer skips by itself, and learns its scale from it.
-            self.optimizer.apply(gradients, variables)
+            apply()
         else:
-            tf.cond(
-                finite,
-                lambda: self.optimizer.apply(gradients, variables),
-                lambda: None,
-            )
-        self.pretraining_metrics.update_gradients(norm, generator_norm, finite)
-        return self.compute_metrics(x, None, outputs)
+            tf.cond(finite, apply, lambda: None)
+        return finish_step(self, x, outputs, loss, norms, finite)

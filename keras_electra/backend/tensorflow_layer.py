@@ -1,9 +1,10 @@
 """One encoder layer in training on a CPU, with few passes over memory.
 
-The numbers of `TransformerLayer`, to rounding. Products are TensorFlow's own.
-What lies between them, half of the time of a step, are three functions that
-XLA compiles once for all layers, each with a backward function that computes
-what it needs from the inputs again, so that nothing in between is written.
+The numbers of `TransformerLayer`, to rounding. Between TensorFlow's products,
+half of the time of a step, are three functions that XLA compiles once for all
+layers, each with a backward function that computes what it needs from the
+inputs again, so that nothing in between is written. A gradient of a bias is
+summed by a product: XLA's sum over thousands of rows is slow.
 
 Shapes: B batch, L length, D hidden, F feed-forward, N heads, H = D / N.
 """
@@ -16,11 +17,8 @@ import keras_electra.backend.numerics as numerics
 
 
 def can_run(layer, x, training):
-    """Whether a `TransformerLayer` can be run here, and gains by it.
-
-    Graphs for prediction are left in plain operations, which every program
-    reads.
-    """
+    """Whether a `TransformerLayer` can be run here, and gains by it."""
+    # Graphs for prediction keep plain operations, which every program reads.
     on_cpu = not numerics.on_accelerator()
     return bool(training) and on_cpu and numerics.is_plain(layer, x)
 
@@ -30,7 +28,7 @@ def run(layer, x, padding_mask, training, seeds):
     weights = [map(tf.convert_to_tensor, p) for p in numerics.weights_of(layer)]
     (w_qkv, b_qkv), (w_out, b_out), norm, *weights = weights
     (w_inner, b_inner), (w_back, b_back), norm_2 = weights
-    rates = layer.attention.dropout_layer.rate, *2 * (layer.dropout_layer.rate,)
+    rates = layer.attention_dropout, *2 * (layer.dropout,)
     nothing = tf.zeros((2,), tf.int32)  # a seed of what drops nothing
     (rate, seed), *drops = (
         (0.0, nothing) if seed is None else (rate, tf.cast(seed, tf.int32))
@@ -93,13 +91,13 @@ def _shares(rate, scale, scores, padding, seed):
     """From products of queries and keys to weights, some of them dropped."""
     wide = scale * tf.cast(scores, tf.float32)
     wide += numerics.MASKED_SCORE * padding[:, None, None, :]
-    return _drop(tf.cast(tf.nn.softmax(wide), scores.dtype), rate, seed)
+    return numerics.drop(tf.cast(tf.nn.softmax(wide), scores.dtype), rate, seed)
 
 
 def _sum_normalized(rate, x, y, bias, gamma, beta, seed):
     """The layer normalization of `x + dropout(y + bias)`."""
     y += spread(tf.cast(bias, y.dtype), y)
-    x = tf.cast(x + _drop(y, rate, seed), tf.float32)
+    x = tf.cast(x + numerics.drop(y, rate, seed), tf.float32)
     x -= tf.reduce_mean(x, -1, keepdims=True)
     variance = tf.reduce_mean(tf.square(x), -1, keepdims=True)
     x *= tf.math.rsqrt(variance + numerics.EPSILON)
@@ -112,17 +110,10 @@ def _activated(activation, y, bias, unused):
 
 @tf.custom_gradient
 def spread(vector, like):
-    """A vector in each row of a matrix; its gradient is summed by a product.
-
-    A sum over thousands of rows is slow in XLA.
-    """
+    """A vector in each row of a matrix; its gradient is summed by a product."""
 
     def gradients(gradient):
         ones = tf.ones((8, tf.shape(gradient)[0]), gradient.dtype)
         return tf.matmul(ones, gradient)[0], None
 
     return tf.broadcast_to(vector, tf.shape(like)), gradients
-
-
-def _drop(x, rate, seed):
-    return numerics.drop(x, rate, seed) if rate else x

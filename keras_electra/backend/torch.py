@@ -1,12 +1,14 @@
 """PyTorch: the training step, Adam's update, and the random state.
 
-The update is the arithmetic of `training/optimizers.py` for all variables at
-once: one by one they are thousands of small operations a step.
+The update is that of `training/optimizers.py` for all variables at once: one by
+one they are thousands of small operations a step.
 """
 
 import keras
 import numpy as np
 import torch
+
+from keras_electra.backend.numerics import finish_step
 
 
 class TrainStep:
@@ -20,27 +22,18 @@ class TrainStep:
         scaled_loss = self.optimizer.scale_loss(loss)
         scaled_loss.backward()
         loss, scaled_loss = loss.detach(), scaled_loss.detach()
-        self._loss_tracker.update_state(
-            loss, sample_weight=x["token_ids"].shape[0]
-        )
-
         variables = self.trainable_variables
         gradients = [
             torch.zeros_like(v.value) if v.value.grad is None else v.value.grad
             for v in variables
         ]
         with torch.no_grad():
-            norm, generator_norm = self.gradient_norms(
-                gradients, scaled_loss, loss
-            )
-            finite = torch.isfinite(norm)
+            norms = self.gradient_norms(gradients, scaled_loss, loss)
+            finite = torch.isfinite(norms[0])
             # The only read of a number by the host in the step.
             if self.scales_loss() or bool(finite):
                 self.optimizer.apply(gradients, variables)
-            self.pretraining_metrics.update_gradients(
-                norm, generator_norm, finite
-            )
-            return self.compute_metrics(x, None, outputs)
+            return finish_step(self, x, outputs, loss, norms, finite)
 
 
 @torch.no_grad()
@@ -53,27 +46,23 @@ def global_norm(gradients):
 @torch.no_grad()
 def scale(gradients, factor):
     """Multiplies every tensor by one scalar tensor; returns new tensors."""
-    if all(gradient.dtype == factor.dtype for gradient in gradients):
-        return list(torch._foreach_mul(gradients, factor))
-    return [gradient * factor.to(gradient.dtype) for gradient in gradients]
+    return torch._foreach_mul(gradients, factor)
 
 
 @torch.no_grad()
 def adam_step(rows, learning_rate, beta_1, beta_2, epsilon, step=None):
     """One step of Adam with decoupled weight decay, in place.
 
-    It is one pass over memory, by the function under `torch.optim.AdamW`.
+    One pass over memory, by the function under `torch.optim.AdamW`.
 
     Args:
-        rows: list of tuples `(weight, gradient, first moment, second moment,
-            weight decay, rate)`, one a variable: four tensors, of which all
-            but the gradient change, and two floats. The rate is a factor of
-            `learning_rate`.
+        rows: list of tuples of four tensors and two floats, one a variable:
+            weight, gradient, first and second moment, weight decay, and a
+            factor of the learning rate.
         learning_rate: scalar tensor.
-        beta_1, beta_2: floats, decays of the moments.
-        epsilon: float, added to the root of the second moment.
-        step: scalar tensor, the number of this step from 1, for the
-            correction of the bias of both moments, or `None` to leave it.
+        beta_1, beta_2, epsilon: floats, as those of `ElectraAdamW`.
+        step: scalar tensor, the number of this step from 1, to correct the
+            bias of both moments, or `None` to leave it.
     """
     if step is None:  # after endless steps there is no bias
         step = torch.full_like(learning_rate, torch.inf, dtype=torch.float32)
@@ -109,8 +98,8 @@ def get_states():
 def set_states(states):
     """Sets the generators to states that `get_states` returned.
 
-    A state of another kind of device is passed over: a run that moves to
-    other hardware does not go on bit for bit anyway.
+    That of another kind of device is passed over: on other hardware a run does
+    not go on bit for bit anyway.
     """
     for (get, set_), state in zip(_generators(), states):
         if get().numel() == state.size:
@@ -118,8 +107,7 @@ def set_states(states):
 
 
 def _generators():
-    pairs = [(torch.get_rng_state, torch.set_rng_state)]
+    yield torch.get_rng_state, torch.set_rng_state
     if torch.accelerator.is_available():
         device = torch.get_device_module()
-        pairs.append((device.get_rng_state, device.set_rng_state))
-    return pairs
+        yield device.get_rng_state, device.set_rng_state

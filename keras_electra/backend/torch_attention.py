@@ -1,9 +1,9 @@
 """Self-attention on a CPU, forward and backward, for rows of similar length.
 
 Attention takes a number for every two places of a row, most of them padding
-where most rows are short. In training rows are therefore taken in groups by
-length, each cut to its longest row. Tokens are put in the order of the groups,
-so that a group has a slice of them.
+where most rows are short. In training rows are taken in groups by length, each
+cut to its longest row. Tokens are in the order of the groups, which have a
+slice of them each.
 
 Shapes: B rows of a group, L its length, T its tokens that are not padding (or
 B * L), D hidden, N heads, H = D / N.
@@ -41,14 +41,7 @@ class Group:
 def make_groups(padding_mask, dtype, training):
     """Groups that leave padding out in training, else the whole batch as one.
 
-    Args:
-        padding_mask: tensor of shape `(batch, length)`.
-        dtype: the type to compute in.
-        training: bool.
-
-    Returns:
-        A list of groups, and the places of their tokens among those of the
-        batch, or `None` for all in their order.
+    And the places of their tokens in the batch, `None` for all in their order.
     """
     batch, length = padding_mask.shape
     padded = not padding_mask.all()
@@ -72,30 +65,21 @@ def make_groups(padding_mask, dtype, training):
 
 
 def attend(qkv, group, signs, num_heads, weight_scale):
-    """What the tokens of a group read.
+    """What the tokens of a group read, and two tensors for `attend_backward`.
 
-    Args:
-        qkv: `(T, 3 * D)`, queries, keys and values of its tokens.
-        group: `Group`.
-        signs: `sign_mask` of its weights `(B, N, L, L)`, or `None`.
-        num_heads: int.
-        weight_scale: float, times the weights that are not dropped.
-
-    Returns:
-        `(T, D)`, and two tensors for `attend_backward`.
+    `qkv` is `(T, 3 * D)`, `signs` is `sign_mask` of the weights `(B, N, L, L)`
+    or `None`, `weight_scale` times the weights that are not dropped.
     """
     length, width = group.length, qkv.shape[1] // 3
     count = len(qkv) if group.inside is None else len(group.bias) * length
     head = width // num_heads
     qkv = spread(qkv, group.inside, count)
     qkv = qkv.view(-1, length, 3, num_heads, head).permute(2, 0, 3, 1, 4)
-    qkv = qkv.reshape(3, -1, length, head)
-    query, key, value = qkv  # (BN, L, H)
+    query, key, value = qkv = qkv.reshape(3, -1, length, head)  # (BN, L, H)
     scores = qkv.new_empty(len(query), length, length)
     _scaled_product(scores, query, key.transpose(1, 2), head**-0.5)
     if group.bias is not None:
-        by_row = scores.view(-1, num_heads, length, length)
-        by_row.add_(group.bias[:, None])
+        scores.view(-1, num_heads, *scores.shape[1:]).add_(group.bias[:, None])
     shares = torch.softmax(scores, -1)
     del scores
     kept = shares
@@ -110,8 +94,7 @@ def attend(qkv, group, signs, num_heads, weight_scale):
 def attend_backward(d_read, qkv, shares, group, drops, num_heads, weight_scale):
     """The gradient `(T, 3 * D)` of the `qkv` that `attend` was given.
 
-    `d_read` is the gradient `(T, D)` of what it gave, `qkv` and `shares` are
-    the tensors that it gave for this, `drops` is whether it had `signs`.
+    `qkv` and `shares` it gave for this; `drops` is whether it had `signs`.
     """
     _, count, length, head = qkv.shape
     count, width = count * length // num_heads, num_heads * head

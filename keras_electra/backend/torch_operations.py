@@ -1,10 +1,9 @@
 """Products and dropout of an encoder layer on a CPU.
 
-torch sends float32 to MKL, whose kernels use half of what some processors
-have: oneDNN's are twice as fast on an AMD EPYC. They also add a bias to what
-is in registers, which `addmm` writes first; products in half precision gain by
-it. Dropout draws the bits of `HashDropout` by the same arithmetic, in one
-buffer, and a mask of all or no bits makes dropping one `and`.
+torch sends float32 to MKL; oneDNN's kernels are twice as fast on an AMD EPYC.
+They also add a bias in registers, by which half precision gains. Dropout draws
+the bits of `HashDropout` in one buffer; a mask of all or no bits makes dropping
+one `and`.
 
 Shapes: T rows, I inputs, O outputs.
 """
@@ -23,10 +22,9 @@ USES_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
 
 @functools.cache
 def type_to_compute_in(dtype):
-    """`dtype`, or float32 for a bfloat16 that oneDNN cannot multiply.
+    """`dtype`, or float32 for bfloat16 on a processor without AVX-512.
 
-    A processor without AVX-512 cannot, and torch's own product in bfloat16
-    has a tenth of the speed of float32 there.
+    oneDNN cannot multiply it there, and torch takes ten times as long.
     """
     if dtype != torch.bfloat16:
         return dtype
@@ -36,32 +34,28 @@ def type_to_compute_in(dtype):
 
 def product(x, kernel, bias=None):
     """`x @ kernel + bias` for `(T, I)`, `(I, O)` and `(O,)`."""
-    if _by_onednn(x, torch.float32, torch.bfloat16):
+    half = () if bias is None else (torch.bfloat16,)
+    if _by_onednn(x, torch.float32, *half):
         return _linear(x, kernel.t(), bias)
     return x @ kernel if bias is None else torch.addmm(bias, x, kernel)
 
 
-def input_gradient(gradient, kernel, total=None):
-    """`gradient @ kernel.t() + total` for `(T, O)`, `(I, O)` and `(T, I)`.
-
-    `total` may be overwritten.
-    """
+def input_gradient(gradient, kernel, total):
+    """`gradient @ kernel.t() + total`; `total` may be overwritten."""
     if _by_onednn(gradient, torch.float32):
-        result = _linear(gradient, kernel)
-        return result if total is None else total.add_(result)
-    if total is None:
-        return gradient @ kernel.t()
+        return total.add_(_linear(gradient, kernel))
     return torch.addmm(total, gradient, kernel.t())
 
 
-def kernel_gradient(x, gradient):
-    """`x.t() @ gradient` for `(T, I)` and `(T, O)`."""
+def weight_gradients(x, gradient):
+    """Of kernel, `x.t() @ gradient`, and bias, for `(T, I)` and `(T, O)`."""
     if not _by_onednn(x, torch.float32):
-        return x.t() @ gradient
-    # The faster of the two: more columns than rows.
-    if x.shape[1] <= gradient.shape[1]:
-        return _linear(x.t(), gradient.t())
-    return _linear(gradient.t(), x.t()).t()
+        kernel = x.t() @ gradient
+    elif x.shape[1] <= gradient.shape[1]:  # more columns than rows: faster
+        kernel = _linear(x.t(), gradient.t())
+    else:
+        kernel = _linear(gradient.t(), x.t()).t()
+    return kernel, gradient.sum(0)
 
 
 def _by_onednn(x, *dtypes):
@@ -76,19 +70,10 @@ def _linear(x, kernel, bias=None):
 
 
 def keep_mask(shape, rate, seed, pick=None):
-    """Draws what is kept.
+    """int16 tensor: -1, all bits, where an element is kept, 0 where dropped.
 
-    Args:
-        shape: tuple of ints, of what is dropped from.
-        rate: float, the share to drop.
-        seed: integer tensor of shape `(2,)`, as `SeedGenerator` gives it.
-        pick: function, to draw only some of it: what it returns of a tensor
-            of that shape, whose last axis counts pairs of elements. Defaults
-            to `None`, for all.
-
-    Returns:
-        int16 tensor of that shape, or of what is picked: -1, all bits, where
-        an element is kept, 0 where it is dropped.
+    `pick` takes a part of a tensor of `shape`, whose last axis counts pairs of
+    elements, to draw only that.
     """
     return _draw(shape, seed, pick).ge_(numerics.first_kept(rate)).neg_()
 
@@ -127,9 +112,8 @@ def _counters(count):
 def _keys(first, second):
     """The two keys of `hash_counters`, in Python's integers."""
     key = _mix(first * numerics.GOLDEN_RATIO + second)
-    return numerics.int32(key), numerics.int32(
-        _mix(key + numerics.GOLDEN_RATIO)
-    )
+    keys = key, _mix(key + numerics.GOLDEN_RATIO)
+    return map(numerics.int32, keys)
 
 
 def _mix(x):
@@ -140,17 +124,18 @@ def _mix(x):
 
 
 def drop_(x, mask):
-    """Sets to zero, in place, what a `keep_mask` drops; scales nothing."""
+    """Sets to zero, in place, what a `keep_mask` or `None` drops."""
+    if mask is None:
+        return x
     same_width = torch.int16 if x.element_size() == 2 else torch.int32
     x.view(same_width).bitwise_and_(mask.to(same_width))
     return x
 
 
 def sign_(x, mask):
-    """Makes negative, in place, what a `sign_mask` drops.
+    """Makes negative, in place, what a `sign_mask` drops of what is not.
 
-    What is nowhere negative before, as a softmax, then carries its mask:
-    `relu` of it is what is kept, `abs` is what it was.
+    It carries its mask then: `relu` of it is what is kept, `abs` what it was.
     """
     if x.element_size() == 2:
         x.view(torch.int16).bitwise_or_(mask)

@@ -1,9 +1,9 @@
 """Loss, best guess and draw over the vocabulary on a CPU, by a few rows.
 
-The numbers of the plain operations of `SampleTokens`, to rounding. The scores
-are the largest array of a step, and softmax, loss and draw pass over it a
-dozen times: here a block of rows stays in the processor's cache for all of it.
-The gradient is made on the way, so no float32 array of this size is kept.
+The numbers of `SampleTokens`, to rounding. Softmax, loss and draw pass over the
+scores, the largest array of a step, a dozen times: here a block of rows stays
+in the processor's cache for all of it. The gradient is made on the way, so no
+float32 array of this size is kept.
 
 Shapes: R rows (predicted positions), V vocabulary.
 """
@@ -22,24 +22,17 @@ def predict(logits, mask_ids, uniform, draw, block_width):
     """What `SampleTokens` returns at temperature 1.
 
     Args:
-        logits: tensor of shape `(..., V)`.
-        mask_ids: int tensor of shape `(...,)`, the right ids.
-        uniform: float32 tensor of shape `(...,)`, in `[0, 1)`.
-        draw: function of `(R, V)` unnormalized probabilities and `(R,)`
-            uniform numbers that gives `(R,)` ids.
+        logits: `(..., V)`.
+        mask_ids, uniform: `(...,)`, the right ids and numbers in `[0, 1)`.
+        draw: function of unnormalized probabilities `(R, V)` and uniform
+            numbers `(R,)` that gives ids `(R,)`.
         block_width: int, what `draw` wants `V` to be a multiple of.
 
     Returns:
-        A tuple of tensors of shape `(...,)`: the loss (float32, nats), the
-        most probable id and the drawn one (int32).
+        `(...,)`: losses (float32, nats), most probable and drawn ids (int32).
     """
-    results = Prediction.apply(
-        logits.reshape(-1, logits.shape[-1]),
-        mask_ids.reshape(-1).long(),
-        uniform.reshape(-1),
-        draw,
-        block_width,
-    )
+    flat = logits.flatten(0, -2), mask_ids.flatten().long(), uniform.flatten()
+    results = Prediction.apply(*flat, draw, block_width)
     return tuple(result.view(mask_ids.shape) for result in results)
 
 
@@ -53,8 +46,9 @@ class Prediction(torch.autograd.Function):
         best, drawn = (torch.empty(rows, dtype=torch.int32) for _ in range(2))
         gradient = torch.empty_like(logits) if trained else None
         padded = -(-width // block_width) * block_width  # as the draw needs it
-        buffer = torch.zeros(_rows_at_once(padded), padded)
-        for part in _parts(rows, len(buffer)):
+        parts = _parts(rows, padded)
+        buffer = torch.zeros(parts[0].stop if parts else 0, padded)
+        for part in parts:
             shares = buffer[: part.stop - part.start]
             scores = shares[:, :width].copy_(logits[part])
             ids = right[part, None]
@@ -77,19 +71,15 @@ class Prediction(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, d_loss, d_best, d_drawn):
         (gradient,) = ctx.saved_tensors
-        rows, width = gradient.shape
         # The factor in half precision would be off alike for every token.
         # In place, so that there is one such large array.
-        for part in _parts(rows, _rows_at_once(width)):
+        for part in _parts(*gradient.shape):
             gradient[part] = gradient[part] * d_loss[part, None]
         return gradient, None, None, None, None
 
 
-def _rows_at_once(width):
-    return max(1, BYTES_AT_ONCE // (4 * width))
-
-
-def _parts(rows, count):
-    """Slices of at most `count` that make up all rows."""
+def _parts(rows, width):
+    """Slices that make up all rows."""
+    count = max(1, BYTES_AT_ONCE // (4 * width))
     starts = range(0, rows, count)
     return [slice(start, min(start + count, rows)) for start in starts]

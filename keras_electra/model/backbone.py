@@ -18,55 +18,37 @@ from keras_electra.presets import OpensPresets
 class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
     """Encodes token ids as one vector a token.
 
+    Called with a dict of int arrays `(batch, length)`: `token_ids`,
+    `segment_ids`, `padding_mask` (1 = token, 0 = padding). Returns a dict with
+    `sequence_output`, `(batch, length, hidden_dim)`.
+
     Args:
         vocabulary_size: int. Number of token ids.
         num_layers: int. Number of transformer layers.
         num_heads: int. Attention heads a layer; divides `hidden_dim`.
         hidden_dim: int. Width of the encoder.
         intermediate_dim: int. Width inside the feed-forward blocks.
-        embedding_dim: int or `None`. Width of the embeddings. `None`, the
-            default, means `hidden_dim`; any other width is projected.
+        embedding_dim: int or `None`. Width of the embeddings, projected where
+            it is another. Defaults to `None`: `hidden_dim`.
         dropout: float. Dropout of embeddings and layer outputs. Defaults to
             `0.1`.
         attention_dropout: float or `None`. Dropout of the attention weights.
-            `None`, the default, means `dropout`.
-        max_sequence_length: int. Number of positions, in tokens. Defaults to
-            `512`.
+            Defaults to `None`: `dropout`.
+        max_sequence_length: int. Number of positions, in tokens. A longer row
+            is a `ValueError`. Defaults to `512`.
         num_segments: int. Number of segment ids. Defaults to `2`.
-        activation: string. `"gelu"` (exact, the default), or
-            `"gelu_approximate"` for checkpoints that were trained with the
-            tanh form.
+        activation: string. `"gelu"` (exact), or `"gelu_approximate"` for
+            checkpoints that were trained with the tanh form. Defaults to
+            `"gelu"`.
         initializer_range: float. Standard deviation of the truncated normal
-            that kernels and tables start from. Defaults to `0.02`. The
-            projection of the embeddings starts from Glorot uniform, as in the
-            original (`model/modeling.py:226`).
-        embeddings: `ElectraEmbeddings` or `None`. The layer of another
-            backbone, to share with it. Not part of the configuration: whoever
-            shares it restores the sharing. Defaults to `None`: an own one.
+            that kernels and tables start from, but for the projection: Glorot
+            uniform (original `model/modeling.py:226`). Defaults to `0.02`.
+        embeddings: `ElectraEmbeddings` of another backbone, to share it, or
+            `None`. Not part of the configuration: whoever shares it restores
+            the sharing. Defaults to `None`: an own one.
         dtype: string or `keras.DTypePolicy`. Precision of computation and
             weights. Defaults to the global policy.
         **kwargs: `name` and `trainable` of `keras.Model`.
-
-    Call arguments:
-        A dict of int arrays of shape `(batch, length)`: `token_ids`,
-        `segment_ids`, `padding_mask` (1 = token, 0 = padding).
-
-    Returns:
-        A dict with `sequence_output` of shape `(batch, length, hidden_dim)`.
-
-    Raises:
-        ValueError: when a size is not positive, `num_heads` does not divide
-            `hidden_dim`, shared `embeddings` have other sizes, or (when
-            called) a row is longer than `max_sequence_length`.
-
-    Example:
-    ```python
-    backbone = keras_electra.ElectraBackbone(
-        vocabulary_size=30522, num_layers=12, num_heads=4, hidden_dim=256,
-        intermediate_dim=1024, embedding_dim=128,
-    )
-    backbone({"token_ids": ids, "segment_ids": segments, "padding_mask": mask})
-    ```
     """
 
     def __init__(

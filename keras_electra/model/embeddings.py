@@ -21,7 +21,8 @@ class ElectraEmbeddings(keras.layers.Layer):
     Args:
         vocabulary_size: int. Number of token ids.
         embedding_dim: int. Width of all three tables.
-        max_sequence_length: int. Number of positions. Defaults to `512`.
+        max_sequence_length: int. Number of positions; a longer row is a
+            `ValueError`. Defaults to `512`.
         num_segments: int. Number of segment ids. Defaults to `2`.
         dropout: float. Share of the outputs that is dropped. Defaults to `0.1`.
         initializer_range: float. Standard deviation of the truncated normal
@@ -29,14 +30,8 @@ class ElectraEmbeddings(keras.layers.Layer):
             `model/modeling.py:59`).
         **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
 
-    Call arguments:
-        token_ids, segment_ids: int arrays of shape `(batch, length)`.
-
-    Output shape:
-        `(batch, length, embedding_dim)`.
-
-    Raises:
-        ValueError: when `length` is more than `max_sequence_length`.
+    Called with int arrays `(batch, length)` of token ids and segment ids.
+    Returns `(batch, length, embedding_dim)`.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
 """The two outputs of pre-training: which token, and is it the original one?
 
-Shapes: B batch, P predicted positions, D hidden, E embedding, V vocabulary.
+Shapes: B batch, L length, P predicted positions, D hidden, E embedding, V
+vocabulary.
 """
 
 import keras
@@ -12,15 +13,7 @@ from keras_electra.model.layers import truncated_normal
 
 
 def gather_positions(x, positions):
-    """Picks the vectors at given positions of each row.
-
-    Args:
-        x: array of shape `(batch, length, width)`.
-        positions: int array of shape `(batch, num_positions)`.
-
-    Returns:
-        Array of shape `(batch, num_positions, width)`.
-    """
+    """Picks the vectors of `x`, `(B, L, D)`, at `positions`, `(B, P)`."""
     length, width = ops.shape(x)[1], x.shape[-1]
     rows, count = ops.shape(positions)
     flat = ops.arange(rows, dtype="int32")[:, None] * length + positions
@@ -47,12 +40,9 @@ class TokenPredictionHead(keras.layers.Layer):
             of their own. Defaults to `True`, as in the original.
         **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
 
-    Call arguments:
-        x: float array of shape `(batch, length, hidden_dim)`.
-        mask_positions: int array of shape `(batch, num_positions)`.
-
-    Output shape:
-        Logits of shape `(batch, num_positions, vocabulary_size)`.
+    Called with `x`, `(batch, length, hidden_dim)`, and int `mask_positions`,
+    `(batch, num_positions)`. Returns logits
+    `(batch, num_positions, vocabulary_size)`.
     """
 
     def __init__(
@@ -101,16 +91,9 @@ class ReplacedTokenHead(keras.layers.Layer):
     """Scores every token as replaced or not (the discriminator's head).
 
     Dense layer of the network's width, activation, one output, which starts
-    from Glorot uniform (original `run_pretraining.py:180-203`).
-
-    Args:
-        activation, initializer_range, **kwargs: as in `TokenPredictionHead`.
-
-    Call arguments:
-        x: float array of shape `(batch, length, hidden_dim)`.
-
-    Output shape:
-        Logits of shape `(batch, length)`; positive means replaced.
+    from Glorot uniform (original `run_pretraining.py:180-203`). Arguments are
+    those of `TokenPredictionHead`. Called with `x`, `(batch, length,
+    hidden_dim)`. Returns logits `(batch, length)`; positive means replaced.
     """
 
     def __init__(self, activation="gelu", initializer_range=0.02, **kwargs):

@@ -22,10 +22,6 @@ class HashDropout(keras.layers.Layer):
         rate: float. Share of the elements that is dropped, in `[0, 1)`.
         seed: int or `None`. Seed of the draws.
         **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
-
-    Call arguments:
-        x: float array of any shape with at least one axis.
-        training: bool. Whether to drop anything.
     """
 
     def __init__(self, rate, seed=None, **kwargs):
@@ -39,16 +35,13 @@ class HashDropout(keras.layers.Layer):
         self.built = True
 
     def call(self, x, training=False):
-        return self.drop(x, self.draw_seed(training))
+        return drop(x, self.rate, self.draw_seed(training))
 
     def draw_seed(self, training):
         """What `drop` takes to drop something, `None` if nothing is to be."""
         if not training or not dropped_levels(self.rate):
             return None
         return self.seed_generator.next()
-
-    def drop(self, x, seed):
-        return x if seed is None else drop(x, self.rate, seed)
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -58,12 +51,7 @@ class HashDropout(keras.layers.Layer):
 
 
 def activation_function(name):
-    """The function of an `activation`.
-
-    `"gelu"` is the exact one, which ELECTRA was trained with,
-    `"gelu_approximate"` the tanh form of some other packages; any other name
-    is Keras'.
-    """
+    """The function of an `activation`; names but those of GELU are Keras'."""
     own = {"gelu": exact_gelu, "gelu_approximate": approximate_gelu}
     return own[name] if name in own else keras.activations.get(name)
 

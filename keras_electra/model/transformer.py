@@ -15,6 +15,7 @@ from keras import ops
 
 from keras_electra.backend import encoder_layer
 from keras_electra.backend.numerics import MASKED_SCORE
+from keras_electra.backend.numerics import drop
 from keras_electra.backend.numerics import on_accelerator
 from keras_electra.model.layers import HashDropout
 from keras_electra.model.layers import dense
@@ -33,15 +34,9 @@ class SelfAttention(keras.layers.Layer):
             the kernels start from. Defaults to `0.02`.
         **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
 
-    Call arguments:
-        x: float array of shape `(batch, length, hidden_dim)`, as the result.
-        padding_mask: array of shape `(batch, length)`, 1 for a token, 0 for
-            padding.
-        seed: of the dropout, from `dropout_layer.draw_seed`. Defaults to
-            `None`: nothing is dropped.
-
-    Raises:
-        ValueError: when `num_heads` does not divide `hidden_dim`.
+    Called with `x`, `(batch, length, hidden_dim)`, as the result is,
+    `padding_mask`, `(batch, length)`, 1 for a token, 0 for padding, and the
+    `seed` of the dropout, of `dropout_layer.draw_seed`, or `None`.
     """
 
     def __init__(
@@ -99,7 +94,7 @@ class SelfAttention(keras.layers.Layer):
         padding = 1.0 - ops.cast(padding_mask, "float32")
         scores = scores + MASKED_SCORE * padding[:, None, None, :]
         weights = ops.cast(ops.softmax(scores), self.compute_dtype)
-        weights = self.dropout_layer.drop(weights, seed)
+        weights = drop(weights, self.dropout, seed)
         return ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
 
     def compute_output_spec(self, x, padding_mask, seed=None):
@@ -119,18 +114,15 @@ class TransformerLayer(keras.layers.Layer):
     (`model/modeling.py:830-880`): on what is added.
 
     Args:
-        num_heads, initializer_range: as those of `SelfAttention`.
+        num_heads, initializer_range, **kwargs: as those of `SelfAttention`.
         intermediate_dim: int. Width inside the feed-forward block.
         dropout: float. Dropout of both outputs. Defaults to `0.1`.
         attention_dropout: float. Dropout of the attention weights. Defaults
             to `0.1`.
         activation: string. As in `ElectraBackbone`. Defaults to `"gelu"`.
-        **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
 
-    Call arguments:
-        x, padding_mask: as those of `SelfAttention`.
-        training: bool. Whether to drop anything.
-        seeds: of `draw_seeds(training)`, which draws them by default.
+    Called with `x` and `padding_mask` as `SelfAttention`. `seeds` are of
+    `draw_seeds(training)`, which draws them by default.
     """
 
     def __init__(
@@ -187,17 +179,13 @@ class TransformerLayer(keras.layers.Layer):
         if encoder_layer.can_run(self, x, training):
             return encoder_layer.run(self, x, padding_mask, training, seeds)
         y = self.attention(x, padding_mask, seeds[0])
-        y = self.dropout_layer.drop(y, seeds[1])
+        y = drop(y, self.dropout, seeds[1])
         x = self.attention_layer_norm(x + y)
         y = self.output_dense(self.intermediate_dense(x))
-        y = self.dropout_layer.drop(y, seeds[2])
-        return self.output_layer_norm(x + y)
+        return self.output_layer_norm(x + drop(y, self.dropout, seeds[2]))
 
     def rematerialized_call(self, layer_call, *args, **kwargs):
-        """What `keras.RematScope` computes twice has its dropout drawn once.
-
-        Seeds that were drawn anew would give gradients of another network.
-        """
+        """What `keras.RematScope` computes twice has its dropout drawn once."""
         seeds = self.draw_seeds(kwargs.get("training"))
         # Keywords are bound here: TensorFlow rematerializes without them.
         call = functools.partial(layer_call, seeds=seeds, **kwargs)

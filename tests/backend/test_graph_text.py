@@ -70,7 +70,7 @@ def test_strings_out():
 
 
 def test_errors():
-    with pytest.raises(TypeError, match="type int32"):
+    with pytest.raises(TypeError, match="of strings.*int32"):
         apply(tf.constant([1]))
-    with pytest.raises(ValueError, match="known rank"):
+    with pytest.raises(TypeError, match="known rank"):
         apply(tf.constant("a"), tf.TensorSpec(None, tf.string))

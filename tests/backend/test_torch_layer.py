@@ -10,6 +10,7 @@ from tests.backend.test_encoder_layer import results
 
 torch = pytest.importorskip("torch")
 torch_attention = pytest.importorskip("keras_electra.backend.torch_attention")
+operations = pytest.importorskip("keras_electra.backend.torch_operations")
 torch_layer = pytest.importorskip("keras_electra.backend.torch_layer")
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "torch", reason="the torch backend's own layer"
@@ -28,12 +29,12 @@ def test_where_bfloat16_is_slow_a_layer_is_computed_in_float32(monkeypatch):
     x = torch.linspace(-2, 2, 3 * 7 * 12).view(3, 7, 12).bfloat16()
     x.requires_grad_()
     mask = torch.ones(3, 7, dtype=torch.int32)
-    types, product = [], torch_layer.product
+    types, product = [], operations.product
     monkeypatch.setattr(
-        torch_layer, "type_to_compute_in", lambda dtype: torch.float32
+        operations, "type_to_compute_in", lambda dtype: torch.float32
     )
     monkeypatch.setattr(
-        torch_layer,
+        operations,
         "product",
         lambda x, *rest: types.append(x.dtype) or product(x, *rest),
     )
