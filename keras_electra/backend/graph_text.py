@@ -43,8 +43,7 @@ def numpy_function(function, inputs, dtype="int32", sequence_length=None):
         return again(inputs[tf.newaxis])[0]
     shape = [*inputs.shape, sequence_length]
     if rank > 1:
-        rows = tf.RaggedTensor.from_tensor(inputs, ragged_rank=rank - 1)
-        rows = again(rows)
+        rows = again(tf.RaggedTensor.from_tensor(inputs, ragged_rank=rank - 1))
         return rows.to_tensor(shape=shape) if sequence_length else rows
 
     def flat_rows(texts):
@@ -61,13 +60,10 @@ def numpy_function(function, inputs, dtype="int32", sequence_length=None):
 def call_python(function, inputs, spec):
     """Calls a Python function on nested tensors in a graph.
 
-    Args:
-        function: takes the parts of `inputs`, with lists of str in place of
-            tensors of strings and arrays in place of others, and returns
-            nested arrays, which become tensors.
-        inputs: tuple of nested tensors or `None`. The last axis of a ragged
-            tensor is joined to strings with spaces between the items.
-        spec: nested like the result; its parts have `shape` and `dtype`.
+    It gets the parts of the tuple `inputs`, tensors of strings as lists of str
+    and others as arrays, and returns arrays, which become tensors; `spec` is
+    nested like them, with a `shape` and `dtype` each. The last axis of a ragged
+    tensor is joined to strings with spaces between the items.
     """
     import tensorflow as tf
 
@@ -103,14 +99,13 @@ def call_python(function, inputs, spec):
 
 
 def _to_python(value):
-    strings = isinstance(value, np.ndarray) and value.dtype.kind == "O"
-    return _decode(value.tolist()) if strings else value
-
-
-def _decode(texts):
-    if isinstance(texts, list):
-        return [_decode(text) for text in texts]
-    return texts.decode("utf-8", errors="ignore")
+    """Nested lists of str in place of arrays of bytes."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "O":
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_to_python(part) for part in value]
+    is_text = isinstance(value, bytes)
+    return value.decode("utf-8", errors="ignore") if is_text else value
 
 
 def to_dataset(generator, spec):

@@ -41,9 +41,8 @@ def _layer(settings, weights, x, padding_mask, seeds):
     y = _attend(_dense(qkv, x), padding_mask, heads, attention_rate, seeds[0])
     x = _normalize(norm, x + numerics.drop(_dense(out, y), rate, seeds[1]))
     y = _dense(back, activation(_dense(inner, x)))
-    return _normalize(norm_2, x + numerics.drop(y, rate, seeds[2])).reshape(
-        shape
-    )
+    x = _normalize(norm_2, x + numerics.drop(y, rate, seeds[2]))
+    return x.reshape(shape)
 
 
 def _attend(x, padding_mask, heads, rate, seed):

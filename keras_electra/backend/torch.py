@@ -55,14 +55,9 @@ def adam_step(rows, learning_rate, beta_1, beta_2, epsilon, step=None):
 
     One pass over memory, by the function under `torch.optim.AdamW`.
 
-    Args:
-        rows: list of tuples of four tensors and two floats, one a variable:
-            weight, gradient, first and second moment, weight decay, and a
-            factor of the learning rate.
-        learning_rate: scalar tensor.
-        beta_1, beta_2, epsilon: floats, as those of `ElectraAdamW`.
-        step: scalar tensor, the number of this step from 1, to correct the
-            bias of both moments, or `None` to leave it.
+    `rows` has for each variable its weight, gradient, two moments, weight decay
+    and factor of the learning rate. `step`, a scalar tensor, is the number of
+    this step from 1, to correct the bias of both moments, or `None`.
     """
     if step is None:  # after endless steps there is no bias
         step = torch.full_like(learning_rate, torch.inf, dtype=torch.float32)
@@ -96,12 +91,9 @@ def get_states():
 
 
 def set_states(states):
-    """Sets the generators to states that `get_states` returned.
-
-    That of another kind of device is passed over: on other hardware a run does
-    not go on bit for bit anyway.
-    """
+    """Sets the generators to states that `get_states` returned."""
     for (get, set_), state in zip(_generators(), states):
+        # On other hardware a run does not go on bit for bit anyway.
         if get().numel() == state.size:
             set_(torch.from_numpy(np.array(state)))
 

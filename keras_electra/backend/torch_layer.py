@@ -55,14 +55,10 @@ def run(layer, x, padding_mask, training, seeds):
 class EncoderLayer(torch.autograd.Function):
     """The layer as a function of `x`, `(B, L, D)` in the type to compute in.
 
-    Args:
-        rows: `(T,)`, the tokens to compute of the `B * L`, or `None` for all.
-        groups: list of `Group`, of the tokens in that order.
-        signs: `sign_mask` of the attention weights of each group, or `None`s.
-        keeps: `keep_mask` of both outputs `(T, D)`, or `None`s.
-        scales: what kept attention weights and kept outputs are multiplied by.
-        gelu: `"none"` for the exact one, `"tanh"` for the approximate one.
-        weights: the twelve of `numerics.weights_of`.
+    `rows`, `(T,)` or `None` for all, are the tokens to compute of the `B * L`,
+    `groups` are of them in that order. `signs` has a `sign_mask` of each group,
+    `keeps` a `keep_mask` of both outputs `(T, D)`, or `None`s; `scales` are of
+    what is kept: attention weights, outputs.
     """
 
     @staticmethod

@@ -26,10 +26,9 @@ def type_to_compute_in(dtype):
 
     oneDNN cannot multiply it there, and torch takes ten times as long.
     """
-    if dtype != torch.bfloat16:
-        return dtype
     check = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return torch.float32 if check is not None and not check() else dtype
+    slow = dtype == torch.bfloat16 and check is not None and not check()
+    return torch.float32 if slow else dtype
 
 
 def product(x, kernel, bias=None):
@@ -72,16 +71,15 @@ def _linear(x, kernel, bias=None):
 def keep_mask(shape, rate, seed, pick=None):
     """int16 tensor: -1, all bits, where an element is kept, 0 where dropped.
 
-    `pick` takes a part of a tensor of `shape`, whose last axis counts pairs of
-    elements, to draw only that.
+    `pick` takes the part to draw of a tensor whose last axis counts pairs.
     """
     return _draw(shape, seed, pick).ge_(numerics.first_kept(rate)).neg_()
 
 
 def sign_mask(shape, rate, seed, pick=None):
     """As `keep_mask`, but the sign bit where an element is dropped, else 0."""
-    dropped = _draw(shape, seed, pick).lt_(numerics.first_kept(rate))
-    return dropped.bitwise_left_shift_(15)
+    draws = _draw(shape, seed, pick)
+    return draws.lt_(numerics.first_kept(rate)).bitwise_left_shift_(15)
 
 
 def _draw(shape, seed, pick):

@@ -24,9 +24,8 @@ def predict(logits, mask_ids, uniform, draw, block_width):
     Args:
         logits: `(..., V)`.
         mask_ids, uniform: `(...,)`, the right ids and numbers in `[0, 1)`.
-        draw: function of unnormalized probabilities `(R, V)` and uniform
-            numbers `(R,)` that gives ids `(R,)`.
-        block_width: int, what `draw` wants `V` to be a multiple of.
+        draw: function of unnormalized probabilities `(R, V)`, V a multiple of
+            `block_width`, and uniform numbers `(R,)` that gives ids `(R,)`.
 
     Returns:
         `(...,)`: losses (float32, nats), most probable and drawn ids (int32).
