@@ -21,11 +21,11 @@ from keras_electra.conversion.hugging_face import CONFIG
 from keras_electra.conversion.hugging_face import WEIGHT_FILES
 from keras_electra.conversion.weights import DISCRIMINATOR
 from keras_electra.conversion.weights import GENERATOR
+from keras_electra.data.rows import MAX_SEQUENCE_LENGTH
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets import download
 from keras_electra.presets import is_known
 from keras_electra.presets import split_arguments
-from keras_electra.text.preprocessor import MAX_SEQUENCE_LENGTH
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 LOOKED_FOR = f"""

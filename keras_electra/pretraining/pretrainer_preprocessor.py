@@ -6,7 +6,7 @@ device, so a text is hardly ever seen twice with the same masks.
 
 import keras
 
-from keras_electra.text.preprocessor import TextPreprocessor
+from keras_electra.data.rows import TextPreprocessor
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")

@@ -17,8 +17,8 @@ from keras_electra.data import streams
 from keras_electra.data.batches import Batches
 from keras_electra.data.batches import Rows
 from keras_electra.data.inputs import checked_size
+from keras_electra.data.rows import is_rows
 from keras_electra.tasks import labels
-from keras_electra.tasks.rows import is_rows
 
 # Examples that become rows at a time.
 CHUNK = 1024

@@ -8,16 +8,16 @@ import keras_hub
 import numpy as np
 
 from keras_electra.data.batches import round_length
+from keras_electra.data.rows import TextPreprocessor
+from keras_electra.data.rows import text_rows
 from keras_electra.model.heads import TokenPredictionHead
 from keras_electra.tasks.labels import softmax
-from keras_electra.tasks.rows import RowPreprocessor
-from keras_electra.tasks.rows import text_rows
 from keras_electra.tasks.task import ElectraTask
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraMaskedLMPreprocessor(
-    RowPreprocessor, keras_hub.models.MaskedLMPreprocessor
+    TextPreprocessor, keras_hub.models.MaskedLMPreprocessor
 ):
     """Turns texts, or pairs of texts, into masked token ids and labels.
 

@@ -9,13 +9,12 @@ import numpy as np
 from keras import ops
 
 from keras_electra.data import inputs
+from keras_electra.data.rows import NAMES
+from keras_electra.data.rows import RowPreprocessor
+from keras_electra.model.layers import dense
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.labels import softmax
-from keras_electra.tasks.rows import NAMES
-from keras_electra.tasks.rows import RowPreprocessor
-from keras_electra.tasks.rows import text_rows
 from keras_electra.tasks.task import ElectraTask
-from keras_electra.tasks.task import hidden_layer
 from keras_electra.tasks.task import output_layers
 
 
@@ -62,14 +61,9 @@ class ElectraMultipleChoicePreprocessor(RowPreprocessor):
 
     def rows(self, x, y=None, sample_weight=None, length=None):
         contexts, choices = to_choices(x)
-        ids = self.tokenizer.encode_batch(contexts)
-        first = [row for row, texts in zip(ids, choices) for _ in texts]
-        second = self.tokenizer.encode_batch(
-            [text for texts in choices for text in texts]
-        )
-        x = text_rows(
-            first, second, self.tokenizer, self.sequence_length, length=length
-        )
+        first = [c for c, texts in zip(contexts, choices) for _ in texts]
+        second = [text for texts in choices for text in texts]
+        x = super().rows((first, second), length=length)
         shape = (len(choices), len(choices[0]), -1)
         x = {name: array.reshape(shape) for name, array in x.items()}
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
@@ -120,7 +114,9 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        self.hidden_dense = hidden_layer(backbone)
+        self.hidden_dense = dense(
+            backbone, backbone.hidden_dim, "hidden_dense", "gelu"
+        )
         self.output_dropout, self.output_dense = output_layers(
             backbone, 1, dropout
         )

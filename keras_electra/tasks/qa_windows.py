@@ -15,8 +15,8 @@ import numpy as np
 
 from keras_electra.arguments import check_count
 from keras_electra.data.inputs import check_texts
-from keras_electra.tasks.rows import RowPreprocessor
-from keras_electra.tasks.rows import make_rows
+from keras_electra.data.rows import RowPreprocessor
+from keras_electra.data.rows import make_rows
 
 # A word of a document, and what ends it (`qa_tasks.py:132-133`).
 WORD = re.compile(r"[^ \t\r\n\u202f]+")

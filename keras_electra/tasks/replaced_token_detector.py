@@ -7,13 +7,12 @@ import keras_hub
 import numpy as np
 from keras import ops
 
-from keras_electra.arguments import check_option
 from keras_electra.data.inputs import check_texts
+from keras_electra.data.rows import TextPreprocessor
+from keras_electra.data.rows import split_windows
+from keras_electra.data.rows import text_rows
 from keras_electra.model.heads import ReplacedTokenHead
 from keras_electra.tasks.labels import sigmoid
-from keras_electra.tasks.rows import RowPreprocessor
-from keras_electra.tasks.rows import split_windows
-from keras_electra.tasks.rows import text_rows
 from keras_electra.tasks.task import ElectraTask
 
 
@@ -50,23 +49,15 @@ class TokenBinaryCrossentropy(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraReplacedTokenDetectorPreprocessor(RowPreprocessor):
+class ElectraReplacedTokenDetectorPreprocessor(TextPreprocessor):
     """Turns texts, or pairs of texts, into token ids of a fixed length.
 
     Labels are one a token of the packed row, `[CLS]` and `[SEP]` included.
     Where no weights come with them, padding gets weight 0.
 
     Args:
-        tokenizer, sequence_length, **kwargs: as of every preprocessor.
-        truncate: string. As in `keras_hub.layers.MultiSegmentPacker`.
+        tokenizer, sequence_length, truncate, **kwargs: as of the classifier's.
     """
-
-    def __init__(
-        self, tokenizer, sequence_length=512, truncate="round_robin", **kwargs
-    ):
-        super().__init__(tokenizer, sequence_length, **kwargs)
-        check_option("truncate", truncate, ("round_robin", "waterfall"))
-        self.truncate = truncate
 
     def call(self, x, y=None, sample_weight=None):
         x = super().call(x)

@@ -9,12 +9,11 @@ from keras_electra.data import inputs
 from keras_electra.data.batches import Batches
 from keras_electra.data.batches import Rows
 from keras_electra.data.inputs import checked_size
+from keras_electra.data.rows import is_rows
 from keras_electra.model.backbone import ElectraBackbone
-from keras_electra.model.layers import exact_gelu
 from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks.feeding import TakesExamples
 from keras_electra.tasks.labels import takes_rows
-from keras_electra.tasks.rows import is_rows
 from keras_electra.training.fit import FitsExamples
 from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.recipes import finetuning_rate
@@ -186,19 +185,6 @@ class ElectraTask(TakesExamples, FitsExamples, SavesPresets):
         names = keyword_names(type(self).__init__)
         own = {n: getattr(self, n) for n in names if n not in self.unsaved}
         return {**super().get_config(), **own}
-
-
-def hidden_layer(backbone):
-    """The dense layer of the heads of transformers."""
-    return keras.layers.Dense(
-        backbone.hidden_dim,
-        activation=exact_gelu,
-        kernel_initializer=keras.initializers.TruncatedNormal(
-            stddev=backbone.initializer_range
-        ),
-        dtype=backbone.dtype_policy,
-        name="hidden_dense",
-    )
 
 
 def output_layers(backbone, units, dropout, activation=None):

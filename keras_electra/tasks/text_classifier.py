@@ -6,31 +6,18 @@ import numpy as np
 
 from keras_electra.arguments import check_option
 from keras_electra.data import inputs
+from keras_electra.data.rows import TextPreprocessor
+from keras_electra.model.layers import dense
 from keras_electra.tasks import labels as labelling
-from keras_electra.tasks.rows import RowPreprocessor
 from keras_electra.tasks.task import ElectraTask
-from keras_electra.tasks.task import hidden_layer
 from keras_electra.tasks.task import output_layers
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraTextClassifierPreprocessor(
-    RowPreprocessor, keras_hub.models.TextClassifierPreprocessor
+    TextPreprocessor, keras_hub.models.TextClassifierPreprocessor
 ):
-    """Texts to `[CLS] text [SEP]`, pairs to `[CLS] first [SEP] second [SEP]`.
-
-    Args:
-        tokenizer, sequence_length, **kwargs: as of every preprocessor.
-        truncate: string. `"round_robin"`, the default, cuts the longer text of
-            a pair, as the original; `"waterfall"` the second before the first.
-    """
-
-    def __init__(
-        self, tokenizer, sequence_length=512, truncate="round_robin", **kwargs
-    ):
-        check_option("truncate", truncate, ("round_robin", "waterfall"))
-        kwargs["truncate"] = truncate
-        super().__init__(tokenizer, sequence_length, **kwargs)
+    __doc__ = TextPreprocessor.__doc__
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -111,7 +98,8 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
         # === Functional Model ===
         x = backbone(backbone.input)["sequence_output"][:, 0, :]  # (B, D)
         if head == "transformers":
-            self.hidden_dense = hidden_layer(backbone)
+            width = backbone.hidden_dim
+            self.hidden_dense = dense(backbone, width, "hidden_dense", "gelu")
             policy = {"dtype": backbone.dtype_policy, "name": "hidden_dropout"}
             x = self.hidden_dense(keras.layers.Dropout(dropout, **policy)(x))
         outputs = self.output_dense(self.output_dropout(x))

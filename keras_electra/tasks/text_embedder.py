@@ -7,8 +7,8 @@ from keras import ops
 
 from keras_electra.arguments import check_option
 from keras_electra.data import inputs
+from keras_electra.data.rows import RowPreprocessor
 from keras_electra.tasks.labels import LabelEncoder
-from keras_electra.tasks.rows import RowPreprocessor
 from keras_electra.tasks.task import ElectraTask
 
 

@@ -7,6 +7,9 @@ import keras_hub
 import numpy as np
 
 from keras_electra.data import inputs
+from keras_electra.data.rows import RowPreprocessor
+from keras_electra.data.rows import make_rows
+from keras_electra.data.rows import split_windows
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.labels import check_label_names
 from keras_electra.tasks.labels import encode_word_labels
@@ -14,9 +17,6 @@ from keras_electra.tasks.labels import is_sentence
 from keras_electra.tasks.labels import softmax
 from keras_electra.tasks.labels import takes_rows
 from keras_electra.tasks.labels import to_sentences
-from keras_electra.tasks.rows import RowPreprocessor
-from keras_electra.tasks.rows import make_rows
-from keras_electra.tasks.rows import split_windows
 from keras_electra.tasks.task import ElectraTask
 from keras_electra.tasks.task import output_layers
 from keras_electra.text.tokenizer import ElectraTokenizer

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from keras_electra.data.rows import trim_pair
 from keras_electra.tasks.qa_windows import ElectraQuestionAnsweringPreprocessor
-from keras_electra.tasks.rows import trim_pair
 from keras_electra.tasks.text_classifier import (
     ElectraTextClassifierPreprocessor,
 )

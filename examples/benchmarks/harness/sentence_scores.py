@@ -9,7 +9,7 @@ token.
 
 import numpy as np
 
-from keras_electra.tasks.rows import text_rows
+from keras_electra.data.rows import text_rows
 
 # Texts whose outputs are held at a time.
 CHUNK = 64

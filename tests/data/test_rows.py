@@ -4,9 +4,30 @@ import keras
 import numpy as np
 import pytest
 
-from keras_electra.text.preprocessor import TextPreprocessor
-from keras_electra.text.preprocessor import add_sequence_length
+from keras_electra.data.rows import TextPreprocessor
+from keras_electra.data.rows import split_windows
 from tests import checks
+
+
+def test_short_texts_are_one_window():
+    assert split_windows(0, 4) == []
+    assert split_windows(3, 4) == [(0, 3, 0, 3)]
+    assert split_windows(4, 4) == [(0, 4, 0, 4)]
+
+
+def test_long_texts_overlap_by_half():
+    assert split_windows(7, 4) == [(0, 4, 0, 3), (2, 6, 3, 4), (3, 7, 4, 7)]
+
+
+@pytest.mark.parametrize("room", [1, 2, 5, 8])
+def test_every_token_is_judged_once_and_read(room):
+    for count in range(1, 40):
+        windows = split_windows(count, room)
+        judged = [i for w in windows for i in range(w.first, w.last)]
+        assert judged == list(range(count))
+        for start, stop, first, last in windows:
+            assert 0 <= start <= first <= last <= stop <= count
+            assert stop - start <= room
 
 
 def read(x):
@@ -50,11 +71,13 @@ def test_length_can_be_changed():
 
 
 def test_length_fits_the_network():
-    def loader(positions):
+    def length(positions, **kwargs):
         config = {"config": {"max_sequence_length": positions}}
-        return types.SimpleNamespace(config=config)
+        loader = types.SimpleNamespace(config=config)
+        kwargs = TextPreprocessor._add_missing_kwargs(
+            loader, {"tokenizer": None, **kwargs}
+        )
+        return kwargs["sequence_length"]
 
-    assert add_sequence_length(loader(128), {}) == {"sequence_length": 128}
-    assert add_sequence_length(loader(900), {}) == {"sequence_length": 512}
-    given = {"sequence_length": 9}
-    assert add_sequence_length(loader(128), given) == given
+    assert (length(128), length(900)) == (128, 512)
+    assert length(128, sequence_length=9) == 9

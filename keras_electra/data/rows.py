@@ -12,15 +12,17 @@ import keras_hub
 import numpy as np
 
 from keras_electra.arguments import check_count
+from keras_electra.arguments import check_option
 from keras_electra.arguments import keyword_names
 from keras_electra.backend import graph_text
 from keras_electra.data import inputs
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets import OpensPresets
-from keras_electra.text.preprocessor import add_sequence_length
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 NAMES = ("token_ids", "segment_ids", "padding_mask")
+# Where the original fine-tunes and reads: no network of it has more positions.
+MAX_SEQUENCE_LENGTH = 512
 
 
 def is_rows(x):
@@ -181,10 +183,31 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
 
     @classmethod
     def _add_missing_kwargs(cls, loader, kwargs):
-        kwargs = add_sequence_length(loader, kwargs)
+        # KerasHub's hook for a preset without one; `config` is the backbone's.
+        config = loader.config.get("config", {})
+        length = config.get("max_sequence_length", MAX_SEQUENCE_LENGTH)
+        length = min(length, MAX_SEQUENCE_LENGTH)
+        kwargs = {"sequence_length": length, **kwargs}
         return super()._add_missing_kwargs(loader, kwargs)
 
     def get_config(self):
         names = keyword_names(type(self).__init__)
         own = {n: getattr(self, n) for n in names if n != "tokenizer"}
         return {**super().get_config(), **own}
+
+
+class TextPreprocessor(RowPreprocessor):
+    """Texts to `[CLS] text [SEP]`, pairs to `[CLS] first [SEP] second [SEP]`.
+
+    Args:
+        tokenizer, sequence_length, **kwargs: as of `RowPreprocessor`.
+        truncate: string. `"round_robin"`, the default, cuts the longer text of
+            a pair, as the original; `"waterfall"` the second before the first.
+    """
+
+    def __init__(
+        self, tokenizer, sequence_length=512, truncate="round_robin", **kwargs
+    ):
+        check_option("truncate", truncate, ("round_robin", "waterfall"))
+        super().__init__(tokenizer, sequence_length, **kwargs)
+        self.truncate = truncate
