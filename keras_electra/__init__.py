@@ -11,9 +11,7 @@ from keras_electra.presets import presets
 from keras_electra.presets import register_presets as _register_presets
 from keras_electra.presets_saving import upload_preset
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
-from keras_electra.pretraining.pretrainer_preprocessor import (
-    ElectraPretrainerPreprocessor,
-)
+from keras_electra.pretraining.pretrainer import ElectraPretrainerPreprocessor
 from keras_electra.tasks.answers import Answer
 from keras_electra.tasks.answers import Answers
 from keras_electra.tasks.masked_lm import ElectraMaskedLM

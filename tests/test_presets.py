@@ -14,9 +14,7 @@ from keras_electra.presets import find_presets
 from keras_electra.presets import presets_folder
 from keras_electra.presets import register_presets
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
-from keras_electra.pretraining.pretrainer_preprocessor import (
-    ElectraPretrainerPreprocessor,
-)
+from keras_electra.pretraining.pretrainer import ElectraPretrainerPreprocessor
 from keras_electra.tasks.masked_lm import ElectraMaskedLM
 from keras_electra.tasks.masked_lm import ElectraMaskedLMPreprocessor
 from keras_electra.tasks.replaced_token_detector import (

@@ -1,4 +1,4 @@
-"""How the pre-trainer is compiled, fitted and evaluated.
+"""How the pre-trainer is compiled, gets its data, and is watched.
 
 Where no optimizer is given, `fit` takes the recipe's, stretched to the length
 of the run; evaluation draws the same masks every time; and arguments that mean
@@ -9,19 +9,27 @@ import contextlib
 import functools
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_electra.arguments import known_keywords
 from keras_electra.backend import TrainStep
+from keras_electra.data import inputs
+from keras_electra.data.batches import Batches
+from keras_electra.data.batches import Rows
+from keras_electra.data.streams import StreamBatches
 from keras_electra.model.sizes import closest_size
-from keras_electra.pretraining.inputs import check_ids
-from keras_electra.pretraining.inputs import read
-from keras_electra.pretraining.inputs import reject_labels
-from keras_electra.pretraining.inputs import to_batches
-from keras_electra.pretraining.metrics import StopOnSkippedSteps
+from keras_electra.pretraining.losses import StopOnSkippedSteps
 from keras_electra.training.fit import FitsExamples
 from keras_electra.training.optimizers import global_norm
 from keras_electra.training.recipes import pretraining_optimizer
+
+# Columns of tables with text; labels are not read.
+NAMES = inputs.Names(
+    (("sentence1", "sentence2"), ("text1", "text2"), ("text",), ("sentence",)),
+    labels=(),
+)
+CHUNK = 1024  # texts that become rows at a time
 
 
 class PretrainingFit(TrainStep, FitsExamples):
@@ -34,25 +42,18 @@ class PretrainingFit(TrainStep, FitsExamples):
     def compile(
         self, optimizer="auto", generator_optimizer=None, loss=None, **kwargs
     ):
-        """Configures the training.
+        """Configures the training; `loss` must be `None`.
 
         Args:
-            optimizer: `keras.optimizers.Optimizer`, or `"auto"` for the
-                recipe of the size that comes closest
-                (`keras_electra.pretraining_optimizer`), whose schedule is set
-                to the length of the run when `fit` is called. Defaults to
-                `"auto"`.
-            generator_optimizer: `keras.optimizers.Optimizer` or `None`. An
-                optimizer of their own for the weights that only the generator
-                has; shared embeddings stay with `optimizer`. Each clips the
-                gradients of its own weights. Defaults to `None`.
-            loss: must be `None`: the objective brings its losses.
+            optimizer: `keras.optimizers.Optimizer`, or `"auto"`, the default,
+                for `keras_electra.pretraining_optimizer` of the size that
+                comes closest, for as many steps as `fit` will take.
+            generator_optimizer: `keras.optimizers.Optimizer` or `None`, the
+                default. An optimizer of their own for the weights that only
+                the generator has; shared embeddings stay with `optimizer`.
+                Each clips the gradients of its own weights.
             **kwargs: `jit_compile`, `steps_per_execution`, `run_eagerly`,
                 `auto_scale_loss` and the like of `keras.Model.compile`.
-
-        Raises:
-            ValueError: when a `loss` is given, or `generator_optimizer`
-                without a generator of its own.
         """
         if loss is not None:
             raise ValueError(
@@ -69,10 +70,20 @@ class PretrainingFit(TrainStep, FitsExamples):
         if self._auto_optimizer:
             optimizer = pretraining_optimizer(self._recipe())
         if generator_optimizer is not None:
-            optimizer = self._split_optimizer(
+            if self.generator is None or self.generator is self.backbone:
+                raise ValueError(
+                    "`generator_optimizer` needs a generator with weights of "
+                    "its own. This pre-trainer has none."
+                )
+            by_path = keras.optimizers.OptimizerMap(
                 keras.optimizers.get(optimizer),
-                keras.optimizers.get(generator_optimizer),
+                {
+                    "(generator|generator_head)/.*": keras.optimizers.get(
+                        generator_optimizer
+                    )
+                },
             )
+            optimizer = keras.optimizers.MultiOptimizer(by_path)
         super().compile(optimizer=optimizer, loss=None, **kwargs)
 
     def get_compile_config(self):
@@ -84,26 +95,24 @@ class PretrainingFit(TrainStep, FitsExamples):
         # So that the slots of a saved optimizer find their place.
         self.optimizer.build(self.trainable_variables)
 
-    def _split_optimizer(self, optimizer, generator_optimizer):
-        if self.generator is None or self.generator is self.backbone:
-            raise ValueError(
-                "`generator_optimizer` needs a generator with weights of its "
-                "own. This pre-trainer has none."
-            )
-        by_path = keras.optimizers.OptimizerMap(
-            optimizer,
-            {"(generator|generator_head)/.*": generator_optimizer},
-        )
-        return keras.optimizers.MultiOptimizer(by_path)
+    def _recipe(self):
+        """Name of the size whose recipe is the default."""
+        return closest_size(self.backbone.hidden_dim, self.backbone.num_layers)
+
+    # How data becomes batches; see `FitsExamples`.
 
     def _read(self, x, y=None, sample_weight=None):
         reject_labels(y=y, sample_weight=sample_weight)
-        return read(x)
+        if hasattr(x, "endless") or not inputs.is_in_memory(x):
+            return x
+        examples = inputs.read_memory(x, None, None, NAMES)
+        _check_texts(examples.x)
+        return examples
 
     def _read_validation(self, data):
         if isinstance(data, tuple) and len(data) == 1:
             (data,) = data
-        return read(data)  # a tuple is of columns, as there are no labels
+        return self._read(data)  # a tuple is of columns: there are no labels
 
     def _source(
         self,
@@ -115,14 +124,26 @@ class PretrainingFit(TrainStep, FitsExamples):
         remember=True,
     ):
         reject_labels(class_weight=class_weight)
-        return to_batches(
-            examples, self._to_rows, batch_size, order, steps, remember
-        )
+        if hasattr(examples, "endless"):  # it knows the batch at any position
+            return examples
+        size = inputs.checked_size(batch_size)
+        if not isinstance(examples, inputs.Examples):
 
-    def _begin_fit(self, stream, epochs):
-        if self._auto_optimizer and not self.optimizer.built:
-            self._fit_recipe(stream.steps, epochs)
-        return [StopOnSkippedSteps(self.max_skipped_steps)]
+            def prepare(x, y, sample_weight):
+                reject_labels(y=y, sample_weight=sample_weight)
+                _check_texts(x)
+                rows = Rows([(self._to_rows(x), None, None)])
+                return Batches(rows, max(1, len(rows))).batch(0)
+
+            return StreamBatches(examples, NAMES, size, prepare, remember)
+        if not len(examples):
+            raise ValueError("`x` must hold at least one example.")
+        if steps is not None:
+            examples = examples.part(slice(steps * size))
+        starts = range(0, len(examples), CHUNK)
+        chunks = (examples.part(slice(i, i + CHUNK)).x for i in starts)
+        rows = Rows((self._to_rows(chunk), None, None) for chunk in chunks)
+        return Batches(rows, size, order)
 
     def _to_rows(self, x):
         """Rows of token ids of texts; what are rows already stays."""
@@ -137,24 +158,24 @@ class PretrainingFit(TrainStep, FitsExamples):
             x = self.preprocessor(x, y=None)
         return check_ids(x, self.backbone.vocabulary_size)
 
-    def _fit_recipe(self, steps, epochs):
-        """Sets the recipe's schedule to the length of this run."""
-        if steps is None:
-            return
-        self._compile_with(
-            pretraining_optimizer(self._recipe(), num_steps=steps * epochs)
-        )
+    def preprocess_samples(self, x, y=None, sample_weight=None):
+        return self._to_rows(x)
 
-    def _recipe(self):
-        """Name of the size whose recipe is the default."""
-        return closest_size(self.backbone.hidden_dim, self.backbone.num_layers)
+    def _begin_fit(self, stream, epochs):
+        is_new = self._auto_optimizer and not self.optimizer.built
+        if is_new and stream.steps is not None:
+            steps = stream.steps * epochs
+            recipe = pretraining_optimizer(self._recipe(), num_steps=steps)
+            self._compile_with(recipe)
+        return [StopOnSkippedSteps(self.max_skipped_steps)]
+
+    # What is reported.
 
     @known_keywords(FitsExamples.evaluate)
     def evaluate(self, *args, **kwargs):
         """Reports loss and metrics, masked the same way every time."""
-        for layer in (self.mask_tokens, self.sample_tokens):
-            generator = layer.evaluation_seed_generator
-            generator.state.assign(generator.start)
+        self.mask_tokens.restart_evaluation()
+        self.sample_tokens.restart_evaluation()
         with self._evaluation():
             return super().evaluate(*args, **kwargs)
 
@@ -173,10 +194,10 @@ class PretrainingFit(TrainStep, FitsExamples):
 
     def get_metrics_result(self):
         results = super().get_metrics_result()
-        if not self._evaluating:
-            return results
-        hidden = {m.name for m in self.pretraining_metrics.gradients}
-        return {k: v for k, v in results.items() if k not in hidden}
+        if self._evaluating:
+            for metric in self.pretraining_metrics.gradients:
+                results.pop(metric.name, None)
+        return results
 
     @property
     def metrics(self):
@@ -188,9 +209,6 @@ class PretrainingFit(TrainStep, FitsExamples):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         self.pretraining_metrics.update(x["padding_mask"], y_pred)
         return self.get_metrics_result()
-
-    def preprocess_samples(self, x, y=None, sample_weight=None):
-        return self._to_rows(x)
 
     def scales_loss(self):
         """Whether the optimizer scales the loss, as it does for float16."""
@@ -209,11 +227,48 @@ class PretrainingFit(TrainStep, FitsExamples):
         """
         own, others = [], []
         for gradient, variable in zip(gradients, self.trainable_variables):
-            of_generator = variable.path.startswith(
-                ("generator/", "generator_head/")
-            )
-            (own if of_generator else others).append(gradient)
+            is_own = variable.path.startswith(("generator/", "generator_head/"))
+            (own if is_own else others).append(gradient)
         scale = ops.where(loss == 0, 1.0, loss / scaled_loss)
         norm = global_norm(others) * scale
         own_norm = global_norm(own) * scale if own else 0.0 * norm
         return ops.sqrt(norm**2 + own_norm**2), own_norm
+
+
+def reject_labels(**arguments):
+    """Raises when an argument that weights or labels examples is given."""
+    for name, value in arguments.items():
+        if value is not None:
+            raise ValueError(
+                f"`{name}` means nothing in pre-training: labels and their "
+                f"weights come from the text itself. Received: {name}="
+                f"{type(value).__name__}. Leave it out."
+            )
+
+
+def _check_texts(x):
+    if not isinstance(x, dict):
+        inputs.check_texts(x, may_be_empty=True)
+
+
+def check_ids(x, vocabulary_size):
+    """Raises unless a dict of int arrays `(batch, length)` is a batch of rows.
+
+    Tensors of a graph that is being traced are not looked into.
+    """
+    missing = {"token_ids", "segment_ids", "padding_mask"} - set(x)
+    if missing:
+        raise ValueError(
+            "`x` must hold `token_ids`, `segment_ids` and `padding_mask`. "
+            f"Missing: {sorted(missing)}. Received keys: {sorted(x)}."
+        )
+    ids = x["token_ids"]
+    if isinstance(ids, np.ndarray) and ids.size:
+        low, high = int(ids.min()), int(ids.max())
+        if low < 0 or high >= vocabulary_size:
+            raise ValueError(
+                f"`token_ids` must be from 0 to {vocabulary_size - 1}, the "
+                f"vocabulary of the network. Received ids from {low} to "
+                f"{high}. Use the tokenizer that the network was made for."
+            )
+    return x

@@ -1,10 +1,11 @@
-"""The two losses of ELECTRA, as functions of arrays, in float32.
+"""The two losses of ELECTRA, and what is watched while they fall.
 
-Both are means over the tokens that count, with the original's 1e-6 in the
-denominator (`run_pretraining.py:177, 226`), which keeps a batch without any
-such token at a loss of zero.
+Losses are means over the tokens that count, in float32, with the original's
+1e-6 in the denominator (`run_pretraining.py:177, 226`): a batch without any
+such token has a loss of zero. Padding never counts.
 """
 
+import keras
 from keras import ops
 
 
@@ -16,18 +17,16 @@ def weighted_mean(values, weights):
 
 
 def exponentials(logits):
-    """`exp(logits - top)`, the shares of a softmax before they are divided.
+    """Unnormalized probabilities: a softmax before it is divided.
 
-    The largest array of a training step. Loss and draw both start from it, so
-    that it is computed once.
+    The largest array of a step, of which loss and draw are both made.
 
     Args:
         logits: array of shape `(..., vocabulary_size)`.
 
     Returns:
-        float32 arrays `shares` of shape `(..., vocabulary_size)` and `top`,
-        the greatest score, of shape `(..., 1)`, without a gradient; and the
-        index of the greatest score, of shape `(...,)`.
+        float32 arrays: `exp(logits - top)`, and the greatest score `top`, of
+        shape `(..., 1)`, without a gradient; and its index, `(...,)`.
     """
     logits = ops.cast(logits, "float32")
     best = ops.argmax(logits, axis=-1)
@@ -35,13 +34,13 @@ def exponentials(logits):
     return ops.exp(logits - top), top, best
 
 
-def token_prediction_loss(logits, token_ids, shares, top):
+def token_prediction_loss(logits, token_ids, unnormalized, top):
     """Negative log-likelihood of the right token at each position.
 
     Args:
         logits: array of shape `(..., vocabulary_size)`.
         token_ids: int array of shape `(...,)`.
-        shares, top: what `exponentials` makes of `logits`.
+        unnormalized, top: what `exponentials` makes of `logits`.
 
     Returns:
         float32 array of shape `(...,)`, in nats.
@@ -50,8 +49,8 @@ def token_prediction_loss(logits, token_ids, shares, top):
     is_right = ids == ops.expand_dims(ops.cast(token_ids, "int32"), -1)
     # Not picked out by position: the gradient of that is slow on a CPU.
     right = ops.where(is_right, ops.cast(logits, "float32"), 0.0)
-    right = ops.sum(right, axis=-1)
-    return ops.log(ops.sum(shares, axis=-1)) + ops.squeeze(top, -1) - right
+    total = ops.log(ops.sum(unnormalized, axis=-1)) + ops.squeeze(top, -1)
+    return total - ops.sum(right, axis=-1)
 
 
 def replaced_token_loss(logits, replaced):
@@ -67,8 +66,133 @@ def replaced_token_loss(logits, replaced):
     logits = ops.cast(logits, "float32")
     replaced = ops.cast(replaced, "float32")
     # log(1 + exp(-|x|)) + max(x, 0) - x * y never overflows.
-    return (
-        ops.log1p(ops.exp(-ops.abs(logits)))
-        + ops.relu(logits)
-        - logits * replaced
-    )
+    soft = ops.log1p(ops.exp(-ops.abs(logits))) + ops.relu(logits)
+    return soft - logits * replaced
+
+
+class PretrainingMetrics:
+    """The metrics of one pre-trainer, updated together.
+
+    Args:
+        discriminator: bool. Whether there is a discriminator to watch.
+
+    Attributes:
+        all: list of `keras.metrics.Metric`, in the order of the logs.
+        gradients: the last of them, which only a training step updates.
+    """
+
+    def __init__(self, discriminator=True):
+        mean = keras.metrics.Mean
+        kinds = {"generator_loss": mean, "generator_accuracy": mean}
+        if discriminator:
+            kinds |= {
+                "discriminator_loss": mean,
+                "sampled_accuracy": mean,
+                "replaced_fraction": mean,
+                "discriminator_accuracy": mean,
+                "discriminator_precision": keras.metrics.Precision,
+                "discriminator_recall": keras.metrics.Recall,
+                # Keras' 200 thresholds are the original's, too
+                # (`run_pretraining.py:149`), which also counts padding and so
+                # reports more than it should.
+                "discriminator_auc": keras.metrics.AUC,
+            }
+        kinds |= {
+            "gradient_norm": mean,
+            "generator_gradient_norm": mean,
+            "skipped_steps": keras.metrics.Sum,
+        }
+        self.all = [kind(name=n, dtype="float32") for n, kind in kinds.items()]
+        self.gradients = self.all[-3:]
+
+    def update(self, padding_mask, outputs):
+        """Adds a batch.
+
+        Args:
+            padding_mask: array of shape `(batch, length)`.
+            outputs: dict, what `ElectraPretrainer` returns.
+        """
+        weights = outputs["mask_weights"]
+        loss = weighted_mean(outputs["token_loss"], weights)
+        predicted, sampled = (
+            ops.cast(outputs[key] == outputs["mask_ids"], "float32")
+            for key in ("predicted_ids", "sampled_ids")
+        )
+        updates = {
+            "generator_loss": (loss, ops.sum(weights)),
+            "generator_accuracy": (predicted, weights),
+        }
+        if "discriminator_logits" in outputs:
+            tokens = ops.cast(padding_mask, "float32")
+            logits = ops.cast(outputs["discriminator_logits"], "float32")
+            replaced = ops.cast(outputs["replaced"], "float32")
+            loss = replaced_token_loss(logits, replaced)
+            guess = ops.cast(logits > 0, "float32")
+            right = ops.cast(guess == replaced, "float32")
+            updates |= {
+                "discriminator_loss": (loss, tokens),
+                "sampled_accuracy": (sampled, weights),
+                "replaced_fraction": (replaced, tokens),
+                "discriminator_accuracy": (right, tokens),
+                "discriminator_precision": (replaced, guess, tokens),
+                "discriminator_recall": (replaced, guess, tokens),
+                "discriminator_auc": (replaced, ops.sigmoid(logits), tokens),
+            }
+        for metric in self.all:
+            if metric.name in updates:
+                metric.update_state(*updates[metric.name])
+
+    def update_gradients(self, norm, generator_norm, applied):
+        """Adds the gradients of a step.
+
+        Args:
+            norm: scalar. Global norm before clipping, over all weights.
+            generator_norm: scalar. The same over the generator's own weights.
+            applied: bool scalar. `False` for a step that was skipped, because
+                its gradients were not finite.
+        """
+        applied = ops.cast(applied, "float32")
+        *norms, skipped = self.gradients
+        for metric, value in zip(norms, (norm, generator_norm)):
+            # A weight of 0 would not take a NaN out.
+            metric.update_state(ops.where(applied > 0, value, 0.0), applied)
+        skipped.update_state(1.0 - applied)
+
+
+class StopOnSkippedSteps(keras.callbacks.Callback):
+    """Raises a `FloatingPointError` when too many steps in a row were skipped.
+
+    Args:
+        limit: int. Skipped steps in a row that end the run. Defaults to `25`:
+            loss scaling for float16 starts at 2^15 and halves at every
+            skipped step, so it may take 15 of them to find its scale.
+    """
+
+    # Keras may then go on to the next step before this one's logs are here.
+    async_safe = True
+
+    def __init__(self, limit=25):
+        super().__init__()
+        self.limit = limit
+        self.in_a_row = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.seen = -1  # index of the last batch
+        self.skipped = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch <= self.seen:
+            return  # overtaken by a later one
+        skipped = int(logs["skipped_steps"])
+        steps = batch - self.seen  # more than one with steps_per_execution
+        all_skipped = skipped - self.skipped == steps
+        self.in_a_row = self.in_a_row + steps if all_skipped else 0
+        self.seen, self.skipped = batch, skipped
+        if self.in_a_row >= self.limit:
+            raise FloatingPointError(
+                f"The gradients of the last {self.limit} steps were not "
+                "finite, so none of them changed a weight. Lower the learning "
+                "rate, lengthen the warm-up, or use `mixed_bfloat16` instead "
+                "of `mixed_float16`; if it happens at the first step, look for "
+                "NaN in the weights that were loaded."
+            )

@@ -1,30 +1,20 @@
 """How the two networks of a pre-trainer go together, are saved and restored.
 
-A preset of a pre-trainer is an ordinary preset of KerasHub: the backbone is
-the discriminator's, and generator and heads are the weights of the task. What
-the networks share is in the configuration, because Keras restores layers but
-not that two networks have one in common.
+A preset of a pre-trainer is one of KerasHub: the backbone is the
+discriminator's, and generator and heads are the weights of the task.
 """
 
 import keras
 
+from keras_electra.arguments import keyword_names
 from keras_electra.presets import open_preset
 from keras_electra.presets_saving import SavesPresets
 
 
 def prepare_generator(backbone, generator, share_embeddings):
-    """The generator with the embeddings it is to use.
+    """`generator`, or a copy of it with the embeddings of `backbone`.
 
-    Args:
-        backbone: `ElectraBackbone` of the discriminator.
-        generator: `ElectraBackbone`, the same one, or `None`.
-        share_embeddings: bool.
-
-    Returns:
-        `generator`, or a copy of it with the embeddings of `backbone`.
-
-    Raises:
-        ValueError: when the two do not go together.
+    A `ValueError` says where the two do not go together.
     """
     if generator is None or generator is backbone:
         return generator
@@ -34,10 +24,10 @@ def prepare_generator(backbone, generator, share_embeddings):
             f"`vocabulary_size`. Received: {generator.vocabulary_size} and "
             f"{backbone.vocabulary_size}. Train both with one tokenizer."
         )
-    shares = generator.embeddings is backbone.embeddings
-    if share_embeddings and not shares:
+    is_shared = generator.embeddings is backbone.embeddings
+    if share_embeddings and not is_shared:
         return generator.with_embeddings(backbone.embeddings, name="generator")
-    if shares and not share_embeddings:
+    if is_shared and not share_embeddings:
         raise ValueError(
             "`share_embeddings=False` needs a `generator` with embeddings of "
             "its own. Received one that was built with the backbone's. Call "
@@ -68,11 +58,7 @@ def special_ids(preprocessor, mask_token_id, unselectable_token_ids):
 
 
 class PretrainingSaving(SavesPresets):
-    """Presets and configuration of `ElectraPretrainer`.
-
-    Every class of this package opens the folder of a preset: fine-tuning
-    tasks take the discriminator, `ElectraMaskedLM` the generator.
-    """
+    """Presets and configuration of `ElectraPretrainer`."""
 
     @classmethod
     def from_preset(
@@ -126,33 +112,21 @@ class PretrainingSaving(SavesPresets):
 
     def get_config(self):
         config = super().get_config()
+        for name in keyword_names(type(self).__init__):
+            if name not in ("backbone", "generator", "preprocessor"):
+                config[name] = getattr(self, name)
         generator = self.generator
         if generator is self.backbone:
             generator = "backbone"
         elif generator is not None:
             generator = keras.layers.serialize(generator)
-        config.update(
-            {
-                "generator": generator,
-                "mask_fraction": self.mask_fraction,
-                "mask_token_rate": self.mask_token_rate,
-                "random_token_rate": self.random_token_rate,
-                "generator_weight": self.generator_weight,
-                "discriminator_weight": self.discriminator_weight,
-                "temperature": self.temperature,
-                "forbid_correct": self.forbid_correct,
-                "share_embeddings": self.share_embeddings,
-                "generator_head_activation": self.generator_head_activation,
-                "mask_token_id": self.mask_token_id,
-                "unselectable_token_ids": self.unselectable_token_ids,
-                "seed": self.seed,
-            }
-        )
-        return config
+        return {**config, "generator": generator}
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
+        if "forbid_correct" in config:  # as it was called before
+            config["disallow_correct"] = config.pop("forbid_correct")
         if isinstance(config["backbone"], dict):
             config["backbone"] = keras.layers.deserialize(config["backbone"])
         if config["generator"] == "backbone":

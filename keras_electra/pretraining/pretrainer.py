@@ -11,24 +11,51 @@ import keras_hub
 
 from keras_electra.arguments import check_number
 from keras_electra.arguments import known_keywords
+from keras_electra.data.rows import TextPreprocessor
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.heads import ReplacedTokenHead
 from keras_electra.model.heads import TokenPredictionHead
 from keras_electra.model.sizes import get_size
 from keras_electra.pretraining import losses
 from keras_electra.pretraining.fit import PretrainingFit
+from keras_electra.pretraining.losses import PretrainingMetrics
 from keras_electra.pretraining.masking import MaskTokens
-from keras_electra.pretraining.metrics import PretrainingMetrics
+from keras_electra.pretraining.masking import ReplaceTokens
 from keras_electra.pretraining.networks import PretrainingSaving
 from keras_electra.pretraining.networks import prepare_generator
 from keras_electra.pretraining.networks import special_ids
-from keras_electra.pretraining.pretrainer_preprocessor import (
-    ElectraPretrainerPreprocessor,
-)
-from keras_electra.pretraining.replacing import ReplaceTokens
-from keras_electra.pretraining.replacing import UniformLogits
 from keras_electra.pretraining.sampling import SampleTokens
+from keras_electra.pretraining.sampling import UniformLogits
 from keras_electra.training.recipes import pretraining_recipe
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ElectraPretrainerPreprocessor(TextPreprocessor):
+    """Turns texts, or pairs of texts, into token ids of a fixed length.
+
+    Every text is a row of its own, cut or padded, and nothing is masked: that
+    is done anew at every step. Documents are packed into full rows by
+    `keras_electra.build_examples`, which wastes nothing.
+
+    Args:
+        tokenizer: `ElectraTokenizer`.
+        sequence_length: int. Length of the rows, in tokens. Defaults to `128`.
+        truncate: string. How a pair that is too long is shortened:
+            `"round_robin"`, the default, or `"waterfall"`.
+        **kwargs: `name` and the like of `keras.layers.Layer`.
+
+    Call arguments:
+        x: a string, a list of strings, or a tuple of two lists of strings.
+
+    Returns:
+        A dict of int arrays of shape `(batch, sequence_length)`: `token_ids`,
+        `segment_ids` and `padding_mask`.
+    """
+
+    def __init__(
+        self, tokenizer, sequence_length=128, truncate="round_robin", **kwargs
+    ):
+        super().__init__(tokenizer, sequence_length, truncate, **kwargs)
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -48,34 +75,27 @@ class ElectraPretrainer(
         preprocessor: `ElectraPretrainerPreprocessor` or `None`. Needed to fit
             on raw text, and the source of the special ids.
         mask_fraction: float. Share of the tokens of a row that is predicted.
-            Defaults to `0.15`.
-        mask_token_rate: float. Share of these that is shown as [MASK].
-            Defaults to `0.85`.
-        random_token_rate: float. Share of these that is shown as another
-            token of the text. ELECTRA has none, its default is `0.0`; a
-            masked language model that is to be fine-tuned gains by it, as it
-            must read what is not masked, too (BERT: 0.8 [MASK], 0.1 random).
-        generator_weight: float. Weight of the generator's loss. Defaults to
-            `1.0`.
-        discriminator_weight: float. Weight of the discriminator's loss. With
-            `0.0` there is no discriminator: masked language modelling alone.
-            Defaults to `50.0` (paper, table 6).
-        temperature: float. Temperature of the generator's draws. Defaults to
-            `1.0`.
-        forbid_correct: bool. Whether the right token is never drawn. Defaults
-            to `False`.
+            Defaults to `0.15` (paper, table 6; large: 0.25).
+        mask_token_rate, random_token_rate: floats. Shares of these that are
+            shown as [MASK], and as another token of the text; the rest stays.
+            Default to `0.85` (original `pretrain/pretrain_helpers.py:201`) and
+            `0.0`. A masked language model that is to be fine-tuned gains by
+            BERT's 0.8 and 0.1, as it must read what is not masked, too.
+        generator_weight, discriminator_weight: floats. Weights of the losses.
+            Default to `1.0` and `50.0` (paper, table 6). With `0.0` there is
+            no discriminator: masked language modelling alone.
+        temperature: float, of the generator's draws. Defaults to `1.0`.
+        disallow_correct: bool. Whether the right token is never drawn.
+            Defaults to `False`.
         share_embeddings: bool. Whether the generator uses the embeddings of
             the discriminator. Defaults to `True`: a `generator` with its own
             is then rebuilt; take it from `pretrainer.generator`.
-        mask_token_id: int or `None`. Id of [MASK]. Defaults to the
-            tokenizer's.
-        unselectable_token_ids: list of ints or `None`. Ids that are never
-            predicted. Defaults to the tokenizer's [CLS], [SEP], [MASK] and
-            [PAD].
-        seed: int or `None`. Seed of masks and draws in training. Evaluation
-            draws the same masks every time, whatever the seed.
-        generator_head_activation: string or `None`. Activation of the
-            generator's head. Defaults to the generator's own.
+        mask_token_id: int or `None`. Defaults to the tokenizer's.
+        unselectable_token_ids: list of ints or `None`. What is never
+            predicted. Defaults to the tokenizer's [CLS], [SEP], [MASK], [PAD].
+        seed: int or `None`. Seed of masks and draws in training; those of
+            evaluation are the same every time.
+        generator_head_activation: string or `None`, for the generator's own.
         **kwargs: `name`, and `compile=False` to leave it uncompiled.
 
     Call arguments:
@@ -89,9 +109,8 @@ class ElectraPretrainer(
         `(batch, length)`, the last in the precision of the network.
 
     Raises:
-        ValueError: when vocabularies of the two networks differ, shared
-            embeddings do not fit, a number is out of range, or the special
-            ids are unknown.
+        ValueError: when the two networks do not go together, a number is out
+            of range, or the special ids are unknown.
         FloatingPointError: in `fit`, when `max_skipped_steps` (25) steps in a
             row had gradients that were not finite.
     """
@@ -111,7 +130,7 @@ class ElectraPretrainer(
         generator_weight=1.0,
         discriminator_weight=50.0,
         temperature=1.0,
-        forbid_correct=False,
+        disallow_correct=False,
         share_embeddings=True,
         mask_token_id=None,
         unselectable_token_ids=None,
@@ -121,13 +140,10 @@ class ElectraPretrainer(
     ):
         check_number("mask_fraction", mask_fraction, above=0, below=1)
         check_number("mask_token_rate", mask_token_rate, at_least=0, at_most=1)
-        check_number("random_token_rate", random_token_rate, at_least=0)
-        if mask_token_rate + random_token_rate > 1:
-            raise ValueError(
-                "`random_token_rate` must be at most `1 - mask_token_rate`. "
-                f"Received: mask_token_rate={mask_token_rate}, "
-                f"random_token_rate={random_token_rate}."
-            )
+        rest = round(1 - mask_token_rate, 9)
+        check_number(
+            "random_token_rate", random_token_rate, at_least=0, at_most=rest
+        )
         check_number("temperature", temperature, above=0)
         mask_token_id, unselectable_token_ids = special_ids(
             preprocessor, mask_token_id, unselectable_token_ids
@@ -138,10 +154,10 @@ class ElectraPretrainer(
         mask_tokens = MaskTokens(
             mask_token_id,
             unselectable_token_ids,
-            mask_fraction=mask_fraction,
-            mask_token_rate=mask_token_rate,
-            random_token_rate=random_token_rate,
-            seed=seed,
+            mask_fraction,
+            mask_token_rate,
+            random_token_rate,
+            seed,
             name="mask_tokens",
         )
         if generator is None:
@@ -156,11 +172,9 @@ class ElectraPretrainer(
                 dtype=generator.dtype_policy,
                 name="generator_head",
             )
+        draw_seed = None if seed is None else seed + 1
         sample_tokens = SampleTokens(
-            temperature=temperature,
-            forbid_correct=forbid_correct,
-            seed=None if seed is None else seed + 1,
-            name="sample_tokens",
+            temperature, disallow_correct, draw_seed, name="sample_tokens"
         )
         replace_tokens = ReplaceTokens(name="replace_tokens")
         discriminator_head = None
@@ -178,11 +192,12 @@ class ElectraPretrainer(
             for name in ("token_ids", "segment_ids", "padding_mask")
         }
         masked = mask_tokens(inputs["token_ids"], inputs["padding_mask"])
+        masked_ids = masked.pop("token_ids")
         positions = masked["mask_positions"]
         if generator is None:
             logits = generator_head(positions)  # (B, P, V)
         else:
-            x = generator({**inputs, "token_ids": masked["token_ids"]})
+            x = generator({**inputs, "token_ids": masked_ids})
             logits = generator_head(x["sequence_output"], positions)
         sampled = sample_tokens(logits, masked["mask_ids"])
         corrupted = replace_tokens(
@@ -192,9 +207,7 @@ class ElectraPretrainer(
             masked["mask_weights"],
         )
         outputs = {
-            "mask_positions": positions,
-            "mask_ids": masked["mask_ids"],
-            "mask_weights": masked["mask_weights"],
+            **masked,
             **sampled,
             "corrupted_token_ids": corrupted["token_ids"],
             "replaced": corrupted["replaced"],
@@ -205,9 +218,7 @@ class ElectraPretrainer(
                 x["sequence_output"]
             )
         compile = kwargs.pop("compile", True)
-        super().__init__(
-            inputs=inputs, outputs=outputs, compile=False, **kwargs
-        )
+        super().__init__(inputs, outputs, compile=False, **kwargs)
 
         # === Config ===
         self.dtype_policy = backbone.dtype_policy
@@ -222,7 +233,7 @@ class ElectraPretrainer(
         self.generator_weight = generator_weight
         self.discriminator_weight = discriminator_weight
         self.temperature = temperature
-        self.forbid_correct = forbid_correct
+        self.disallow_correct = disallow_correct
         self.share_embeddings = share_embeddings
         self.generator_head_activation = generator_head_activation
         self.mask_token_id = mask_token_id
@@ -257,22 +268,15 @@ class ElectraPretrainer(
             vocabulary_size: int or `None`. Defaults to the tokenizer's.
             sequence_length: int or `None`. Length of the rows made of raw
                 text, in tokens. Defaults to the recipe's.
-            dropout: float. Dropout of both networks. Defaults to `0.1`.
-            max_sequence_length: int. Positions of both networks. Defaults to
-                `512`.
-            dtype: string or policy. Defaults to the global policy.
+            dropout, max_sequence_length, dtype: as of both `ElectraBackbone`.
             **kwargs: arguments of `ElectraPretrainer`; `mask_fraction`
                 defaults to the recipe's.
-
-        Raises:
-            ValueError: when the size is unknown, or neither `tokenizer` nor
-                `vocabulary_size` is given.
         """
         sizes, recipe = get_size(size), pretraining_recipe(size)
         if tokenizer is None and vocabulary_size is None:
             raise ValueError(
                 "`tokenizer` or `vocabulary_size` must be given. Received "
-                "neither. Pass the `ElectraTokenizer` of your text."
+                "neither."
             )
         common = {
             "vocabulary_size": vocabulary_size or tokenizer.vocabulary_size(),
@@ -284,21 +288,17 @@ class ElectraPretrainer(
             **sizes.discriminator(), **common, name="discriminator"
         )
         with keras.name_scope("generator"):
+            shares = kwargs.get("share_embeddings", True)
             generator = ElectraBackbone(
                 **sizes.generator(),
                 **common,
-                embeddings=(
-                    backbone.embeddings
-                    if kwargs.get("share_embeddings", True)
-                    else None
-                ),
+                embeddings=backbone.embeddings if shares else None,
                 name="generator",
             )
         preprocessor = None
         if tokenizer is not None:
             preprocessor = ElectraPretrainerPreprocessor(
-                tokenizer,
-                sequence_length=sequence_length or recipe.sequence_length,
+                tokenizer, sequence_length or recipe.sequence_length
             )
         kwargs.setdefault("mask_fraction", recipe.mask_fraction)
         return cls(backbone, generator, preprocessor=preprocessor, **kwargs)

@@ -2,78 +2,73 @@
 
 One uniform number a position is turned into a token by inverting the
 cumulative distribution, in two steps of about the square root of the
-vocabulary: first a block of tokens, then a token within it. The draw is exact
-up to float32 rounding of the sums, like a Gumbel draw, which needs a random
-number and two logarithms for every token of the vocabulary instead.
-
-Shapes: B batch, P predicted positions, V vocabulary, N blocks, W block width.
+vocabulary: a block of tokens, then a token within it. That is exact up to
+float32 rounding of the sums, like a Gumbel draw, which needs a random number
+and two logarithms for every token of the vocabulary.
 """
 
 import keras
 from keras import ops
 
 from keras_electra.pretraining import losses
-from keras_electra.pretraining.seeds import evaluation_seed
-from keras_electra.pretraining.seeds import load_seed
-from keras_electra.pretraining.seeds import save_seed
+from keras_electra.pretraining.masking import SeededLayer
 
+if keras.config.backend() == "torch":
+    from keras_electra.backend import torch_vocabulary
+else:
+    torch_vocabulary = None
 BLOCK_WIDTH = 256
 
 
-def adjust_logits(logits, temperature=1.0, forbidden_ids=None):
-    """Scores to draw from: float32, with temperature, without some ids.
+def adjust_logits(logits, temperature=1.0, disallowed_ids=None):
+    """Scores to draw from, float32, of the shape of `logits`.
 
     Args:
         logits: array of shape `(..., vocabulary_size)`.
         temperature: float. Divides the scores. Defaults to `1.0`.
-        forbidden_ids: int array of shape `(...,)` or `None`. One id a
+        disallowed_ids: int array of shape `(...,)` or `None`. One id a
             position that must not be drawn.
-
-    Returns:
-        float32 array of shape `(..., vocabulary_size)`.
     """
     logits = ops.cast(logits, "float32") / temperature
-    if forbidden_ids is None:
+    if disallowed_ids is None:
         return logits
     ids = ops.arange(logits.shape[-1], dtype="int32")
-    forbidden = ids == ops.expand_dims(ops.cast(forbidden_ids, "int32"), -1)
+    disallowed = ids == ops.expand_dims(ops.cast(disallowed_ids, "int32"), -1)
     # The original's 1000 (`pretrain/pretrain_helpers.py:222`).
-    return logits - 1000.0 * ops.cast(forbidden, "float32")
+    return logits - 1000.0 * ops.cast(disallowed, "float32")
 
 
-def sample_tokens(shares, uniform):
-    """Draws one id a position by inverting the cumulative distribution.
+def sample_tokens(unnormalized, uniform):
+    """Draws one id a position, an int32 array, inverting cumulative sums.
 
     Args:
-        shares: float32 array of shape `(..., vocabulary_size)`, at least 0.
-            Probabilities, or their multiples: only ratios count.
+        unnormalized: float32 array of shape `(..., vocabulary_size)`, at
+            least 0. Probabilities, or multiples of them.
         uniform: float32 array of shape `(...,)`, in `[0, 1)`.
-
-    Returns:
-        int32 array of shape `(...,)`.
     """
-    vocabulary_size, shape = shares.shape[-1], ops.shape(uniform)
+    # Shapes: R rows (positions of all examples), N blocks, W block width.
+    parts, vocabulary_size = unnormalized, unnormalized.shape[-1]
     blocks = -(-vocabulary_size // BLOCK_WIDTH)
     padding = blocks * BLOCK_WIDTH - vocabulary_size
     if padding:
-        shares = ops.reshape(shares, (-1, vocabulary_size))
-        shares = ops.pad(shares, ((0, 0), (0, padding)))
-    shares = ops.reshape(shares, (-1, blocks, BLOCK_WIDTH))
-    ends = ops.cumsum(ops.sum(shares, axis=-1), axis=-1)  # (BP, N)
+        parts = ops.reshape(parts, (-1, vocabulary_size))
+        parts = ops.pad(parts, ((0, 0), (0, padding)))
+    parts = ops.reshape(parts, (-1, blocks, BLOCK_WIDTH))
+    ends = ops.cumsum(ops.sum(parts, axis=-1), axis=-1)  # (R, N)
     target = ops.reshape(uniform, (-1, 1)) * ends[:, -1:]
-    block = _first_above(ends, target)  # (BP, 1)
+    block = _first_above(ends, target)  # (R, 1)
     starts = ops.pad(ends, ((0, 0), (1, 0)))
     target = target - ops.take_along_axis(starts, block, axis=1)
     # One axis of all blocks: some backends turn the array round otherwise.
     rows = ops.arange(ops.shape(block)[0], dtype="int32")[:, None]
     within = ops.take(
-        ops.reshape(shares, (-1, BLOCK_WIDTH)),
+        ops.reshape(parts, (-1, BLOCK_WIDTH)),
         ops.squeeze(rows * blocks + block, axis=1),
         axis=0,
-    )  # (BP, W)
+    )  # (R, W)
     ends = ops.cumsum(within, axis=-1)
     ids = block * BLOCK_WIDTH + _first_above(ends, target)
-    return ops.reshape(ids, shape)
+    return ops.reshape(ids, ops.shape(uniform))
 
 
 def _first_above(ends, target):
@@ -88,17 +83,14 @@ def _first_above(ends, target):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class SampleTokens(keras.layers.Layer):
+class SampleTokens(SeededLayer):
     """Reads everything that is needed from the logits of the generator.
 
     Loss, best guess and draw come from one place, so that the logits, the
     largest array of the whole step, need not leave it.
 
     Args:
-        temperature: float. Temperature of the draw. Defaults to `1.0`.
-        forbid_correct: bool. Whether the right token is never drawn. Defaults
-            to `False`.
-        seed: int or `None`. Seed of the draws.
+        temperature, disallow_correct, seed: as of `ElectraPretrainer`.
         **kwargs: `name` and the like of `keras.layers.Layer`. Computes in
             float32 whatever the policy.
 
@@ -112,81 +104,62 @@ class SampleTokens(keras.layers.Layer):
     """
 
     def __init__(
-        self, temperature=1.0, forbid_correct=False, seed=None, **kwargs
+        self, temperature=1.0, disallow_correct=False, seed=None, **kwargs
     ):
         # float32: sampling and losses in half precision favour some tokens.
-        kwargs["dtype"] = "float32"
-        super().__init__(autocast=False, **kwargs)  # cast where it is cheap
+        # Cast where it is cheap.
+        kwargs.update(dtype="float32", autocast=False)
+        super().__init__(seed, evaluation_seed=2, **kwargs)
         self.temperature = temperature
-        self.forbid_correct = forbid_correct
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-        self.evaluation_seed_generator = evaluation_seed(2)
-        self.built = True
+        self.disallow_correct = disallow_correct
 
     def call(self, logits, mask_ids, training=None):
-        seed = (
-            self.seed_generator if training else self.evaluation_seed_generator
-        )
-        uniform = keras.random.uniform(
-            ops.shape(mask_ids), dtype="float32", seed=seed
-        )
-        if self._runs_by_rows(logits):
-            from keras_electra.backend import torch_vocabulary
-
+        uniform = self.uniform(mask_ids, training)
+        plain = self.temperature == 1.0 and not self.disallow_correct
+        if plain and torch_vocabulary and torch_vocabulary.can_run(logits):
             loss, best, ids = torch_vocabulary.predict(
                 logits, mask_ids, uniform, sample_tokens, BLOCK_WIDTH
             )
-            return self._outputs(loss, best, ids)
-        logits = ops.cast(logits, "float32")
-        shares, top, best = losses.exponentials(logits)
-        token_loss = losses.token_prediction_loss(logits, mask_ids, shares, top)
-        if self.temperature != 1.0 or self.forbid_correct:
-            scores = adjust_logits(
-                logits,
-                self.temperature,
-                mask_ids if self.forbid_correct else None,
+        else:
+            logits = ops.cast(logits, "float32")
+            unnormalized, top, best = losses.exponentials(logits)
+            loss = losses.token_prediction_loss(
+                logits, mask_ids, unnormalized, top
             )
-            shares, _, _ = losses.exponentials(scores)
-        ids = sample_tokens(ops.stop_gradient(shares), uniform)
-        return self._outputs(token_loss, best, ids)
-
-    def _runs_by_rows(self, logits):
-        if keras.config.backend() != "torch":
-            return False
-        from keras_electra.backend import torch_vocabulary
-
-        plain_draw = self.temperature == 1.0 and not self.forbid_correct
-        return plain_draw and torch_vocabulary.can_run(logits)
-
-    def _outputs(self, token_loss, predicted_ids, sampled_ids):
-        return {
-            "token_loss": token_loss,
-            "predicted_ids": predicted_ids,
-            "sampled_ids": sampled_ids,
-        }
+            if not plain:
+                ids = mask_ids if self.disallow_correct else None
+                scores = adjust_logits(logits, self.temperature, ids)
+                unnormalized, _, _ = losses.exponentials(scores)
+            ids = sample_tokens(ops.stop_gradient(unnormalized), uniform)
+        return {"token_loss": loss, "predicted_ids": best, "sampled_ids": ids}
 
     def compute_output_spec(self, logits, mask_ids, training=None):
+        shape = mask_ids.shape
         return {
-            "token_loss": keras.KerasTensor(mask_ids.shape, dtype="float32"),
-            "predicted_ids": keras.KerasTensor(mask_ids.shape, dtype="int32"),
-            "sampled_ids": keras.KerasTensor(mask_ids.shape, dtype="int32"),
+            "token_loss": keras.KerasTensor(shape, dtype="float32"),
+            "predicted_ids": keras.KerasTensor(shape, dtype="int32"),
+            "sampled_ids": keras.KerasTensor(shape, dtype="int32"),
         }
 
-    def save_own_variables(self, store):
-        super().save_own_variables(store)
-        save_seed(self.seed_generator, store)
 
-    def load_own_variables(self, store):
-        load_seed(self.seed_generator, store)
+@keras.saving.register_keras_serializable(package="keras_electra")
+class UniformLogits(keras.layers.Layer):
+    """Stands for a generator that knows nothing: every token is as likely.
+
+    Makes zeros `(batch, positions, vocabulary_size)` for positions.
+    """
+
+    def __init__(self, vocabulary_size, **kwargs):
+        super().__init__(**kwargs)
+        self.vocabulary_size = vocabulary_size
+
+    def call(self, mask_positions):
+        shape = (*ops.shape(mask_positions), self.vocabulary_size)
+        return ops.zeros(shape, dtype="float32")
+
+    def compute_output_spec(self, mask_positions):
+        shape = (*mask_positions.shape, self.vocabulary_size)
+        return keras.KerasTensor(shape, dtype="float32")
 
     def get_config(self):
-        config = super().get_config()
-        config.update(
-            {
-                "temperature": self.temperature,
-                "forbid_correct": self.forbid_correct,
-                "seed": self.seed,
-            }
-        )
-        return config
+        return {**super().get_config(), "vocabulary_size": self.vocabulary_size}

@@ -61,6 +61,6 @@ def test_half_precision_rounds_the_gradient_only(monkeypatch):
 def test_another_draw_takes_the_plain_operations(monkeypatch):
     monkeypatch.setattr(torch_vocabulary, "predict", None)  # not to be called
     logits, ids = torch.zeros(1, 2, 9), torch.zeros(1, 2, dtype=torch.int32)
-    for settings in ({"temperature": 0.5}, {"forbid_correct": True}):
+    for settings in ({"temperature": 0.5}, {"disallow_correct": True}):
         outputs = SampleTokens(seed=3, **settings)(logits, ids, training=True)
         assert outputs["sampled_ids"].shape == (1, 2)

@@ -6,9 +6,7 @@ import pytest
 
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
-from keras_electra.pretraining.pretrainer_preprocessor import (
-    ElectraPretrainerPreprocessor,
-)
+from keras_electra.pretraining.pretrainer import ElectraPretrainerPreprocessor
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 # Compiling takes longer than these tests compute. On JAX there is no other way

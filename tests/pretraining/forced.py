@@ -8,8 +8,8 @@ import numpy as np
 from keras import ops
 
 from keras_electra.pretraining.masking import MaskTokens
+from keras_electra.pretraining.masking import ReplaceTokens
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
-from keras_electra.pretraining.replacing import ReplaceTokens
 from keras_electra.pretraining.sampling import SampleTokens
 from tests import recorded
 

@@ -1,9 +1,13 @@
+"""Losses and metrics by hand, and the guard of skipped steps."""
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from keras_electra.pretraining import losses
+from keras_electra.pretraining.losses import PretrainingMetrics
+from keras_electra.pretraining.losses import StopOnSkippedSteps
 
 
 def values_of(loss):
@@ -12,8 +16,8 @@ def values_of(loss):
 
 
 def token_prediction_loss(logits, token_ids):
-    shares, top, _ = losses.exponentials(logits)
-    return losses.token_prediction_loss(logits, token_ids, shares, top)
+    unnormalized, top, _ = losses.exponentials(logits)
+    return losses.token_prediction_loss(logits, token_ids, unnormalized, top)
 
 
 def test_token_prediction_by_hand():
@@ -78,3 +82,199 @@ def test_weighted_mean():
 def test_mean_of_nothing_is_zero():
     mean = losses.weighted_mean(ops.ones((3,)), ops.zeros((3,)))
     assert values_of(mean) == 0.0
+
+
+# Metrics.
+
+
+NAMES = [
+    "generator_loss",
+    "generator_accuracy",
+    "discriminator_loss",
+    "sampled_accuracy",
+    "replaced_fraction",
+    "discriminator_accuracy",
+    "discriminator_precision",
+    "discriminator_recall",
+    "discriminator_auc",
+    "gradient_norm",
+    "generator_gradient_norm",
+    "skipped_steps",
+]
+# Seven tokens and three of padding, four slots in use and two that are not.
+PADDING = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]], "int32")
+OUTPUTS = {
+    "mask_ids": np.array([[5, 6, 7], [8, 0, 0]], "int32"),
+    "mask_weights": np.array([[1, 1, 1], [1, 0, 0]], "float32"),
+    "token_loss": np.array([[1.0, 2.0, 3.0], [4.0, 50.0, 60.0]], "float32"),
+    "predicted_ids": np.array([[5, 9, 7], [8, 9, 9]], "int32"),
+    "sampled_ids": np.array([[5, 9, 9], [9, 0, 0]], "int32"),
+    "replaced": np.array([[0, 1, 1, 0, 0], [0, 1, 0, 0, 0]], "int32"),
+    "discriminator_logits": np.array(
+        [[-1.0, 2.0, -3.0, 4.0, -5.0], [-6.0, 7.0, 8.0, 9.0, 10.0]], "float32"
+    ),
+}
+
+
+def results(padding, *batches, discriminator=True, metrics=None):
+    metrics = metrics or PretrainingMetrics(discriminator)
+    for outputs in batches:
+        metrics.update(
+            padding,
+            {name: ops.convert_to_tensor(a) for name, a in outputs.items()},
+        )
+    return {m.name: float(m.result()) for m in metrics.all}
+
+
+@pytest.fixture(scope="module")
+def first():
+    return results(PADDING, OUTPUTS)
+
+
+def test_metrics_by_hand(first):
+    logits = OUTPUTS["discriminator_logits"][PADDING == 1].astype("float64")
+    replaced = OUTPUTS["replaced"][PADDING == 1]
+    loss = np.log1p(np.exp(logits)) - logits * replaced
+    expected = {
+        "generator_loss": 2.5,
+        "generator_accuracy": 3 / 4,
+        "discriminator_loss": loss.mean(),
+        "sampled_accuracy": 1 / 4,
+        "replaced_fraction": 3 / 7,
+        # Called replaced: the second, the fourth and the last token.
+        "discriminator_accuracy": 5 / 7,
+        "discriminator_precision": 2 / 3,
+        "discriminator_recall": 2 / 3,
+        # Of the twelve pairs (-3 against -1 and 4, 2 against 4) three wrong.
+        "discriminator_auc": 9 / 12,
+    }
+    for name, value in expected.items():
+        assert first[name] == pytest.approx(
+            value, abs=1e-2 if "auc" in name else 1e-5
+        ), name
+
+
+def test_names_and_order(first):
+    assert list(first) == NAMES
+    metrics = PretrainingMetrics()
+    assert [m.name for m in metrics.gradients] == NAMES[-3:]
+    assert {m.dtype for m in metrics.all} == {"float32"}
+
+
+def test_padding_never_counts(first):
+    other = {name: array.copy() for name, array in OUTPUTS.items()}
+    padding = PADDING == 0
+    other["discriminator_logits"][padding] = [-80.0, 0.5, 3.0]
+    other["replaced"][padding] = 1
+    unused = OUTPUTS["mask_weights"] == 0
+    for name in ("mask_ids", "predicted_ids", "sampled_ids", "token_loss"):
+        other[name][unused] = 3
+    assert results(PADDING, other) == first
+
+
+def test_batches_count_by_their_tokens(first):
+    """One batch in two halves of different size gives the same numbers."""
+    metrics = PretrainingMetrics()
+    for row in ([0], [1]):
+        part = {name: array[row] for name, array in OUTPUTS.items()}
+        halves = results(PADDING[row], part, metrics=metrics)
+    assert halves == pytest.approx(first, abs=1e-5)
+
+
+def test_a_batch_without_predictions_counts_nothing(first):
+    nothing = {**OUTPUTS, "mask_weights": np.zeros((2, 3), "float32")}
+    both = results(PADDING, OUTPUTS, nothing)
+    assert both["generator_loss"] == pytest.approx(first["generator_loss"])
+    assert both["sampled_accuracy"] == first["sampled_accuracy"]
+
+
+def test_auc_against_the_share_of_ordered_pairs():
+    rng = np.random.default_rng(0)
+    replaced = (rng.random((4, 500)) < 0.1).astype("int32")
+    logits = (rng.normal(size=(4, 500)) + replaced - 2).astype("float32")
+    outputs = {**OUTPUTS, "replaced": replaced, "discriminator_logits": logits}
+    padding = np.ones((4, 500), "int32")
+    padding[:, 400:] = 0
+    tokens = padding == 1
+    positive = logits[tokens & (replaced == 1)]
+    negative = logits[tokens & (replaced == 0)]
+    expected = (positive[:, None] > negative).mean()
+    assert 0.6 < expected < 0.9
+    auc = results(padding, outputs)["discriminator_auc"]
+    assert auc == pytest.approx(expected, abs=0.01)
+
+
+def test_half_precision_logits(first):
+    half = {
+        **OUTPUTS,
+        "discriminator_logits": OUTPUTS["discriminator_logits"].astype(
+            "float16"
+        ),
+    }
+    assert results(PADDING, half) == pytest.approx(first, abs=1e-6)
+
+
+def test_without_a_discriminator(first):
+    logs = results(PADDING, OUTPUTS, discriminator=False)
+    assert list(logs) == NAMES[:2] + NAMES[-3:]
+    assert logs["generator_loss"] == first["generator_loss"]
+
+
+def test_gradients_of_skipped_steps_do_not_count():
+    metrics = PretrainingMetrics(discriminator=False)
+    for norm, applied in ((2.0, True), (np.nan, False), (4.0, True)):
+        metrics.update_gradients(
+            ops.convert_to_tensor(np.float32(norm)),
+            ops.convert_to_tensor(np.float32(norm / 2)),
+            ops.convert_to_tensor(applied),
+        )
+    results = [float(metric.result()) for metric in metrics.gradients]
+    assert results == [3.0, 1.5, 1.0]
+
+
+def test_float32_under_mixed_precision():
+    keras.config.set_dtype_policy("mixed_float16")
+    assert {m.dtype for m in PretrainingMetrics().all} == {"float32"}
+
+
+# Skipped steps.
+
+
+def run(guard, skipped):
+    guard.on_epoch_begin(0)
+    total = 0
+    for batch, skip in enumerate(skipped):
+        total += skip
+        guard.on_train_batch_end(batch, {"skipped_steps": float(total)})
+
+
+def test_stops_after_a_row_of_skipped_steps():
+    run(StopOnSkippedSteps(3), [1, 1, 0, 1, 1, 0])
+    with pytest.raises(FloatingPointError, match="last 3 steps"):
+        run(StopOnSkippedSteps(3), [0, 1, 1, 1])
+
+
+def test_counts_on_across_epochs():
+    guard = StopOnSkippedSteps(3)
+    run(guard, [0, 1, 1])
+    with pytest.raises(FloatingPointError):
+        run(guard, [1])
+
+
+def test_several_steps_at_once():
+    guard = StopOnSkippedSteps(4)
+    guard.on_epoch_begin(0)
+    guard.on_train_batch_end(1, {"skipped_steps": 2.0})
+    assert guard.in_a_row == 2
+    guard.on_train_batch_end(0, {"skipped_steps": 1.0})  # overtaken
+    assert guard.in_a_row == 2
+    with pytest.raises(FloatingPointError):
+        guard.on_train_batch_end(3, {"skipped_steps": 4.0})
+
+
+def test_names_its_limit_where_a_later_batch_comes_first():
+    guard = StopOnSkippedSteps(3)
+    guard.on_epoch_begin(0)
+    guard.on_train_batch_end(1, {"skipped_steps": 2.0})
+    with pytest.raises(FloatingPointError, match="last 3 steps"):
+        guard.on_train_batch_end(3, {"skipped_steps": 4.0})

@@ -27,7 +27,7 @@ def arguments(hparams):
     if "temperature" in hparams:
         found["temperature"] = hparams["temperature"]
     if "disallow_correct" in hparams:
-        found["forbid_correct"] = hparams["disallow_correct"]
+        found["disallow_correct"] = hparams["disallow_correct"]
     if hparams.get("untied_generator_embeddings"):
         found["share_embeddings"] = False
     if not hparams.get("electra_objective", True):

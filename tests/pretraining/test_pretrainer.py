@@ -1,4 +1,4 @@
-"""The pre-trainer as a Keras model: fit, evaluate, save, share."""
+"""The pre-trainer as a Keras model, and its preprocessor."""
 
 import keras
 import keras_hub
@@ -7,7 +7,9 @@ import pytest
 from keras import ops
 
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
+from keras_electra.pretraining.pretrainer import ElectraPretrainerPreprocessor
 from keras_electra.training.optimizers import ElectraAdamW
+from tests import checks
 from tests.pretraining.conftest import FAST
 
 LOGS = {
@@ -219,3 +221,100 @@ def test_vocabularies_must_agree(make_pretrainer):
         ElectraPretrainer(
             backbone, other, mask_token_id=4, unselectable_token_ids=[0]
         )
+
+
+# The preprocessor.
+
+
+# [CLS] the chef cook ##ed [SEP]
+ROW = [2, 5, 6, 7, 8, 3]
+
+
+def preprocessor_of(**kwargs):
+    return ElectraPretrainerPreprocessor(
+        checks.tiny_tokenizer(), **{"sequence_length": 8, **kwargs}
+    )
+
+
+def to_arrays(x):
+    return {name: np.asarray(ops.convert_to_numpy(x[name])) for name in x}
+
+
+def test_texts_to_rows():
+    x = to_arrays(preprocessor_of()(["The chef cooked", "a meal."]))
+    assert set(x) == {"token_ids", "segment_ids", "padding_mask"}
+    np.testing.assert_array_equal(
+        x["token_ids"], [[*ROW, 0, 0], [2, 12, 10, 11, 3, 0, 0, 0]]
+    )
+    np.testing.assert_array_equal(x["padding_mask"], x["token_ids"] > 0)
+    assert not np.any(x["segment_ids"])
+
+
+def test_nothing_is_masked():
+    assert not np.any(
+        to_arrays(preprocessor_of()(["the chef"] * 4))["token_ids"] == 4
+    )
+
+
+def test_one_text():
+    x = to_arrays(preprocessor_of()("the chef cooked"))
+    np.testing.assert_array_equal(x["token_ids"], [*ROW, 0, 0])
+
+
+def test_pairs():
+    x = to_arrays(preprocessor_of()((["the chef"], ["ate"]), y=None))
+    np.testing.assert_array_equal(x["token_ids"], [[2, 5, 6, 3, 9, 3, 0, 0]])
+    np.testing.assert_array_equal(x["segment_ids"], [[0, 0, 0, 0, 1, 1, 0, 0]])
+
+
+def test_long_texts_are_cut():
+    x = to_arrays(
+        preprocessor_of(sequence_length=5)(["the chef cooked a meal"])
+    )
+    np.testing.assert_array_equal(x["token_ids"], [[2, 5, 6, 7, 3]])
+
+
+@pytest.mark.parametrize(
+    "truncate, expected",
+    [
+        ("round_robin", [2, 5, 6, 3, 12, 10, 3]),
+        ("waterfall", [2, 5, 6, 7, 3, 12, 3]),
+    ],
+)
+def test_long_pairs_are_cut(truncate, expected):
+    preprocessor = preprocessor_of(sequence_length=7, truncate=truncate)
+    x = to_arrays(preprocessor((["the chef cook"], ["a meal ate"]), y=None))
+    np.testing.assert_array_equal(x["token_ids"], [expected])
+
+
+def test_length_can_be_changed_later():
+    preprocessor = preprocessor_of()
+    preprocessor(["the chef"])
+    preprocessor.sequence_length = 4
+    assert to_arrays(preprocessor(["the chef cooked"]))["token_ids"].shape == (
+        1,
+        4,
+    )
+
+
+def test_config_of_the_preprocessor():
+    config = preprocessor_of(truncate="waterfall").get_config()
+    copy = ElectraPretrainerPreprocessor.from_config(dict(config))
+    assert copy.sequence_length == 8 and copy.truncate == "waterfall"
+    again = copy.get_config()
+    # Tokenizers are compared by their own test.
+    for name in config.keys() - {"tokenizer"}:
+        assert again[name] == config[name]
+    default = ElectraPretrainerPreprocessor(checks.tiny_tokenizer())
+    assert default.sequence_length == 128
+
+
+def test_labels_pass():
+    x, y = preprocessor_of()(["the chef"], [1])
+    assert x["token_ids"].shape == (1, 8)
+    assert list(y) == [1]
+
+
+def test_arrays_stay():
+    x = checks.ids(ROW)
+    assert preprocessor_of()(x) is x

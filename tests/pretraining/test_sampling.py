@@ -6,6 +6,7 @@ from keras import ops
 from keras_electra.pretraining.losses import exponentials
 from keras_electra.pretraining.sampling import BLOCK_WIDTH
 from keras_electra.pretraining.sampling import SampleTokens
+from keras_electra.pretraining.sampling import UniformLogits
 from keras_electra.pretraining.sampling import adjust_logits
 from keras_electra.pretraining.sampling import sample_tokens
 from tests.model import reference
@@ -144,11 +145,11 @@ def test_temperature_of_the_draws():
     check_chi_square(ids, softmax(logits / 2))
 
 
-def test_forbidden_is_never_drawn():
+def test_disallowed_is_never_drawn():
     """Even where it is all but certain; the others keep their shares."""
     logits = np.array([1.0, 15.0, 0.0, -1.0], "float32")
     right = np.tile(np.array([1, 0], "int32"), (1, DRAWS // 2))
-    y = SampleTokens(forbid_correct=True, seed=1)(
+    y = SampleTokens(disallow_correct=True, seed=1)(
         ops.convert_to_tensor(np.tile(logits, (1, DRAWS, 1))),
         right,
         training=True,
@@ -215,8 +216,21 @@ def test_seeds_as_for_the_masks():
     assert ids(other, training=False) == ids(first, training=False)
 
 
+def test_uniform_logits():
+    layer = UniformLogits(7)
+    logits = layer(ops.convert_to_tensor(np.zeros((2, 2), "int32")))
+    assert not np.any(ops.convert_to_numpy(logits))
+    assert tuple(logits.shape) == (2, 2, 7)
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+    spec = layer.compute_output_spec(keras.KerasTensor((None, None)))
+    assert spec.shape == (None, None, 7)
+    config = layer.get_config()
+    assert config["vocabulary_size"] == 7
+    assert UniformLogits.from_config(config).get_config() == config
+
+
 def test_config_and_spec():
-    layer = SampleTokens(temperature=0.5, forbid_correct=True, seed=4)
+    layer = SampleTokens(temperature=0.5, disallow_correct=True, seed=4)
     config = layer.get_config()
     assert SampleTokens.from_config(config).get_config() == config
     logits, right = np.zeros((2, 3, 7), "float32"), np.zeros((2, 3), "int32")

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
-from keras_electra.pretraining.pretrainer_preprocessor import (
-    ElectraPretrainerPreprocessor,
-)
+from keras_electra.pretraining.pretrainer import ElectraPretrainerPreprocessor
 from keras_electra.tasks.multiple_choice import ElectraMultipleChoice
 from keras_electra.tasks.question_answering import ElectraQuestionAnswering
 from keras_electra.tasks.text_classifier import ElectraTextClassifier

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_electra.pretraining.fit import check_ids
 from keras_electra.training.optimizers import ElectraAdamW
 from tests.pretraining.conftest import FAST
 
@@ -133,3 +134,28 @@ def test_epochs_are_whole_passes(make_pretrainer, rows):
         verbose=0,
     )
     assert seen == [0, 1, 2] * 2
+
+
+# Ids.
+
+
+ROW = {
+    "token_ids": np.array([[1, 2]]),
+    "segment_ids": np.zeros((1, 2), "int32"),
+    "padding_mask": np.ones((1, 2), "int32"),
+}
+
+
+def test_ids_in_range_pass():
+    assert check_ids(ROW, 3) is ROW
+
+
+@pytest.mark.parametrize("ids", [[[1, 3]], [[-1, 2]]])
+def test_ids_out_of_range_are_named(ids):
+    with pytest.raises(ValueError, match="from 0 to 2"):
+        check_ids({**ROW, "token_ids": np.array(ids)}, 3)
+
+
+def test_missing_keys_are_named():
+    with pytest.raises(ValueError, match="segment_ids"):
+        check_ids({"token_ids": ROW["token_ids"]}, 3)
