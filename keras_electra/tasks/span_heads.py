@@ -86,30 +86,31 @@ class JointSpanHead(keras.layers.Layer):
         penalty = MASKED_SCORE * (1.0 - answer_mask(padding_mask, segment_ids))
         start_logits = ops.cast(self.start_dense(x)[..., 0], "float32")
         start_logits = start_logits + penalty  # (B, L)
-        ends = self.end_hidden(x)[:, None]  # (B, 1, L, 512)
+        ends = self.end_hidden(x)  # (B, L, 512)
 
         def end_logits(starts):
-            chosen = ops.one_hot(starts, length, dtype=x.dtype)
-            hidden = self.start_hidden(ops.matmul(chosen, x))[:, :, None]
-            hidden = exact_gelu(hidden + ends)  # (B, K, L, 512)
-            logits = ops.cast(self.end_dense(hidden)[..., 0], "float32")
-            return logits + penalty[:, None]  # (B, K, L)
+            chosen = ops.one_hot(starts, length, dtype=x.dtype)[:, None]
+            hidden = self.start_hidden(ops.matmul(chosen, x))  # (B, 1, 512)
+            logits = self.end_dense(exact_gelu(hidden + ends))[..., 0]
+            return ops.cast(logits, "float32") + penalty  # (B, L)
 
         best = ops.cast(ops.argmax(start_logits, axis=-1), "int32")
         given = ops.cast(start_positions, "int32")
-        given = ops.where(given < 0, best, given)[:, None]
+        given = ops.where(given < 0, best, given)
         if self.has_beams and not training:
             start_top, start_index = self._top(start_logits)
-            starts = ops.minimum(start_index, length - 1)
-            end_top, end_index = self._top(end_logits(starts))
+            starts = ops.transpose(ops.minimum(start_index, length - 1))
+            # One start at a time: all together are K times the memory.
+            logits = ops.map(end_logits, starts)  # (K, B, L)
+            end_top, end_index = self._top(ops.transpose(logits, (1, 0, 2)))
         else:
-            start_index = ops.repeat(given * 0, self.beam_size, axis=1)
+            start_index = ops.repeat(given[:, None] * 0, self.beam_size, axis=1)
             end_index = ops.repeat(start_index[:, None], self.beam_size, axis=1)
             start_top = ops.cast(start_index, "float32")
             end_top = ops.cast(end_index, "float32")
         return {
             "start_logits": start_logits,
-            "end_logits": end_logits(given)[:, 0],
+            "end_logits": end_logits(given),
             "start_top_log_probs": start_top,
             "start_top_index": start_index,
             "end_top_log_probs": end_top,
