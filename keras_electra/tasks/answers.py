@@ -65,13 +65,10 @@ def rank_answers(
     n_best=20,
     max_answer_length=30,
     null_threshold=None,
-    span_text=None,
 ):
-    """Ranks the spans of a document: an `Answers`.
+    """Ranks the spans of a document, from the outputs for each of its windows.
 
-    `outputs` are the network's for each of its windows; `max_answer_length`
-    is in tokens. `span_text` is a function of the document and the first and
-    last token of a span, instead of the characters in between.
+    Returns an `Answers`; `max_answer_length` is in tokens.
     """
     logits = [masked_logits(output) for output in outputs]
     found = [
@@ -87,8 +84,6 @@ def rank_answers(
         first, last = tokens[i]
         start, end = document.offsets[first][0], document.offsets[last][1]
         text = document.text[start:end]
-        if span_text is not None:
-            text = span_text(document, first, last)
         spans.setdefault(text, (start, end, i))
     kept = [i for *_, i in spans.values()]
     shares = np.exp(sums[kept] - sums[kept].max(initial=-np.inf))
@@ -155,10 +150,7 @@ SCORES = {"exact": exact_match, "f1": f1_score}
 
 
 def best_score(score, text, golds):
-    """The best of `score(text, gold)` over right answers (list of str).
-
-    None left by normalization means that the right answer is an empty text.
-    """
+    """The best `score` over right answers; if none says a thing, it is ""."""
     golds = [gold for gold in golds if normalize_answer(gold)] or [""]
     return max(score(text, gold) for gold in golds)
 
@@ -166,8 +158,7 @@ def best_score(score, text, golds):
 def best_threshold(null_scores, scores, has_answer, texts):
     """The null score above which to answer nothing, as the official script.
 
-    Lists have an entry a question: null scores, scores of the texts, whether
-    there is an answer, the best texts. Returns the best mean score, and the
+    Takes lists with an entry a question. Returns the best mean score, and the
     greatest null score that is still answered: just below the least of them
     if answering nothing is best (0.0 in the script, which may be too high).
     """

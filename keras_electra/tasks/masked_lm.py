@@ -21,6 +21,10 @@ class ElectraMaskedLMPreprocessor(
 ):
     """Turns texts, or pairs of texts, into masked token ids and labels.
 
+    Returns `(x, y, sample_weight)`: rows with `mask_positions`, the original
+    ids, and their weights, 0 for an unused position; all three of shape
+    `(batch, mask_selection_length)`.
+
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
         truncate: string. As in `keras_hub.layers.MultiSegmentPacker`.
@@ -31,11 +35,6 @@ class ElectraMaskedLMPreprocessor(
         mask_token_rate, random_token_rate: float. Shares of the selected
             tokens that become `[MASK]`, and that become a random token; the
             others stay (original `pretrain/pretrain_helpers.py:201`).
-
-    Returns:
-        `(x, y, sample_weight)`: rows with `mask_positions`, the original ids,
-        and their weights, 0 for an unused position; all three of shape
-        `(batch, mask_selection_length)`.
     """
 
     def __init__(
@@ -103,10 +102,7 @@ class ElectraMaskedLMPreprocessor(
 
 
 def _places(chosen, width=None, limit=None):
-    """Where rows are chosen, padded with 0, and which are no padding.
-
-    Both are `(rows, width)`, by default as many as the row with most has.
-    """
+    """Where rows are chosen, `(rows, width)`, and what is no padding of it."""
     counts = chosen.sum(axis=-1)
     if width is None:
         width = round_length(int(counts.max(initial=1)), limit)
@@ -122,20 +118,14 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
 
     `from_preset` on the folder of an `ElectraPretrainer` opens its generator;
     that of `keras_hub.models.MaskedLM` gives the discriminator a fresh head.
+    Takes rows with `mask_positions` `(batch, num_positions)`; gives logits of
+    shape `(batch, num_positions, vocabulary_size)`.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
         head: `TokenPredictionHead` of the same network, or `None` for a fresh
-            one; not part of the configuration.
-        head_activation, tie_embeddings: of a fresh head: its activation, by
-            default the backbone's, and whether it has the embeddings for its
-            output matrix.
-
-    Call arguments:
-        A dict of rows, with `mask_positions` `(batch, num_positions)`.
-
-    Returns:
-        Logits of shape `(batch, num_positions, vocabulary_size)`.
+            one: with the `head_activation` (by default the backbone's) and,
+            if `tie_embeddings`, the embeddings for its output matrix.
 
     Example:
     ```python
@@ -203,9 +193,9 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
             batch_size: int. Texts computed together.
 
         Returns:
-            For a string a list with one entry a `[MASK]`, in the order of
-            the text: a list of `top_k` pairs `(token, probability)`, most
-            probable first. For several texts a list of these.
+            For a string a list with, for each `[MASK]`, `top_k` pairs
+            `(token, probability)`, most probable first; for several texts a
+            list of these.
         """
         texts, is_one = self.read_inputs(texts, "fill_mask")
         tokenizer = self.preprocessor.tokenizer

@@ -47,11 +47,7 @@ class QAWindow(typing.NamedTuple):
 
 
 def split_document(document, question, tokenizer, length, stride):
-    """Pairs a question (token ids) with the windows of its document.
-
-    Returns a list of `QAWindow` of at most `length` tokens, which begin
-    `stride` tokens apart.
-    """
+    """A question (token ids) with each window of a document: `QAWindow`s."""
     head = [tokenizer.cls_token_id, *question, tokenizer.sep_token_id]
     room = length - len(head) - 1
     if room < 1:
@@ -73,27 +69,20 @@ def split_document(document, question, tokenizer, length, stride):
         score = np.minimum(left, left[::-1]) + 0.01 * len(left)
         best[part] = np.where(score > scores[part], start, best[part])
         scores[part] = np.maximum(score, scores[part])
-    return [
-        QAWindow(
-            [
-                *head,
-                *document.ids[start : start + room],
-                tokenizer.sep_token_id,
-            ],
-            len(head),
-            start,
-            (best[start : start + room] == start).tolist(),
-        )
-        for start in starts
-    ]
+    windows = []
+    for start in starts:
+        part = slice(start, start + room)
+        ids = [*head, *document.ids[part], tokenizer.sep_token_id]
+        is_best = (best[part] == start).tolist()
+        windows.append(QAWindow(ids, len(head), start, is_best))
+    return windows
 
 
 def find_answer(document, answer, start, tokenizer):
     """First and last token of an answer (str), `None` if it is not there.
 
-    `start` is the character where it begins, `None` for the first place that
-    reads like it. Looks for whole words between spaces, in these for the
-    narrowest tokens that spell the answer.
+    `start` is its first character, `None` for where it is first. Looks for
+    whole words between spaces, in these for the tokens that spell it.
     """
     if start is None:
         start = document.text.find(answer)
@@ -132,10 +121,7 @@ def to_questions(x):
 
 
 def to_answers(y, count):
-    """Answers in any form -> list of `(text, start)`, `None` for no answer.
-
-    `start` is `None` where it is not given; `count` is that of the questions.
-    """
+    """Answers in any form -> list of `(text, start or None)`, or of `None`."""
     if isinstance(y, dict) and "text" in y:
         y = (y["text"], y.get("answer_start", [None] * len(y["text"])))
     if isinstance(y, tuple) and len(y) == 2:
@@ -174,8 +160,8 @@ def _to_answer(answer, index):
 class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
     """Turns questions with their contexts into rows of windows.
 
-    A row is `[CLS] question [SEP] part of the context [SEP]`. A context that
-    is too long becomes several rows: the batch grows.
+    A row is `[CLS] question [SEP] part of the context [SEP]`; a context that
+    is too long becomes several.
 
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
@@ -188,9 +174,8 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
             `question` and `context`.
         y: column of answers: strings, tuples of a string and its first
             character in the context, dicts of `text` and `answer_start` as in
-            SQuAD, `None` for no answer; a tuple of columns of strings and
-            numbers; or `None`.
-        sample_weight: column of one weight a question, or `None`.
+            SQuAD, `None` for no answer; or a tuple of two columns.
+        sample_weight: column of one weight a question.
 
     Returns:
         A dict of rows; with `y` it has `start_positions` `(rows,)` and comes

@@ -17,9 +17,13 @@ from keras_electra.tasks.task import ElectraTask
 class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
     """Finds the answer to a question in a text, or that it has none.
 
-    `fit`, `evaluate` and `predict` take a tuple of two lists of strings,
-    `(questions, contexts)`; answers are described at
-    `ElectraQuestionAnsweringPreprocessor`. Long contexts are read in windows.
+    Takes a tuple of two lists of strings, `(questions, contexts)`; answers
+    are described at `ElectraQuestionAnsweringPreprocessor`. Of rows it gives
+    a dict of float32 arrays: `start_logits` and `end_logits` of shape
+    `(batch, length)`; the joint head's beams, see `JointSpanHead`; with
+    `answerability` an `answerable_logit` `(batch,)`, positive for no answer,
+    as the original has it. Rows may have `start_positions` `(batch,)`, to
+    which the ends of the joint head then belong.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
@@ -30,18 +34,8 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
             the joint head); `"first_token"`, a layer on `[CLS]` alone;
             `None`, the scores of `[CLS]` as start and end (of the simple).
         beam_size: int. Starts followed up by the joint head.
-        null_threshold: float or `None`, never. Null score above which
+        null_threshold: float, or `None` for never. Null score above which
             `answer` gives an empty text; see `tune_null_threshold`.
-
-    Call arguments:
-        A dict of rows; also `start_positions` `(batch,)`, if the joint head
-        shall score the ends that belong to these starts.
-
-    Returns:
-        A dict of float32 arrays: `start_logits` and `end_logits` of shape
-        `(batch, length)`; the joint head's beams, see `JointSpanHead`; with
-        `answerability` an `answerable_logit` `(batch,)`, positive for no
-        answer, as the original has it.
 
     Example:
     ```python
@@ -174,8 +168,8 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
         Args:
             questions, contexts: strings or columns of strings, or as
                 `questions` alone any of the inputs that `fit` takes.
-            n_best: int. Most answers of each list.
-            max_answer_length: int, in tokens.
+            n_best, max_answer_length: int. Most answers of a list, and most
+                tokens of an answer.
             batch_size: int. Windows computed together.
 
         Returns:
@@ -208,8 +202,8 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
             metric: string. `"f1"` or `"exact"`.
 
         Returns:
-            `(score, threshold)`: the mean of the metric with the threshold,
-            0.0 to 1.0, and the threshold. After an error it stays as it was.
+            `(score, threshold)`: the mean of the metric with it, 0.0 to 1.0,
+            and the threshold.
         """
         check_option("metric", metric, tuple(ranking.SCORES))
         answers = inputs.to_column(answers)

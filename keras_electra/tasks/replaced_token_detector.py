@@ -21,9 +21,8 @@ class DetectedToken(typing.NamedTuple):
 
     Attributes:
         token: string. The word piece as in the vocabulary.
-        start, end: int. First character in the text, and the one after the
-            last.
-        probability: float. Probability of being replaced, 0 to 1.
+        start, end: int. Its characters are `text[start:end]`.
+        probability: float. Of being replaced, 0 to 1.
     """
 
     token: str
@@ -86,15 +85,13 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
     """Scores every token of a text as original or replaced.
 
     `from_preset` on the folder of an `ElectraPretrainer` opens its
-    discriminator with its head.
+    discriminator with its head. Gives logits `(batch, length)`, positive for
+    replaced.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
         head: `ReplacedTokenHead` of the same network, or `None` for a fresh
             one; not part of the configuration.
-
-    Returns:
-        Logits of shape `(batch, length)`; positive means replaced.
 
     Example:
     ```python
@@ -152,8 +149,7 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
             batch_size: int. Windows computed together.
 
         Returns:
-            For a string a list of `DetectedToken`, in the order of the text;
-            for several texts a list of these.
+            A list of `DetectedToken`, for several texts a list of these.
         """
         texts, is_one = self.read_inputs(texts, "detect")
         tokenizer = self.preprocessor.tokenizer

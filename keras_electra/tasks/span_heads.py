@@ -45,25 +45,18 @@ def _dense(layer, units, name, width, **kwargs):
 class JointSpanHead(keras.layers.Layer):
     """Scores starts, and ends given the start, with a beam of starts.
 
-    Its dense layer on the vectors of start and end, one after the other, is a
-    sum of two layers here: the same numbers without a copy of the vectors for
-    each start. `start_positions` are those that `end_logits` suppose, -1 for
-    the best. Returns a dict of `start_logits` and `end_logits` `(B, L)`,
-    `start_top_log_probs` and `start_top_index` `(B, K)`, `end_top_log_probs`
-    and `end_top_index` `(B, K, K)`; an index may point behind a short row.
-
-    Args:
-        beam_size: int. Starts followed up, and ends kept for each
-            (`configure_finetuning.py:90`).
-
-    Attributes:
-        has_beams: bool. `False`: beams are zeros, as in training.
+    The original's dense layer on the vectors of start and end together is a
+    sum of two: no copy of the vectors for each start. `start_positions` are
+    those that `end_logits` suppose, -1 for the best. Returns a dict of
+    `start_logits` and `end_logits` `(B, L)`, `start_top_log_probs` and
+    `start_top_index` `(B, K)`, `end_top_log_probs` and `end_top_index`
+    `(B, K, K)`, zeros in training; an index may point behind a short row.
     """
 
     def __init__(self, beam_size=20, **kwargs):
         super().__init__(**kwargs)
         self.beam_size = beam_size
-        self.has_beams = True
+        self.has_beams = True  # or zeros, as in training
 
     def build(self, x_shape, *shapes):
         width = x_shape[-1]
@@ -130,9 +123,9 @@ class JointSpanHead(keras.layers.Layer):
 class SimpleSpanHead(keras.layers.Layer):
     """Scores every token as start and as end, one apart from the other.
 
-    The head of transformers' package, and the original's without joint
-    prediction (`qa_tasks.py:491-494`). Returns a dict of `start_logits` and
-    `end_logits` of all tokens, and of `answer_mask`, all `(B, L)`.
+    As transformers' package, and the original without joint prediction
+    (`qa_tasks.py:491-494`). Returns a dict of `start_logits`, `end_logits`
+    and `answer_mask`, all `(B, L)`.
     """
 
     def build(self, x_shape, *shapes):
@@ -152,8 +145,7 @@ class SimpleSpanHead(keras.layers.Layer):
 class AnswerabilityHead(keras.layers.Layer):
     """Logits `(B,)`, positive for no answer (`qa_tasks.py:508-525`).
 
-    With `use_span` the expected start is looked at beside `[CLS]`, through a
-    hidden layer.
+    From `[CLS]`, with `use_span` from the expected start too.
     """
 
     def __init__(self, use_span=True, **kwargs):
@@ -189,11 +181,8 @@ class SpanLoss(keras.losses.Loss):
     """Mean of the cross-entropies of start and end, plus answerability.
 
     As in the original (`qa_tasks.py:496-528`). `y_true` is `(B, 3)`: start,
-    end, and whether the question has no answer.
-
-    Args:
-        answerability_weight: float. Weight of the binary cross-entropy of
-            `answerable_logit` (`configure_finetuning.py:87`).
+    end, and whether the question has no answer, whose cross-entropy has the
+    `answerability_weight` (`configure_finetuning.py:87`).
     """
 
     def __init__(self, answerability_weight=0.5, **kwargs):

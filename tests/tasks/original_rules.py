@@ -52,27 +52,21 @@ def original_rows(sentences, tokenizer, length):
     return rows
 
 
-def original_span_text(tokenizer):
-    """The rule of the original as an argument of `rank_answers`.
+def original_texts(document, tokenizer):
+    """A `Document` whose spans read as those of the original program."""
+    word_spans, words = words_of(document)
+    firsts, ends = zip(*document.offsets, strict=True)
 
-    Args:
-        tokenizer: `ElectraTokenizer`.
+    class Text(str):
+        def __getitem__(self, part):
+            first, last = firsts.index(part.start), ends.index(part.stop)
+            pieces = map(tokenizer.id_to_token, document.ids[first : last + 1])
+            spans = word_spans[words[first] : words[last] + 1]
+            said = " ".join(document.text[start:end] for start, end in spans)
+            spelled = " ".join(pieces).replace(" ##", "").removeprefix("##")
+            return align(spelled, said, tokenizer.lowercase)
 
-    Returns:
-        A function of a `Document` and the first and last token of a span.
-    """
-
-    def span_text(document, first, last):
-        pieces = [
-            tokenizer.id_to_token(id) for id in document.ids[first : last + 1]
-        ]
-        word_spans, words = words_of(document)
-        spans = word_spans[words[first] : words[last] + 1]
-        words = " ".join(document.text[start:end] for start, end in spans)
-        spelled = " ".join(pieces).replace(" ##", "").removeprefix("##")
-        return align(spelled, words, tokenizer.lowercase)
-
-    return span_text
+    return document._replace(text=Text(document.text))
 
 
 def words_of(document):

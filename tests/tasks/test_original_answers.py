@@ -12,7 +12,7 @@ from keras_electra.text.tokenizer import ElectraTokenizer
 from tests import recorded
 from tests.tasks.original_questions import questions
 from tests.tasks.original_rules import align
-from tests.tasks.original_rules import original_span_text
+from tests.tasks.original_rules import original_texts
 
 ALIGNMENT = "get_final_text"
 EXPECTED = recorded.read_json("qa_postprocess.json")
@@ -43,7 +43,7 @@ def tokenizer(golden):
     )
 
 
-def ranked(arrays, golden, tokenizer, setting, span_text):
+def ranked(arrays, golden, tokenizer, setting, read=None):
     """Our answers by the question's name, with their document."""
     expected, task = EXPECTED[setting], setting.split("_")[0]
     names = ["start_logits", "end_logits"]
@@ -72,12 +72,11 @@ def ranked(arrays, golden, tokenizer, setting, span_text):
             id,
             document,
             rank_answers(
-                document,
+                read(document, tokenizer) if read else document,
                 some,
                 outputs,
                 n_best=expected["n_best_size"],
                 max_answer_length=expected["max_answer_length"],
-                span_text=span_text,
             ),
         )
 
@@ -85,7 +84,7 @@ def ranked(arrays, golden, tokenizer, setting, span_text):
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_post_processing(setting, arrays, golden, tokenizer):
     expected = EXPECTED[setting]
-    rule = original_span_text(tokenizer)
+    rule = original_texts
     seen = set()
     for id, _, answers in ranked(arrays, golden, tokenizer, setting, rule):
         seen.add(id)
@@ -108,7 +107,7 @@ def test_post_processing(setting, arrays, golden, tokenizer):
     [name for name in SETTINGS if "best_f1" in official_metrics(name)],
 )
 def test_thresholds_and_scores(setting, arrays, golden, tokenizer):
-    rule = original_span_text(tokenizer)
+    rule = original_texts
     results = {
         id: answers
         for id, _, answers in ranked(arrays, golden, tokenizer, setting, rule)
@@ -151,9 +150,7 @@ def test_texts_are_cut_from_the_document(arrays, golden, tokenizer):
     same = total = 0
     for setting in SETTINGS:
         expected = EXPECTED[setting]["nbest"]
-        for id, document, answers in ranked(
-            arrays, golden, tokenizer, setting, None
-        ):
+        for id, document, answers in ranked(arrays, golden, tokenizer, setting):
             for answer in answers.n_best:
                 part = document.text[answer.start : answer.end]
                 assert part == answer.text and part
