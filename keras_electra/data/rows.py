@@ -30,16 +30,19 @@ def is_rows(x):
     return isinstance(x, dict) and "token_ids" in x
 
 
-def make_rows(sequences, segments, pad_token_id, length=None):
-    """Pads lists of ids to int32 arrays, as long as the longest or `length`."""
+def make_rows(sequences, firsts, pad_token_id, length=None):
+    """Pads lists of ids to int32 arrays, as long as the longest or `length`.
+
+    The first `firsts` of each are of segment 0, the others of 1.
+    """
     if length is None:
         length = max(map(len, sequences), default=1)
     shape = (len(sequences), length)
     token_ids = np.full(shape, pad_token_id, "int32")
     segment_ids, padding_mask = np.zeros((2, *shape), "int32")
-    for row, (ids, segment) in enumerate(zip(sequences, segments)):
+    for row, (ids, first) in enumerate(zip(sequences, firsts)):
         token_ids[row, : len(ids)] = ids
-        segment_ids[row, : len(ids)] = segment
+        segment_ids[row, first : len(ids)] = 1
         padding_mask[row, : len(ids)] = 1
     return dict(zip(NAMES, (token_ids, segment_ids, padding_mask)))
 
@@ -53,7 +56,7 @@ def text_rows(
     packed as a text (original `classification_tasks.py:66-70`).
     """
     cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
-    sequences, segments = [], []
+    sequences, firsts = [], []
     for i, ids in enumerate(first):
         other = second[i] if second is not None else []
         if other:
@@ -61,8 +64,8 @@ def text_rows(
             other = [*other, sep]
         head = [cls, *ids[: most - 2], sep]
         sequences.append(head + other)
-        segments.append([0] * len(head) + [1] * len(other))
-    return make_rows(sequences, segments, tokenizer.pad_token_id, length)
+        firsts.append(len(head))
+    return make_rows(sequences, firsts, tokenizer.pad_token_id, length)
 
 
 def trim_pair(first, second, room, truncate="round_robin"):

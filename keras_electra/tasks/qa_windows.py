@@ -216,11 +216,8 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
         """Pads the windows of all questions to a dict of arrays."""
         flat = [window for some in windows for window in some]
         ids = [window.ids for window in flat]
-        segments = [
-            [0] * window.offset + [1] * (len(window.ids) - window.offset)
-            for window in flat
-        ]
-        return make_rows(ids, segments, self.tokenizer.pad_token_id, length)
+        offsets = [window.offset for window in flat]
+        return make_rows(ids, offsets, self.tokenizer.pad_token_id, length)
 
     def rows(self, x, y=None, sample_weight=None, length=None):
         questions, contexts = to_questions(x)

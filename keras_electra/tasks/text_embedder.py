@@ -45,8 +45,7 @@ class ElectraTextEmbedderPreprocessor(RowPreprocessor):
         rows = super().output_spec()
         if y is None and not isinstance(x, tuple):
             return rows
-        groups = keras.KerasTensor((None,), "int32")
-        weights = None
+        groups, weights = keras.KerasTensor((None,), "int32"), None
         if sample_weight is not None:
             weights = keras.KerasTensor((None,), "float32")
         return keras.utils.pack_x_y_sample_weight(rows, groups, weights)

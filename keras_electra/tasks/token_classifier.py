@@ -94,8 +94,10 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
     def pack(self, rows, length=None):
         """Pads rows of `split` to a dict of arrays."""
         ids = [row.ids for row in rows]
-        segments = [[self.segment_id] * len(row) for row in ids]
-        return make_rows(ids, segments, self.tokenizer.pad_token_id, length)
+        pad = self.tokenizer.pad_token_id
+        x = make_rows(ids, map(len, ids), pad, length)
+        x["segment_ids"] = x["padding_mask"] * self.segment_id
+        return x
 
     def rows(self, x, y=None, sample_weight=None, length=None):
         sentences = to_sentences(x)
