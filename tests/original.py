@@ -19,8 +19,8 @@ class Arrays(weights.Checkpoint):
             for name, array in arrays.items()
         }
 
-    def drop_reason(self, stored, network):
-        return "on purpose" if stored.startswith("extra") else None
+    def reasons(self, network):
+        return {"extra": "on purpose"}
 
 
 def variables(path):
@@ -35,7 +35,7 @@ def variables(path):
 def load(pretrainer, arrays):
     """Gives every weight of a pre-trainer the array of its original name."""
     table = weights.pretrainer(pretrainer)
-    return weights.assign(Arrays(arrays), "discriminator", table)
+    return weights.assign(Arrays(arrays), "discriminator", table, {}, [])
 
 
 def backbones(path, num_heads=None, generator_num_heads=None, **kwargs):

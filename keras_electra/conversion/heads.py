@@ -53,8 +53,8 @@ def _token_settings(task):
 
 def _label_arguments(checkpoint):
     config = checkpoint.config
-    kernel = checkpoint.tensor("classifier/kernel", DISCRIMINATOR)
-    kernel = kernel or checkpoint.tensor(f"{OUT}/kernel", DISCRIMINATOR)
+    kernel = checkpoint.tensor("classifier/kernel")
+    kernel = kernel or checkpoint.tensor(f"{OUT}/kernel")
     names = {int(id): str(n) for id, n in config.get("id2label", {}).items()}
     labels = [names[id] for id in sorted(names)]
     dropout = config.get("classifier_dropout")

@@ -127,9 +127,7 @@ class TransformersCheckpoint(weights.Checkpoint):
         self.architecture = (config.get("architectures") or [None])[0]
         if "sequence_summary.summary.weight" in found:
             self.architecture = "ElectraForMultipleChoice"
-        bias = heads.google_bias(
-            config, lambda name: self.tensor(name, None).read()
-        )
+        bias = heads.google_bias(config, lambda n: self.tensor(n).read())
         self.has_google_head = bias is not None
         if self.has_google_head:
             name = transformers_name(f"{heads.OUT}/bias")

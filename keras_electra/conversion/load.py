@@ -144,7 +144,7 @@ def open_preset(cls, preset, load_weights, arguments, show=True):
             f"a {other}. Give the {network}'s checkpoint, or open this one as "
             f"{USES[other]}."
         )
-    table, new, notes = {}, (), list(checkpoint.notes(network))
+    table, new, notes = {}, {}, checkpoint.notes(network)
     if issubclass(cls, ElectraBackbone):
         model = backbone = _build_backbone(checkpoint, network, **arguments)
     else:
@@ -197,11 +197,11 @@ def _build_task(cls, checkpoint, network, notes, **kwargs):
             )
     task = cls(**kwargs)
     if keeps_head:
-        return task, head.weights(task), ()
+        return task, head.weights(task), {}
     reason = "as was asked for" if has_head else "not in the checkpoint"
     of_backbone = {id(weight) for weight in task.backbone.weights}
     new = [w.path for w in task.weights if id(w) not in of_backbone]
-    return task, {}, [(path, f"fresh head: {reason}") for path in new]
+    return task, {}, dict.fromkeys(new, f"fresh head: {reason}")
 
 
 def _load_tokenizer(checkpoint, needed=True, **kwargs):

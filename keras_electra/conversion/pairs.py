@@ -5,6 +5,8 @@ are tied again, as in pre-training: the generator takes the discriminator's,
 and by how much its own differed is said. A generator that is missing is made.
 """
 
+import functools
+
 import keras
 from keras import ops
 
@@ -38,22 +40,18 @@ TASKS = {
 def register():
     """Makes `from_preset` and `export_to_...` know all forms."""
     OPENERS.extend([open_pretrainer, open_part, load.open_preset])
-    EXPORTERS["transformers"] = _writer(hugging_face)
-    EXPORTERS["keras_hub"] = _writer(keras_hub)
+    EXPORTERS["transformers"] = functools.partial(_write, hugging_face)
+    EXPORTERS["keras_hub"] = functools.partial(_write, keras_hub)
     EXPORTERS["tf1"] = google.write
 
 
-def _writer(form):
+def _write(form, task, folder):
     """Writes a task, or the networks of a pre-trainer, each into a folder."""
-
-    def write(task, folder):
-        if isinstance(task, ElectraPretrainer):
-            for network, part in weights.tasks_of(task).items():
-                form.write(part, head_of(TASKS[network]), folder / network)
-        else:
-            form.write(task, head_of(type(task)), folder)
-
-    return write
+    if not isinstance(task, ElectraPretrainer):
+        form.write(task, head_of(type(task)), folder)
+        return
+    for network, part in weights.tasks_of(task).items():
+        form.write(part, head_of(TASKS[network]), folder / network)
 
 
 def is_pretrainer(preset):
@@ -144,9 +142,8 @@ def _join(cls, tasks, is_one, arguments):
         generator = fresh_generator(backbone)
         notes.append(
             "there is no generator: a fresh one was made, "
-            f"{generator.num_layers} layers of width {generator.hidden_dim}, "
-            "with the discriminator's embeddings. It must learn before its "
-            "replacements are worth detecting"
+            f"{generator.num_layers} layers of width {generator.hidden_dim}. "
+            "It must learn before its replacements are worth detecting"
         )
     else:
         generator, activation = filler.backbone, filler.head.activation
@@ -247,17 +244,22 @@ def _summary(tasks, notes):
     parts = [getattr(task, "conversion_summary", None) for task in tasks]
     parts = [part for part in parts if part is not None]
     if not parts:
-        return Summary("preset", "this package", 0, notes=tuple(notes))
+        return Summary("preset", "this package", 0, {}, {}, notes)
     sources = dict.fromkeys(part.source for part in parts)
-    dropped = [name for part in parts for name in part.dropped]
+    forms = dict.fromkeys(part.form for part in parts)
+    dropped, new = {}, {}
+    for part in parts:
+        dropped.update(part.dropped)
+        new.update(part.new)
     if len(sources) < len(parts):  # what one network leaves the other takes
-        dropped = [d for d in parts[0].dropped if d in parts[1].dropped]
-    notes = [*(note for part in parts for note in part.notes), *notes]
+        for name in list(dropped):
+            if not all(name in part.dropped for part in parts):
+                del dropped[name]
     return Summary(
-        source=" and ".join(sources),
-        form=" and ".join(dict.fromkeys(part.form for part in parts)),
-        used=sum(part.used for part in parts),
-        dropped=tuple(dropped),
-        new=sum((part.new for part in parts), ()),
-        notes=tuple(dict.fromkeys(notes)),
+        " and ".join(sources),
+        " and ".join(forms),
+        sum(part.used for part in parts),
+        dropped,
+        new,
+        list(dict.fromkeys(sum((part.notes for part in parts), []) + notes)),
     )

@@ -5,7 +5,6 @@ lacks transformers' with slashes. A table maps tuples of them to variables: of
 query, key and value, side by side in one matrix here, or of one name.
 """
 
-import collections
 import dataclasses
 import operator
 import re
@@ -175,22 +174,17 @@ class Checkpoint:
         """What was assumed about a network, for the summary."""
         return []
 
-    def stored_name(self, name, network):
-        """The stored name for an original name, whether there is one or not."""
-        return name
-
-    def tensor(self, name, network):
-        """The `Tensor` with an original name, or `None`."""
-        return self.tensors.get(self.stored_name(name, network))
-
     def reasons(self, network):
         """Patterns of tensors that are left out on purpose -> why."""
         return {}
 
-    def drop_reason(self, stored, network):
-        """Why a tensor is left out on purpose; `None` if it must not be."""
-        reasons = self.reasons(network).items()
-        return next((why for p, why in reasons if re.match(p, stored)), None)
+    def stored_name(self, name, network):
+        """The stored name for an original name, whether there is one or not."""
+        return name
+
+    def tensor(self, name, network=DISCRIMINATOR):
+        """The `Tensor` with an original name, or `None`."""
+        return self.tensors.get(self.stored_name(name, network))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,25 +193,23 @@ class Summary:
 
     Attributes:
         used: int. Number of tensors that are in the model now.
-        dropped, new: pairs of a tensor that is not, or a weight that is not
-            from it, and why.
-        notes: strings. What else the user should know.
+        dropped, new: dicts from a tensor that is not, or the path of a weight
+            that is not from it, to the reason.
+        notes: list of strings. What else the user should know.
     """
 
     source: str
     form: str
     used: int
-    dropped: tuple = ()
-    new: tuple = ()
-    notes: tuple = ()
+    dropped: dict
+    new: dict
+    notes: list
 
     def __str__(self):
         lines = [f"{self.source} ({self.form}): {self.used} tensors used"]
-        for title, pairs in (("dropped", self.dropped), ("new", self.new)):
-            reasons = collections.defaultdict(list)
-            for name, reason in pairs:
-                reasons[reason].append(name)
-            for reason, names in reasons.items():
+        for title, found in (("dropped", self.dropped), ("new", self.new)):
+            for reason in dict.fromkeys(found.values()):
+                names = [name for name in found if found[name] == reason]
                 lines.append(f"  {title}: {_few(names)} ({reason})")
         return "\n".join([*lines, *(f"  note: {n}" for n in self.notes)])
 
@@ -227,21 +219,22 @@ def _few(names):
     return (", ".join(names[:4]) or "none") + more
 
 
-def assign(checkpoint, network, table, new=(), notes=()):
+def assign(checkpoint, network, table, new, notes):
     """Gives the weights of a table a network's values: all, or none.
 
     Every tensor must be used or dropped for a reason, and have the right
     shape; else it is a `ValueError` and no weight has been changed. `new` and
     `notes` are for the `Summary` that is returned.
     """
-    tensors, shapes = checkpoint.tensors, shapes_of(table)
+    source, tensors = checkpoint.source, checkpoint.tensors
+    shapes, reasons = shapes_of(table), checkpoint.reasons(network)
     stored = {name: checkpoint.stored_name(name, network) for name in shapes}
     dropped = {
-        name: checkpoint.drop_reason(name, network)
+        name: next((why for p, why in reasons.items() if re.match(p, name)), "")
         for name in sorted(tensors.keys() - stored.values())
     }
     missing = sorted(stored.values() - tensors.keys())
-    left_over = [name for name, reason in dropped.items() if reason is None]
+    left_over = [name for name, reason in dropped.items() if not reason]
     wrong = [
         f"{stored[name]} {tensors[stored[name]].shape} in place of {shape}"
         for name, shape in shapes.items()
@@ -249,17 +242,10 @@ def assign(checkpoint, network, table, new=(), notes=()):
     ]
     if missing or left_over or wrong:
         raise ValueError(
-            f"{checkpoint.source} must hold exactly the weights of its "
-            f"network. Missing: {_few(missing)}. Left over: "
-            f"{_few(left_over)}. Of another shape: {_few(wrong)}. Either its "
-            "configuration contradicts its weights, or it is not ELECTRA's."
+            f"{source} must hold exactly the weights of its network. Missing: "
+            f"{_few(missing)}. Left over: {_few(left_over)}. Of another shape: "
+            f"{_few(wrong)}. Either its configuration contradicts its weights, "
+            "or it is not ELECTRA's."
         )
     fill(table, lambda name: tensors[stored[name]].read())
-    return Summary(
-        checkpoint.source,
-        checkpoint.form,
-        used=len(shapes),
-        dropped=tuple(dropped.items()),
-        new=tuple(new),
-        notes=tuple(notes),
-    )
+    return Summary(source, checkpoint.form, len(shapes), dropped, new, notes)

@@ -76,7 +76,7 @@ def test_tasks_there_and_back(kind, tmp_path, caplog):
         assert network.config.id2label == dict(enumerate(labels))
     again = type(task).from_preset(tmp_path)
     assert foreign.same_weights(task, again)
-    assert again.conversion_summary.new == ()
+    assert again.conversion_summary.new == {}
     assert getattr(again, "labels", None) == labels
     assert getattr(again, "head", None) == arguments.get("head") or (
         not isinstance(again.head, str)

@@ -45,7 +45,7 @@ def test_every_head(architecture, activation, made):
     folder = made(architecture, hidden_act=activation, **labels)
     model = TASKS[architecture].from_preset(folder)
     check_same(model, folder)
-    assert model.conversion_summary.new == ()
+    assert model.conversion_summary.new == {}
     if labels:
         assert model.num_classes == 3 and model.labels is None
 

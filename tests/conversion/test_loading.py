@@ -28,7 +28,7 @@ def arrays_for(table):
 
 def test_everything_is_used_or_named(variables):
     checkpoint = Arrays({**arrays_for(variables), "extra": np.ones(1)})
-    new = [("head/kernel", "fresh")]
+    new = {"head/kernel": "fresh"}
     summary = assign(checkpoint, "generator", variables, new, ["a note"])
     for variable in variables.values():
         assert np.all(variable.numpy() == 2)
@@ -36,9 +36,9 @@ def test_everything_is_used_or_named(variables):
         source="here",
         form="arrays",
         used=3,
-        dropped=(("extra", "on purpose"),),
-        new=(("head/kernel", "fresh"),),
-        notes=("a note",),
+        dropped={"extra": "on purpose"},
+        new={"head/kernel": "fresh"},
+        notes=["a note"],
     )
     assert str(summary).splitlines() == [
         "here (arrays): 3 tensors used",
@@ -63,14 +63,14 @@ def test_nothing_is_touched_before_all_is_checked(variables, change, message):
     arrays = {**arrays_for(variables), **change}
     arrays = {n: array for n, array in arrays.items() if array is not None}
     with pytest.raises(ValueError, match=message):
-        assign(Arrays(arrays), "generator", variables)
+        assign(Arrays(arrays), "generator", variables, {}, [])
     for variable in variables.values():
         assert np.all(variable.numpy() == 0)
 
 
 def test_a_long_list_fits_one_screen():
-    dropped = tuple((f"name_{i}", "slots") for i in range(500))
-    text = str(Summary("here", "arrays", 1, dropped=dropped))
+    dropped = {f"name_{i}": "slots" for i in range(500)}
+    text = str(Summary("here", "arrays", 1, dropped, {}, []))
     assert "500 in all" in text and len(text) < 200
 
 
