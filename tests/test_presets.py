@@ -9,6 +9,7 @@ import keras_hub
 import numpy as np
 import pytest
 
+import keras_electra
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets import find_presets
 from keras_electra.presets import presets_folder
@@ -238,3 +239,35 @@ def test_exporting_into_a_preset_leaves_no_half_of_it(folder, tmp_path):
     assert not list(tmp_path.glob("*.weights.*"))
     again = ElectraReplacedTokenDetector.from_preset(tmp_path)
     checks.check_same_outputs(task, again, X)
+
+
+FACTS = {"parameters", "language", "corpus", "licence", "source", "verified"}
+
+
+def test_what_is_listed():
+    found = keras_electra.presets()
+    assert all(set(facts) == FACTS for facts in found.values())
+    ours = found["electra_tiny_en"]
+    assert ours["parameters"] > 1e6 and "run by the tests" in ours["verified"]
+    kerashub = [n for n in found if n.endswith("_uncased_en")]
+    assert len(kerashub) == 6
+    google = [n for n in found if n.startswith("hf://google/")]
+    assert len(google) == 6
+    # Nothing that was not tried is said to be.
+    for name, facts in found.items():
+        if name.startswith("hf://") or name in kerashub:
+            assert "not downloaded" in facts["verified"]
+
+
+def test_every_class_lists_them():
+    names = set(keras_electra.presets())
+    for cls in (
+        keras_electra.ElectraBackbone,
+        keras_electra.ElectraPretrainer,
+        keras_electra.ElectraTextClassifier,
+        keras_electra.ElectraMaskedLM,
+    ):
+        assert names <= set(cls.presets)
+        entry = cls.presets["hf://google/electra-base-generator"]
+        assert entry["metadata"]["params"] == 33_511_168
+        assert entry["kaggle_handle"] == "hf://google/electra-base-generator"

@@ -13,19 +13,17 @@ from keras_electra.conversion import hugging_face
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion import weights
 from keras_electra.conversion.heads import head_of
-from keras_electra.conversion.weights import DISCRIMINATOR
-from keras_electra.conversion.weights import GENERATOR
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 
 # Sections of a `config.json` with the original's configurations.
 SECTIONS = {
-    DISCRIMINATOR: "discriminator_bert_config",
-    GENERATOR: "generator_bert_config",
+    "discriminator": "discriminator_bert_config",
+    "generator": "generator_bert_config",
 }
 KERNEL = "encoder/layer_{}/output/dense/kernel"
 MARKS = {
-    DISCRIMINATOR: f"electra/{KERNEL.format(0)}",
-    GENERATOR: "generator_predictions/dense/kernel",
+    "discriminator": f"electra/{KERNEL.format(0)}",
+    "generator": "generator_predictions/dense/kernel",
 }
 # Variable -> what its shape says.
 SIZES = {
@@ -57,7 +55,7 @@ class GoogleCheckpoint(weights.Checkpoint):
         if not self.networks:
             raise ValueError(
                 f"{self.source} holds no ELECTRA. Expected variables such as "
-                f"{MARKS[DISCRIMINATOR]!r}, found {bundle.names()[:3]}."
+                f"{MARKS['discriminator']!r}, found {bundle.names()[:3]}."
             )
         # Else one encoder is both (original `untied_generator=False`).
         self._has_two = f"generator/{KERNEL.format(0)}" in self.tensors
@@ -66,12 +64,12 @@ class GoogleCheckpoint(weights.Checkpoint):
 
     def _section(self, network):
         """What the configuration beside says about one network."""
-        is_other = network == GENERATOR and DISCRIMINATOR in self.networks
+        is_other = network == "generator" and "discriminator" in self.networks
         default = {} if is_other else self._config
         return self._config.get(SECTIONS[network], default)
 
     def backbone_arguments(self, network):
-        layers, sizes = 0, {}
+        layers = 0
         while self.tensor(f"electra/{KERNEL.format(layers)}", network):
             layers += 1
         sizes = {"num_layers": layers}
@@ -115,7 +113,7 @@ class GoogleCheckpoint(weights.Checkpoint):
         return notes
 
     def stored_name(self, name, network):
-        if network == DISCRIMINATOR or not name.startswith("electra/"):
+        if network == "discriminator" or not name.startswith("electra/"):
             return name
         own = name.replace("electra/", "generator/", 1)
         # Embeddings are shared unless they are there twice.
@@ -123,7 +121,7 @@ class GoogleCheckpoint(weights.Checkpoint):
         return own if is_own or own in self.tensors else name
 
     def reasons(self, network):
-        other = "generator/" if network == DISCRIMINATOR else "electra/"
+        other = "generator/" if network == "discriminator" else "electra/"
         return {
             ".*/adam_[mv]$": "state of the optimizer",
             "global_step$": "counter of steps",
@@ -136,13 +134,13 @@ def write(task, folder):
     """Writes the networks of a pre-trainer, or of a task, and their heads."""
     backbone = task.backbone
     if isinstance(task, ElectraPretrainer):
-        networks, table = {DISCRIMINATOR: backbone}, weights.pretrainer(task)
+        networks, table = {"discriminator": backbone}, weights.pretrainer(task)
         if task.generator not in (None, backbone):
-            networks[GENERATOR] = task.generator
+            networks["generator"] = task.generator
     else:
         head = head_of(type(task))
-        network = (head and head.network) or DISCRIMINATOR
-        prefix = "generator" if network == GENERATOR else "electra"
+        network = (head and head.network) or "discriminator"
+        prefix = "generator" if network == "generator" else "electra"
         networks = {network: backbone}
         table = {
             **weights.embeddings(backbone.embeddings),

@@ -12,14 +12,7 @@ import warnings
 import numpy as np
 
 from keras_electra.conversion import weights
-from keras_electra.conversion.weights import DISCRIMINATOR
-from keras_electra.conversion.weights import GENERATOR
 
-PROBLEM_TYPES = {
-    "single_label": "single_label_classification",
-    "multi_label": "multi_label_classification",
-    "regression": "regression",
-}
 SUMMARY = {
     "summary_type": "first",
     "summary_use_proj": True,
@@ -44,28 +37,30 @@ def check_values(config, expected, source):
 def _token_settings(task):
     if task.head.activation != "gelu":
         raise ValueError(
-            "The head of a masked language model has the exact GELU in "
-            f"transformers. This one has {task.head.activation!r} and would "
-            "compute otherwise there."
+            "In the head of a masked language model transformers has the exact "
+            f"GELU alone. This one has {task.head.activation!r}."
         )
     return {"tie_word_embeddings": task.head.tie_embeddings}
 
 
 def _label_arguments(checkpoint):
-    config = checkpoint.config
+    config, arguments = checkpoint.config, {}
     kernel = checkpoint.tensor("classifier/kernel")
-    kernel = kernel or checkpoint.tensor(f"{OUT}/kernel")
+    if kernel is None:  # of a text's class, not of words'
+        kernel = checkpoint.tensor(f"{OUT}/kernel")
+        is_google = checkpoint.has_google_head
+        arguments["head"] = "google" if is_google else "transformers"
+        if config.get("problem_type"):
+            kind = config["problem_type"].removesuffix("_classification")
+            arguments["problem_type"] = kind
     names = {int(id): str(n) for id, n in config.get("id2label", {}).items()}
     labels = [names[id] for id in sorted(names)]
+    if labels != [f"LABEL_{i}" for i in range(len(labels))]:
+        arguments["labels"] = labels
     dropout = config.get("classifier_dropout")
     if dropout is None:
         dropout = config["hidden_dropout_prob"]
-    is_named = labels != [f"LABEL_{i}" for i in range(len(labels))]
-    return {
-        "num_classes": kernel.shape[-1],
-        "labels": labels if is_named else None,
-        "dropout": dropout,
-    }
+    return {"num_classes": kernel.shape[-1], "dropout": dropout, **arguments}
 
 
 def _label_settings(task):
@@ -78,34 +73,23 @@ def _label_settings(task):
             stacklevel=2,
         )
     names = task.labels or [f"LABEL_{i}" for i in range(task.num_classes)]
+    kind = getattr(task, "problem_type", None)  # a classifier's
+    if kind in ("single_label", "multi_label"):
+        kind += "_classification"
     return {
         "id2label": {str(i): name for i, name in enumerate(names)},
         "label2id": {name: i for i, name in enumerate(names)},
         "classifier_dropout": task.dropout,
+        "problem_type": kind,
     }
-
-
-def _classifier_arguments(checkpoint):
-    arguments = _label_arguments(checkpoint)
-    is_google = checkpoint.has_google_head
-    arguments["head"] = "google" if is_google else "transformers"
-    for ours, theirs in PROBLEM_TYPES.items():
-        if theirs == checkpoint.config.get("problem_type"):
-            arguments["problem_type"] = ours
-    return arguments
-
-
-def _classifier_settings(task):
-    problem_type = PROBLEM_TYPES[task.problem_type]
-    return {**_label_settings(task), "problem_type": problem_type}
 
 
 def _answer_settings(task):
     if task.head != "simple" or task.answerability is not None:
         raise ValueError(
-            "transformers scores start and end of an answer apart and has no "
-            'score for there being none. Expected a task with head="simple" '
-            f"and answerability=None, received head={task.head!r}, "
+            "transformers scores start and end of an answer apart, and not "
+            'that there is none. Expected a task with head="simple" and '
+            f"answerability=None, received head={task.head!r}, "
             f"answerability={task.answerability!r}."
         )
     return {}
@@ -135,7 +119,6 @@ class Head:
     arguments: typing.Callable = lambda checkpoint: {}
     settings: typing.Callable = lambda task: {}
 
-    @property
     def mark(self):
         """A name that the head has."""
         return f"{next(iter(self.parts))}/kernel"
@@ -143,7 +126,7 @@ class Head:
     def is_in(self, checkpoint, network):
         """Whether a checkpoint has this head."""
         is_ours = checkpoint.architecture in (None, self.architecture)
-        return is_ours and checkpoint.tensor(self.mark, network) is not None
+        return is_ours and checkpoint.tensor(self.mark(), network) is not None
 
     def weights(self, task):
         """The table of a task's head."""
@@ -201,19 +184,19 @@ HEADS = {
     "ElectraMaskedLM": Head(
         "ElectraForMaskedLM",
         weights.TOKEN_HEAD,
-        GENERATOR,
+        "generator",
         lambda checkpoint: checkpoint.token_head,
         _token_settings,
     ),
     "ElectraReplacedTokenDetector": Head(
-        "ElectraForPreTraining", weights.REPLACED_HEAD, DISCRIMINATOR
+        "ElectraForPreTraining", weights.REPLACED_HEAD, "discriminator"
     ),
     "ElectraTextClassifier": Head(
         "ElectraForSequenceClassification",
         {OUT: "output_dense", DENSE: "hidden_dense"},
         None,
-        _classifier_arguments,
-        _classifier_settings,
+        _label_arguments,
+        _label_settings,
     ),
     "ElectraTokenClassifier": Head(
         "ElectraForTokenClassification",

@@ -266,8 +266,7 @@ def _read_pickle(path):
         reason = (str(error).strip() or type(error).__name__).splitlines()
         raise ValueError(
             f"The file {path} cannot be read: it is damaged, cut off, or holds "
-            "more than tensors, which is refused because it could run any "
-            "code; take the checkpoint's safetensors instead. PyTorch says: "
-            f"{reason[0]}"
+            "more than tensors, which could run any code. Take safetensors "
+            f"instead. PyTorch says: {reason[0]}"
         ) from error
     return {n: Tensor(a.shape, lambda a=a: a) for n, a in arrays.items()}

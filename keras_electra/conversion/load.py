@@ -19,8 +19,6 @@ from keras_electra.conversion import weights
 from keras_electra.conversion.heads import head_of
 from keras_electra.conversion.hugging_face import CONFIG
 from keras_electra.conversion.hugging_face import WEIGHT_FILES
-from keras_electra.conversion.weights import DISCRIMINATOR
-from keras_electra.conversion.weights import GENERATOR
 from keras_electra.data.rows import MAX_SEQUENCE_LENGTH
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets import download
@@ -37,10 +35,6 @@ LOOKED_FOR = f"""
 # A table of embeddings may be longer than its vocabulary only by padding to
 # a multiple of a power of two, up to this many rows.
 LARGEST_PADDING = 128
-USES = {
-    DISCRIMINATOR: "ElectraReplacedTokenDetector or a fine-tuning task",
-    GENERATOR: "ElectraMaskedLM",
-}
 
 
 class Files:
@@ -57,10 +51,11 @@ class Files:
         self.preset = os.fspath(preset)
         path = pathlib.Path(self.preset).expanduser()
         self.is_pair = not (path / CONFIG).is_file() and all(
-            (path / part / CONFIG).is_file() for part in USES
+            (path / part / CONFIG).is_file()
+            for part in ("discriminator", "generator")
         )
         if self.is_pair:
-            path = path / (network or DISCRIMINATOR)
+            path = path / (network or "discriminator")
         has_index = pathlib.Path(f"{path}.index").is_file()
         self.is_prefix = has_index and not path.is_dir()
         self.path = path if path.is_dir() or has_index else None
@@ -141,8 +136,8 @@ def open_preset(cls, preset, load_weights, arguments, show=True):
         other = checkpoint.networks[0]
         raise ValueError(
             f"{cls.__name__} needs a {network}, but {checkpoint.source} holds "
-            f"a {other}. Give the {network}'s checkpoint, or open this one as "
-            f"{USES[other]}."
+            f"a {other}. Give the {network}'s checkpoint, or open this one "
+            f"with a class for a {other}."
         )
     table, new, notes = {}, {}, checkpoint.notes(network)
     if issubclass(cls, ElectraBackbone):
@@ -175,7 +170,7 @@ def _build_task(cls, checkpoint, network, notes, **kwargs):
     if head and not has_head and checkpoint.architecture == head.architecture:
         raise ValueError(
             f"{checkpoint.source} is {head.architecture} by its config.json, "
-            f"but lacks the weights of its head, such as {head.mark!r}. Copy "
+            f"but lacks the weights of its head, such as {head.mark()!r}. Copy "
             "or download it again."
         )
     keeps_head = has_head and "num_classes" not in kwargs
@@ -206,23 +201,21 @@ def _build_task(cls, checkpoint, network, notes, **kwargs):
 
 def _load_tokenizer(checkpoint, needed=True, **kwargs):
     """The tokenizer, checked against the network; `None` if not `needed`."""
-    tokenizer = checkpoint.tokenizer(**kwargs)
+    source, tokenizer = checkpoint.source, checkpoint.tokenizer(**kwargs)
+    if tokenizer is None and needed:
+        raise FileNotFoundError(
+            f"{source} has no vocabulary. Looked for: vocab.txt, "
+            "tokenizer.json (KerasHub: assets/tokenizer/vocabulary.txt)."
+        )
     if tokenizer is None:
-        if needed:
-            raise FileNotFoundError(
-                f"{checkpoint.source} has no vocabulary. Looked for: "
-                "vocab.txt, tokenizer.json (KerasHub: "
-                "assets/tokenizer/vocabulary.txt)."
-            )
         return None
     sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
     rows, size = sizes["vocabulary_size"], tokenizer.vocabulary_size()
-    padding = rows - size
-    if padding and not (0 < padding < LARGEST_PADDING and rows % 8 == 0):
+    if rows != size and (rows % 8 or not 0 < rows - size < LARGEST_PADDING):
         raise ValueError(
-            f"The vocabulary of {checkpoint.source} has {size} entries, but "
-            f"its network has embeddings for {rows} tokens. Use the vocabulary "
-            "that it was trained with, or pass `preprocessor=None`."
+            f"The vocabulary of {source} has {size} entries, but its network "
+            f"has embeddings for {rows} tokens. Use the vocabulary that it was "
+            "trained with, or pass `preprocessor=None`."
         )
     return tokenizer
 

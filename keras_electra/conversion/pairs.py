@@ -16,9 +16,6 @@ from keras_electra.conversion import keras_hub
 from keras_electra.conversion import load
 from keras_electra.conversion import weights
 from keras_electra.conversion.heads import head_of
-from keras_electra.conversion.weights import DISCRIMINATOR
-from keras_electra.conversion.weights import GENERATOR
-from keras_electra.conversion.weights import Summary
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.sizes import SIZES
 from keras_electra.model.sizes import closest_size
@@ -31,9 +28,11 @@ from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetector,
 )
 
+# Why one of two networks drops what the other takes.
+TAKEN_BY_THE_OTHER = ("of the other network", "not of this task's head")
 TASKS = {
-    DISCRIMINATOR: ElectraReplacedTokenDetector,
-    GENERATOR: ElectraMaskedLM,
+    "discriminator": ElectraReplacedTokenDetector,
+    "generator": ElectraMaskedLM,
 }
 
 
@@ -95,34 +94,32 @@ def open_pretrainer(cls, preset, load_weights, arguments):
     """
     if not issubclass(cls, ElectraPretrainer):
         return None
-    sources = {
-        DISCRIMINATOR: arguments.pop(DISCRIMINATOR, preset),
-        GENERATOR: arguments.pop(GENERATOR, None),
-    }
-    is_one = False
-    if sources[GENERATOR] is None:
+    discriminator = arguments.pop("discriminator", preset)
+    generator, is_one = arguments.pop("generator", None), False
+    if generator is None:
         if preset is not None and is_pretrainer(preset):
             return None
-        sources[GENERATOR], is_one = _generator_beside(sources[DISCRIMINATOR])
+        generator, is_one = _generator_beside(discriminator)
     own, of_text = split_arguments(cls, arguments)
     of_text, of_tokens = split_arguments(cls.preprocessor_cls, of_text)
     common = {"dtype": own.pop("dtype", None), "compile": False, **of_tokens}
-    tasks = {}
-    for network, source in sources.items():
+    tasks = []
+    for task_cls, source in zip(TASKS.values(), (discriminator, generator)):
         if source is not None:
             # One summary of both is shown in the end.
-            task_cls = TASKS[network]
-            tasks[network] = load.open_preset(
+            task = load.open_preset(
                 task_cls, source, load_weights, common, show=False
-            ) or task_cls.from_preset(source, load_weights, **common)
+            )
+            task = task or task_cls.from_preset(source, load_weights, **common)
+            tasks.append(task)
     if "preprocessor" not in own:
-        own["preprocessor"] = _preprocessor(cls, tasks.values(), of_text)
+        own["preprocessor"] = _preprocessor(cls, tasks, of_text)
     return _join(cls, tasks, is_one, own)
 
 
 def _generator_beside(preset):
     """The preset of a discriminator's generator or `None`; if both are one."""
-    files = load.Files(preset, GENERATOR)
+    files = load.Files(preset, "generator")
     if files.is_pair:
         return files.path, False
     if is_pretrainer(preset):
@@ -136,9 +133,9 @@ def _generator_beside(preset):
 
 def _join(cls, tasks, is_one, arguments):
     """A pre-trainer of a detector and, if there is one, a token predictor."""
-    backbone, filler = tasks[DISCRIMINATOR].backbone, tasks.get(GENERATOR)
+    backbone, generator = tasks[0].backbone, tasks[-1].backbone
     notes, activation = [], "gelu"  # of a head that every form can hold
-    if filler is None:
+    if len(tasks) == 1:
         generator = fresh_generator(backbone)
         notes.append(
             "there is no generator: a fresh one was made, "
@@ -146,10 +143,10 @@ def _join(cls, tasks, is_one, arguments):
             "It must learn before its replacements are worth detecting"
         )
     else:
-        generator, activation = filler.backbone, filler.head.activation
-        if not filler.head.tie_embeddings:
+        head, activation = tasks[1].head, tasks[1].head.activation
+        if not head.tie_embeddings:
             words = generator.token_embedding.embeddings
-            largest = _largest([filler.head.output_embeddings], [words])
+            largest = _largest([head.output_embeddings], [words])
             notes.append(
                 "the generator's output matrix is its embeddings here; its "
                 f"own differed from them by up to {largest:.3g}"
@@ -163,12 +160,13 @@ def _join(cls, tasks, is_one, arguments):
             arguments["share_embeddings"] = is_shared
     arguments.setdefault("generator_head_activation", activation)
     pretrainer = cls(backbone, generator, **arguments)
-    for network, part in weights.tasks_of(pretrainer).items():
-        if network in tasks:
-            head = head_of(TASKS[network])
-            arrays = weights.arrays_of(head.weights(tasks[network]))
-            weights.fill(head.weights(part), arrays.get)
-    load.attach(pretrainer, _summary(tasks.values(), notes))
+    parts = weights.tasks_of(pretrainer)
+    for task, network in zip(tasks, TASKS):
+        if network in parts:
+            head = head_of(type(task))
+            arrays = weights.arrays_of(head.weights(task))
+            weights.fill(head.weights(parts[network]), arrays.get)
+    load.attach(pretrainer, _summary(tasks, notes))
     return pretrainer
 
 
@@ -243,23 +241,17 @@ def _summary(tasks, notes):
     """One summary of all that was read."""
     parts = [getattr(task, "conversion_summary", None) for task in tasks]
     parts = [part for part in parts if part is not None]
-    if not parts:
-        return Summary("preset", "this package", 0, {}, {}, notes)
-    sources = dict.fromkeys(part.source for part in parts)
-    forms = dict.fromkeys(part.form for part in parts)
+    taken = TAKEN_BY_THE_OTHER if len(parts) > 1 else ()
     dropped, new = {}, {}
     for part in parts:
-        dropped.update(part.dropped)
-        new.update(part.new)
-    if len(sources) < len(parts):  # what one network leaves the other takes
-        for name in list(dropped):
-            if not all(name in part.dropped for part in parts):
-                del dropped[name]
-    return Summary(
-        " and ".join(sources),
-        " and ".join(forms),
+        dropped |= {n: w for n, w in part.dropped.items() if w not in taken}
+        new |= part.new
+    found = [*(note for part in parts for note in part.notes), *notes]
+    return weights.Summary(
+        " and ".join(dict.fromkeys(p.source for p in parts)) or "preset",
+        " and ".join(dict.fromkeys(p.form for p in parts)) or "this package",
         sum(part.used for part in parts),
         dropped,
         new,
-        list(dict.fromkeys(sum((part.notes for part in parts), []) + notes)),
+        list(dict.fromkeys(found)),
     )

@@ -16,7 +16,6 @@ import numpy as np
 
 from keras_electra.conversion import tokenizer_files
 
-DISCRIMINATOR, GENERATOR = "discriminator", "generator"
 # Name in the original -> attribute here: of embeddings, a layer and a task.
 EMBEDDINGS = {
     "word_embeddings": "token_embedding.embeddings",
@@ -86,8 +85,8 @@ def tasks_of(pretrainer):
     """What is like a task for each network of a pre-trainer with a head."""
     text = pretrainer.preprocessor
     parts = {
-        DISCRIMINATOR: (pretrainer.backbone, pretrainer.discriminator_head),
-        GENERATOR: (pretrainer.generator, pretrainer.generator_head),
+        "discriminator": (pretrainer.backbone, pretrainer.discriminator_head),
+        "generator": (pretrainer.generator, pretrainer.generator_head),
     }
     return {
         name: types.SimpleNamespace(backbone=b, head=head, preprocessor=text)
@@ -105,12 +104,12 @@ def pretrainer(pretrainer):
         table.update(encoder(generator, "generator"))
         if generator.embeddings is not backbone.embeddings:
             table.update(embeddings(generator.embeddings, "generator"))
-    if GENERATOR in tasks:
-        table.update(of_parts(tasks[GENERATOR], TOKEN_HEAD))
-    if DISCRIMINATOR in tasks or not has_two:
+    if "generator" in tasks:
+        table.update(of_parts(tasks["generator"], TOKEN_HEAD))
+    if "discriminator" in tasks or not has_two:
         table.update(encoder(backbone))
-    if DISCRIMINATOR in tasks:
-        table.update(of_parts(tasks[DISCRIMINATOR], REPLACED_HEAD))
+    if "discriminator" in tasks:
+        table.update(of_parts(tasks["discriminator"], REPLACED_HEAD))
     return table
 
 
@@ -155,7 +154,7 @@ class Checkpoint:
     """
 
     # Both for an encoder of which nobody can say what it is.
-    networks = (DISCRIMINATOR, GENERATOR)
+    networks = ("discriminator", "generator")
     is_pair = is_tied = False  # the two of a pre-training; they are one encoder
     architecture, config = None, {}  # in transformers
     token_head = {}  # arguments of `ElectraMaskedLM`
@@ -182,7 +181,7 @@ class Checkpoint:
         """The stored name for an original name, whether there is one or not."""
         return name
 
-    def tensor(self, name, network=DISCRIMINATOR):
+    def tensor(self, name, network="discriminator"):
         """The `Tensor` with an original name, or `None`."""
         return self.tensors.get(self.stored_name(name, network))
 

@@ -167,7 +167,7 @@ def test_written_as_the_original_wrote_it(pretrainer, folder, tmp_path):
 
 @pytest.mark.parametrize("sharing", ["shared", "apart", "one network"])
 def test_pretrainers_there_and_back(sharing, tmp_path):
-    backbone = checks.tiny_backbone()
+    backbone = checks.tiny_backbone(num_layers=2)
     generator = checks.tiny_backbone(hidden_dim=4, num_heads=1)
     if sharing == "one network":
         generator = backbone

@@ -2,7 +2,7 @@
 
 The numbers were recorded on torch. After a new training of a preset:
 
-    KERAS_BACKEND=torch python -m tests.hub.test_shipped_presets
+    KERAS_BACKEND=torch python -m tests.test_shipped_presets
 """
 
 import json
@@ -17,7 +17,7 @@ from keras_electra.presets import presets_folder
 
 TINY = "electra_tiny_en"
 MEGABYTES = {TINY: 25, "electra_small_en": 60}
-GOLDEN = pathlib.Path(__file__).parent.parent / "golden"
+GOLDEN = pathlib.Path(__file__).parent / "golden"
 SENTENCES = [
     "The chef kicked the delicious meal.",
     "The capital of France is a small river in the north of the country.",
