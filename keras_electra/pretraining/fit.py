@@ -15,26 +15,26 @@ from keras import ops
 from keras_electra.arguments import known_keywords
 from keras_electra.backend import TrainStep
 from keras_electra.data import inputs
-from keras_electra.data.batches import Batches
-from keras_electra.data.batches import Rows
-from keras_electra.data.streams import StreamBatches
+from keras_electra.data.rows import is_rows
 from keras_electra.model.sizes import closest_size
 from keras_electra.pretraining.losses import StopOnSkippedSteps
 from keras_electra.training.fit import FitsExamples
 from keras_electra.training.optimizers import global_norm
 from keras_electra.training.recipes import pretraining_optimizer
 
-# Columns of tables with text; labels are not read.
-NAMES = inputs.Names(
-    (("sentence1", "sentence2"), ("text1", "text2"), ("text",), ("sentence",)),
-    labels=(),
-)
-CHUNK = 1024  # texts that become rows at a time
-
 
 class PretrainingFit(TrainStep, FitsExamples):
     """`compile`, data and metrics of `ElectraPretrainer`."""
 
+    names = inputs.Names(
+        (
+            ("sentence1", "sentence2"),
+            ("text1", "text2"),
+            ("text",),
+            ("sentence",),
+        ),
+        labels=(),
+    )
     max_skipped_steps = 25
     _evaluating = False
 
@@ -99,67 +99,39 @@ class PretrainingFit(TrainStep, FitsExamples):
         """Name of the size whose recipe is the default."""
         return closest_size(self.backbone.hidden_dim, self.backbone.num_layers)
 
-    # How data becomes batches; see `FitsExamples`.
+    # What there is to train on; see `FitsExamples`.
+
+    def needs_labels(self, x):
+        return False
+
+    def check_inputs(self, x):
+        inputs.check_texts(x, may_be_empty=True)
 
     def _read(self, x, y=None, sample_weight=None):
         reject_labels(y=y, sample_weight=sample_weight)
-        if hasattr(x, "endless") or not inputs.is_in_memory(x):
-            return x
-        examples = inputs.read_memory(x, None, None, NAMES)
-        _check_texts(examples.x)
-        return examples
+        return x if hasattr(x, "endless") else super()._read(x)
 
     def _read_validation(self, data):
         if isinstance(data, tuple) and len(data) == 1:
             (data,) = data
         return self._read(data)  # a tuple is of columns: there are no labels
 
-    def _source(
-        self,
-        examples,
-        batch_size,
-        order,
-        class_weight=None,
-        steps=None,
-        remember=True,
-    ):
+    def _source(self, examples, size, order, class_weight=None, **kwargs):
         reject_labels(class_weight=class_weight)
         if hasattr(examples, "endless"):  # it knows the batch at any position
             return examples
-        size = inputs.checked_size(batch_size)
-        if not isinstance(examples, inputs.Examples):
+        return super()._source(examples, size, order, **kwargs)
 
-            def prepare(x, y, sample_weight):
-                reject_labels(y=y, sample_weight=sample_weight)
-                _check_texts(x)
-                rows = Rows([(self._to_rows(x), None, None)])
-                return Batches(rows, max(1, len(rows))).batch(0)
-
-            return StreamBatches(examples, NAMES, size, prepare, remember)
-        if not len(examples):
-            raise ValueError("`x` must hold at least one example.")
-        if steps is not None:
-            examples = examples.part(slice(steps * size))
-        starts = range(0, len(examples), CHUNK)
-        chunks = (examples.part(slice(i, i + CHUNK)).x for i in starts)
-        rows = Rows((self._to_rows(chunk), None, None) for chunk in chunks)
-        return Batches(rows, size, order)
-
-    def _to_rows(self, x):
-        """Rows of token ids of texts; what are rows already stays."""
-        if not isinstance(x, dict):
-            if self.preprocessor is None:
-                raise ValueError(
-                    "`x` must hold `token_ids`, `segment_ids` and "
-                    "`padding_mask` where there is no preprocessor. Received: "
-                    f"{type(x).__name__}. Give the pre-trainer a "
-                    "`preprocessor` to fit on raw text."
-                )
-            x = self.preprocessor(x, y=None)
-        return check_ids(x, self.backbone.vocabulary_size)
+    def _pack(self, x, y=None, sample_weight=None):
+        reject_labels(y=y, sample_weight=sample_weight)
+        x, _, _ = super()._pack(x, None, None)
+        return check_ids(x, self.backbone.vocabulary_size), None, None
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
-        return self._to_rows(x)
+        if not is_rows(x):
+            self._require_preprocessor(x)
+            x = self.preprocessor(x, y=None)
+        return check_ids(x, self.backbone.vocabulary_size)
 
     def _begin_fit(self, stream, epochs):
         is_new = self._auto_optimizer and not self.optimizer.built
@@ -244,11 +216,6 @@ def reject_labels(**arguments):
                 f"weights come from the text itself. Received: {name}="
                 f"{type(value).__name__}. Leave it out."
             )
-
-
-def _check_texts(x):
-    if not isinstance(x, dict):
-        inputs.check_texts(x, may_be_empty=True)
 
 
 def check_ids(x, vocabulary_size):

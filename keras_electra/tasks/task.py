@@ -1,25 +1,28 @@
 """What all tasks share: training and use on data of any form."""
 
+import itertools
+
 import keras
 import numpy as np
 
 from keras_electra.arguments import keyword_names
 from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
+from keras_electra.data import streams
 from keras_electra.data.batches import Batches
 from keras_electra.data.batches import Rows
 from keras_electra.data.inputs import checked_size
 from keras_electra.data.rows import is_rows
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import SavesPresets
-from keras_electra.tasks.feeding import TakesExamples
+from keras_electra.tasks import labels
 from keras_electra.tasks.labels import takes_rows
 from keras_electra.training.fit import FitsExamples
 from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.recipes import finetuning_rate
 
 
-class ElectraTask(TakesExamples, FitsExamples, SavesPresets):
+class ElectraTask(FitsExamples, SavesPresets):
     """Training and use of a task; mixed in before KerasHub's base class.
 
     Args:
@@ -40,6 +43,7 @@ class ElectraTask(TakesExamples, FitsExamples, SavesPresets):
     """
 
     backbone_cls = ElectraBackbone
+    label_encoder = None  # where there are classes, a `LabelEncoder`
     token_outputs = False
     padded_output = 0.0
     unsaved = ("backbone", "preprocessor")
@@ -101,6 +105,37 @@ class ElectraTask(TakesExamples, FitsExamples, SavesPresets):
         self.compile(**keras.saving.deserialize_keras_object(config))
         # So that the slots of a saved optimizer find their place.
         self.optimizer.build(self.trainable_variables)
+
+    def _weigher(self, class_weight, y=None):
+        weights = labels.class_weights(self.label_encoder, class_weight, y)
+        return lambda data: labels.weigh(data, weights)
+
+    def read_inputs(self, x, method):
+        """`(columns, is_one)` of one example, or of what `fit` takes."""
+        if self.preprocessor is None:
+            raise ValueError(f"`{method}` needs a `preprocessor`, not None.")
+        parts = x if isinstance(x, tuple) else (x,)
+        is_one = bool(parts) and all(map(inputs.is_text, parts))
+        if is_one:
+            x = inputs.map_columns(lambda text: [inputs.to_python(text)], x)
+        x = self._read(x)
+        is_stream = not isinstance(x, inputs.Examples)
+        x = streams.read_all(x, self.names) if is_stream else x.x
+        self.check_inputs(x)
+        return x, is_one
+
+    def _input_rows(self, x, batch_size=None, steps=None):
+        """`Rows` of inputs without labels."""
+        x = self._read(x)
+        if isinstance(x, inputs.Examples):
+            if steps is not None:
+                x = x.part(slice(steps * checked_size(batch_size)))
+            x = inputs.Examples(x.x)
+            return self._memory_rows(x) if len(x) else self._rows(())
+        stream = streams.StreamBatches(
+            x, self.names, batch_size, lambda x, *labels: self._to_rows(x)
+        )
+        return self._rows(itertools.islice(stream, steps))
 
     @known_keywords()
     def predict(

@@ -1,24 +1,64 @@
-"""`fit` and `evaluate` on data of any form, for pre-training and the tasks."""
+"""Examples as users give them -> rows of token ids -> `fit` and `evaluate`.
+
+What is in memory is checked as a whole, becomes rows once and is batched by
+`data/batches.py`; streams are read batch by batch. Keras gets finished rows,
+so nothing of this is repeated in an epoch. Price: rows of all examples in
+memory are kept, without padding, while they are trained on.
+"""
+
+import functools
 
 import keras
+import numpy as np
 
 from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
 from keras_electra.data import streams
+from keras_electra.data.batches import Batches
+from keras_electra.data.batches import Rows
+from keras_electra.data.inputs import checked_size
+from keras_electra.data.rows import is_rows
+
+# Examples that become rows at a time.
+CHUNK = 1024
 
 
 class FitsExamples:
-    """Training and evaluation; mixed in before KerasHub's base class.
+    """What a model says of its data, how that becomes batches, and training.
 
-    The model's `_read(x, y, sample_weight)` gives `Examples` of what is in
-    memory, and a stream as it is; its `_source(examples, batch_size, order,
-    class_weight, steps, remember)` gives what `Stream` takes.
-
-    Attributes:
-        token_labels: bool. Whether labels are one a token.
+    Mixed in before KerasHub's base class.
     """
 
-    token_labels = False
+    names = inputs.Names((("text",),))  # of columns of tables
+    token_labels = False  # whether labels are one a token
+    free_order = True  # whether it changes little which rows meet in a batch
+
+    def needs_labels(self, x):
+        """Whether `fit` and `evaluate` need `y` for these inputs."""
+        return True
+
+    def check_inputs(self, x):
+        """Raises for raw inputs, columns, that the task does not take."""
+        inputs.check_texts(x)
+
+    def encode_labels(self, x, y):
+        """Checked labels, as the preprocessor takes them."""
+        return y
+
+    def rows_together(self, x):
+        """How many neighbouring rows stay in one batch."""
+        return 1
+
+    def _weigher(self, class_weight, y=None):
+        """A function that weighs data by its classes, given `fit`'s weights.
+
+        `y` are encoded labels.
+        """
+        return lambda data: data
+
+    def finish_batch(self, x, y=None, sample_weight=None, training=False):
+        """What is done to a batch of rows anew every time it is used."""
+        return x, y, sample_weight
 
     def _read_validation(self, data):
         data = data if isinstance(data, tuple) else (data,)
@@ -137,4 +177,117 @@ class FitsExamples:
                 stream.for_keras(self.token_labels),
                 steps=stream.steps,
                 **kwargs,
+            )
+
+    # How examples become batches.
+
+    def preprocess_samples(self, x, y=None, sample_weight=None):
+        """A batch of raw data to a batch of rows, for `train_on_batch`."""
+        data = inputs.map_columns(inputs.to_column, (x, y, sample_weight))
+        return keras.utils.pack_x_y_sample_weight(*self._to_rows(*data))
+
+    def _read(self, x, y=None, sample_weight=None):
+        """`Examples` of what is in memory; a stream as it is."""
+        parts = x if isinstance(x, tuple) else (x,)
+        if inputs.is_text(x) or not all(
+            hasattr(p, "__len__") or hasattr(p, "__iter__") for p in parts
+        ):
+            raise TypeError(
+                "`x` must hold examples, as a list of strings or a data set. "
+                f"Received: {x!r} of type {type(x).__name__}."
+            )
+        if inputs.is_in_memory(x):
+            return inputs.read_memory(x, y, sample_weight, self.names)
+        for name, value in (("y", y), ("sample_weight", sample_weight)):
+            if value is not None:
+                raise ValueError(
+                    f"`{name}` must come with the examples of a stream, in "
+                    f"tuples. Received: {name} beside {type(x).__name__}."
+                )
+        return x
+
+    def _source(
+        self, examples, size, order, weights=None, steps=None, remember=True
+    ):
+        """Batches of what `_read` returns; `"by_length"` is evaluation."""
+        size, training = checked_size(size), order != "by_length"
+        finish = functools.partial(self.finish_batch, training=training)
+        if not isinstance(examples, inputs.Examples):
+            weigh = self._weigher(weights)
+
+            def prepare(x, y, sample_weight):
+                self._require_labels(x, y)
+                data = self._to_rows(x, y, sample_weight)
+                rows = self._rows([weigh(data)])
+                return Batches(rows, max(1, len(rows)), finish=finish).batch(0)
+
+            return streams.StreamBatches(
+                examples, self.names, size, prepare, remember
+            )
+        if not len(examples):
+            raise ValueError("`x` must hold at least one example.")
+        self._require_labels(examples.x, examples.y)
+        if steps is not None:
+            examples = examples.part(slice(steps * size))
+        if not self.free_order:
+            others = {"grouped": "shuffled", "by_length": "given"}
+            order = others.get(order, order)
+        rows = self._memory_rows(examples, weights)
+        unit = self.rows_together(examples.x)
+        return Batches(rows, size, order, unit, finish=finish)
+
+    def _require_labels(self, x, y):
+        if y is None and self.needs_labels(x) and self.loss is not None:
+            raise ValueError(
+                "`y` is needed for training. Received only `x`. Pass both, or "
+                f"a table or stream with {' or '.join(self.names.labels)}."
+            )
+
+    def _memory_rows(self, examples, weights=None, checked=False):
+        """`Rows` of examples in memory, which may be checked already."""
+        examples = self._encode(*examples, checked)
+        weigh = self._weigher(weights, examples.y)
+
+        def chunks():
+            for start in range(0, len(examples), CHUNK):
+                part = examples.part(slice(start, start + CHUNK))
+                yield weigh(self._pack(*part))
+
+        return self._rows(chunks())
+
+    def _to_rows(self, x, y=None, sample_weight=None):
+        """Columns to rows, checked: `(x, y, sample_weight)`."""
+        return self._pack(*self._encode(x, y, sample_weight))
+
+    def _rows(self, chunks):
+        tokenizer = getattr(self.preprocessor, "tokenizer", None)
+        pad = tokenizer.pad_token_id if tokenizer else 0
+        return Rows(chunks, pad, self.token_labels)
+
+    def _encode(self, x, y=None, sample_weight=None, checked=False):
+        """Checked `Examples`, with labels as the preprocessor takes them."""
+        if is_rows(x):
+            data = inputs.map_columns(np.asarray, (x, y, sample_weight))
+            return inputs.Examples(*data)
+        self._require_preprocessor(x)
+        if not checked:
+            self.check_inputs(x)
+        if y is not None or not self.needs_labels(x):
+            y = self.encode_labels(x, y)
+        return inputs.Examples(x, y, sample_weight)
+
+    def _pack(self, x, y, sample_weight):
+        if is_rows(x):
+            return x, y, sample_weight
+        # Not through `__call__` if it can be helped: Keras would wrap errors.
+        make_rows = getattr(self.preprocessor, "rows", self.preprocessor)
+        return keras.utils.unpack_x_y_sample_weight(
+            make_rows(x, y=y, sample_weight=sample_weight)
+        )
+
+    def _require_preprocessor(self, x):
+        if self.preprocessor is None:
+            raise ValueError(
+                "`x` must be a dict of rows where `preprocessor` is None. "
+                f"Received: {type(x).__name__}. For texts give a preprocessor."
             )
