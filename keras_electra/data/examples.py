@@ -67,60 +67,52 @@ def load_examples(
             "that one, or build the examples again."
         )
     shards.check_shards(folder, metadata, verify)
-    num_examples = sum(s["examples"] for s in metadata["shards"][split])
-    if not num_examples:
+    count = sum(shard["examples"] for shard in metadata["shards"][split])
+    if not count:
         fraction = metadata["settings"]["validation_fraction"]
         raise ValueError(
             f"{folder!r} has no {split} examples. It was built with "
             f"validation_fraction={fraction}."
         )
-    share = (process_index, num_processes)
     order = order_examples(
-        num_examples, batch_size, seed, *share, drop_remainder
+        count, batch_size, seed, process_index, num_processes, drop_remainder
     )
     length = len(order)
     if seed is not None:
-        length = -(-num_examples // (batch_size * num_processes))
+        length = -(-count // (batch_size * num_processes))
     return ExampleDataset(folder, metadata, split, order, length)
 
 
-def order_examples(
-    count,
-    batch_size,
-    seed=None,
-    process_index=0,
-    num_processes=1,
-    drop_rest=False,
-):
+def order_examples(count, batch_size, seed, index, processes, drop_rest):
     """The examples of each batch, a `grain.MapDataset` of int arrays.
 
     All processes walk one global order, which is dealt out to them like cards.
     With a seed, passes follow one another without end, each a new permutation,
     and batches run across their ends. Without one there is a single pass, from
-    which at most `num_processes - 1` examples are left out so that all
-    processes have equally many. Arguments: see `load_examples`.
+    which at most `processes - 1` examples are left out so that all processes
+    have equally many. Arguments: see `load_examples`.
     """
     check_count("batch_size", batch_size)
-    if not 0 <= process_index < num_processes:
+    if not 0 <= index < processes:
         raise ValueError(
-            "`process_index` must be in [0, num_processes). Received: "
-            f"{process_index=}, {num_processes=}."
+            f"`process_index` must be in [0, num_processes={processes}). "
+            f"Received: process_index={index}."
         )
-    if num_processes > count:
+    if processes > count:
         raise ValueError(
-            f"`num_processes={num_processes}` processes cannot share "
+            f"`num_processes={processes}` processes cannot share "
             f"{count} examples. Use fewer, or build more examples."
         )
     order = grain.MapDataset.range(count)
     if seed is None:
-        order = order[: count - count % num_processes]
+        order = order[: count - count % processes]
     else:
         # The shuffle of pass `p` uses `seed + p`; near seeds must not give
         # the same orders a pass later.
         digest = hashlib.blake2b(str(int(seed)).encode(), digest_size=4)
         seed = int.from_bytes(digest.digest(), "big")
         order = order.shuffle(seed=seed).repeat()
-    share = order[process_index::num_processes]
+    share = order[index::processes]
     return share.batch(batch_size, drop_remainder=drop_rest)
 
 

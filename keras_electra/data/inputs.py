@@ -234,7 +234,6 @@ def is_missing(value):
 
 def checked_size(batch_size):
     """A batch size as it was given, 32 where it was not."""
-    if batch_size is None:
-        return 32
-    check_count("batch_size", batch_size)
-    return int(batch_size)
+    size = 32 if batch_size is None else batch_size
+    check_count("batch_size", size)
+    return int(size)

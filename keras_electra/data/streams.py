@@ -23,11 +23,10 @@ PEEKED = 8
 
 
 class Stream(PositionedDataset):
-    """The batches of a source as Keras takes them.
+    """The batches of a source as Keras takes them: without end.
 
     Keras warns when data ends that did not say how long it is, and stays at
-    the end of data that did; an endless stream with a count of steps has
-    neither trouble.
+    the end of data that did.
 
     Args:
         source: `Batches`, `ExampleDataset` or `StreamBatches`.
@@ -245,8 +244,6 @@ def _to_leaves(part):
 def read_all(source, names):
     """The inputs of a whole stream, as columns."""
     batches = [*StreamBatches(source, names, None, lambda x, y, weight: x)]
-    return inputs.map_columns(_join, *batches) if batches else []
-
-
-def _join(*parts):
-    return list(itertools.chain.from_iterable(parts))
+    if not batches:
+        return []
+    return inputs.map_columns(lambda *x: list(itertools.chain(*x)), *batches)

@@ -52,9 +52,8 @@ def build_examples(
         files: str, path, or list of them. Files or patterns, plain text
             (a blank line between documents) or JSON lines, possibly
             compressed; see `corpus.py`.
-        output_dir: str or path. The folder to make. It must not exist, or be
-            empty, or hold the result of the same call, which is then left
-            as it is and reported.
+        output_dir: str or path. The folder to make; must be new, or empty, or
+            hold the result of the same call, which is then reported.
         tokenizer: `ElectraTokenizer`.
         sequence_length: int, tokens of the longest examples, special tokens
             included. Defaults to 128.
@@ -63,36 +62,32 @@ def build_examples(
             one is held out and one is not. Defaults to 0.
         seed: int. Seed of all random choices. Defaults to 0.
         num_processes: int. With more than 1, as many further processes
-            tokenize. Has no influence on the result. Defaults to 1.
-        text_field: str. Field of JSON objects that holds the text. Defaults
-            to `"text"`.
+            tokenize. Has no influence on the result.
+        text_field: str. Field of JSON objects that holds the text.
         rules: str. How documents become examples: `"default"` or
             `"original"`, see `packing.py`. The original reads its files in
-            a random order. Defaults to `"default"`.
-        blank_lines_separate_documents: bool. If `False`, each file is one
-            document. Defaults to `True`.
-        verbose: bool. Whether to print progress and the report. Defaults to
-            `True`.
+            a random order.
+        blank_lines_separate_documents: bool. If `False`, each file is one.
+        verbose: bool. Whether to print progress and the report.
 
     Returns:
         `BuildReport`.
 
     Raises:
         FileExistsError: if `output_dir` holds something else.
-        FileNotFoundError: if no file matches.
         OSError: if a file cannot be read or written; if the disk is full,
             the same call goes on once there is space.
-        ValueError: if an argument is out of range, if a file is not text, or
-            if there is no text in them.
+        ValueError: if an argument is out of range, or the files hold no text.
     """
     start = time.perf_counter()
     make_packer(rules, sequence_length)  # checks its arguments
     check_count("num_processes", num_processes)
     check_number("validation_fraction", validation_fraction, 0, below=1)
     files = list_files(files)
-    size = tokenizer.vocabulary_size()
+    described = shards.describe_tokenizer(tokenizer)
+    size = described["vocabulary_size"]
     description = {
-        "tokenizer": shards.describe_tokenizer(tokenizer),
+        "tokenizer": described,
         "settings": {
             "sequence_length": int(sequence_length),
             "validation_fraction": float(validation_fraction),
@@ -120,11 +115,7 @@ def build_examples(
 
 
 def _describe_file(path):
-    """Name, size, and digest of both ends.
-
-    Reading all of a corpus would take as long as building from it; a change
-    in the middle that leaves the size as it is goes unnoticed.
-    """
+    """Name, size, and digest of both ends: to read all would take too long."""
     filesystem, name = fsspec.core.url_to_fs(path)
     size = filesystem.size(name) or 0  # some servers do not tell
     digest = hashlib.blake2b(digest_size=8)
@@ -177,9 +168,8 @@ def _partial_folder(output_dir):
             raise
         raise OSError(
             error.errno,
-            f"No space left while building {output_dir!r}. What is finished "
-            f"stays in {root!r}: make space and do the same call again to go "
-            f"on, or remove that folder. ({error})",
+            f"No space left: make space and do the same call again to go on, "
+            f"or remove {root!r}, which holds what is finished. ({error})",
         ) from error
 
 
@@ -238,12 +228,14 @@ def _assemble(
 ):
     """Read, tokenize, pack, write: all of a build but its bookkeeping.
 
+    Every document has a place in `HASH_RANGE`, a hash of its first piece, so
+    that copies are in the same split; those below `threshold` are held out.
     Returns the writers of the splits, counts of tokens, and the lowest and
-    the highest place of a document; those below `threshold` are held out.
+    the highest place.
     """
     settings, dtype = description["settings"], description["dtype"]
     seed = settings["seed"]
-    draws = random.Random(seed)
+    key, draws = str(seed).encode()[:64], random.Random(seed)
     if settings["rules"] == "original":
         files = list(files)
         draws.shuffle(files)
@@ -277,7 +269,9 @@ def _assemble(
         for piece in block:
             if piece.starts_document:
                 writers[side].write(packers[side].end_document())
-                place = _place(piece.lines, seed)
+                text = join_lines(piece.lines)
+                digest = hashlib.blake2b(text, digest_size=8, key=key).digest()
+                place = int.from_bytes(digest, "big")
                 places = [min([place, *places]), max([place, *places])]
                 side = place < threshold
                 writers[side].documents += 1
@@ -293,13 +287,3 @@ def _assemble(
     for writer in writers:
         writer.close()
     return writers, tally, places
-
-
-def _place(lines, seed):
-    """Where in `HASH_RANGE` a document is, told by its first piece.
-
-    Two copies of one document are at the same place, so in the same split.
-    """
-    digest = hashlib.blake2b(digest_size=8, key=str(seed).encode()[:64])
-    digest.update(join_lines(lines))
-    return int.from_bytes(digest.digest(), "big")

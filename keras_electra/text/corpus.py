@@ -114,10 +114,9 @@ def read_lines(path, text_field="text"):
     """Read the lines of one file, decompressed and decoded.
 
     Args:
-        path: str or path, local or any `fsspec` address. Files that end in
-            `.gz`, `.xz`, `.bz2` or the like are decompressed on the way. Those
-            that end in `.jsonl` or `.json` (before that) hold one JSON object
-            a line, everything else is plain UTF-8 text.
+        path: str or path, local or any `fsspec` address; decompressed if it
+            ends in `.gz`, `.xz`, `.bz2` or the like. `.jsonl` and `.json`
+            files hold one JSON object a line, all others plain UTF-8 text.
         text_field: str. The field of a JSON object that holds its text.
 
     Yields:

@@ -39,9 +39,8 @@ def record_dtype(vocabulary_size, sequence_length):
     """The type of the numbers in a record: `"uint16"` or `"uint32"`."""
     if vocabulary_size > LARGEST_VOCABULARY:
         raise ValueError(
-            f"The tokenizer has {vocabulary_size} tokens, but ids are stored "
-            f"and fed as 32-bit integers: {LARGEST_VOCABULARY} tokens at "
-            "most. Use a smaller vocabulary."
+            f"The tokenizer has {vocabulary_size} tokens, but ids are 32-bit "
+            f"integers: at most {LARGEST_VOCABULARY}. Use a smaller vocabulary."
         )
     is_small = max(vocabulary_size, sequence_length + 1) <= 2**16
     return "uint16" if is_small else "uint32"
@@ -68,41 +67,22 @@ def encode_record(example, cls_token_id, sep_token_id, dtype):
 
 
 class ExampleWriter:
-    """Writes the examples of one split to files.
-
-    Args:
-        folder: str, an existing folder.
-        split: str. Begins the names of the files.
-        tokenizer: `ElectraTokenizer`. Knows the special tokens.
-        dtype: str. See `record_dtype`.
-
-    Attributes:
-        documents: int. Counted by who adds them.
-        examples, tokens, positions: int. Examples written, their tokens
-            without and with the special ones.
-        shards: list of dicts, as `metadata.json` has them.
-    """
+    """Writes the examples of one split to files in `folder`."""
 
     def __init__(self, folder, split, tokenizer, dtype):
         self._prefix = os.path.join(folder, split)
         self._format = (tokenizer.cls_token_id, tokenizer.sep_token_id, dtype)
         self._writer = None
-        self.documents = self.examples = self.tokens = self.positions = 0
-        self.shards = []
+        self.documents = 0  # counted by who adds them
+        self.examples = 0
+        self.tokens = self.positions = 0  # without and with special ones
+        self.shards = []  # dicts, as `metadata.json` has them
 
     def write(self, examples):
         """Write a list of examples, as an `ExamplePacker` makes them."""
         for example in examples:
             if self._writer is None:
-                self._path = (
-                    f"{self._prefix}-{len(self.shards):05d}.array_record"
-                )
-                name = os.path.basename(self._path)
-                self.shards.append({"file": name, "examples": 0})
-                self._size = 0  # bytes
-                self._writer = array_record_module.ArrayRecordWriter(
-                    self._path, OPTIONS
-                )
+                self._open()
             record = encode_record(example, *self._format)
             self._do(self._writer.write, record)
             tokens = sum(map(len, example))
@@ -114,6 +94,15 @@ class ExampleWriter:
             doublings = (len(self.shards) - 1) // SHARDS_OF_ONE_SIZE
             if self._size >= SHARD_SIZE * 2**doublings:
                 self.close()
+
+    def _open(self):
+        self._path = f"{self._prefix}-{len(self.shards):05d}.array_record"
+        name = os.path.basename(self._path)
+        self.shards.append({"file": name, "examples": 0})
+        self._size = 0  # bytes
+        self._writer = array_record_module.ArrayRecordWriter(
+            self._path, OPTIONS
+        )
 
     def close(self):
         """Finish the current file and note its size and checksum."""
@@ -161,29 +150,19 @@ class BuildReport:
         return (self.tokens - self.reused_tokens) / max(self.seconds, 1e-9)
 
     def __str__(self):
-        held_out = f"({self.validation_documents:,} held out)"
-        dropped = f"({self.dropped_tokens / max(self.tokens, 1):.2%})"
-        time = f"{self.seconds:.1f} s ({self.tokens_per_second:,.0f} tokens/s)"
-        rows = {
-            "documents": f"{self.documents:,} {held_out}",
-            "tokens": f"{self.tokens:,}",
-            "train examples": f"{self.train_examples:,}",
-            "validation examples": f"{self.validation_examples:,}",
-            "padding": f"{self.padding_fraction:.2%} of positions",
-            "[UNK]": f"{self.unknown_fraction:.2%} of tokens",
-            "files of examples": f"{self.shards:,}",
-            "dropped": f"{self.dropped_tokens:,} tokens {dropped}",
-            "reused": f"{self.reused_tokens:,} tokens of a stopped build",
-            "time": time if self.seconds else "none, already built",
-        }
-        if not self.dropped_tokens:
-            del rows["dropped"]
-        if not self.reused_tokens:
-            del rows["reused"]
-        lines = [f"  {name:<20} {value}" for name, value in rows.items()]
+        names = [field.name for field in dataclasses.fields(self)[1:]]
+        lines = [f"Examples in {self.output_dir}"]
+        lines[0] += "" if self.seconds else " (already built)"
+        for name in [*names, "unknown_fraction", "tokens_per_second"]:
+            value, label = getattr(self, name), name.replace("_", " ")
+            style = ".2%" if "fraction" in name else ",.0f"
+            lines.append(f"  {label:<20} {value:{style}}")
         if self.unknown_fraction > MANY_UNKNOWN:
-            lines.append("  Many tokens are unknown: does the vocabulary fit?")
-        return "\n".join([f"Examples in {self.output_dir}", *lines])
+            lines.append(
+                "  Many tokens are unknown: do language and casing of the "
+                "vocabulary fit the corpus?"
+            )
+        return "\n".join(lines)
 
 
 def describe_tokenizer(tokenizer):
@@ -230,8 +209,8 @@ def read_metadata(folder):
         ) from error
     if version != FORMAT:
         raise ValueError(
-            f"{path!r} has format {version}, but this version of "
-            f"keras_electra reads format {FORMAT}. Build the examples again."
+            f"{path!r} has format {version}, but this version reads format "
+            f"{FORMAT}. Build the examples again."
         )
     return metadata
 

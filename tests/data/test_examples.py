@@ -304,20 +304,26 @@ def test_too_long_a_record_is_refused():
         decode_records([record], "uint16", 5)
 
 
+def order_of(
+    count, batch_size, seed=None, index=0, processes=1, drop_rest=False
+):
+    return order_examples(count, batch_size, seed, index, processes, drop_rest)
+
+
 def batches(order, count):
     return [order[position].tolist() for position in range(count)]
 
 
 def test_order_without_seed():
-    order = order_examples(7, batch_size=3)
+    order = order_of(7, batch_size=3)
     assert len(order) == 3
     assert batches(order, 3) == [[0, 1, 2], [3, 4, 5], [6]]
-    order = order_examples(7, batch_size=3, drop_rest=True)
+    order = order_of(7, batch_size=3, drop_rest=True)
     assert batches(order, len(order)) == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_order_with_seed_is_another_permutation_each_pass():
-    order = order_examples(10, batch_size=4, seed=1)
+    order = order_of(10, batch_size=4, seed=1)
     places = sum(batches(order, 10), [])
     passes = [places[start : start + 10] for start in (0, 10, 20, 30)]
     assert all(sorted(one) == list(range(10)) for one in passes)
@@ -328,8 +334,7 @@ def test_order_with_seed_is_another_permutation_each_pass():
 def test_seeds_give_unrelated_orders():
     # Neighbouring seeds must not repeat each other's passes.
     first, second, again = (
-        batches(order_examples(50, batch_size=50, seed=seed), 4)
-        for seed in (0, 1, 0)
+        batches(order_of(50, batch_size=50, seed=seed), 4) for seed in (0, 1, 0)
     )
     assert first[1] != second[0] and first[0] != second[0]
     assert first == again
@@ -337,8 +342,8 @@ def test_seeds_give_unrelated_orders():
 
 @pytest.mark.parametrize("seed", [None, 5])
 def test_processes_share_one_order(seed):
-    alone = order_examples(13, batch_size=6, seed=seed)
-    shares = [order_examples(13, 2, seed, index, 3) for index in range(3)]
+    alone = order_of(13, batch_size=6, seed=seed)
+    shares = [order_of(13, 2, seed, index, 3) for index in range(3)]
     assert len(set(map(len, shares))) == 1
     for position in range(2):
         parts = [share[position] for share in shares]
@@ -348,7 +353,7 @@ def test_processes_share_one_order(seed):
 
 def test_processes_have_equally_many_batches():
     # 13 = 4 * 3 + 1: one example is left out, no process has a third batch.
-    shares = [order_examples(13, 2, None, index, 3) for index in range(3)]
+    shares = [order_of(13, 2, None, index, 3) for index in range(3)]
     seen = [sum(batches(share, len(share)), []) for share in shares]
     assert [len(one) for one in seen] == [4, 4, 4]
     assert sorted(sum(seen, [])) == list(range(12))
@@ -356,8 +361,8 @@ def test_processes_have_equally_many_batches():
 
 def test_bad_orders():
     with pytest.raises(ValueError, match="`batch_size` must be an integer"):
-        order_examples(7, batch_size=0)
+        order_of(7, batch_size=0)
     with pytest.raises(ValueError, match="`process_index` must be in"):
-        order_examples(7, 2, process_index=2, num_processes=2)
+        order_of(7, 2, index=2, processes=2)
     with pytest.raises(ValueError, match="=8` processes cannot share 7"):
-        order_examples(7, 2, num_processes=8)
+        order_of(7, 2, processes=8)
