@@ -47,16 +47,13 @@ class Rows:
             ids, arrays = data[0]["token_ids"], keras.tree.flatten(data)
             end = len(arrays) if token_labels else len(data[0])
             # What fills up each array, `None` where it is not cut.
-            self._pads = [
-                (pad_token_id if array is ids else 0)
-                if place < end and np.shape(array) == ids.shape
-                else None
-                for place, array in enumerate(arrays)
-            ]
+            self._pads = [None] * len(arrays)
+            for i, array in enumerate(arrays[:end]):
+                if np.shape(array) == ids.shape:
+                    self._pads[i] = pad_token_id if array is ids else 0
             # Tokens of every row up to the last that is not padding.
             mask = data[0].get("padding_mask", np.ones_like(ids)) != 0
-            used = mask.shape[-1] - np.argmax(mask[..., ::-1], axis=-1)
-            used = np.where(mask.any(axis=-1), used, 1)
+            used = np.where(mask, np.arange(1, mask.shape[-1] + 1), 1)
             used = used.reshape(len(ids), -1).max(axis=1, initial=1)
             lengths.append(used)
             leaves.append([_strip(*p, used) for p in zip(arrays, self._pads)])

@@ -1,8 +1,7 @@
 """A folder of examples -> batches, in an order that any step can return to.
 
-The order is a function from position to examples (`grain`'s index shuffle): it
-takes no memory, and the batch at any position is found without reading those
-before it, so training goes on after an interruption exactly where it was.
+The order is a function from position to examples: it takes no memory, and
+training goes on after an interruption exactly where it was.
 """
 
 import hashlib
@@ -53,7 +52,7 @@ def load_examples(
     Raises:
         FileNotFoundError: if the folder or one of its files is missing.
         ValueError: if an argument is out of range, the split is empty, a
-            file is damaged, or the tokenizer is another one.
+            file is damaged, or the tokenizer another one.
     """
     folder = os.path.abspath(os.fspath(output_dir))
     check_option("split", split, shards.SPLITS)
@@ -62,41 +61,36 @@ def load_examples(
     given = built if tokenizer is None else shards.describe_tokenizer(tokenizer)
     if given["fingerprint"] != built["fingerprint"]:
         raise ValueError(
-            "`tokenizer` must encode as the one that the examples in "
-            f"{folder!r} were built with: {built}. Received: {given}. Pass "
-            "that one, or build the examples again."
+            f"`tokenizer` must encode as the one that built {folder!r}: "
+            f"{built}. Received: {given}. Pass that one, or build again."
         )
     shards.check_shards(folder, metadata, verify)
     count = sum(shard["examples"] for shard in metadata["shards"][split])
     if not count:
-        fraction = metadata["settings"]["validation_fraction"]
         raise ValueError(
-            f"{folder!r} has no {split} examples. It was built with "
-            f"validation_fraction={fraction}."
+            f"{folder!r} has no {split} examples: {metadata['settings']}."
         )
     order = order_examples(
         count, batch_size, seed, process_index, num_processes, drop_remainder
     )
-    length = len(order)
-    if seed is not None:
-        length = -(-count // (batch_size * num_processes))
-    return ExampleDataset(folder, metadata, split, order, length)
+    steps = -(-count // (batch_size * num_processes))
+    steps = min(steps, len(order))
+    return ExampleDataset(folder, metadata, split, order, steps)
 
 
 def order_examples(count, batch_size, seed, index, processes, drop_rest):
     """The examples of each batch, a `grain.MapDataset` of int arrays.
 
-    All processes walk one global order, which is dealt out to them like cards.
-    With a seed, passes follow one another without end, each a new permutation,
-    and batches run across their ends. Without one there is a single pass, from
-    which at most `processes - 1` examples are left out so that all processes
-    have equally many. Arguments: see `load_examples`.
+    One global order is dealt out to all processes like cards. With a seed,
+    passes follow one another without end, each a new permutation, and batches
+    run across their ends. Without one there is a single pass, from which some
+    examples are left out so that all processes have equally many.
     """
     check_count("batch_size", batch_size)
     if not 0 <= index < processes:
         raise ValueError(
-            f"`process_index` must be in [0, num_processes={processes}). "
-            f"Received: process_index={index}."
+            f"`process_index` must be in [0, num_processes). Received: "
+            f"process_index={index}, num_processes={processes}."
         )
     if processes > count:
         raise ValueError(
@@ -112,8 +106,8 @@ def order_examples(count, batch_size, seed, index, processes, drop_rest):
         digest = hashlib.blake2b(str(int(seed)).encode(), digest_size=4)
         seed = int.from_bytes(digest.digest(), "big")
         order = order.shuffle(seed=seed).repeat()
-    share = order[index::processes]
-    return share.batch(batch_size, drop_remainder=drop_rest)
+    order = order[index::processes]
+    return order.batch(batch_size, drop_remainder=drop_rest)
 
 
 class ExampleDataset(PositionedDataset):
@@ -124,42 +118,38 @@ class ExampleDataset(PositionedDataset):
     `len` is the number of batches in one pass, rounded up.
 
     Attributes:
-        endless: bool. Whether it never ends, because it has a seed.
-        num_examples: int, in the split.
-        sequence_length: int, tokens.
-        metadata: dict. What `build_examples` recorded.
         position: int, batches before the one that the next `iter` starts
             at. Can be set; iterating does not change it.
     """
 
     is_ragged = False
 
-    def __init__(self, folder, metadata, split, order, length):
+    def __init__(self, folder, metadata, split, order, steps):
         super().__init__()
         files = metadata["shards"][split]
-        self.metadata = metadata
-        self.endless = len(order) > length
+        self.metadata = metadata  # what `build_examples` recorded
+        self.endless = len(order) > steps
         self.num_examples = sum(file["examples"] for file in files)
         self.sequence_length = metadata["settings"]["sequence_length"]
         self._order = order
-        self._length = length
+        self._steps = steps
         self._name = f"{split} examples of {folder!r}"
         self._source = grain.sources.ArrayRecordDataSource(
             [os.path.join(folder, file["file"]) for file in files]
         )
 
     def __len__(self):
-        return self._length
+        return self._steps
 
     def __str__(self):
         return f"ExampleDataset({self._name})"
 
     def batches(self, position):
-        """The batches from a position (int, batches) on, an iterator."""
+        """An iterator of the batches from a position on."""
         return map(self.batch, range(position, len(self._order)))
 
     def batch(self, position):
-        """Read the batch at a position (int, batches)."""
+        """The batch at a position (int, batches)."""
         tokenizer = self.metadata["tokenizer"]
         batch = decode_records(
             self._source.__getitems__(self._order[position].tolist()),
@@ -171,8 +161,8 @@ class ExampleDataset(PositionedDataset):
         if largest >= tokenizer["vocabulary_size"]:
             raise ValueError(
                 f"The {self._name} hold the token id {largest}, but their "
-                f"vocabulary has {tokenizer['vocabulary_size']} tokens. The "
-                "files are damaged: see `load_examples(verify=True)`."
+                f"vocabulary has {tokenizer['vocabulary_size']} tokens. They "
+                "are damaged: see `load_examples(verify=True)`."
             )
         return batch
 
@@ -180,10 +170,8 @@ class ExampleDataset(PositionedDataset):
 def decode_records(records, dtype, sequence_length, pad_token_id=0):
     """Make a padded batch of records, which `shards.encode_record` made.
 
-    With length 6 the records `3 | 2 7 3 9 3` and `3 | 2 8 3` give token ids
-    `[[2, 7, 3, 9, 3, 0], [2, 8, 3, 0, 0, 0]]`, segment ids
-    `[[0, 0, 0, 1, 1, 0], [0, 0, 0, 0, 0, 0]]` and padding masks
-    `[[1, 1, 1, 1, 1, 0], [1, 1, 1, 0, 0, 0]]`.
+    With length 6 the record `3 | 2 7 3 9 3` gives the token ids
+    `[2, 7, 3, 9, 3, 0]` and the segment ids `[0, 0, 0, 1, 1, 0]`.
     """
     numbers = np.frombuffer(b"".join(records), dtype)
     sizes = np.array([len(record) for record in records]) // numbers.itemsize

@@ -26,18 +26,12 @@ WEIGHT_NAMES = ("sample_weight", "weight")
 
 
 class Names(typing.NamedTuple):
-    """Which columns of a table a task reads.
+    """Which columns of a table a task reads, of alternatives the first."""
 
-    Attributes:
-        inputs: tuple of tuples of str, of which the first that is there is
-            taken.
-        labels: tuple of str, likewise.
-        example: function of `(x, y)`, or `None`. Whether they are one example
-            and no batch; by default where a text is a string by itself.
-    """
-
-    inputs: tuple
-    labels: tuple = ("label", "labels")
+    inputs: tuple  # of tuples of str, alternatives
+    labels: tuple = ("label", "labels")  # alternatives
+    # Function of `(x, y)`: whether they are one example and no batch. By
+    # default where a text is a string by itself.
     example: typing.Any = None
 
 
@@ -81,8 +75,8 @@ def is_text(x):
 def is_table(x):
     """Whether `x` is in memory and has columns by name."""
     has_names = hasattr(x, "column_names") or hasattr(x, "columns")
-    is_sequence = hasattr(x, "__getitem__") and hasattr(x, "__len__")
-    return isinstance(x, abc.Mapping) or has_names and is_sequence
+    is_sized = hasattr(x, "__getitem__") and hasattr(x, "__len__")
+    return isinstance(x, abc.Mapping) or has_names and is_sized
 
 
 def is_in_memory(x):
@@ -96,9 +90,8 @@ def is_in_memory(x):
     if any(hasattr(x, n) for n in ("to_pylist", "to_list", "__array__")):
         return True
     # `keras.utils.PyDataset`; `tf.data` and `grain`.
-    if hasattr(x, "num_batches") or hasattr(x, "batch") and hasattr(x, "map"):
-        return False
-    if not hasattr(x, "__getitem__"):
+    is_stream = hasattr(x, "num_batches") or hasattr(x, "batch")
+    if is_stream or not hasattr(x, "__getitem__"):
         return False
     first = x[0] if len(x) else ""  # of examples or batches, it has parts
     return not isinstance(first, (tuple, dict)) and not hasattr(first, "shape")
@@ -143,9 +136,8 @@ def read_memory(x, y, sample_weight, names):
     """
     if isinstance(x, tuple) and any(map(is_text, x)):
         raise TypeError(
-            "`x` must be a list of texts, or a tuple of columns (for pairs "
-            f"`(firsts, seconds)`). Received a tuple of strings: {x!r:.80}. "
-            "Put texts into a list."
+            "`x` must be a list of texts, or a tuple of lists for pairs. "
+            f"Received a tuple of strings: {x!r:.80}. Put texts into a list."
         )
     if isinstance(x, list) and x and isinstance(x[0], abc.Mapping):
         x = {name: [record.get(name) for record in x] for name in x[0]}
@@ -179,9 +171,9 @@ def pick_columns(table, names):
             return x if len(x) > 1 else x[0], y, weight
     known = " or ".join(" and ".join(map(repr, some)) for some in names.inputs)
     raise ValueError(
-        f"`x` has columns by name, of which {known} would be read, and as "
-        f"labels {' or '.join(map(repr, names.labels))}. Found: {found}. "
-        "Rename them, or pass the columns: `x=data[NAME], y=data[NAME]`."
+        f"`x` must have columns named {known}, and for labels one of "
+        f"{names.labels}. Found: {found}. Rename them, or pass the columns: "
+        "`x=data[NAME], y=data[NAME]`."
     )
 
 
@@ -199,12 +191,9 @@ def split_examples(examples, share):
 
 
 def check_texts(x, kinds=("texts",), may_be_empty=False):
-    """Raises unless columns hold texts that say something.
+    """Raises unless a list, or each of a tuple of lists, holds texts.
 
-    Args:
-        x: list of strings, or a tuple of such lists.
-        kinds: tuple of str. What the columns are, for the message.
-        may_be_empty: bool. Whether a text may say nothing.
+    `kinds` is what the lists hold, for the message.
     """
     columns = x if isinstance(x, tuple) else (x,)
     sizes = list(map(len, columns))

@@ -1,8 +1,8 @@
 """Streams: what is iterated, and what Keras gets to iterate over.
 
-Loaders, data sets, generators and iterators are read in Python, batch by
-batch; examples that come one by one are put together to batches. What can be
-read once is remembered only if it is needed again.
+Loaders, data sets, generators and iterators are read batch by batch; examples
+that come one by one are put together. What can be read once is remembered only
+if it is needed again.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ PEEKED = 8
 
 
 class Stream(PositionedDataset):
-    """The batches of a source as Keras takes them: without end.
+    """The batches of a source as Keras takes them: again and again.
 
     Keras warns when data ends that did not say how long it is, and stays at
     the end of data that did.
@@ -35,9 +35,7 @@ class Stream(PositionedDataset):
     Attributes:
         endless: bool. `False`: the position of a pass counts, not of all.
         error: exception that ended it, or `None`.
-        position: int, or `None` if a pass was not counted. Batches before the
-            one that the next `iter` starts at.
-        steps: int, or `None` for a pass that nobody counted.
+        position, steps: int, or `None` for a pass that nobody counted.
     """
 
     def __init__(self, source, steps=None):
@@ -55,31 +53,30 @@ class Stream(PositionedDataset):
         return self._length
 
     def batches(self, position):
-        """A generator of batches from a position (int, batches) on."""
+        """A generator of the batches from a position on."""
         try:
             if not isinstance(self._source, StreamBatches):
                 yield from map(self._source.batch, itertools.count(position))
-            passes = itertools.count() if self.steps else range(1)
-            for _ in passes:
+            for _ in itertools.count() if self.steps else range(1):
                 batches = itertools.islice(self._source, position, self._length)
+                position = 0
                 first = next(batches, None)
                 if first is None:
                     raise ValueError(
                         "`x` holds no batch, or fewer than were asked for and "
                         "cannot be begun again. Ask for fewer steps."
                     )
-                yield from itertools.chain([first], batches)
-                position = 0
+                yield first
+                yield from batches
         except Exception as error:
             self.error = error
             raise
 
     def for_keras(self, token_labels=False):
-        """What Keras' `fit` and `evaluate` get.
+        """On TensorFlow a `tf.data` set that is told which axes vary.
 
-        On TensorFlow a `tf.data` set that is told which axes vary: Keras
-        takes for fixed what is alike in the first two batches. The labels'
-        axes do with `token_labels`.
+        Keras takes for fixed what is alike in the first two batches. The
+        labels' axes vary with `token_labels`.
         """
         if keras.config.backend() != "tensorflow" or not self._source.is_ragged:
             return self
@@ -119,7 +116,7 @@ class StreamBatches:
     Args:
         source: iterable of batches or of examples.
         names: `Names`.
-        batch_size: int, for examples that come one by one; or `None`.
+        batch_size: int or `None`, of examples that come one by one.
         prepare: function of `(x, y, sample_weight)`; what a batch becomes.
         remember: bool. Whether an iterator can be read again.
     """
@@ -129,16 +126,14 @@ class StreamBatches:
     def __init__(self, source, names, batch_size, prepare, remember=True):
         if not hasattr(source, "__iter__") and not hasattr(source, "__len__"):
             raise TypeError(
-                "`x` must be examples in memory (a list, an array, a Series, "
-                "a tuple or table of columns) or something to iterate over. "
-                f"Received: {type(source).__name__}."
+                "`x` must be a list, an array, a Series, a tuple or table of "
+                f"these, or iterable. Received: {type(source).__name__}."
             )
         self._source = source
         self._names = names
         self._batch_size = inputs.checked_size(batch_size)
         self._prepare = prepare
-        # Of an iterator: what is to be read again. An element may be an
-        # example.
+        # Elements of an iterator, which may be examples, to be read again.
         self._most = sys.maxsize if remember else PEEKED * self._batch_size
         self._first, self._drawn = [], 0
 
@@ -162,10 +157,10 @@ class StreamBatches:
             length = len(self._source)
         except TypeError:
             return None
-        if length >= sys.maxsize:
-            return None
         _, is_example = next(self._elements(), (None, False))
-        return -(-length // self._batch_size) if is_example else length
+        if is_example:
+            length = -(-length // self._batch_size)
+        return length if length < sys.maxsize // 2**20 else None
 
     def _elements(self):
         elements = self._source
@@ -179,9 +174,8 @@ class StreamBatches:
         if self._drawn > len(self._first):
             raise ValueError(
                 "`x` is an iterator, which can be read once, and its "
-                f"{self._drawn} elements are used up. Pass something that can "
-                "be iterated again, such as a list or a loader, or ask for "
-                "fewer steps."
+                f"{self._drawn} elements are used up. Pass a list, a loader or "
+                "the like, or ask for fewer steps."
             )
         yield from list(self._first)
         for element in self._source:
@@ -197,10 +191,7 @@ def _stack(*values):
 
 
 def read_element(element, names):
-    """What a stream holds: `((x, y, sample_weight), is_example)`.
-
-    `element` is `x`, a tuple of these, or a dict of columns.
-    """
+    """`((x, y, sample_weight), is_example)` of what a stream holds."""
     collated = isinstance(element, list) and not _all_texts(element)
     data = (element, None, None)
     if isinstance(element, abc.Mapping):

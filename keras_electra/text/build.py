@@ -1,9 +1,8 @@
 """Text files -> a folder of pre-training examples.
 
-The text streams through in blocks: read, tokenize, pack, write. A fixed seed
-gives the same files to the byte, whatever the number of processes. All is made
-in a folder next to the goal, `NAME.partial`, and moved to its place when it is
-complete; a build that was stopped goes on when it is called again.
+A fixed seed gives the same files to the byte, whatever the number of processes.
+All is made in a folder next to the goal, `NAME.partial`, and moved to its place
+when it is complete; a build that was stopped goes on when it is called again.
 """
 
 import collections
@@ -163,13 +162,14 @@ def _partial_folder(output_dir):
             f"Another build is writing to {root!r}. Wait for it, or choose "
             "another `output_dir`."
         ) from None
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, RuntimeError) as error:  # ArrayRecord's are the latter
+        full = map(os.strerror, (errno.ENOSPC, errno.EDQUOT))
+        if not any(message in str(error) for message in full):
             raise
         raise OSError(
-            error.errno,
-            f"No space left: make space and do the same call again to go on, "
-            f"or remove {root!r}, which holds what is finished. ({error})",
+            errno.ENOSPC,
+            f"{error}. Make space and do the same call again to go on, or "
+            f"remove {root!r}, which holds what is finished.",
         ) from error
 
 
@@ -181,12 +181,12 @@ def _build(folder, files, tokenizer, description, num_processes, verbose):
         _assemble, folder, files, tokenizer, description, num_processes, verbose
     )
     (train, held_out), tally, places = assemble(int(fraction * HASH_RANGE))
+    reused_tokens = tally["reused_tokens"]
     if not tally["tokens"]:
         raise ValueError(
             f"There is no text in {files[0]!r} and {len(files) - 1} more "
             "files. Check `files`, and `text_field` if they are JSON lines."
         )
-    reused_tokens = tally["reused_tokens"]
     if fraction and not (train.documents and held_out.documents):
         # Happens with few documents only. All tokens are kept: it is quick.
         first, last = min(places), max(places)
@@ -194,8 +194,7 @@ def _build(folder, files, tokenizer, description, num_processes, verbose):
             raise ValueError(
                 "`validation_fraction` above 0 needs at least two different "
                 f"documents. Found: {train.documents + held_out.documents}, "
-                "all alike. A document ends at a blank line (or with its "
-                "file), or is one record of JSON lines."
+                "alike. They end at blank lines and with files and records."
             )
         rare = last if held_out.documents else first + 1
         (train, held_out), tally, _ = assemble(rare)
@@ -212,14 +211,9 @@ def _build(folder, files, tokenizer, description, num_processes, verbose):
         "padding_fraction": 1 - used / (examples * settings["sequence_length"]),
         "shards": len(train.shards) + len(held_out.shards),
     }
-    shards.write_metadata(
-        os.path.join(folder, "result"),
-        {
-            **description,
-            "report": counts,
-            "shards": dict(zip(shards.SPLITS, (train.shards, held_out.shards))),
-        },
-    )
+    files = dict(zip(shards.SPLITS, (train.shards, held_out.shards)))
+    metadata = {**description, "report": counts, "shards": files}
+    shards.write_metadata(os.path.join(folder, "result"), metadata)
     return counts, reused_tokens
 
 
@@ -253,11 +247,8 @@ def _assemble(
         for split in shards.SPLITS
     ]
     side, tally, places = 0, collections.Counter(), []
-    pieces = read_documents(
-        files,
-        settings["text_field"],
-        settings["blank_lines_separate_documents"],
-    )
+    ends = settings["blank_lines_separate_documents"]
+    pieces = read_documents(files, settings["text_field"], ends)
     told = time.perf_counter()
     for block, ids, lengths, is_reused in tokenize_documents(
         pieces, tokenizer, dtype, os.path.join(folder, "tokens"), num_processes

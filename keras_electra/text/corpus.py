@@ -168,7 +168,7 @@ def _json_lines(stream, path, text_field):
         if len(line) == RECORD_LIMIT:
             raise ValueError(
                 f"{where} is longer than {RECORD_LIMIT} bytes. Write one JSON "
-                "object a line, one for each document."
+                "object a document."
             )
         line = _decode(line, path, number)
         if not line.strip():
@@ -183,11 +183,10 @@ def _json_lines(stream, path, text_field):
         is_object = isinstance(record, dict)
         text = record.get(text_field) if is_object else None
         if not isinstance(text, str):
+            found = list(record) if is_object else type(record).__name__
             raise ValueError(
                 f"{where} must be a JSON object with text in its field "
-                f"`text_field={text_field!r}`. Received: "
-                f"{list(record) if is_object else type(record).__name__}. "
-                "Name the field that holds the text."
+                f"`text_field={text_field!r}`. Received: {found}."
             )
         # JSON can write halves of characters, which are no text.
         text = text.encode("utf-8", "ignore").decode("utf-8")

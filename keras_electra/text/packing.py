@@ -1,7 +1,6 @@
 """Documents -> examples of one or two segments, as ELECTRA was trained on.
 
-An example is `[CLS] first [SEP]` or `[CLS] first [SEP] second [SEP]`, filled
-with the lines of one document until it is full. Now and then it has one
+An example is filled with the lines of one document. Now and then it has one
 segment only, as classification inputs do, or is shorter than it could be.
 """
 
@@ -29,8 +28,7 @@ class ExamplePacker:
     next example, so that no token is lost and all keep their order.
 
     Args:
-        sequence_length: int, tokens, special ones included. No example is
-            longer.
+        sequence_length: int, the most tokens, special ones included.
         generator: `random.Random`. By default one seeded with 0.
     """
 
@@ -56,7 +54,7 @@ class ExamplePacker:
         return examples
 
     def end_document(self):
-        """End the document; returns the examples that hold the rest of it."""
+        """Returns the examples that hold the rest of the document."""
         examples = []
         while self._length:
             examples.append(self._create())
@@ -96,10 +94,9 @@ class ExamplePacker:
 class OriginalExamplePacker(ExamplePacker):
     """Packs as the original ELECTRA program does, draw by draw.
 
-    A line that makes an example too long is cut off, and what was cut is
-    lost. A line goes back to the first segment if it is short enough to fit
-    there, even after the second segment has begun. A random short target
-    only ends the collecting of lines; the last line may reach beyond it.
+    What is cut off of a line is lost. A line that is short enough goes to the
+    first segment, even after the second has begun. A random short target only
+    ends the collecting of lines; the last may reach beyond it.
     """
 
     reserved = 0

@@ -6,8 +6,8 @@ says what was built with which tokenizer, and is written last.
 """
 
 import dataclasses
-import errno
 import hashlib
+import itertools
 import json
 import os
 
@@ -47,10 +47,9 @@ def record_dtype(vocabulary_size, sequence_length):
 
 
 def encode_record(example, cls_token_id, sep_token_id, dtype):
-    """Put special tokens around the segments and make a record of them.
+    """The length of the first segment, then all ids without padding.
 
-    A record is the length of the first segment, then all ids without padding:
-    with `[CLS]` 2 and `[SEP]` 3 the segments `[7]` and `[9]` become
+    With `[CLS]` 2 and `[SEP]` 3 the segments `[7]` and `[9]` become
     `3 | 2 7 3 9 3`.
     """
     first, second = example
@@ -84,7 +83,7 @@ class ExampleWriter:
             if self._writer is None:
                 self._open()
             record = encode_record(example, *self._format)
-            self._do(self._writer.write, record)
+            self._writer.write(record)
             tokens = sum(map(len, example))
             self.examples += 1
             self.tokens += tokens
@@ -107,19 +106,10 @@ class ExampleWriter:
     def close(self):
         """Finish the current file and note its size and checksum."""
         if self._writer is not None:
-            writer, self._writer = self._writer, None
-            self._do(writer.close)
+            self._writer.close()
+            self._writer = None
             self.shards[-1]["bytes"] = os.path.getsize(self._path)
             self.shards[-1]["sha256"] = _checksum(self._path)
-
-    def _do(self, function, *args):
-        try:
-            function(*args)
-        except RuntimeError as error:
-            # How ArrayRecord reports a full disk and the like.
-            is_full = os.strerror(errno.ENOSPC) in str(error)
-            code = errno.ENOSPC if is_full else errno.EIO
-            raise OSError(code, str(error), self._path) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,16 +141,15 @@ class BuildReport:
 
     def __str__(self):
         names = [field.name for field in dataclasses.fields(self)[1:]]
-        lines = [f"Examples in {self.output_dir}"]
-        lines[0] += "" if self.seconds else " (already built)"
+        told = "" if self.seconds else " (already built)"
+        lines = [f"Examples in {self.output_dir}{told}"]
         for name in [*names, "unknown_fraction", "tokens_per_second"]:
             value, label = getattr(self, name), name.replace("_", " ")
             style = ".2%" if "fraction" in name else ",.0f"
             lines.append(f"  {label:<20} {value:{style}}")
         if self.unknown_fraction > MANY_UNKNOWN:
             lines.append(
-                "  Many tokens are unknown: do language and casing of the "
-                "vocabulary fit the corpus?"
+                "  Many tokens are unknown: is it the right vocabulary?"
             )
         return "\n".join(lines)
 
@@ -202,23 +191,20 @@ def read_metadata(folder):
     try:
         with open(path, encoding="utf-8") as file:
             metadata = json.load(file)
-        version = metadata["format"]
+        if metadata["format"] != FORMAT:
+            raise ValueError(f"it has format {metadata['format']}")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{path!r} is damaged ({error!r}). Build the examples again."
+            f"{path!r} is damaged or of another version ({error!r}); this one "
+            f"reads format {FORMAT}. Build the examples again."
         ) from error
-    if version != FORMAT:
-        raise ValueError(
-            f"{path!r} has format {version}, but this version reads format "
-            f"{FORMAT}. Build the examples again."
-        )
     return metadata
 
 
 def check_shards(folder, metadata, verify=False):
     """Check that all files are there and whole; `verify` reads them."""
     advice = "Copy it from where the examples were built, or build them again."
-    for shard in sum((metadata["shards"][split] for split in SPLITS), []):
+    for shard in itertools.chain(*metadata["shards"].values()):
         path = os.path.join(folder, shard["file"])
         if not os.path.exists(path):
             raise FileNotFoundError(f"{path!r} is missing. {advice}")

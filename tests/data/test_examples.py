@@ -245,7 +245,7 @@ def test_empty_split(tmp_path):
         NumberTokenizer(),
         verbose=False,
     )
-    with pytest.raises(ValueError, match="no validation.*fraction=0.0"):
+    with pytest.raises(ValueError, match="no validation.*fraction': 0.0"):
         load_examples(tmp_path / "out", "validation", 8)
 
 

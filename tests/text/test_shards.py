@@ -90,7 +90,7 @@ def test_metadata_errors(folder):
     path = folder / "metadata.json"
     text = path.read_text()
     path.write_text(text.replace('"format": 1', '"format": 99'))
-    with pytest.raises(ValueError, match="has format 99.*reads format 1"):
+    with pytest.raises(ValueError, match="has format 99.*reads format 1\\."):
         read_metadata(str(folder))
     for damaged in (text[:-20], "[]", "{}"):
         path.write_text(damaged)
