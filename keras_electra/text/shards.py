@@ -148,9 +148,7 @@ class BuildReport:
             style = ".2%" if "fraction" in name else ",.0f"
             lines.append(f"  {label:<20} {value:{style}}")
         if self.unknown_fraction > MANY_UNKNOWN:
-            lines.append(
-                "  Many tokens are unknown: is it the right vocabulary?"
-            )
+            lines.append("  Many tokens are unknown: does the vocabulary fit?")
         return "\n".join(lines)
 
 
