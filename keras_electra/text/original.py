@@ -60,73 +60,67 @@ def original(
     """
     replaced = []
     if drops_younger:
-        replaced.append((_dropped_unless_in("".join(tokens)), ""))
+        kept = sorted(c for c in set("".join(tokens)) if is_dropped(ord(c)))
+        pattern = "".join(rf"(?!\x{{{ord(c):X}}})" for c in kept) + "["
+        for first, end in zip(BOUNDARIES[::2], BOUNDARIES[1::2]):
+            if first != 0xD800:  # surrogates never get there
+                pattern += rf"\x{{{first:X}}}-\x{{{end - 1:X}}}"
+        replaced.append((pattern + "]", ""))
     if lowercase if strip_accents is None else strip_accents:
         replaced.append((MARKS, ""))
     if lowercase:
         replaced.append((FINAL_SIGMA, "ς"))
     steps = [
-        {"type": "Replace", "pattern": {"Regex": old}, "content": new}
+        _step("Replace", pattern={"Regex": old}, content=new)
         for old, new in replaced
     ]
-    bert = {"type": "BertNormalizer", "clean_text": True}
-    bert["handle_chinese_chars"] = bool(split_on_cjk)
-    if strip_accents is not None:
-        strip_accents = bool(strip_accents)
-    bert["strip_accents"] = strip_accents
-    bert["lowercase"] = bool(lowercase)
+    bert = _step(
+        "BertNormalizer",
+        clean_text=True,
+        handle_chinese_chars=bool(split_on_cjk),
+        strip_accents=None if strip_accents is None else bool(strip_accents),
+        lowercase=bool(lowercase),
+    )
     alone = f"[{PUNCTUATION}{MORE_CJK * bool(split_on_cjk)}]"
-    split = {"type": "Split", "pattern": {"Regex": alone}}
-    split.update(behavior="Isolated", invert=False)
+    split = _step("Split", pattern={"Regex": alone}, behavior="Isolated")
+    split["invert"] = False
     ids = {token: id for id, token in enumerate(tokens)}
-    plain = {"single_word": False, "lstrip": False, "rstrip": False}
-    plain.update(normalized=False, special=True)
+    names = ("single_word", "lstrip", "rstrip", "normalized")
+    flags = {**dict.fromkeys(names, False), "special": True}
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
         "added_tokens": [
-            {"id": ids[token], "content": token, **plain}
+            {"id": ids[token], "content": token, **flags}
             for token in sorted(SPECIAL_TOKENS, key=ids.get)
         ],
-        "normalizer": {"type": "Sequence", "normalizers": [*steps, bert]},
-        "pre_tokenizer": {
-            "type": "Sequence",
-            "pretokenizers": [split, {"type": "BertPreTokenizer"}],
-        },
-        "post_processor": {
-            "type": "BertProcessing",
-            "sep": ["[SEP]", ids["[SEP]"]],
-            "cls": ["[CLS]", ids["[CLS]"]],
-        },
-        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": False},
-        "model": {
-            "type": "WordPiece",
-            "unk_token": "[UNK]",
-            "continuing_subword_prefix": SUFFIX_PREFIX,
-            "max_input_chars_per_word": MAX_WORD_LENGTH,
-            "vocab": ids,
-        },
+        "normalizer": _step("Sequence", normalizers=[*steps, bert]),
+        "pre_tokenizer": _step(
+            "Sequence", pretokenizers=[split, _step("BertPreTokenizer")]
+        ),
+        "post_processor": _step(
+            "BertProcessing",
+            sep=["[SEP]", ids["[SEP]"]],
+            cls=["[CLS]", ids["[CLS]"]],
+        ),
+        "decoder": _step("WordPiece", prefix=SUFFIX_PREFIX, cleanup=False),
+        "model": _step(
+            "WordPiece",
+            unk_token="[UNK]",
+            continuing_subword_prefix=SUFFIX_PREFIX,
+            max_input_chars_per_word=MAX_WORD_LENGTH,
+            vocab=ids,
+        ),
     }
 
 
-def _dropped_unless_in(text):
-    """The pattern of the characters that are dropped."""
-    kept = sorted(c for c in set(text) if is_dropped(ord(c)))
-    spans = [
-        rf"\x{{{first:X}}}-\x{{{end - 1:X}}}"
-        for first, end in zip(BOUNDARIES[::2], BOUNDARIES[1::2])
-        if first != 0xD800  # surrogates never get there
-    ]
-    but = "".join(rf"(?!\x{{{ord(c):X}}})" for c in kept)
-    return f"{but}[{''.join(spans)}]"
+def _step(kind, **fields):
+    return {"type": kind, **fields}
 
 
 def word_splitter(*settings):
-    """A function from a text to its words, whatever the vocabulary.
-
-    `settings` are those of `original`.
-    """
+    """A function from a text to its words, by the settings of `original`."""
     content = original(SPECIAL_TOKENS, *settings, drops_younger=False)
     steps = Tokenizer.from_str(json.dumps(content))
     normalize = steps.normalizer.normalize_str

@@ -93,8 +93,7 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
                 f"Received: dtype={dtype!r}."
             )
         self.lowercase = lowercase
-        self.strip_accents = strip_accents
-        self.split_on_cjk = split_on_cjk
+        self.strip_accents, self.split_on_cjk = strip_accents, split_on_cjk
         self.special_tokens_in_strings = special_tokens_in_strings
         self.sequence_length = sequence_length
         self.file_assets = [VOCABULARY_FILE]
@@ -159,7 +158,7 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
         return tokens if nested != [] else tokens.reshape(0, is_dense)
 
     def encode_batch(self, texts, special_tokens=None):
-        """Encode many texts, the fast way.
+        """Ids of many texts, the fast way.
 
         Args:
             texts: list of str; a `TypeError` if it is something else.

@@ -67,14 +67,12 @@ def tokenize_documents(pieces, tokenizer, dtype, folder, num_processes=1):
             and `fingerprint` that can be pickled.
         dtype: str. Type of the ids.
         folder: str, an existing folder. Where tokenized blocks are kept.
-        num_processes: int. If it is 1, this process does the work.
+        num_processes: int. With 1, this process does the work. A
+            `RuntimeError` if one of them ends before its work is done.
 
     Yields:
         Tuples of a list of pieces and what `encode_block` makes of it, in
         order, whatever process did it.
-
-    Raises:
-        RuntimeError: if a process ends before its work is done.
     """
     salt = f"{tokenizer.fingerprint()} {dtype}"
     settings = {"dtype": dtype, "folder": folder, "salt": salt}
@@ -170,8 +168,8 @@ def _without_keras(tokenizer):
 def _hidden_script(tokenizer):
     """Keeps processes that start now from running the user's script first.
 
-    They would do so to find what it defines. Where the tokenizer is not from
-    there, nothing in it is needed, and it needs no guard against that.
+    They would, to find what it defines; so it needs no guard where the
+    tokenizer is not from there.
     """
     script = sys.modules["__main__"]
     if type(tokenizer).__module__ != "__main__":
