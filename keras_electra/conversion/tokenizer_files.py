@@ -32,9 +32,8 @@ def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
     Args:
         find: function from a file name to its local path or `None`.
         source: string. What to call the checkpoint in messages.
-        lowercase_unless_said: bool or `None`. What holds where no file says
-            it; `None` means what the vocabulary suggests. Defaults to `True`,
-            as in transformers.
+        lowercase_unless_said: bool. What holds where no file says it, as in
+            transformers `True`; `None` means what the vocabulary suggests.
         **kwargs: arguments of the tokenizer, in place of what the files say.
 
     Raises:

@@ -31,10 +31,10 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
     """Tokenizer of ELECTRA: WordPiece, or what a `tokenizer.json` says.
 
     Called on a string it returns a 1-d integer array, called on a list of
-    strings a list of lists of integers; with `sequence_length` dense arrays
-    of shape `(sequence_length,)` and `(batch, sequence_length)`. In a graph of
-    TensorFlow the results are tensors, ragged ones in place of lists. It adds
-    no `[CLS]` and `[SEP]`; preprocessors do.
+    strings a list of lists of integers; with `sequence_length` dense arrays,
+    `(sequence_length,)` and `(batch, sequence_length)`; in a graph of
+    TensorFlow tensors, ragged ones in place of lists. It adds no `[CLS]` and
+    `[SEP]`; preprocessors do.
 
     Args:
         vocabulary: list of str or path of a file with one token a line; it
@@ -49,18 +49,16 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
         split_on_cjk: bool. Whether each CJK character is a word. Defaults to
             `True`, or what the `tokenizer.json` says.
         special_tokens_in_strings: bool. Whether `"[MASK]"` and the like in a
-            text become the special token. Defaults to `False`: they are
-            brackets and letters, as in the original.
-        sequence_length: int or `None`. Tokens to which sequences are cut or
-            padded with `[PAD]`. Defaults to `None`, neither.
+            text become the special token. Defaults to `False`, as in the
+            original: they are brackets and letters.
+        sequence_length: int. Tokens to which sequences are cut or padded with
+            `[PAD]`. Defaults to `None`, neither.
         dtype: str. An integer type, or `"string"` for tokens in place of
             ids. Defaults to `"int32"`.
 
     Raises:
         ValueError: if the vocabulary lacks a special token or has an entry
             twice, if its file is damaged, or if a setting cannot be obeyed.
-
-    Example:
 
     ```python
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

@@ -38,7 +38,6 @@ def train_vocabulary(
 ):
     """Learn a WordPiece vocabulary from text files.
 
-    Texts become words as in `ElectraTokenizer`: give it the same settings.
     The result is a function of the texts alone, the same on every run and
     machine. When more than 2 million distinct words have been met, the rarest
     are forgotten, with a warning.
@@ -48,9 +47,10 @@ def train_vocabulary(
             see `list_files`. Plain text or JSON lines, compressed or not.
         vocabulary_size: int. Tokens, the five special ones included. Fewer
             come back if the text has no more. Defaults to 30522, as BERT.
-        lowercase, strip_accents, split_on_cjk: see `ElectraTokenizer`.
-        output: path or `None`. Where to write the vocabulary as well, one
-            token a line. Defaults to `None`, nowhere.
+        lowercase, strip_accents, split_on_cjk: bool. Those of the
+            `ElectraTokenizer` that the vocabulary is for.
+        output: path. Where to write the vocabulary as well, one token a line.
+            Defaults to `None`, nowhere.
         min_frequency: int. How often a pair of tokens must occur to become
             one. Defaults to 2.
         max_alphabet: int. Distinct characters to keep, the most frequent
@@ -63,7 +63,6 @@ def train_vocabulary(
         (`"##a"`), then longer tokens from frequent to rare.
 
     Raises:
-        FileNotFoundError: if no file matches.
         ValueError: if the files hold no words, or `vocabulary_size` has no
             room for the special tokens and all characters.
     """
@@ -154,11 +153,8 @@ def merge_pairs(word_counts, base, max_tokens, min_frequency=2):
         word_counts: dict from word (str) to how often it occurs (int).
         base: list of str. Tokens of one character, `"a"` and `"##a"`; they
             must cover all words.
-        max_tokens: int. New tokens to make at most.
+        max_tokens: int. New tokens to make at most, returned in their order.
         min_frequency: int. Occurrences a pair needs.
-
-    Returns:
-        List of str: the new tokens in the order they were made.
     """
     tokens = list(base)
     ids = {token: id for id, token in enumerate(base)}
