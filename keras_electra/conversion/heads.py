@@ -139,11 +139,10 @@ def google_to_transformers(kernel, bias, gamma, beta):
     """The original's head as arrays of transformers', and the true bias.
 
     That of transformers has a dense layer with GELU before the linear one.
-    Where GELU's argument is large it is the identity, so a dense layer that
-    only adds a large enough constant, which the linear layer takes off again,
-    computes the same. What is large enough, `gamma` and `beta` say: scale and
-    offset, of shape `(hidden_dim,)`, of the layer normalization before it.
-    Price: logits are rounded at the size of that constant, about 1e-6 of it.
+    Where its argument is large, GELU is the identity: so the dense layer adds
+    a constant that is large enough for the vectors of a layer normalization
+    with `gamma` and `beta`, and the linear layer takes it off again. Price:
+    logits are rounded at the size of that constant, about 1e-6 of it.
     """
     # No entry of a normalized vector is larger than the root of its width.
     shift = np.abs(gamma) * np.sqrt(len(gamma)) + np.abs(beta) + IDENTITY_FROM

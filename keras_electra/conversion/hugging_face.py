@@ -57,7 +57,6 @@ FIXED = {
     "layer_norm_eps": 1e-12,
     "position_embedding_type": "absolute",
     "is_decoder": False,
-    "add_cross_attention": False,
 }
 OUTPUT_TABLE = "generator_lm_head.weight"
 WORDS = "electra.embeddings.word_embeddings.weight"
@@ -97,10 +96,7 @@ def activation_of(config, source):
 
 
 class TransformersCheckpoint(weights.Checkpoint):
-    """What `save_pretrained` of transformers wrote to `Files`.
-
-    Names of tensors are the present ones, whatever is in the files.
-    """
+    """What `save_pretrained` of transformers wrote, by present names."""
 
     form = "transformers"
 
@@ -210,10 +206,7 @@ def find_weights(find):
 
 
 def read_tensors(find, source):
-    """The `Tensor`s of a checkpoint by name; half precision stays.
-
-    `find` gives the local path of a file, or `None`; `source` is for messages.
-    """
+    """The `Tensor`s by name of files that `find` gives the local paths of."""
     name = find_weights(find)
     if name is None:
         raise FileNotFoundError(

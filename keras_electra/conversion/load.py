@@ -26,34 +26,27 @@ from keras_electra.presets import is_known
 from keras_electra.presets import split_arguments
 from keras_electra.text.tokenizer import ElectraTokenizer
 
-LOOKED_FOR = f"""
+LOOKED_FOR = f"""Looked for:
 - {CONFIG} with `registered_name` (this package, KerasHub)
 - {CONFIG} with `model_type` and {" or ".join(WEIGHT_FILES)} (transformers)
 - one `*.index` file, or a `checkpoint` file that names one, with its `*.data-*`
   (Google's TF1)
 - `discriminator/{CONFIG}` and `generator/{CONFIG}` (an exported pair)"""
-# A table of embeddings may be longer than its vocabulary only by padding to
-# a multiple of a power of two, up to this many rows.
-LARGEST_PADDING = 128
 
 
 class Files:
-    """Where the files of a preset are: a local folder, or a hub.
+    """Where the files of a preset are: at `path`, or (`None`) in a hub.
 
-    Args:
-        preset: string or path. A name, a handle, a folder, or the prefix of a
-            TF1 checkpoint. `path` is the `Path` if it is local, else `None`.
-        network: string or `None`. Which folder of an exported pair to take
-            (`is_pair`); the discriminator's if it does not matter.
+    `network` says which folder of an exported pair to take (`is_pair`); if it
+    does not matter, the discriminator's.
     """
 
     def __init__(self, preset, network=None):
         self.preset = os.fspath(preset)
         path = pathlib.Path(self.preset).expanduser()
-        self.is_pair = not (path / CONFIG).is_file() and all(
-            (path / part / CONFIG).is_file()
-            for part in ("discriminator", "generator")
-        )
+        parts = (path / "discriminator" / CONFIG, path / "generator" / CONFIG)
+        is_one = (path / CONFIG).is_file()
+        self.is_pair = not is_one and all(part.is_file() for part in parts)
         if self.is_pair:
             path = path / (network or "discriminator")
         has_index = pathlib.Path(f"{path}.index").is_file()
@@ -63,9 +56,8 @@ class Files:
 
     def has_index(self):
         """Whether there is a TF1 checkpoint."""
-        return self.is_prefix or (
-            self.path is not None and any(self.path.glob("*.index"))
-        )
+        found = self.path is not None and any(self.path.glob("*.index"))
+        return self.is_prefix or found
 
     def find(self, name):
         """The local path of a file, or `None`."""
@@ -91,8 +83,7 @@ class Files:
 def open_checkpoint(files):
     """The `Checkpoint` in `Files`, if it is of a form that is not ours.
 
-    `None` for what KerasHub is to open, or to say that there is no such thing;
-    a `ValueError` when the form is unknown or ambiguous.
+    `None` for what KerasHub is to open, or to say that there is no such thing.
     """
     if files.path is None and not is_known(files.preset):
         return None
@@ -115,10 +106,7 @@ def open_checkpoint(files):
         return hub.KerasHubCheckpoint(files) if is_hub else None
     if has_weights or "model_type" in config or "architectures" in config:
         return hugging_face.TransformersCheckpoint(files)
-    raise ValueError(
-        f"No checkpoint was recognized in {files.source}. "
-        f"Looked for:{LOOKED_FOR}"
-    )
+    raise ValueError(f"Nothing is known in {files.source}. {LOOKED_FOR}")
 
 
 def open_preset(cls, preset, load_weights, arguments, show=True):
@@ -211,7 +199,8 @@ def _load_tokenizer(checkpoint, needed=True, **kwargs):
         return None
     sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
     rows, size = sizes["vocabulary_size"], tokenizer.vocabulary_size()
-    if rows != size and (rows % 8 or not 0 < rows - size < LARGEST_PADDING):
+    # There may be more only by padding to a multiple of a power of two.
+    if rows != size and (rows % 8 or not 0 < rows - size < 128):
         raise ValueError(
             f"The vocabulary of {source} has {size} entries, but its network "
             f"has embeddings for {rows} tokens. Use the vocabulary that it was "

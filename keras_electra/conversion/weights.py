@@ -67,12 +67,12 @@ def embeddings(layer, prefix="electra"):
     return of_parts(layer, EMBEDDINGS, f"{prefix}/embeddings/")
 
 
-def encoder(backbone, prefix="electra", parts=LAYER):
+def encoder(backbone, prefix="electra"):
     """Weights of an `ElectraBackbone` but its embeddings."""
     projection = {"embeddings_project": "embeddings_projection"}
     table = of_parts(backbone, projection, f"{prefix}/")
     for i, layer in enumerate(backbone.transformer_layers):
-        table.update(of_parts(layer, parts, f"{prefix}/encoder/layer_{i}/"))
+        table.update(of_parts(layer, LAYER, f"{prefix}/encoder/layer_{i}/"))
     return table
 
 
