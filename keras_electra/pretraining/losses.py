@@ -19,14 +19,9 @@ def weighted_mean(values, weights):
 def exponentials(logits):
     """Unnormalized probabilities: a softmax before it is divided.
 
-    The largest array of a step, of which loss and draw are both made.
-
-    Args:
-        logits: array of shape `(..., vocabulary_size)`.
-
-    Returns:
-        float32 arrays: `exp(logits - top)`, and the greatest score `top`, of
-        shape `(..., 1)`, without a gradient; and its index, `(...,)`.
+    The largest array of a step, of which loss and draw are both made. For
+    logits `(..., vocabulary_size)` it returns float32 arrays, `exp(logits -
+    top)` and the greatest score `top`, `(..., 1)`, and its index, `(...,)`.
     """
     logits = ops.cast(logits, "float32")
     best = ops.argmax(logits, axis=-1)
@@ -35,15 +30,9 @@ def exponentials(logits):
 
 
 def token_prediction_loss(logits, token_ids, unnormalized, top):
-    """Negative log-likelihood of the right token at each position.
+    """Negative log-likelihood of the right tokens `(...,)`, float32, in nats.
 
-    Args:
-        logits: array of shape `(..., vocabulary_size)`.
-        token_ids: int array of shape `(...,)`.
-        unnormalized, top: what `exponentials` makes of `logits`.
-
-    Returns:
-        float32 array of shape `(...,)`, in nats.
+    `unnormalized` and `top` are what `exponentials` makes of `logits`.
     """
     ids = ops.arange(logits.shape[-1], dtype="int32")
     is_right = ids == ops.expand_dims(ops.cast(token_ids, "int32"), -1)
@@ -54,14 +43,9 @@ def token_prediction_loss(logits, token_ids, unnormalized, top):
 
 
 def replaced_token_loss(logits, replaced):
-    """Binary cross-entropy of the scores of the discriminator.
+    """Binary cross-entropy of the discriminator's scores, float32, in nats.
 
-    Args:
-        logits: array of any shape; positive means replaced.
-        replaced: array of the same shape, 1 where the token was replaced.
-
-    Returns:
-        float32 array of the same shape, in nats.
+    A positive score means replaced; `replaced` is 1 where the token was.
     """
     logits = ops.cast(logits, "float32")
     replaced = ops.cast(replaced, "float32")
@@ -71,10 +55,7 @@ def replaced_token_loss(logits, replaced):
 
 
 class PretrainingMetrics:
-    """The metrics of one pre-trainer, updated together.
-
-    Args:
-        discriminator: bool. Whether there is a discriminator to watch.
+    """The metrics of a pre-trainer with or without a `discriminator`.
 
     Attributes:
         all: list of `keras.metrics.Metric`, in the order of the logs.
@@ -106,12 +87,7 @@ class PretrainingMetrics:
         self.gradients = self.all[-3:]
 
     def update(self, padding_mask, outputs):
-        """Adds a batch.
-
-        Args:
-            padding_mask: array of shape `(batch, length)`.
-            outputs: dict, what `ElectraPretrainer` returns.
-        """
+        """Adds a batch: its padding mask, and outputs of the pre-trainer."""
         weights = outputs["mask_weights"]
         loss = weighted_mean(outputs["token_loss"], weights)
         predicted, sampled = (
@@ -143,13 +119,10 @@ class PretrainingMetrics:
                 metric.update_state(*updates[metric.name])
 
     def update_gradients(self, norm, generator_norm, applied):
-        """Adds the gradients of a step.
+        """Adds a step: norms of gradients before clipping, scalars.
 
-        Args:
-            norm: scalar. Global norm before clipping, over all weights.
-            generator_norm: scalar. The same over the generator's own weights.
-            applied: bool scalar. `False` for a step that was skipped, because
-                its gradients were not finite.
+        `applied` is `False` for a step that was skipped, because its gradients
+        were not finite.
         """
         applied = ops.cast(applied, "float32")
         *norms, skipped = self.gradients
@@ -160,12 +133,10 @@ class PretrainingMetrics:
 
 
 class StopOnSkippedSteps(keras.callbacks.Callback):
-    """Raises a `FloatingPointError` when too many steps in a row were skipped.
+    """Raises a `FloatingPointError` when `limit` steps in a row were skipped.
 
-    Args:
-        limit: int. Skipped steps in a row that end the run. Defaults to `25`:
-            loss scaling for float16 starts at 2^15 and halves at every
-            skipped step, so it may take 15 of them to find its scale.
+    Loss scaling for float16 starts at 2^15 and halves at every skipped step,
+    so it may take 15 of them to find its scale.
     """
 
     # Keras may then go on to the next step before this one's logs are here.

@@ -35,9 +35,8 @@ class SeededLayer(keras.layers.Layer):
 
     def uniform(self, like, training):
         """float32 numbers in `[0, 1)`, of the shape of an array."""
-        seed = self.evaluation_seed_generator
-        if training:
-            seed = self.seed_generator
+        own, fixed = self.seed_generator, self.evaluation_seed_generator
+        seed = own if training else fixed
         return keras.random.uniform(ops.shape(like), dtype="float32", seed=seed)
 
     def restart_evaluation(self):
@@ -83,11 +82,10 @@ def count_predictions(num_tokens, mask_fraction, limit):
 
 
 def select_positions(keys, candidates, counts, limit):
-    """Picks the candidates with the largest keys.
+    """Picks, of the candidates of each row, those with the largest keys.
 
     Args:
-        keys: float array of shape `(batch, length)`, in `[0, 1)`.
-        candidates: bool array of shape `(batch, length)`.
+        keys, candidates: float and bool arrays of shape `(batch, length)`.
         counts: int array of shape `(batch,)`. Positions wanted in each row.
         limit: int. Number of slots a row has.
 
@@ -105,14 +103,9 @@ def select_positions(keys, candidates, counts, limit):
 
 
 def replace_ids(ids, positions, new_ids, weights):
-    """Writes ids to positions of each row.
+    """Writes ids `(batch, num_positions)` to distinct positions of each row.
 
-    Args:
-        ids: int array of shape `(batch, length)`, as what is returned.
-        positions: int array of shape `(batch, num_positions)`, distinct
-            within a row.
-        new_ids, weights: arrays of the same shape. Where the weight is 0, the
-            id at that position stays.
+    Where the weight is 0, the id at that position stays.
     """
     rows, length = ops.shape(ids)[0], ops.shape(ids)[1]
     old_ids = ops.take_along_axis(ids, positions, axis=1)
@@ -130,19 +123,10 @@ def replace_ids(ids, positions, new_ids, weights):
 class MaskTokens(SeededLayer):
     """Masks a share of the tokens, and says which and what they were.
 
-    Args:
-        mask_token_id, unselectable_token_ids, mask_fraction, mask_token_rate,
-            random_token_rate, seed: as of `ElectraPretrainer`.
-        **kwargs: as of `keras.layers.Layer`.
-
-    Call arguments:
-        token_ids: int array of shape `(batch, length)`.
-        padding_mask: int array of shape `(batch, length)`.
-
-    Returns:
-        A dict: `token_ids` of shape `(batch, length)` with the masks,
-        and `mask_positions`, `mask_ids` (the original ids), `mask_weights`
-        (1 for a slot in use) of shape `(batch, positions)`.
+    Arguments are those of `ElectraPretrainer`. Takes `token_ids` and
+    `padding_mask`, int arrays `(batch, length)`. Returns a dict: `token_ids`
+    with the masks, and `mask_positions`, `mask_ids` (the original ids),
+    `mask_weights` (1 for a slot in use), `(batch, positions)`.
     """
 
     def __init__(

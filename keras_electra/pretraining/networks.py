@@ -30,8 +30,8 @@ def prepare_generator(backbone, generator, share_embeddings):
     if is_shared and not share_embeddings:
         raise ValueError(
             "`share_embeddings=False` needs a `generator` with embeddings of "
-            "its own. Received one that was built with the backbone's. Call "
-            "`generator.with_embeddings(None)` for a copy that has its own."
+            "its own, such as `generator.with_embeddings(None)`. Received one "
+            "that was built with the backbone's."
         )
     return generator
 
@@ -39,20 +39,19 @@ def prepare_generator(backbone, generator, share_embeddings):
 def special_ids(preprocessor, mask_token_id, unselectable_token_ids):
     """Special ids as they were given, or else as the tokenizer has them."""
     tokenizer = getattr(preprocessor, "tokenizer", None)
-    if mask_token_id is None and tokenizer is not None:
-        mask_token_id = tokenizer.mask_token_id
-    if unselectable_token_ids is None and tokenizer is not None:
-        unselectable_token_ids = [
-            tokenizer.cls_token_id,
-            tokenizer.sep_token_id,
-            tokenizer.mask_token_id,
-            tokenizer.pad_token_id,
-        ]
+    if tokenizer is not None:
+        special = {
+            name: getattr(tokenizer, f"{name}_token_id")
+            for name in ("cls", "sep", "mask", "pad")
+        }
+        if mask_token_id is None:
+            mask_token_id = special["mask"]
+        if unselectable_token_ids is None:
+            unselectable_token_ids = special.values()
     if mask_token_id is None or unselectable_token_ids is None:
         raise ValueError(
-            "`mask_token_id` and `unselectable_token_ids` must be known. "
-            "Received no `preprocessor` with a tokenizer to take them from. "
-            "Pass a preprocessor, or both arguments."
+            "`mask_token_id` and `unselectable_token_ids` must be given. "
+            "Received no `preprocessor` with a tokenizer to take them from."
         )
     return int(mask_token_id), sorted({int(i) for i in unselectable_token_ids})
 
@@ -73,12 +72,11 @@ class PretrainingSaving(SavesPresets):
 
         Args:
             preset: string or path. A built-in name, a folder, the prefix of a
-                TF1 checkpoint, or a handle such as `"hf://user/model"`. Of a
-                preset without a generator the discriminator is taken, and a
-                fresh generator of the paper's size is made.
+                TF1 checkpoint, or a handle such as `"hf://user/model"`. One
+                without a generator gets a fresh one of the paper's size.
             load_weights: bool. Whether to load the weights. Defaults to
                 `True`.
-            discriminator: in place of `preset`: where the discriminator is.
+            discriminator: where the discriminator is, in place of `preset`.
             generator: where the generator is, of any form and size. `None`,
                 the default: beside the discriminator.
             **kwargs: arguments of the constructor, of the preprocessor and of
@@ -89,10 +87,6 @@ class PretrainingSaving(SavesPresets):
             networks share the discriminator's embeddings if their sizes
             permit it; `conversion_summary` says by how much the generator's
             own ones differed.
-
-        Raises:
-            ValueError: when both or neither of `preset` and `discriminator`
-                are given, or the two networks do not go together.
         """
         if (preset is None) == (discriminator is None):
             raise ValueError(

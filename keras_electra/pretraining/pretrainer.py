@@ -2,8 +2,7 @@
 
 The generator fills masked positions, its draws go into the text, and the
 discriminator says for every token whether it is the original one (paper,
-section 2). All of it is one functional graph, so that any backend can compile
-it. What a graph cannot do, the training step does (`backend/`).
+section 2). What a graph cannot do, the training step does (`backend/`).
 """
 
 import keras
@@ -33,23 +32,14 @@ from keras_electra.training.recipes import pretraining_recipe
 class ElectraPretrainerPreprocessor(TextPreprocessor):
     """Turns texts, or pairs of texts, into token ids of a fixed length.
 
-    Every text is a row of its own, cut or padded, and nothing is masked: that
-    is done anew at every step. Documents are packed into full rows by
-    `keras_electra.build_examples`, which wastes nothing.
+    Every text is a row of its own, cut or padded; nothing is masked. Documents
+    are packed into full rows by `keras_electra.build_examples`.
 
     Args:
         tokenizer: `ElectraTokenizer`.
         sequence_length: int. Length of the rows, in tokens. Defaults to `128`.
         truncate: string. How a pair that is too long is shortened:
             `"round_robin"`, the default, or `"waterfall"`.
-        **kwargs: `name` and the like of `keras.layers.Layer`.
-
-    Call arguments:
-        x: a string, a list of strings, or a tuple of two lists of strings.
-
-    Returns:
-        A dict of int arrays of shape `(batch, sequence_length)`: `token_ids`,
-        `segment_ids` and `padding_mask`.
     """
 
     def __init__(
@@ -65,8 +55,9 @@ class ElectraPretrainer(
     """Pre-trains a generator and a discriminator together.
 
     `fit` and `evaluate` take texts, a tuple of two columns of texts (pairs),
-    the rows below, `keras_electra.load_examples(...)`, or a stream of any of
-    these; labels and weights must be `None`, as they come from the text.
+    rows, `keras_electra.load_examples(...)`, or a stream of any of these;
+    labels and weights must be `None`. A `FloatingPointError` ends `fit` when
+    `max_skipped_steps` (25) in a row had gradients that were not finite.
 
     Args:
         backbone: `ElectraBackbone`, the discriminator's.
@@ -99,20 +90,14 @@ class ElectraPretrainer(
         **kwargs: `name`, and `compile=False` to leave it uncompiled.
 
     Call arguments:
-        A dict of int arrays of shape `(batch, length)`: `token_ids` (without
-        masks), `segment_ids`, `padding_mask`.
+        Rows: a dict of int arrays of shape `(batch, length)`, `token_ids`
+        (without masks), `segment_ids`, `padding_mask`.
 
     Returns:
         A dict: `mask_positions`, `mask_ids`, `mask_weights`, `token_loss`,
         `predicted_ids`, `sampled_ids` of shape `(batch, positions)`;
         `corrupted_token_ids`, `replaced`, `discriminator_logits` of shape
         `(batch, length)`, the last in the precision of the network.
-
-    Raises:
-        ValueError: when the two networks do not go together, a number is out
-            of range, or the special ids are unknown.
-        FloatingPointError: in `fit`, when `max_skipped_steps` (25) steps in a
-            row had gradients that were not finite.
     """
 
     backbone_cls = ElectraBackbone
@@ -311,10 +296,11 @@ class ElectraPretrainer(
             y_pred["token_loss"], y_pred["mask_weights"]
         )
         if self.discriminator_weight:
-            token_loss = losses.replaced_token_loss(
-                y_pred["discriminator_logits"], y_pred["replaced"]
+            logits, replaced = (
+                y_pred["discriminator_logits"],
+                y_pred["replaced"],
             )
             loss += self.discriminator_weight * losses.weighted_mean(
-                token_loss, x["padding_mask"]
+                losses.replaced_token_loss(logits, replaced), x["padding_mask"]
             )
         return loss

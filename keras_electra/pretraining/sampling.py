@@ -23,11 +23,8 @@ BLOCK_WIDTH = 256
 def adjust_logits(logits, temperature=1.0, disallowed_ids=None):
     """Scores to draw from, float32, of the shape of `logits`.
 
-    Args:
-        logits: array of shape `(..., vocabulary_size)`.
-        temperature: float. Divides the scores. Defaults to `1.0`.
-        disallowed_ids: int array of shape `(...,)` or `None`. One id a
-            position that must not be drawn.
+    `disallowed_ids`, an int array `(...,)` or `None`, is one id a position
+    that must not be drawn.
     """
     logits = ops.cast(logits, "float32") / temperature
     if disallowed_ids is None:
@@ -74,8 +71,7 @@ def sample_tokens(unnormalized, uniform):
 def _first_above(ends, target):
     """Index of the first cumulative sum above the target.
 
-    Rounding can put the target at the last sum; then it is the last index
-    with any probability.
+    Where rounding puts the target at the last: the last of any probability.
     """
     below = ops.sum(ops.cast(ends <= target, "int32"), -1, keepdims=True)
     last = ops.sum(ops.cast(ends < ends[:, -1:], "int32"), -1, keepdims=True)
@@ -87,20 +83,11 @@ class SampleTokens(SeededLayer):
     """Reads everything that is needed from the logits of the generator.
 
     Loss, best guess and draw come from one place, so that the logits, the
-    largest array of the whole step, need not leave it.
-
-    Args:
-        temperature, disallow_correct, seed: as of `ElectraPretrainer`.
-        **kwargs: `name` and the like of `keras.layers.Layer`. Computes in
-            float32 whatever the policy.
-
-    Call arguments:
-        logits: array of shape `(batch, positions, vocabulary_size)`.
-        mask_ids: int array of shape `(batch, positions)`, the right ids.
-
-    Returns:
-        A dict of arrays of shape `(batch, positions)`: `token_loss` (float32,
-        nats), `predicted_ids` (most probable) and `sampled_ids`.
+    largest array of the whole step, need not leave it. Takes `logits`, of
+    shape `(batch, positions, vocabulary_size)`, and the right ids. Returns a
+    dict of arrays `(batch, positions)`: `token_loss` (float32, nats),
+    `predicted_ids` (most probable) and `sampled_ids`. Computes in float32
+    whatever the policy. Arguments are those of `ElectraPretrainer`.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ class FitsExamples:
         return True
 
     def check_inputs(self, x):
-        """Raises for raw inputs, columns, that the task does not take."""
+        """Raises for raw inputs, columns, that the model does not take."""
         inputs.check_texts(x)
 
     def encode_labels(self, x, y):
@@ -49,16 +49,13 @@ class FitsExamples:
         """How many neighbouring rows stay in one batch."""
         return 1
 
-    def _weigher(self, class_weight, y=None):
-        """A function that weighs data by its classes, given `fit`'s weights.
-
-        `y` are encoded labels.
-        """
-        return lambda data: data
-
     def finish_batch(self, x, y=None, sample_weight=None, training=False):
         """What is done to a batch of rows anew every time it is used."""
         return x, y, sample_weight
+
+    def _weigher(self, class_weight, y=None):
+        """A function that weighs data by classes, of which `y` are labels."""
+        return lambda data: data
 
     def _read_validation(self, data):
         data = data if isinstance(data, tuple) else (data,)
@@ -89,15 +86,14 @@ class FitsExamples:
         """Trains on raw data or on rows of token ids.
 
         Examples in memory come in a new order every epoch, those of alike
-        length together. Streams (loaders, data sets, generators) are taken
-        in their own order; what can be read once only is remembered if there
-        are several epochs and no `steps_per_epoch`.
+        length together; streams in their own. What can be read once only is
+        remembered if there are several epochs and no `steps_per_epoch`.
 
         Args:
             x: examples as the class describes them: a list, an array, a
-                tensor, a column or Series of any library, a tuple of such
-                columns, a table; rows of token ids; or a stream of examples
-                or of batches with their labels: a loader, a generator, ...
+                column or Series of any library, a tuple of such columns, a
+                table; rows of token ids; or a stream of examples or of
+                batches with their labels: a loader, a data set, a generator.
             y: labels as the class describes them; `None` for a stream or a
                 table that holds them.
             batch_size: int or `None`, for `32`. Examples a step.
@@ -119,14 +115,12 @@ class FitsExamples:
         if validation_data is not None:
             held_out = self._read_validation(validation_data)
         elif validation_split:
-            parts = inputs.split_examples(examples, validation_split)
-            examples, held_out = parts
+            examples, held_out = inputs.split_examples(
+                examples, validation_split
+            )
         if held_out is not None:
             size = validation_batch_size or batch_size
-            source = self._source(
-                held_out, size, "by_length", steps=validation_steps
-            )
-            held_out = streams.Stream(source, validation_steps)
+            held_out = self._evaluation_stream(held_out, size, validation_steps)
             kwargs["validation_data"] = held_out.for_keras(self.token_labels)
             kwargs["validation_steps"] = held_out.steps
         source = self._source(
@@ -169,8 +163,7 @@ class FitsExamples:
         if kwargs.get("_use_cached_eval_dataset"):
             return keras.Model.evaluate(self, x, steps=steps, **kwargs)
         examples = self._read(x, y, sample_weight)
-        source = self._source(examples, batch_size, "by_length", steps=steps)
-        stream = streams.Stream(source, steps)
+        stream = self._evaluation_stream(examples, batch_size, steps)
         with streams.errors_of(stream):
             return keras.Model.evaluate(
                 self,
@@ -179,7 +172,9 @@ class FitsExamples:
                 **kwargs,
             )
 
-    # How examples become batches.
+    def _evaluation_stream(self, examples, size, steps):
+        source = self._source(examples, size, "by_length", steps=steps)
+        return streams.Stream(source, steps)
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """A batch of raw data to a batch of rows, for `train_on_batch`."""

@@ -42,18 +42,17 @@ class ElectraAdamW(keras.optimizers.Optimizer):
             `5e-4`, ELECTRA-Small's.
         weight_decay: float >= 0 or `None`, times the learning rate per step.
             Defaults to `0.01`.
-        beta_1: float, decay of the first moment. Defaults to `0.9`.
-        beta_2: float, decay of the second moment. Defaults to `0.999`.
+        beta_1, beta_2: floats, decays of the moments. Default to `0.9` and
+            `0.999`.
         epsilon: float, added to the root. Defaults to `1e-6`.
         bias_correction: bool, whether to divide the moments by
             `1 - beta ** step`, as Adam was published. Defaults to `False`.
         global_clipnorm: float or `None`, the greatest length of all gradients
-            together. Set it to `None` to use `clipnorm` or `clipvalue`.
-            Defaults to `1.0`.
+            together; `None` to use `clipnorm` or `clipvalue`. Defaults to
+            `1.0`.
         layer_rates: dict or `None`. From the name of a layer to a factor of
-            the learning rate for all variables in it, as
-            `keras_electra.finetuning_optimizer` sets them; others have a
-            factor of 1. Defaults to `None`.
+            the learning rate for all variables in it, 1 for others, as
+            `keras_electra.finetuning_optimizer` sets them.
         **kwargs: further arguments of `keras.optimizers.Optimizer`, e.g.
             `gradient_accumulation_steps`, `use_ema`, `loss_scale_factor`.
     """
@@ -100,7 +99,6 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         self._rates = tuple(self._rate_of(v) for v in variables)
 
     def update_step(self, gradient, variable, learning_rate):
-        """Updates one variable; torch updates all at once instead."""
         index = self._get_variable_index(variable)
         momentum, velocity = self._momentums[index], self._velocities[index]
         decay, dtype = self._decays[index], variable.dtype
@@ -126,8 +124,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         if self.built:
             raise ValueError(
                 "`exclude_from_weight_decay()` must be called before the "
-                f"optimizer is built, but {self.name!r} is built already. "
-                "Call it right after creating the optimizer."
+                f"optimizer is built, which {self.name!r} is already."
             )
         super().exclude_from_weight_decay(var_list, var_names)
 

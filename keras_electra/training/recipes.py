@@ -79,12 +79,10 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
     below `learning_rate`, and with a warm-up the very first step has rate 0.
 
     Args:
-        learning_rate: float >= 0. The rate that is warmed up and decayed.
+        learning_rate: float >= 0.
         num_steps: number > 0, in steps. Where the decay reaches 0, for good.
-        warmup_steps: number >= 0, in steps; may be fractional (fine-tuning
-            uses a tenth of its steps, unrounded). With 0 the factor is 1 from
-            step 0 on; the original divides zero by zero there. Defaults to
-            `0`.
+        warmup_steps: number >= 0, in steps, whole or not. With `0`, the
+            default, the factor is 1; the original divides zero by zero there.
         power: float > 0. Exponent of the decay. Defaults to `1.0`, linear.
     """
 
@@ -146,12 +144,10 @@ def pretraining_optimizer(
         size: str, one of `"tiny"`, `"mini"`, `"small"`, `"base"`, `"large"`.
             Defaults to `"small"`.
         num_steps: int > 0, weight updates of the whole run: the rate reaches
-            0 there. Defaults to the recipe's.
-        learning_rate: float, the rate before warm-up and decay. Defaults to
-            the recipe's.
+            0 there. Defaults to the recipe's, as `learning_rate` does.
+        learning_rate: float, the rate before warm-up and decay.
         warmup_steps: number >= 0, weight updates of warm-up. Defaults to the
-            recipe's, but to no more than a tenth of a given `num_steps`, as
-            in fine-tuning: a short run would never leave its warm-up.
+            recipe's, but to no more than a tenth of a given `num_steps`.
         weight_decay: float >= 0. Defaults to `0.01`.
         **kwargs: further arguments of `ElectraAdamW`. With
             `gradient_accumulation_steps` the schedule is stretched alike,
@@ -197,14 +193,13 @@ def finetuning_optimizer(
         num_steps: int > 0, weight updates of the whole run, such as
             `3 * len(texts) // 32`.
         protocol: string. `"paper"`, the default, or `"google"` for what the
-            original program does, its decay by layers off by one included.
-            Its loss is a sum over the batch: compile with a loss of
-            `reduction="sum"` to have all of it.
-        learning_rate: float or `None`. The rate of the heads before warm-up
-            and decay. Defaults to the protocol's for the size.
-        layer_decay: float in (0, 1] or `None`. The rate of a layer over that
-            of the layer above. Defaults to the protocol's for the size.
-        weight_decay: float >= 0 or `None`. Defaults to the protocol's.
+            original program does. Its loss is a sum over the batch: compile
+            with a loss of `reduction="sum"` to have all of it.
+        learning_rate: float, of the heads before warm-up and decay. It and the
+            next two default to the protocol's for the size.
+        layer_decay: float in (0, 1], the rate of a layer over that of the
+            layer above.
+        weight_decay: float >= 0.
         warmup_fraction: float in [0, 1], share of `num_steps`. Defaults to
             `0.1`.
         **kwargs: as of `keras_electra.pretraining_optimizer`.
@@ -213,19 +208,18 @@ def finetuning_optimizer(
         An `ElectraAdamW`.
     """
     chosen = finetuning_protocol(protocol)
+    recipe = RECIPES[closest_size(backbone.hidden_dim)]
     if learning_rate is None:
-        learning_rate = finetuning_rate(backbone.hidden_dim, protocol)
+        learning_rate = recipe.finetuning_rates[protocol]
     if layer_decay is None:
-        layer_decay = RECIPES[closest_size(backbone.hidden_dim)].layer_decay
+        layer_decay = recipe.layer_decay
     if weight_decay is None:
         weight_decay = chosen["weight_decay"]
     check_number("layer_decay", layer_decay, above=0, at_most=1)
     check_number("warmup_fraction", warmup_fraction, at_least=0, at_most=1)
-    num_steps = num_steps * (kwargs.get("gradient_accumulation_steps") or 1)
+    steps = num_steps * (kwargs.get("gradient_accumulation_steps") or 1)
     return ElectraAdamW(
-        WarmupPolynomialDecay(
-            learning_rate, num_steps, num_steps * warmup_fraction
-        ),
+        WarmupPolynomialDecay(learning_rate, steps, steps * warmup_fraction),
         weight_decay=weight_decay,
         layer_rates=layer_rates(backbone, layer_decay, chosen["skipped_steps"]),
         **kwargs,
@@ -235,9 +229,8 @@ def finetuning_optimizer(
 def layer_rates(backbone, layer_decay, skipped_steps=0):
     """Factors of the learning rate by the name of the layer, a dict.
 
-    They are `layer_decay ** depth`, where the depth is 1 for the top layer,
-    `n` for the first of `n`, `n + 1` for the embeddings and their projection,
-    and `skipped_steps` more. Heads, which are not in it, have a factor of 1.
+    `layer_decay ** depth`, where the depth is 1 for the top layer, `n` for the
+    first of `n`, `n + 1` for the embeddings, and `skipped_steps` more.
     """
     layers = [backbone.embeddings, *backbone.transformer_layers]
     depths = {layer.name: len(layers) - i for i, layer in enumerate(layers)}
