@@ -46,6 +46,10 @@ def takes_rows(loss):
     return True if str(module).startswith("keras.") else None
 
 
+def _wrong(expected, index, value):
+    return f"`y` must hold {expected}. Label {index} is {value!r}."
+
+
 class LabelEncoder:
     """Turns the labels of a task into an array.
 
@@ -73,10 +77,8 @@ class LabelEncoder:
         y = [to_python(list(v) if isinstance(v, tuple | set) else v) for v in y]
         for index, value in enumerate(y):
             if is_missing(value):
-                raise TypeError(
-                    f"`y` must hold a label an example. Label {index} is "
-                    f"missing: {value!r}. Leave the example out."
-                )
+                expected = "a label an example, of which none is missing"
+                raise TypeError(_wrong(expected, index, value))
         if self.problem_type == "regression":
             return self._targets(y)
         if self.problem_type == "multi_label":
@@ -87,11 +89,10 @@ class LabelEncoder:
                 return self._rows(y)
             name = getattr(loss, "__name__", type(loss).__name__)
             raise ValueError(
-                "`y` must hold one label an example, the number or the name "
-                f"of a class, for {name if name != 'str' else loss}. Received "
-                "rows of several. Compile with a loss that takes them, as "
-                "`keras.losses.CategoricalCrossentropy`, or build the task "
-                'with `problem_type="multi_label"`.'
+                "`y` must hold one number or name of a class an example, for "
+                f"{name if name != 'str' else loss}. Received rows of several. "
+                "Compile with `keras.losses.CategoricalCrossentropy` or the "
+                'like, or build the task with `problem_type="multi_label"`.'
             )
         y = [v[0] if isinstance(v, list) else v for v in y]
         numbers = [self._number(value, i) for i, value in enumerate(y)]
@@ -107,12 +108,9 @@ class LabelEncoder:
             or not 0 <= number < self.num_classes
             or number != int(number)
         ):
-            names = f", or names, {self.labels}" if self.labels else ""
-            raise ValueError(
-                "`y` must hold class numbers, integers from 0 to "
-                f"{self.num_classes - 1}{names}. Label {index} is {value!r}. "
-                "Names of classes are given to the task as `labels`."
-            )
+            expected = f"integers from 0 to {self.num_classes - 1}, or names, "
+            expected += f"of labels={self.labels}"
+            raise ValueError(_wrong(expected, index, value))
         return int(number)
 
     def _rows(self, y):
@@ -125,11 +123,8 @@ class LabelEncoder:
             if len(given) != self.num_classes or not all(
                 isinstance(v, (int, float)) and 0 <= v <= 1 for v in given
             ):
-                raise ValueError(
-                    "`y` must hold a list of names an example, or "
-                    f"{self.num_classes} values from 0 to 1. Entry {index} is "
-                    f"{row!r}."
-                )
+                expected = f"lists of names or of {self.num_classes} values "
+                raise ValueError(_wrong(expected + "from 0 to 1", index, row))
             rows.append(given)
         return np.array(rows, "float32").reshape(-1, self.num_classes)
 
@@ -137,10 +132,8 @@ class LabelEncoder:
         for index, row in enumerate(y):
             for value in row if isinstance(row, list) else [row]:
                 if isinstance(value, str) or not np.isfinite(value):
-                    raise ValueError(
-                        "`y` must hold finite numbers for a regression. "
-                        f"Entry {index} is {row!r}."
-                    )
+                    expected = "finite numbers for a regression"
+                    raise ValueError(_wrong(expected, index, row))
         shape = (-1,) if self.num_classes == 1 else (-1, self.num_classes)
         return np.array(y, "float32").reshape(shape)
 
@@ -239,7 +232,7 @@ def encode_word_labels(sentences, y, encoder=None):
     """
     if len(y) != len(sentences):
         raise ValueError(
-            "`y` must hold the labels of every sentence. Received "
+            "`y` must hold labels of every sentence. Received: "
             f"{len(sentences)} sentences and labels for {len(y)}."
         )
     encoded = []
@@ -251,9 +244,8 @@ def encode_word_labels(sentences, y, encoder=None):
         labels = labels if np.ndim(labels) else [labels]
         if len(labels) != len(words):
             raise ValueError(
-                f"`y` must hold one label a word. Sentence {index} has "
-                f"{len(words)} words and {len(labels)} labels. It begins with "
-                f"{words[:5]}."
+                f"`y` must hold one label a word. Sentence {index}, {words}, "
+                f"has {len(words)} words and {len(labels)} labels."
             )
         try:
             labels = encoder.encode(labels).tolist() if encoder else labels

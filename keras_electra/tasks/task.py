@@ -181,7 +181,7 @@ class ElectraTask(FitsExamples, SavesPresets):
             count = len(rows["token_ids"])
             rows = self._rows([(rows, None, None)] if count else ())
         elif not isinstance(rows, Rows):
-            rows = self._memory_rows(inputs.Examples(rows), checked=True)
+            rows = self._memory_rows(inputs.Examples(rows))
         if not len(rows):
             return []
         size = checked_size(batch_size)

@@ -72,7 +72,9 @@ def test_one_label_whatever_the_pieces(trained):
 
 
 def test_errors(trained):
-    with pytest.raises(ValueError, match="Sentence 0 has 2 words and 1 labels"):
+    with pytest.raises(
+        ValueError, match="Sentence 0,.* has 2 words and 1 labels"
+    ):
         trained.fit(["the chef"], [["O"]])
     with pytest.raises(ValueError, match="names.*Label 1 is 'X'"):
         trained.fit(["the chef"], [["O", "X"]])
@@ -150,7 +152,9 @@ def test_config_of_preprocessor():
 def test_errors_of_preprocessor():
     with pytest.raises(TypeError, match="no argument `segment_ids`"):
         preprocessor(segment_ids=1)
-    with pytest.raises(ValueError, match="Sentence 0 has 2 words and 1 labels"):
+    with pytest.raises(
+        ValueError, match="Sentence 0,.* has 2 words and 1 labels"
+    ):
         preprocessor().rows(["the chef"], [[1]])
 
 
@@ -235,8 +239,8 @@ def test_labels_of_words():
 @pytest.mark.parametrize(
     "y, message",
     [
-        ([["O"], ["X"]], "Sentence 0 has 2 words and 1 labels"),
-        ([["O", "X"], "X X"], "Sentence 1 has 1 words and 2 labels"),
+        ([["O"], ["X"]], "Sentence 0,.* has 2 words and 1 labels"),
+        ([["O", "X"], "X X"], "Sentence 1,.* has 1 words and 2 labels"),
         ([["O", "X"]], "2 sentences and labels for 1"),
         ([["O", "Y"], ["X"]], "In sentence 0: .*Label 1 is 'Y'"),
         ([[0, 1], [2]], "In sentence 1: .*Label 0 is 2"),
