@@ -5,8 +5,6 @@ graph (`tf.data`, on every backend) calls back into Python. Price: such a
 graph runs only in the process that made it.
 """
 
-import typing
-
 import keras
 import keras_hub
 import numpy as np
@@ -79,20 +77,12 @@ def trim_pair(first, second, room, truncate="round_robin"):
     return first, second[: room - len(first)]
 
 
-class Window(typing.NamedTuple):
-    """Tokens `start:stop` of a text are read, `first:last` are judged."""
-
-    start: int
-    stop: int
-    first: int
-    last: int
-
-
 def split_windows(count, room):
     """Covers `count` tokens by windows of `room` that overlap by half.
 
-    Every token is judged once, by the window whose border is farther away:
-    `split_windows(7, 4)` is `(0, 4, 0, 3)`, `(2, 6, 3, 4)`, `(3, 7, 4, 7)`.
+    A tuple of each: tokens `start:stop` are read, `first:last` judged, all
+    tokens once, by the window whose border is farther away. `(7, 4)` gives
+    `(0, 4, 0, 3)`, `(2, 6, 3, 4)`, `(3, 7, 4, 7)`.
     """
     if not count:
         return []
@@ -100,7 +90,7 @@ def split_windows(count, room):
     starts = [*range(0, final, max(1, room // 2)), final]
     borders = [(a + room + b) // 2 for a, b in zip(starts, starts[1:])]
     return [
-        Window(start, min(start + room, count), first, last)
+        (start, min(start + room, count), first, last)
         for start, first, last in zip(starts, [0, *borders], [*borders, count])
     ]
 

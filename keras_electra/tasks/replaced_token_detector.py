@@ -157,21 +157,19 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
         length = min(length, self.backbone.max_sequence_length)
         rows, offsets = tokenizer.encode_with_offsets(texts)
         windows = [
-            (number, window)
+            (number, *window)
             for number, ids in enumerate(rows)
             for window in split_windows(len(ids), length - 2)
         ]
-        parts = [rows[i][window.start : window.stop] for i, window in windows]
+        parts = [rows[i][start:stop] for i, start, stop, *_ in windows]
         x = text_rows(parts, None, tokenizer, length)
-        results = [[] for _ in texts]
-        for (i, window), logits in zip(
-            windows, self.predict_rows(x, batch_size)
-        ):
+        results, outputs = [[] for _ in texts], self.predict_rows(x, batch_size)
+        for (i, start, _, first, last), logits in zip(windows, outputs):
             # Behind [CLS], where the window starts.
             shares = sigmoid(logits[1:].astype("float32"))
-            for place in range(window.first, window.last):
+            for place in range(first, last):
                 token = tokenizer.id_to_token(rows[i][place])
-                share = float(shares[place - window.start])
+                share = float(shares[place - start])
                 token = DetectedToken(token, *offsets[i][place], share)
                 results[i].append(token)
         return results[0] if is_one else results

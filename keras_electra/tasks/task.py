@@ -130,8 +130,7 @@ class ElectraTask(FitsExamples, SavesPresets):
         if isinstance(x, inputs.Examples):
             if steps is not None:
                 x = x.part(slice(steps * checked_size(batch_size)))
-            x = inputs.Examples(x.x)
-            return self._memory_rows(x) if len(x) else self._rows(())
+            return self._memory_rows(inputs.Examples(x.x))
         stream = streams.StreamBatches(
             x, self.names, batch_size, lambda x, *labels: self._to_rows(x)
         )
@@ -154,7 +153,7 @@ class ElectraTask(FitsExamples, SavesPresets):
         """
         rows = self._input_rows(x, batch_size, steps)
         width = rows.width
-        if not is_rows(x) and self.preprocessor is not None:
+        if not is_rows(x):
             width = getattr(self.preprocessor, "sequence_length", width)
         outputs = self.predict_rows(rows, batch_size, verbose, callbacks)
 

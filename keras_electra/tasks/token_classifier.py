@@ -183,7 +183,6 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
         "electra_tiny_en", labels=["O", "B-NP", "I-NP"]
     )
     tagger.fit([["A", "bee", "sleeps"]], [["B-NP", "I-NP", "O"]])
-    tagger.tag("A bee sleeps")  # ["B-NP", "I-NP", "O"]
     tagger.find_entities("A bee sleeps")  # [Entity("NP", 0, 2, "A bee", 0.9)]
     ```
     """

@@ -238,9 +238,11 @@ class FitsExamples:
                 f"a table or stream with {' or '.join(self.names.labels)}."
             )
 
-    def _memory_rows(self, examples, weights=None, checked=False):
-        """`Rows` of examples in memory, which may be checked already."""
-        examples = self._encode(*examples, checked)
+    def _memory_rows(self, examples, weights=None):
+        """`Rows` of examples in memory."""
+        if not len(examples):
+            return self._rows(())
+        examples = self._encode(*examples)
         weigh = self._weigher(weights, examples.y)
 
         def chunks():
@@ -259,14 +261,13 @@ class FitsExamples:
         pad = tokenizer.pad_token_id if tokenizer else 0
         return Rows(chunks, pad, self.token_labels)
 
-    def _encode(self, x, y=None, sample_weight=None, checked=False):
+    def _encode(self, x, y=None, sample_weight=None):
         """Checked `Examples`, with labels as the preprocessor takes them."""
         if is_rows(x):
             data = inputs.map_columns(np.asarray, (x, y, sample_weight))
             return inputs.Examples(*data)
         self._require_preprocessor(x)
-        if not checked:
-            self.check_inputs(x)
+        self.check_inputs(x)
         if y is not None or not self.needs_labels(x):
             y = self.encode_labels(x, y)
         return inputs.Examples(x, y, sample_weight)

@@ -23,7 +23,7 @@ def test_long_texts_overlap_by_half():
 def test_every_token_is_judged_once_and_read(room):
     for count in range(1, 40):
         windows = split_windows(count, room)
-        judged = [i for w in windows for i in range(w.first, w.last)]
+        judged = [i for *_, a, b in windows for i in range(a, b)]
         assert judged == list(range(count))
         for start, stop, first, last in windows:
             assert 0 <= start <= first <= last <= stop <= count
