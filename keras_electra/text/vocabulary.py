@@ -13,7 +13,6 @@ from array import array
 from collections import Counter
 from collections import defaultdict
 from collections.abc import Iterable
-from itertools import groupby
 
 import fsspec
 
@@ -113,13 +112,10 @@ def count_words(
 
     def move():
         """Parts to words, of which the rarest are forgotten, by `floor`."""
-        ranked = sorted(parts, key=parts.get)
-        for i in range(0, len(ranked), 1000):
-            # Those that occur as often are split at once, which is faster.
-            for count, same in groupby(ranked[i : i + 1000], parts.get):
-                for word in split(" ".join(same)):
-                    if len(word) <= MAX_WORD_LENGTH:
-                        words[word] += count
+        for part, count in parts.items():
+            for word in split(part):
+                if len(word) <= MAX_WORD_LENGTH:
+                    words[word] += count
         parts.clear()
         before, least = len(words), floor
         while len(words) > max_words:

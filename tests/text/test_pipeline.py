@@ -51,6 +51,9 @@ def test_rules_one_by_one(make):
 
     assert split("a\tb\u00a0c\u3000d\u2028e") == ["a", "b", "c", "d", "e"]
     assert split("a\x00b\x0bc\u200bd\x85e\ufffdf") == ["abcdef"]
+    assert split("!a-b/c:d@e[f`g{h~i_j 0x9") == list("!a-b/c:d@e[f`g{h~i_j") + [
+        "0x9"
+    ]
     assert split("a-b^`c$") == ["a", "-", "b", "^", "`", "c", "$"]
     assert split("«a»…") == ["«", "a", "»", "…"]
     # Symbols beyond ASCII are no punctuation.
