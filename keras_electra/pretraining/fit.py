@@ -18,6 +18,7 @@ from keras_electra.data import inputs
 from keras_electra.data.rows import is_rows
 from keras_electra.model.sizes import closest_size
 from keras_electra.pretraining.losses import StopOnSkippedSteps
+from keras_electra.training.fit import TEXT_COLUMNS
 from keras_electra.training.fit import FitsExamples
 from keras_electra.training.optimizers import global_norm
 from keras_electra.training.recipes import pretraining_optimizer
@@ -26,15 +27,7 @@ from keras_electra.training.recipes import pretraining_optimizer
 class PretrainingFit(TrainStep, FitsExamples):
     """`compile`, data and metrics of `ElectraPretrainer`."""
 
-    names = inputs.Names(
-        (
-            ("sentence1", "sentence2"),
-            ("text1", "text2"),
-            ("text",),
-            ("sentence",),
-        ),
-        labels=(),
-    )
+    names = inputs.Names(TEXT_COLUMNS, labels=())
     max_skipped_steps = 25
     _evaluating = False
 
@@ -58,8 +51,7 @@ class PretrainingFit(TrainStep, FitsExamples):
         if loss is not None:
             raise ValueError(
                 "`loss` must be `None`: the pre-trainer computes its own "
-                f"losses. Received: loss={loss!r}. Set `generator_weight` and "
-                "`discriminator_weight` of the pre-trainer instead."
+                f"losses. Received: loss={loss!r}."
             )
         self._auto_optimizer = optimizer == "auto"
         self._compile_kwargs = kwargs
@@ -75,13 +67,10 @@ class PretrainingFit(TrainStep, FitsExamples):
                     "`generator_optimizer` needs a generator with weights of "
                     "its own. This pre-trainer has none."
                 )
+            others = keras.optimizers.get(generator_optimizer)
             by_path = keras.optimizers.OptimizerMap(
                 keras.optimizers.get(optimizer),
-                {
-                    "(generator|generator_head)/.*": keras.optimizers.get(
-                        generator_optimizer
-                    )
-                },
+                {"(generator|generator_head)/.*": others},
             )
             optimizer = keras.optimizers.MultiOptimizer(by_path)
         super().compile(optimizer=optimizer, loss=None, **kwargs)
@@ -89,11 +78,6 @@ class PretrainingFit(TrainStep, FitsExamples):
     def get_compile_config(self):
         optimizer = keras.saving.serialize_keras_object(self.optimizer)
         return {"optimizer": optimizer, **self._compile_kwargs}
-
-    def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        # So that the slots of a saved optimizer find their place.
-        self.optimizer.build(self.trainable_variables)
 
     def _recipe(self):
         """Name of the size whose recipe is the default."""
@@ -189,13 +173,8 @@ class PretrainingFit(TrainStep, FitsExamples):
     def gradient_norms(self, gradients, scaled_loss, loss):
         """Norms of the gradients: of all, and of the generator's own weights.
 
-        Args:
-            gradients: list of arrays, one for each of `trainable_variables`.
-            scaled_loss: scalar whose gradients they are.
-            loss: scalar. The same without loss scaling.
-
-        Returns:
-            Two float32 scalars, with the loss scaling taken out.
+        `gradients` are of `trainable_variables`, of the loss as it was scaled.
+        The norms, float32 scalars, are those of the loss.
         """
         own, others = [], []
         for gradient, variable in zip(gradients, self.trainable_variables):
@@ -212,9 +191,8 @@ def reject_labels(**arguments):
     for name, value in arguments.items():
         if value is not None:
             raise ValueError(
-                f"`{name}` means nothing in pre-training: labels and their "
-                f"weights come from the text itself. Received: {name}="
-                f"{type(value).__name__}. Leave it out."
+                f"`{name}` means nothing in pre-training: labels and weights "
+                f"come from the text. Received: {name}={type(value).__name__}."
             )
 
 
@@ -227,15 +205,14 @@ def check_ids(x, vocabulary_size):
     if missing:
         raise ValueError(
             "`x` must hold `token_ids`, `segment_ids` and `padding_mask`. "
-            f"Missing: {sorted(missing)}. Received keys: {sorted(x)}."
+            f"Received: {sorted(x)}, without {sorted(missing)}."
         )
     ids = x["token_ids"]
     if isinstance(ids, np.ndarray) and ids.size:
         low, high = int(ids.min()), int(ids.max())
         if low < 0 or high >= vocabulary_size:
             raise ValueError(
-                f"`token_ids` must be from 0 to {vocabulary_size - 1}, the "
-                f"vocabulary of the network. Received ids from {low} to "
-                f"{high}. Use the tokenizer that the network was made for."
+                f"`token_ids` must be from 0 to {vocabulary_size - 1}. They "
+                f"are from {low} to {high}. Use the network's tokenizer."
             )
     return x

@@ -227,7 +227,7 @@ class ElectraPretrainer(
         self.mask_tokens = mask_tokens
         self.sample_tokens = sample_tokens
         self.pretraining_metrics = PretrainingMetrics(
-            discriminator=discriminator_head is not None
+            bool(discriminator_weight)
         )
         if compile:
             self.compile()
@@ -250,19 +250,16 @@ class ElectraPretrainer(
         Args:
             size: string. `tiny`, `mini`, `small`, `base` or `large`.
             tokenizer: `ElectraTokenizer` or `None`. Needed for raw text.
-            vocabulary_size: int or `None`. Defaults to the tokenizer's.
-            sequence_length: int or `None`. Length of the rows made of raw
-                text, in tokens. Defaults to the recipe's.
+            vocabulary_size: int. Defaults to the tokenizer's.
+            sequence_length: int, tokens in rows made of raw text. Defaults to
+                the recipe's.
             dropout, max_sequence_length, dtype: as of both `ElectraBackbone`.
             **kwargs: arguments of `ElectraPretrainer`; `mask_fraction`
                 defaults to the recipe's.
         """
         sizes, recipe = get_size(size), pretraining_recipe(size)
         if tokenizer is None and vocabulary_size is None:
-            raise ValueError(
-                "`tokenizer` or `vocabulary_size` must be given. Received "
-                "neither."
-            )
+            raise ValueError("Give a `tokenizer` or a `vocabulary_size`.")
         common = {
             "vocabulary_size": vocabulary_size or tokenizer.vocabulary_size(),
             "dropout": dropout,
@@ -296,11 +293,10 @@ class ElectraPretrainer(
             y_pred["token_loss"], y_pred["mask_weights"]
         )
         if self.discriminator_weight:
-            logits, replaced = (
-                y_pred["discriminator_logits"],
-                y_pred["replaced"],
+            token_loss = losses.replaced_token_loss(
+                y_pred["discriminator_logits"], y_pred["replaced"]
             )
             loss += self.discriminator_weight * losses.weighted_mean(
-                losses.replaced_token_loss(logits, replaced), x["padding_mask"]
+                token_loss, x["padding_mask"]
             )
         return loss

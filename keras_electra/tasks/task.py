@@ -100,12 +100,6 @@ class ElectraTask(FitsExamples, SavesPresets):
             **kwargs,
         )
 
-    def compile_from_config(self, config):
-        # Keras leaves it undone for a class with a `compile` of its own.
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        # So that the slots of a saved optimizer find their place.
-        self.optimizer.build(self.trainable_variables)
-
     def _weigher(self, class_weight, y=None):
         weights = labels.class_weights(self.label_encoder, class_weight, y)
         return lambda data: labels.weigh(data, weights)

@@ -11,6 +11,7 @@ from keras_electra.model.layers import dense
 from keras_electra.tasks import labels as labelling
 from keras_electra.tasks.task import ElectraTask
 from keras_electra.tasks.task import output_layers
+from keras_electra.training.fit import TEXT_COLUMNS
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -57,17 +58,7 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
     """
 
     preprocessor_cls = ElectraTextClassifierPreprocessor
-    names = inputs.Names(
-        (
-            ("sentence1", "sentence2"),
-            ("premise", "hypothesis"),
-            ("question1", "question2"),
-            ("text1", "text2"),
-            ("question", "sentence"),
-            ("text",),
-            ("sentence",),
-        )
-    )
+    names = inputs.Names(TEXT_COLUMNS)
 
     def __init__(
         self,

@@ -19,8 +19,17 @@ from keras_electra.data.batches import Rows
 from keras_electra.data.inputs import checked_size
 from keras_electra.data.rows import is_rows
 
-# Examples that become rows at a time.
-CHUNK = 1024
+CHUNK = 1024  # examples that become rows at a time
+# Columns of tables with texts or pairs of texts.
+TEXT_COLUMNS = (
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("text1", "text2"),
+    ("question", "sentence"),
+    ("text",),
+    ("sentence",),
+)
 
 
 class FitsExamples:
@@ -56,6 +65,12 @@ class FitsExamples:
     def _weigher(self, class_weight, y=None):
         """A function that weighs data by classes, of which `y` are labels."""
         return lambda data: data
+
+    def compile_from_config(self, config):
+        # Keras leaves it undone for a class with a `compile` of its own.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        # So that the slots of a saved optimizer find their place.
+        self.optimizer.build(self.trainable_variables)
 
     def _read_validation(self, data):
         data = data if isinstance(data, tuple) else (data,)
@@ -253,7 +268,6 @@ class FitsExamples:
         return self._rows(chunks())
 
     def _to_rows(self, x, y=None, sample_weight=None):
-        """Columns to rows, checked: `(x, y, sample_weight)`."""
         return self._pack(*self._encode(x, y, sample_weight))
 
     def _rows(self, chunks):

@@ -33,9 +33,8 @@ class ElectraAdamW(keras.optimizers.Optimizer):
     ```
 
     Variables named `bias`, `gamma` or `beta`, and all of a layer with
-    `layer_norm` or `LayerNorm` in its name, are not decayed.
-    `exclude_from_weight_decay()` spares further ones; like in Keras it is not
-    part of the config.
+    `layer_norm` or `LayerNorm` in its name, are not decayed, nor what
+    `exclude_from_weight_decay()` spares, which is not part of the config.
 
     Args:
         learning_rate: float, `LearningRateSchedule` or callable. Defaults to

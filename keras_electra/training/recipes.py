@@ -49,21 +49,17 @@ RECIPES = {
 }
 PROTOCOLS = {
     # Clark et al., ICLR 2020, table 7.
-    "paper": {
-        "weight_decay": 0.0,
-        "skipped_steps": 0,
-        "loss_reduction": "sum_over_batch_size",
-    },
+    "paper": dict(
+        weight_decay=0.0,
+        skipped_steps=0,
+        loss_reduction="sum_over_batch_size",
+    ),
     # What the original program does: `configure_finetuning.py:54-56, 149-151`,
-    # `model/optimization.py:181-193`, `run_finetuning.py:71-73`.
-    "google": {
-        "weight_decay": 0.01,
-        # Of the decay by layers, between the heads and the top layer: every
-        # layer below the heads is a step slower than meant.
-        "skipped_steps": 1,
-        # Clipping is nearly always at work. The task is to be compiled so.
-        "loss_reduction": "sum",
-    },
+    # `model/optimization.py:181-193`, `run_finetuning.py:71-73`. Its decay by
+    # layers skips a step between the heads and the top layer, so that every
+    # layer below is a step slower than meant; by its sum clipping is nearly
+    # always at work. The task is to be compiled with that reduction.
+    "google": dict(weight_decay=0.01, skipped_steps=1, loss_reduction="sum"),
 }
 # Share of all steps (original `configure_finetuning.py:60`; paper, table 7).
 WARMUP_FRACTION = 0.1
