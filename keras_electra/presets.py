@@ -42,9 +42,6 @@ class OpensPresets:
                 preprocessor and tokenizer, such as `sequence_length` and
                 `lowercase`: they take the place of what the preset says.
 
-        Returns:
-            An object of this class.
-
         Raises:
             TypeError: for an argument that none of them has.
             ValueError: when the form is unknown or ambiguous, a file damaged,
@@ -158,18 +155,9 @@ def _entry(handle, description, **facts):
 
 
 def register_presets(backbone_cls, folder=None):
-    """Makes names of presets known, and `presets` of each class list all.
-
-    A name that KerasHub has for another preset is a `ValueError`.
-    """
+    """Makes names of presets known, and `presets` of each class list all."""
     names = preset_utils.BUILTIN_PRESETS
     found = find_presets(folder or presets_folder())
-    for name, entry in found.items():
-        if names.get(name, entry)["metadata"] != entry["metadata"]:
-            raise ValueError(
-                f"The preset folder {entry['kaggle_handle']!r} has the name "
-                f"of one of KerasHub's presets, {name!r}. Rename the folder."
-            )
     preset_utils.register_presets(found, backbone_cls)
     # KerasHub's own names are registered already, and handles need no name.
     listed = preset_utils.BUILTIN_PRESETS_FOR_BACKBONE[backbone_cls]

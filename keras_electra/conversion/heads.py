@@ -53,8 +53,8 @@ def _label_arguments(checkpoint):
         if config.get("problem_type"):
             kind = config["problem_type"].removesuffix("_classification")
             arguments["problem_type"] = kind
-    names = {int(id): str(n) for id, n in config.get("id2label", {}).items()}
-    labels = [names[id] for id in sorted(names)]
+    names = config.get("id2label") or {}
+    labels = [str(names[id]) for id in sorted(names, key=int)]
     if labels != [f"LABEL_{i}" for i in range(len(labels))]:
         arguments["labels"] = labels
     dropout = config.get("classifier_dropout")
@@ -102,21 +102,14 @@ def _choice_arguments(checkpoint):
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """One head: a class in transformers, and where its weights are here.
+    """One head: a class in transformers, and where its weights are here."""
 
-    Attributes:
-        architecture: string. Class name in transformers.
-        parts: dict from names to attributes of a task with the weights.
-        network: string or `None`. The network that it needs, or either.
-        arguments: function of a `Checkpoint` to arguments of the task.
-        settings: function of a task to entries of `config.json`; a
-            `ValueError` for a head that transformers does not have.
-    """
-
-    architecture: str
-    parts: dict
-    network: str | None = None
+    architecture: str  # in transformers
+    parts: dict  # names -> attributes of a task with the weights
+    network: str | None = None  # that it needs, or either
+    # Function of a `Checkpoint`: arguments of the task.
     arguments: typing.Callable = lambda checkpoint: {}
+    # Of a task: entries of `config.json`, or an error if there is no such head.
     settings: typing.Callable = lambda task: {}
 
     def mark(self):

@@ -8,7 +8,7 @@ and by how much its own differed is said. A generator that is missing is made.
 import functools
 
 import keras
-from keras import ops
+import numpy as np
 
 from keras_electra.conversion import google
 from keras_electra.conversion import hugging_face
@@ -143,13 +143,11 @@ def _join(cls, tasks, is_one, arguments):
             "It must learn before its replacements are worth detecting"
         )
     else:
-        head, activation = tasks[1].head, tasks[1].head.activation
-        if not head.tie_embeddings:
-            words = generator.token_embedding.embeddings
-            largest = _largest([head.output_embeddings], [words])
+        activation = tasks[1].head.activation
+        if not tasks[1].head.tie_embeddings:
             notes.append(
-                "the generator's output matrix is its embeddings here; its "
-                f"own differed from them by up to {largest:.3g}"
+                "the generator's output matrix is its embeddings here, as in "
+                "pre-training; the one that it had is dropped"
             )
         if is_one:
             generator = backbone
@@ -194,24 +192,17 @@ def fresh_generator(backbone):
 
 def _share(backbone, generator):
     """The generator, with the backbone's embeddings if they fit, and a note."""
-    embeddings = backbone.embeddings
+    embeddings, own = backbone.embeddings, generator.embeddings
     try:
         shared = generator.with_embeddings(embeddings, name="generator")
     except ValueError as error:
         return generator, f"the embeddings are not shared. {error}"
-    largest = _largest(embeddings.weights, generator.embeddings.weights)
+    pairs = zip(embeddings.get_weights(), own.get_weights())
+    largest = max(float(np.max(np.abs(a - b))) for a, b in pairs)
+    nothing = "" if largest else ", so that nothing was lost"
     return shared, (
         "the generator takes the discriminator's embeddings; its own differed "
-        f"by up to {largest:.3g}"
-        + ("" if largest else ", so that nothing was lost")
-    )
-
-
-def _largest(ours, theirs):
-    """The largest difference of two lists of variables."""
-    return max(
-        float(ops.max(ops.abs(ops.subtract(a, b))))
-        for a, b in zip(ours, theirs)
+        f"by up to {largest:.3g}{nothing}"
     )
 
 

@@ -188,21 +188,14 @@ class Checkpoint:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What became of a checkpoint.
-
-    Attributes:
-        used: int. Number of tensors that are in the model now.
-        dropped, new: dicts from a tensor that is not, or the path of a weight
-            that is not from it, to the reason.
-        notes: list of strings. What else the user should know.
-    """
+    """What became of a checkpoint; as a string, a report."""
 
     source: str
     form: str
-    used: int
-    dropped: dict
-    new: dict
-    notes: list
+    used: int  # tensors that are in the model now
+    dropped: dict  # tensors that are not -> why
+    new: dict  # paths of weights that are not from it -> why
+    notes: list  # what else the user should know
 
     def __str__(self):
         lines = [f"{self.source} ({self.form}): {self.used} tensors used"]
