@@ -119,12 +119,7 @@ class Batches:
         unit: int. Neighbouring rows that stay together.
         seed: int, or `None` to draw it from Python's generator, which
             `keras.utils.set_random_seed` sets.
-        finish: function of a batch `(x, y, sample_weight)`, or `None`. What
-            is to be done anew in every pass.
-
-    Attributes:
-        endless: bool. Whether every pass has an order of its own.
-        is_ragged: bool. Whether batches differ in length.
+        finish: function of a batch, for what is done anew in every pass.
     """
 
     def __init__(
@@ -137,6 +132,7 @@ class Batches:
         self._finish = finish
         self._round = functools.partial(round_length, limit=rows.width)
         self._lengths = rows.lengths.reshape(-1, unit).max(axis=1, initial=1)
+        # Whether every pass has an order of its own.
         self.endless = order in ("grouped", "shuffled")
         self.is_ragged = len(set(map(self._round, rows.lengths.tolist()))) > 1
         if self.endless and seed is None:

@@ -141,9 +141,6 @@ class ExampleDataset(PositionedDataset):
     def __len__(self):
         return self._steps
 
-    def __str__(self):
-        return f"ExampleDataset({self._name})"
-
     def batches(self, position):
         """An iterator of the batches from a position on."""
         return map(self.batch, range(position, len(self._order)))

@@ -122,11 +122,10 @@ def _leaf_to_python(value):
         return value.decode("utf-8")
     if isinstance(value, (str, int, float)):
         return value
-    if hasattr(value, "to_pylist"):
-        return to_python(value.to_pylist())
-    if hasattr(value, "tolist") and hasattr(value, "shape"):
-        return to_python(value.tolist())
-    return value
+    convert = getattr(value, "to_pylist", None) or getattr(
+        value, "tolist", None
+    )
+    return to_python(convert()) if convert else value
 
 
 def read_memory(x, y, sample_weight, names):

@@ -114,9 +114,8 @@ class StreamBatches:
     """The batches of a loader, a data set, a generator or an iterator.
 
     Args:
-        source: iterable of batches or of examples.
+        source: iterable of batches, or of examples, `batch_size` to a batch.
         names: `Names`.
-        batch_size: int or `None`, of examples that come one by one.
         prepare: function of `(x, y, sample_weight)`; what a batch becomes.
         remember: bool. Whether an iterator can be read again.
     """
@@ -124,11 +123,6 @@ class StreamBatches:
     is_ragged, endless = True, False
 
     def __init__(self, source, names, batch_size, prepare, remember=True):
-        if not hasattr(source, "__iter__") and not hasattr(source, "__len__"):
-            raise TypeError(
-                "`x` must be a list, an array, a Series, a tuple or table of "
-                f"these, or iterable. Received: {type(source).__name__}."
-            )
         self._source = source
         self._names = names
         self._batch_size = inputs.checked_size(batch_size)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import fsspec
 
 # A line longer than this (bytes) is handed on in pieces, cut at a space: some
-# corpora are one single line, and memory is not to depend on that.
+# corpora are one single line.
 LINE_LIMIT = 2**20
 # A JSON record cannot be cut; this is far beyond any real document (bytes).
 RECORD_LIMIT = 2**28

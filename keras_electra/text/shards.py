@@ -20,12 +20,6 @@ SPLITS = ("train", "validation")
 SPECIAL_TOKENS = ("pad", "unk", "cls", "sep", "mask")
 # Settings of every Keras layer or KerasHub tokenizer, without influence on ids.
 IRRELEVANT = ("name", "trainable", "config_file", "vocabulary")
-# Batches are int32, so no id can be beyond it.
-LARGEST_VOCABULARY = 2**31
-
-# More unknown tokens than this is a sign of a wrong vocabulary.
-MANY_UNKNOWN = 0.02
-
 # Bytes of records after which a new file is begun: one file for a small
 # corpus, some hundred for tens of gigabytes of text. After so many files the
 # size doubles, because a data set keeps all its files open.
@@ -37,10 +31,10 @@ OPTIONS = "group_size:1,uncompressed"
 
 def record_dtype(vocabulary_size, sequence_length):
     """The type of the numbers in a record: `"uint16"` or `"uint32"`."""
-    if vocabulary_size > LARGEST_VOCABULARY:
+    if vocabulary_size > 2**31:
         raise ValueError(
-            f"The tokenizer has {vocabulary_size} tokens, but ids are 32-bit "
-            f"integers: at most {LARGEST_VOCABULARY}. Use a smaller vocabulary."
+            f"The tokenizer has {vocabulary_size} tokens, too many for 32-bit "
+            "integers. Use a smaller vocabulary."
         )
     is_small = max(vocabulary_size, sequence_length + 1) <= 2**16
     return "uint16" if is_small else "uint32"
@@ -147,7 +141,7 @@ class BuildReport:
             value, label = getattr(self, name), name.replace("_", " ")
             style = ".2%" if "fraction" in name else ",.0f"
             lines.append(f"  {label:<20} {value:{style}}")
-        if self.unknown_fraction > MANY_UNKNOWN:
+        if self.unknown_fraction > 0.02:
             lines.append("  Many tokens are unknown: does the vocabulary fit?")
         return "\n".join(lines)
 
