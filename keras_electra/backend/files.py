@@ -15,14 +15,13 @@ import numpy as np
 def load_pickle(path):
     """The tensors that PyTorch saved in a file, from name to array.
 
-    bfloat16, which NumPy lacks, becomes float32. No code of the file runs: it
-    is an error of PyTorch's if the file holds anything but tensors.
+    No code of the file runs: anything but tensors is an error of PyTorch's.
     """
     import torch
 
     tensors = torch.load(path, map_location="cpu", weights_only=True)
     for name, tensor in tensors.items():
-        half = tensor.dtype == torch.bfloat16
+        half = tensor.dtype == torch.bfloat16  # which NumPy lacks
         tensors[name] = (tensor.float() if half else tensor).numpy(force=True)
     return tensors
 
@@ -75,10 +74,7 @@ class TensorBundle:
 
 
 def write_checkpoint(prefix, arrays):
-    """Writes a dict of arrays, and the `checkpoint` file that names it.
-
-    `prefix` is a path such as `folder/model.ckpt`; the folder must exist.
-    """
+    """Writes a dict of arrays as `folder/model.ckpt`; the folder exists."""
     prefix = pathlib.Path(prefix)
     tf = _tensorflow(prefix)
     with tf.device("cpu"):

@@ -18,12 +18,9 @@ def is_in_graph():
 def numpy_function(function, inputs, dtype="int32", sequence_length=None):
     """Apply a function on texts to a tensor of strings in a graph.
 
-    Args:
-        function: from list of str to a list of lists, one for each text.
-        inputs: string tensor of known rank, dense or ragged.
-        dtype: str, type of the items of the lists. Defaults to `"int32"`.
-        sequence_length: int or `None`. Items in every list, which makes the
-            result dense. Defaults to `None`: ragged, but for a scalar.
+    `function` is from a list of str to lists of items of a `dtype`, one for
+    each text. The result is ragged, but for a scalar, or if the lists all have
+    `sequence_length` items.
     """
     import tensorflow as tf
 

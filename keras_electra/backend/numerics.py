@@ -99,11 +99,8 @@ def on_accelerator():
 
 
 def is_plain(layer, x):
-    """Whether kernels compute what a `TransformerLayer` does with `x`.
-
-    Not in float16, which is slow on a CPU, nor where a dense layer is
-    quantized or has a LoRA adapter.
-    """
+    """Whether kernels compute what a `TransformerLayer` does with `x`."""
+    # Nothing in float16, slow on a CPU, nor quantized, nor with LoRA.
     if keras.backend.standardize_dtype(x.dtype) not in ("float32", "bfloat16"):
         return False
     attention = layer.attention
@@ -115,10 +112,7 @@ def is_plain(layer, x):
 
 
 def weights_of(layer):
-    """Pairs of weights of a `TransformerLayer`, in the order of their use.
-
-    Kernel and bias of query, key and value, of the output, scale and shift of
-    the normalization; inner dense, outer dense, normalization.
-    """
+    """Pairs of weights of a `TransformerLayer`, in the order of their use."""
+    # Attention (query, key and value; output), norm, inner, outer, norm.
     values = [weight.value for weight in layer.weights]
     return list(zip(values[::2], values[1::2]))

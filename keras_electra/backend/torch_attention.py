@@ -101,7 +101,6 @@ def attend_backward(d_read, qkv, shares, group, drops, num_heads, weight_scale):
     d_read = spread(d_read, group.inside, count)
     d_read = d_read.view(-1, length, num_heads, head)
     d_read = d_read.transpose(1, 2).reshape(-1, length, head)  # (BN, L, H)
-
     query, key, value = qkv
     d_qkv = torch.empty_like(qkv)
     kept = shares.relu() if drops else shares
@@ -135,5 +134,4 @@ def _bias(padding_mask, dtype):
 
 
 def _scaled_product(result, a, b, scale):
-    """Writes `scale * a @ b` into `result`."""
     result.baddbmm_(a, b, beta=0, alpha=scale)

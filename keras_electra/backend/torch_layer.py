@@ -82,7 +82,6 @@ class EncoderLayer(torch.autograd.Function):
         )
         del qkv
         read = _join(read)  # (T, D)
-
         y = operations.drop_(product(read, w_out, b_out), keeps[0])
         total = torch.add(x, y, alpha=scales[1])
         middle, *moments = _normalize(total, *norm)
@@ -91,7 +90,6 @@ class EncoderLayer(torch.autograd.Function):
         y = operations.drop_(product(active, w_back, b_back), keeps[1])
         total_2 = torch.add(middle, y, alpha=scales[1])
         result, *moments_2 = _normalize(total_2, *norm_2)
-
         ctx.groups, ctx.num_heads, ctx.gelu = groups, num_heads, gelu
         ctx.scales, ctx.keeps, ctx.drops = scales, keeps, signs[0] is not None
         ctx.save_for_backward(
@@ -111,7 +109,7 @@ class EncoderLayer(torch.autograd.Function):
         gradient = attention.pick(gradient.reshape(-1, shape[-1]), rows)
 
         d_total_2, *d_norm_2 = _normalize_backward(gradient, *second)
-        d_y = _scaled(d_total_2, ctx.keeps[1], scales[1])
+        d_y = operations.drop_(d_total_2 * scales[1], ctx.keeps[1])
         # Computed again in little time: kept, it takes a tenth of the memory.
         active = functional.gelu(inner, approximate=ctx.gelu)
         d_back = operations.weight_gradients(active, d_y)
@@ -123,7 +121,7 @@ class EncoderLayer(torch.autograd.Function):
         d_middle = operations.input_gradient(d_inner, w_in, d_total_2)
 
         d_total, *d_norm = _normalize_backward(d_middle, *first)
-        d_y = _scaled(d_total, ctx.keeps[0], scales[1])
+        d_y = operations.drop_(d_total * scales[1], ctx.keeps[0])
         d_out = operations.weight_gradients(read, d_y)
         d_read = operations.product(d_y, w_out.t())
         settings = ctx.drops, ctx.num_heads, scales[0]
@@ -144,13 +142,6 @@ class EncoderLayer(torch.autograd.Function):
 
 def _join(parts):
     return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def _scaled(gradient, mask, scale):
-    """The gradient of what dropout was given."""
-    if mask is None:
-        return gradient
-    return operations.drop_(gradient * scale, mask)
 
 
 def _normalize(x, gain, shift):

@@ -1,9 +1,8 @@
 """Products and dropout of an encoder layer on a CPU.
 
-torch sends float32 to MKL; oneDNN's kernels are twice as fast on an AMD EPYC.
-They also add a bias in registers, by which half precision gains. Dropout draws
-the bits of `HashDropout` in one buffer; a mask of all or no bits makes dropping
-one `and`.
+torch sends float32 to MKL; oneDNN is twice as fast on an AMD EPYC. It also adds
+a bias in registers, by which half precision gains. Dropout draws the bits of
+`HashDropout` in one buffer; a mask of all or no bits makes dropping one `and`.
 
 Shapes: T rows, I inputs, O outputs.
 """
@@ -63,7 +62,6 @@ def _by_onednn(x, *dtypes):
 
 
 def _linear(x, kernel, bias=None):
-    """`x @ kernel.t() + bias`."""
     nothing = ("none", [], "")  # no activation after it
     return torch.ops.mkldnn._linear_pointwise(x, kernel, bias, *nothing)
 

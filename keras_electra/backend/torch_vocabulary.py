@@ -19,16 +19,13 @@ def can_run(logits):
 
 
 def predict(logits, mask_ids, uniform, draw, block_width):
-    """What `SampleTokens` returns at temperature 1.
+    """Losses (float32, nats), most probable and drawn ids (int32), `(...,)`.
 
     Args:
         logits: `(..., V)`.
         mask_ids, uniform: `(...,)`, the right ids and numbers in `[0, 1)`.
         draw: function of unnormalized probabilities `(R, V)`, V a multiple of
             `block_width`, and uniform numbers `(R,)` that gives ids `(R,)`.
-
-    Returns:
-        `(...,)`: losses (float32, nats), most probable and drawn ids (int32).
     """
     flat = logits.flatten(0, -2), mask_ids.flatten().long(), uniform.flatten()
     results = Prediction.apply(*flat, draw, block_width)
