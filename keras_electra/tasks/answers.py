@@ -1,9 +1,7 @@
 """The network's outputs for the windows of a document -> answers, best first.
 
-As in the original (`finetune/qa/qa_metrics.py:88-247`): an answer lies in the
-document, in the window that has most text around its start; spans of all
-windows are ranked by the sum of their two scores. Only texts differ: they are
-the document's between the characters of the tokens.
+As in the original (`finetune/qa/qa_metrics.py:88-247`), but for the texts: an
+answer is cut from the document at the characters of its tokens.
 """
 
 import collections
@@ -24,8 +22,7 @@ class Answer(typing.NamedTuple):
     """One stretch of a document as an answer.
 
     Attributes:
-        text: string. `document[start:end]`.
-        start, end: int. First character, and the one after the last.
+        text, start, end: string and ints, `text = document[start:end]`.
         probability: float. Among the answers of the list, which sum to 1.
         start_logit, end_logit: float. Scores of the first and last token.
     """
@@ -59,20 +56,12 @@ class Answers(typing.NamedTuple):
 
 
 def rank_answers(
-    document,
-    windows,
-    outputs,
-    n_best=20,
-    max_answer_length=30,
-    null_threshold=None,
+    document, windows, outputs, n_best=20, max_length=30, null_threshold=None
 ):
-    """Ranks the spans of a document, from the outputs for each of its windows.
-
-    Returns an `Answers`; `max_answer_length` is in tokens.
-    """
+    """`Answers` from the outputs for each window; `max_length` in tokens."""
     logits = [masked_logits(output) for output in outputs]
     found = [
-        _spans(window, output, *pair, n_best, max_answer_length)
+        _spans(window, output, *pair, n_best, max_length)
         for window, output, pair in zip(windows, outputs, logits)
     ]
     tokens, scores = (np.concatenate(parts) for parts in zip(*found))
@@ -83,8 +72,7 @@ def rank_answers(
             break
         first, last = tokens[i]
         start, end = document.offsets[first][0], document.offsets[last][1]
-        text = document.text[start:end]
-        spans.setdefault(text, (start, end, i))
+        spans.setdefault(document.text[start:end], (start, end, i))
     kept = [i for *_, i in spans.values()]
     shares = np.exp(sums[kept] - sums[kept].max(initial=-np.inf))
     shares = (shares / shares.sum()).tolist()
@@ -104,7 +92,7 @@ def rank_answers(
     return result._replace(text=result.best_text)
 
 
-def _spans(window, output, starts, ends, n_best, max_answer_length):
+def _spans(window, output, starts, ends, n_best, max_length):
     """Tokens `(spans, 2)` of the document, and scores of the same shape."""
     if "start_top_index" in output:
         first, last = output["start_top_index"], output["end_top_index"]
@@ -119,7 +107,7 @@ def _spans(window, output, starts, ends, n_best, max_answer_length):
         first, last, starts[:, None], ends
     )
     is_valid = (first >= 0) & (first <= last) & (last < len(window.best))
-    is_valid &= last - first < max_answer_length
+    is_valid &= last - first < max_length
     is_valid[is_valid] = np.array(window.best, bool)[first[is_valid]]
     tokens = np.stack([first, last], axis=-1)[is_valid] + window.start
     return tokens, np.stack([starts, ends], axis=-1)[is_valid]
@@ -150,17 +138,16 @@ SCORES = {"exact": exact_match, "f1": f1_score}
 
 
 def best_score(score, text, golds):
-    """The best `score` over right answers; if none says a thing, it is ""."""
+    """The best `score` over the right answers, or over "" for none."""
     golds = [gold for gold in golds if normalize_answer(gold)] or [""]
     return max(score(text, gold) for gold in golds)
 
 
 def best_threshold(null_scores, scores, has_answer, texts):
-    """The null score above which to answer nothing, as the official script.
+    """The best mean score, and the greatest null score still answered for it.
 
-    Takes lists with an entry a question. Returns the best mean score, and the
-    greatest null score that is still answered: just below the least of them
-    if answering nothing is best (0.0 in the script, which may be too high).
+    Takes lists with an entry a question. As SQuAD's script, but where to
+    answer nothing is best: there just below the least score, and not 0.0.
     """
     current = sum(not has for has in has_answer)
     best, threshold = current, math.nextafter(min(null_scores), -math.inf)

@@ -19,11 +19,10 @@ from keras_electra.tasks.task import ElectraTask
 class ElectraMaskedLMPreprocessor(
     TextPreprocessor, keras_hub.models.MaskedLMPreprocessor
 ):
-    """Turns texts, or pairs of texts, into masked token ids and labels.
+    """Masks texts or pairs: `(x, y, sample_weight)`.
 
-    Returns `(x, y, sample_weight)`: rows with `mask_positions`, the original
-    ids, and their weights, 0 for an unused position; all three of shape
-    `(batch, mask_selection_length)`.
+    These are rows with `mask_positions`, the original ids, and their weights,
+    0 for an unused position; all of shape `(batch, mask_selection_length)`.
 
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
@@ -51,16 +50,11 @@ class ElectraMaskedLMPreprocessor(
         if mask_selection_length is None:
             share = mask_selection_rate + 0.005
             mask_selection_length = max(1, int(share * sequence_length))
-        super().__init__(
-            tokenizer,
-            sequence_length,
-            truncate=truncate,
-            mask_selection_rate=mask_selection_rate,
-            mask_selection_length=mask_selection_length,
-            mask_token_rate=mask_token_rate,
-            random_token_rate=random_token_rate,
-            **kwargs,
-        )
+        super().__init__(tokenizer, sequence_length, truncate, **kwargs)
+        self.mask_selection_rate = mask_selection_rate
+        self.mask_selection_length = mask_selection_length
+        self.mask_token_rate = mask_token_rate
+        self.random_token_rate = random_token_rate
 
     def mask(self, x, seed=None, width=None):
         """Masks what `rows` returns; gives `(x, y, sample_weight)`.
@@ -70,9 +64,8 @@ class ElectraMaskedLMPreprocessor(
         `keras.utils.set_random_seed` sets.
         """
         ids, most = x["token_ids"], self.mask_selection_length
-        draws = np.random.default_rng(
-            random.getrandbits(64) if seed is None else seed
-        )
+        seed = random.getrandbits(64) if seed is None else seed
+        draws = np.random.default_rng(seed)
         selected, order, fate = draws.random((3, *ids.shape))
         special = np.isin(ids, self.tokenizer.special_token_ids)
         # Of too many, which ones stay is drawn.
@@ -84,9 +77,8 @@ class ElectraMaskedLMPreprocessor(
         masked[chosen & (fate < threshold)] = self.tokenizer.mask_token_id
         others = chosen & (fate >= threshold)
         others &= fate < threshold + self.random_token_rate
-        masked[others] = draws.integers(
-            self.tokenizer.vocabulary_size(), size=others.sum()
-        )
+        num_tokens = self.tokenizer.vocabulary_size()
+        masked[others] = draws.integers(num_tokens, size=others.sum())
         y = np.take_along_axis(ids, places, axis=-1) * used
         x = {**x, "token_ids": masked, "mask_positions": places}
         return x, y.astype("int32"), used.astype("float32")

@@ -1,8 +1,7 @@
 """Questions and documents -> rows of windows, and where answers are.
 
 As in the original (`finetune/qa/qa_tasks.py:71-420`): a document that is too
-long is read in windows that begin `stride` tokens apart, with the question in
-all of them. Answers are characters of the document, for training tokens.
+long is read in windows, with the question in all of them.
 """
 
 import bisect
@@ -112,9 +111,8 @@ def to_questions(x):
         x = (x["question"], x["context"])
     if not isinstance(x, tuple) or len(x) != 2:
         raise TypeError(
-            "`x` must be a tuple of two lists, `(questions, contexts)`, or "
-            "have columns `question` and `context`. Received: "
-            f"{type(x).__name__}."
+            "`x` must be a tuple of two lists, `(questions, contexts)`, or a "
+            f"dict of `question` and `context`. Received: {type(x).__name__}."
         )
     check_texts(x, ("questions", "contexts"))
     return x
@@ -158,15 +156,11 @@ def _to_answer(answer, index):
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
-    """Turns questions with their contexts into rows of windows.
-
-    A row is `[CLS] question [SEP] part of the context [SEP]`; a context that
-    is too long becomes several.
+    """Rows `[CLS] question [SEP] context [SEP]`, several for a long context.
 
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
-        stride: int. Tokens between the beginnings of two windows
-            (`configure_finetuning.py:82-83`).
+        stride: int. Tokens between the beginnings of two rows of a context.
         max_question_length: int. Tokens of a question that are read.
 
     Call arguments:
@@ -175,7 +169,7 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
         y: column of answers: strings, tuples of a string and its first
             character in the context, dicts of `text` and `answer_start` as in
             SQuAD, `None` for no answer; or a tuple of two columns.
-        sample_weight: column of one weight a question.
+        sample_weight: column of numbers, one a question.
 
     Returns:
         A dict of rows; with `y` it has `start_positions` `(rows,)` and comes

@@ -17,13 +17,12 @@ from keras_electra.tasks.task import ElectraTask
 class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
     """Finds the answer to a question in a text, or that it has none.
 
-    Takes a tuple of two lists of strings, `(questions, contexts)`; answers
-    are described at `ElectraQuestionAnsweringPreprocessor`. Of rows it gives
-    a dict of float32 arrays: `start_logits` and `end_logits` of shape
-    `(batch, length)`; the joint head's beams, see `JointSpanHead`; with
-    `answerability` an `answerable_logit` `(batch,)`, positive for no answer,
-    as the original has it. Rows may have `start_positions` `(batch,)`, to
-    which the ends of the joint head then belong.
+    Takes `(questions, contexts)`, two lists of strings; for answers see
+    `ElectraQuestionAnsweringPreprocessor`. Of rows it gives a dict of float32
+    arrays: `start_logits` and `end_logits` `(batch, length)`; the joint
+    head's beams, see `JointSpanHead`; with `answerability` an
+    `answerable_logit` `(batch,)`, positive for no answer. Rows may have
+    `start_positions` `(batch,)`, to which the joint head's ends then belong.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
@@ -163,7 +162,7 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
         max_answer_length=30,
         batch_size=32,
     ):
-        """Answers questions about texts.
+        """`Answers` to a question about a text, or a list for several.
 
         Args:
             questions, contexts: strings or columns of strings, or as
@@ -171,9 +170,6 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
             n_best, max_answer_length: int. Most answers of a list, and most
                 tokens of an answer.
             batch_size: int. Windows computed together.
-
-        Returns:
-            For a string an `Answers`, for several questions a list of these.
         """
         x = questions if contexts is None else (questions, contexts)
         x, is_one = self.read_inputs(x, "answer")
@@ -197,21 +193,18 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
 
         Args:
             questions, contexts, **kwargs: as in `answer`.
-            answers: column with, for each question, a list of right answers,
-                empty where there is none.
+            answers: column of lists of right answers, empty for none.
             metric: string. `"f1"` or `"exact"`.
 
         Returns:
-            `(score, threshold)`: the mean of the metric with it, 0.0 to 1.0,
-            and the threshold.
+            The mean of the metric, 0.0 to 1.0, and the threshold.
         """
         check_option("metric", metric, tuple(ranking.SCORES))
         answers = inputs.to_column(answers)
         if len(answers) != len(questions):
             raise ValueError(
-                "`answers` must hold one list of right answers a question. "
-                f"Received: {len(questions)} questions and {len(answers)} "
-                "lists."
+                "`answers` must hold a list of right answers a question. "
+                f"Received: {len(questions)} questions, {len(answers)} lists."
             )
         results = self.answer(questions, contexts, **kwargs)
         texts = [result.best_text for result in results]

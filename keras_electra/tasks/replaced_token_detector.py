@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_electra.data.inputs import check_texts
+from keras_electra.data.inputs import map_columns
 from keras_electra.data.rows import TextPreprocessor
 from keras_electra.data.rows import split_windows
 from keras_electra.data.rows import text_rows
@@ -49,10 +50,10 @@ class TokenBinaryCrossentropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraReplacedTokenDetectorPreprocessor(TextPreprocessor):
-    """Turns texts, or pairs of texts, into token ids of a fixed length.
+    """Turns texts, or pairs of texts, into rows.
 
-    Labels are one a token of the packed row, `[CLS]` and `[SEP]` included.
-    Where no weights come with them, padding gets weight 0.
+    Labels are one a token, `[CLS]` and `[SEP]` included. Where no weights
+    come with them, padding gets weight 0.
 
     Args:
         tokenizer, sequence_length, truncate, **kwargs: as of the classifier's.
@@ -69,14 +70,12 @@ class ElectraReplacedTokenDetectorPreprocessor(TextPreprocessor):
         mask = x["padding_mask"]
         if sample_weight is not None and np.ndim(sample_weight[0]) == 0:
             sample_weight = mask * np.reshape(sample_weight, (-1, 1))
-        y, sample_weight = (
-            values
-            if values is None
-            else keras.utils.pad_sequences(
-                values, mask.shape[1], "float32", "post", "post"
-            )
-            for values in (y, sample_weight)
-        )
+
+        def fit(values):  # one a token, 0 for padding
+            options = ("float32", "post", "post")
+            return keras.utils.pad_sequences(values, mask.shape[1], *options)
+
+        y, sample_weight = map_columns(fit, (y, sample_weight))
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
 
@@ -139,7 +138,7 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
         return x, y, sample_weight
 
     def detect(self, texts, batch_size=32):
-        """Gives every word piece of texts a probability of being replaced.
+        """A list of `DetectedToken` for a text, a list of these for several.
 
         A text that is longer than a row is read in windows that overlap by
         half; each token is judged where it has most text around it.
@@ -147,9 +146,6 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
         Args:
             texts: string, or a column of strings.
             batch_size: int. Windows computed together.
-
-        Returns:
-            A list of `DetectedToken`, for several texts a list of these.
         """
         texts, is_one = self.read_inputs(texts, "detect")
         tokenizer = self.preprocessor.tokenizer

@@ -46,8 +46,8 @@ class JointSpanHead(keras.layers.Layer):
     """Scores starts, and ends given the start, with a beam of starts.
 
     The original's dense layer on the vectors of start and end together is a
-    sum of two: no copy of the vectors for each start. `start_positions` are
-    those that `end_logits` suppose, -1 for the best. Returns a dict of
+    sum of two: no copy of the vectors for each start. `given` are the starts
+    that `end_logits` suppose, -1 for the best. Returns a dict of
     `start_logits` and `end_logits` `(B, L)`, `start_top_log_probs` and
     `start_top_index` `(B, K)`, `end_top_log_probs` and `end_top_index`
     `(B, K, K)`, zeros in training; an index may point behind a short row.
@@ -72,9 +72,7 @@ class JointSpanHead(keras.layers.Layer):
         self.end_dense = _dense(self, 1, "end_dense", HIDDEN_DIM)
         self.built = True
 
-    def call(
-        self, x, padding_mask, segment_ids, start_positions, training=None
-    ):
+    def call(self, x, padding_mask, segment_ids, given, training=None):
         length = ops.shape(x)[1]
         penalty = MASKED_SCORE * (1.0 - answer_mask(padding_mask, segment_ids))
         start_logits = ops.cast(self.start_dense(x)[..., 0], "float32")
@@ -88,8 +86,7 @@ class JointSpanHead(keras.layers.Layer):
             return ops.cast(logits, "float32") + penalty  # (B, L)
 
         best = ops.cast(ops.argmax(start_logits, axis=-1), "int32")
-        given = ops.cast(start_positions, "int32")
-        given = ops.where(given < 0, best, given)
+        given = ops.where(given < 0, best, ops.cast(given, "int32"))
         if self.has_beams and not training:
             start_top, start_index = self._top(start_logits)
             starts = ops.transpose(ops.minimum(start_index, length - 1))

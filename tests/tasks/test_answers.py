@@ -160,7 +160,7 @@ def test_best_spans():
 
 
 def test_limits():
-    short = ranked(STARTS, ENDS, n_best=4, max_answer_length=1)
+    short = ranked(STARTS, ENDS, n_best=4, max_length=1)
     assert [answer.text for answer in short.n_best] == ["chef"]
     nothing = ranked([9] * 3 + [0] * 6, [9] * 3 + [0] * 6, n_best=3)
     assert nothing.text == "" and nothing.n_best == []

@@ -76,7 +76,7 @@ def ranked(arrays, golden, tokenizer, setting, read=None):
                 some,
                 outputs,
                 n_best=expected["n_best_size"],
-                max_answer_length=expected["max_answer_length"],
+                max_length=expected["max_answer_length"],
             ),
         )
 

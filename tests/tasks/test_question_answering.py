@@ -66,7 +66,7 @@ def test_threshold_of_a_development_set(trained):
     trained.null_threshold = before
     with pytest.raises(ValueError, match="`metric` must be one of"):
         trained.tune_null_threshold(QUESTIONS, CONTEXTS, [[], []], "em")
-    with pytest.raises(ValueError, match="2 questions and 1 lists"):
+    with pytest.raises(ValueError, match="2 questions, 1 lists"):
         trained.tune_null_threshold(QUESTIONS, CONTEXTS, [[]])
     with pytest.raises(ValueError, match="not empty"):
         trained.tune_null_threshold(QUESTIONS, ["", ""], [[], []])
