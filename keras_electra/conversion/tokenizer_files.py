@@ -1,8 +1,7 @@
 """Tokenizers as transformers and the original write them.
 
 `tokenizer.json` holds everything; older checkpoints have `vocab.txt` and
-`tokenizer_config.json`. Google's TF1 checkpoints have a bare `vocab.txt`, and
-whether text is lowered is seen from the vocabulary.
+`tokenizer_config.json`. Google's TF1 checkpoints have a bare `vocab.txt`.
 """
 
 import contextlib

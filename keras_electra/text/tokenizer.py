@@ -53,20 +53,12 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
             original: they are brackets and letters.
         sequence_length: int. Tokens to which sequences are cut or padded with
             `[PAD]`. Defaults to `None`, neither.
-        dtype: str. An integer type, or `"string"` for tokens in place of
-            ids. Defaults to `"int32"`.
+        dtype: str. An integer type, `"int32"` by default, or `"string"` for
+            tokens in place of ids.
 
     Raises:
         ValueError: if the vocabulary lacks a special token or has an entry
             twice, if its file is damaged, or if a setting cannot be obeyed.
-
-    ```python
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    vocabulary += ["the", "chef", "cook", "##ed"]
-    tokenizer = keras_electra.ElectraTokenizer(vocabulary, lowercase=True)
-    tokenizer("The chef cooked")  # array([5, 6, 7, 8])
-    tokenizer.encode_with_offsets(["The chef"])  # [[5, 6]], [[(0, 3), (4, 8)]]
-    ```
     """
 
     backbone_cls = ElectraBackbone
@@ -156,31 +148,24 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
         return tokens if nested != [] else tokens.reshape(0, is_dense)
 
     def encode_batch(self, texts, special_tokens=None):
-        """Ids of many texts, the fast way.
+        """Ids of texts (list of str): list of lists of int, the fast way.
 
-        Args:
-            texts: list of str; a `TypeError` if it is something else.
-            special_tokens: bool. Whether special tokens written in a text
-                become their ids. Defaults to `special_tokens_in_strings`.
-
-        Returns:
-            List of lists of int, whatever `dtype` and `sequence_length` are.
+        With `special_tokens`, those written in a text become their ids; it
+        defaults to `special_tokens_in_strings`.
         """
         return self._encode("encode", texts, special_tokens)
 
     def encode_with_offsets(self, texts, special_tokens=None):
-        """Encode texts, as `encode_batch`, and say where tokens came from.
+        """As `encode_batch`, and `(start, end)` in its text of each token.
 
-        Returns `(ids, offsets)`: of each token `text[start:end]` is what it
-        stands for. Accents taken off belong to their letter.
+        Returns `(ids, offsets)`. Accents taken off belong to their letter.
         """
         return self._encode("encode_with_offsets", texts, special_tokens)
 
     def detokenize(self, inputs):
         """Join ids of a sequence or of a batch to a str or a list of str.
 
-        Special tokens stay. It is no exact inverse: case, accents and spaces
-        around punctuation are gone.
+        No exact inverse: case, accents and spaces at punctuation are gone.
         """
         ids = _to_lists(inputs, int)
         if isinstance(ids, list) and any(isinstance(i, list) for i in ids):

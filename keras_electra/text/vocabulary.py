@@ -1,9 +1,7 @@
 """Vocabularies of WordPiece: learned from texts, read and written.
 
-Words are counted, then frequent pairs of neighbouring tokens are merged. The
-trainer of the `tokenizers` package is not used: its result changes from run
-to run, because ties are broken by the order of a hash table, and it takes
-texts only, no counts. The criterion, frequency of pairs, is the same.
+The trainer of the `tokenizers` package is not used: its result changes from
+run to run, because ties are broken by the order of a hash table.
 """
 
 import heapq
@@ -103,9 +101,8 @@ def count_words(
     """Count the words of text files, those of at most 200 characters.
 
     What stands between white space is counted first, and split once however
-    often it occurs. Memory is bounded by `max_parts` of these and `max_words`
-    (2 Mi take about 1 GB); beyond that the rarest words are forgotten, with a
-    warning. Returns a dict from word to count.
+    often it occurs. More than `max_parts` of these are not held at once, nor
+    more than `max_words` words (about 1 GB): the rarest are forgotten.
     """
     words, parts = Counter(), Counter()
     size, floor = 0, 0
@@ -217,8 +214,7 @@ def merge_pairs(word_counts, base, max_tokens, min_frequency=2):
 def load_vocabulary(vocabulary):
     """Tokens of a list or a file (path or `fsspec` address), checked.
 
-    Nothing is repaired: an entry added or dropped would change the ids that a
-    trained model knows.
+    Nothing is repaired: that would change the ids that a trained model knows.
     """
     source = "`vocabulary`"
     if isinstance(vocabulary, (str, os.PathLike)):

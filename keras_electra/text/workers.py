@@ -1,8 +1,8 @@
 """Documents -> token ids, block by block, in this process or in others.
 
-The ids of each block are kept in a folder, under a name made of its text, so
-that a build that was stopped goes on where it was. Price: while a build runs,
-its tokens are on disk a second time. Nothing here imports Keras.
+The ids of each block are kept in a folder, so that a build that was stopped
+goes on where it was. Price: while a build runs, its tokens are on disk a
+second time. Nothing here imports Keras.
 """
 
 import collections
@@ -58,8 +58,7 @@ PACKAGES = {
 def tokenize_documents(pieces, tokenizer, dtype, folder, num_processes=1):
     """Tokenize documents, a block of them at a time.
 
-    Where a block ends depends on the text alone. It is small enough to
-    tokenize in little memory and large enough to be sent to a process.
+    Where a block ends depends on the text alone.
 
     Args:
         pieces: iterable of `DocumentPiece`. Read some blocks ahead.
