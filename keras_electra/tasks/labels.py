@@ -39,8 +39,7 @@ def takes_rows(loss):
     if isinstance(loss, str):
         loss = keras.losses.get(loss)
     name = getattr(loss, "__name__", type(loss).__name__)
-    sparse = keras.losses.SparseCategoricalCrossentropy
-    if "sparse" in name.lower() or isinstance(loss, sparse):
+    if "sparse" in name.lower():
         return False
     module = getattr(loss, "__module__", type(loss).__module__)
     return True if str(module).startswith("keras.") else None

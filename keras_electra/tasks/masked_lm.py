@@ -160,12 +160,6 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
         self.head_activation = self.head.activation
         self.tie_embeddings = self.head.tie_embeddings
 
-    def default_loss(self):
-        # A mean over the masked tokens, not over unused positions too.
-        return keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, reduction="mean_with_sample_weight"
-        )
-
     def needs_labels(self, x):
         return False  # they come from the text
 

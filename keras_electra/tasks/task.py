@@ -50,7 +50,12 @@ class ElectraTask(FitsExamples, SavesPresets):
 
     def default_loss(self):
         """The loss that `compile` sets by default."""
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        # Of labels one a token, a mean over those that have a weight.
+        mean = "mean_with_sample_weight"
+        return keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True,
+            reduction=mean if self.token_labels else "sum_over_batch_size",
+        )
 
     def default_metrics(self, loss):
         """The metrics that `compile` sets by default for a loss, a list."""

@@ -146,23 +146,6 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class WordCrossentropy(keras.losses.SparseCategoricalCrossentropy):
-    """Categorical cross-entropy of logits, averaged over the weighted tokens.
-
-    `reduction="sum"` is the original's.
-    """
-
-    def __init__(self, reduction="mean_with_sample_weight", **kwargs):
-        # Keras' default mean would count the tokens of weight 0.
-        if reduction == "sum_over_batch_size":
-            reduction = "mean_with_sample_weight"
-        super().__init__(from_logits=True, reduction=reduction, **kwargs)
-
-    def get_config(self):
-        return keras.losses.Loss.get_config(self)
-
-
-@keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
     """Labels words: named entities, chunks, parts of speech.
 
@@ -224,9 +207,6 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
         self.labels = labels
         self.dropout = dropout
         self.label_encoder = LabelEncoder(num_classes, labels)
-
-    def default_loss(self):
-        return WordCrossentropy()
 
     def tag(self, sentences, batch_size=32):
         """Labels every word of a sentence, or of all that `fit` takes.
