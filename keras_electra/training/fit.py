@@ -80,12 +80,6 @@ class FitsExamples:
         """Called before training; returns a list of further callbacks."""
         return []
 
-    def compile_from_config(self, config):
-        # Keras leaves it undone for a class with a `compile` of its own.
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        # So that the slots of a saved optimizer find their place.
-        self.optimizer.build(self.trainable_variables)
-
     @known_keywords(keras.Model.fit)
     def fit(
         self,

@@ -25,10 +25,12 @@ def prepare(task, steps, protocol="paper", jit_compile="auto", **arguments):
         **arguments: of `keras_electra.finetuning_optimizer`, e.g.
             `learning_rate`.
     """
-    reduction = finetuning_protocol(protocol)["loss_reduction"]
+    loss, reduction = task.loss, finetuning_protocol(protocol)["loss_reduction"]
+    if reduction == "sum":  # a task's own is a mean already
+        loss = with_reduction(loss, reduction)
     task.compile(
         finetuning_optimizer(task.backbone, steps, protocol, **arguments),
-        loss=with_reduction(task.loss, reduction),
+        loss=loss,
         metrics=None,
         jit_compile=jit_compile,
     )
