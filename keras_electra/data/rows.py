@@ -29,10 +29,7 @@ def is_rows(x):
 
 
 def make_rows(sequences, firsts, pad_token_id, length=None):
-    """Pads lists of ids to int32 arrays, as long as the longest or `length`.
-
-    The first `firsts` of each are of segment 0, the others of 1.
-    """
+    """Pads lists of ids to int32 arrays, the first `firsts` of segment 0."""
     if length is None:
         length = max(map(len, sequences), default=1)
     shape = (len(sequences), length)
@@ -48,10 +45,10 @@ def make_rows(sequences, firsts, pad_token_id, length=None):
 def text_rows(
     first, second, tokenizer, most, truncate="round_robin", length=None
 ):
-    """Packs lists of token ids, or pairs of them (`second` may be `None`).
+    """Packs lists of ids, or of pairs (else `second` is `None`), into rows.
 
-    Rows have at most `most` tokens. A pair whose second text has no tokens is
-    packed as a text (original `classification_tasks.py:66-70`).
+    A pair whose second text has no tokens is packed as a text (original
+    `classification_tasks.py:66-70`).
     """
     cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
     sequences, firsts = [], []
@@ -67,11 +64,7 @@ def text_rows(
 
 
 def trim_pair(first, second, room, truncate="round_robin"):
-    """Shortens two lists to at most `room` together.
-
-    `"round_robin"` shortens the longer one, as the original
-    (`classification_tasks.py:298-313`); `"waterfall"` the second first.
-    """
+    """Shortens two lists to `room`, as `classification_tasks.py:298-313`."""
     share = (room + 1) // 2 if truncate == "round_robin" else room
     first = first[: max(share, room - len(second))]
     return first, second[: room - len(first)]
@@ -80,9 +73,8 @@ def trim_pair(first, second, room, truncate="round_robin"):
 def split_windows(count, room):
     """Covers `count` tokens by windows of `room` that overlap by half.
 
-    A tuple of each: tokens `start:stop` are read, `first:last` judged, all
-    tokens once, by the window whose border is farther away. `(7, 4)` gives
-    `(0, 4, 0, 3)`, `(2, 6, 3, 4)`, `(3, 7, 4, 7)`.
+    Tokens `start:stop` are read and `first:last` judged, where borders are
+    far: `(7, 4)` gives `(0, 4, 0, 3)`, `(2, 6, 3, 4)`, `(3, 7, 4, 7)`.
     """
     if not count:
         return []
@@ -96,9 +88,7 @@ def split_windows(count, room):
 
 
 class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
-    """Turns texts and pairs of texts into rows.
-
-    A subclass for other inputs has its own `rows`.
+    """Turns texts and pairs into rows; subclasses have `rows` of their own.
 
     Args:
         tokenizer: `ElectraTokenizer`.
@@ -111,9 +101,8 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         y, sample_weight: labels and their weights, or `None`.
 
     Returns:
-        A dict of int32 arrays of shape `(batch, sequence_length)`:
-        `token_ids`, `segment_ids` and `padding_mask`; in a tuple with `y` and
-        `sample_weight` if they are given.
+        A dict of int32 arrays of shape `(batch, sequence_length)`, with labels
+        in a tuple: `token_ids`, `segment_ids` and `padding_mask`.
     """
 
     backbone_cls = ElectraBackbone

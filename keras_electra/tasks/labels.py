@@ -86,12 +86,11 @@ class LabelEncoder:
         if any(isinstance(v, list) and len(v) != 1 for v in y):
             if wanted is not False:
                 return self._rows(y)
-            name = getattr(loss, "__name__", type(loss).__name__)
             raise ValueError(
                 "`y` must hold one number or name of a class an example, for "
-                f"{name if name != 'str' else loss}. Received rows of several. "
-                "Compile with `keras.losses.CategoricalCrossentropy` or the "
-                'like, or build the task with `problem_type="multi_label"`.'
+                f"the loss {getattr(loss, 'name', loss)}. Received rows of "
+                "several. Compile with `categorical_crossentropy` or the like, "
+                'or build the task with `problem_type="multi_label"`.'
             )
         y = [v[0] if isinstance(v, list) else v for v in y]
         numbers = [self._number(value, i) for i, value in enumerate(y)]
@@ -137,33 +136,42 @@ class LabelEncoder:
         return np.array(y, "float32").reshape(shape)
 
 
-def class_weights(encoder, class_weight, y=None):
-    """Weights of the classes, an array, of what `fit` gets for them.
+def weigher(encoder, class_weight, y=None):
+    """A function that weighs data by its classes, as `fit`'s argument says.
 
     `y` are encoded labels, for `"balanced"`.
     """
     if class_weight is None:
-        return None
+        return lambda data: data
     if encoder is None or encoder.problem_type != "single_label":
         raise ValueError(
             "`class_weight` is for one class an example. Pass `sample_weight`."
         )
-    size = encoder.num_classes
-    if class_weight == "balanced" and y is not None:
-        counts = np.bincount(class_numbers(y).ravel(), minlength=size)
-        return (counts.sum() / (size * np.maximum(counts, 1))).astype("float32")
-    weights = np.ones(size, "float32")
-    numbers = {i: i for i in range(size)} | encoder.numbers
+    numbers = {i: i for i in range(encoder.num_classes)} | encoder.numbers
+    weights = np.ones(encoder.num_classes, "float32")
     names = [to_python(name) for name in class_weight]
-    if isinstance(class_weight, str) or not set(names) <= set(numbers):
+    if class_weight == "balanced" and y is not None:
+        y = class_numbers(y).ravel()
+        counts = np.bincount(y, minlength=len(weights))
+        weights *= len(y) / (len(weights) * np.maximum(counts, 1))
+    elif isinstance(class_weight, str) or not set(names) <= set(numbers):
         raise ValueError(
             f"`class_weight` must be a dict from classes, {list(numbers)}, to "
             'weights, or "balanced" for labels in memory. Received: '
             f"{class_weight!r}."
         )
-    for name, weight in zip(names, class_weight.values()):
-        weights[numbers[name]] = weight
-    return weights
+    else:
+        for name, weight in zip(names, class_weight.values()):
+            weights[numbers[name]] = weight
+
+    def weigh(data):
+        x, y, sample_weight = data
+        found = weights[class_numbers(y)]
+        if sample_weight is not None:
+            found = found * np.asarray(sample_weight, "float32")
+        return x, y, found
+
+    return weigh
 
 
 def class_numbers(y):
@@ -171,17 +179,6 @@ def class_numbers(y):
     y = np.concatenate(y) if isinstance(y, list) else np.asarray(y)
     is_rows = y.ndim > 1 and y.dtype.kind == "f"
     return (y.argmax(axis=-1) if is_rows else y).astype("int32")
-
-
-def weigh(data, weights):
-    """Multiplies the weights of a batch with those of its classes, if any."""
-    if weights is None:
-        return data
-    x, y, sample_weight = data
-    found = weights[class_numbers(y)]
-    if sample_weight is not None:
-        found = found * np.asarray(sample_weight, "float32")
-    return x, y, found
 
 
 def softmax(logits):

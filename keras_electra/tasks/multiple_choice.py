@@ -51,10 +51,6 @@ class ElectraMultipleChoicePreprocessor(RowPreprocessor):
 
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
-
-    Call arguments:
-        x: tuple of a column of strings, the contexts, and a column of lists
-            of equally many choices (or a tuple of columns, one a choice).
     """
 
     middle_axes = (None,)
@@ -83,10 +79,9 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
     """Chooses the best continuation or answer for a context.
 
     Inputs are a tuple `(contexts, choices)` with a list of choices for each
-    context (or rows of shape `(batch, choices, length)`); labels are the
-    numbers of the right ones, from 0; outputs are logits `(batch, choices)`.
-    The head is that of transformers: dense layer with GELU on the vector of
-    `[CLS]`, dropout, linear.
+    context, or a tuple of columns, one a choice (or rows `(batch, choices,
+    length)`); labels are the numbers of the right ones, from 0. Outputs are
+    logits `(batch, choices)`. The head is that of transformers.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
@@ -96,7 +91,6 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
     chooser = keras_electra.ElectraMultipleChoice.from_preset("electra_tiny_en")
     chooser.fit((contexts, choices), labels, batch_size=32, epochs=3)
     chooser.choose("It rains.", ["Take a hat.", "Take a boat."])
-    # [("Take a hat.", 0.8), ("Take a boat.", 0.2)]
     ```
     """
 
@@ -137,12 +131,10 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
         self.dropout = dropout
 
     def choose(self, contexts, choices=None, batch_size=8):
-        """Ranks the choices of contexts.
+        """Pairs `(choice, probability)` of a context, most probable first.
 
-        Gives for a string and a list of choices a list of pairs `(choice,
-        probability)`, most probable first. For several contexts (a column,
-        with one of lists that may differ in length, or anything that `fit`
-        takes) a list of these.
+        For several contexts, with lists of choices that may differ in length,
+        or anything that `fit` takes, a list of such lists.
         """
         is_one = inputs.is_text(contexts)
         if is_one:

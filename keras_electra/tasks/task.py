@@ -34,28 +34,20 @@ class ElectraTask(FitsExamples, SavesPresets):
     Call arguments:
         A dict of rows: int arrays of shape `(batch, length)`, `token_ids`,
         `segment_ids` and `padding_mask`.
-
-    Attributes:
-        token_outputs: bool. Whether axes of outputs that vary are of tokens.
-        padded_output: float. What `predict` gives for padding.
-        unsaved: tuple of str. Arguments of the constructor that are not part
-            of the configuration.
     """
 
     backbone_cls = ElectraBackbone
     label_encoder = None  # where there are classes, a `LabelEncoder`
-    token_outputs = False
-    padded_output = 0.0
-    unsaved = ("backbone", "preprocessor")
+    token_outputs = False  # whether axes of outputs that vary are of tokens
+    padded_output = 0.0  # what `predict` gives for padding
+    unsaved = ("backbone", "preprocessor")  # not part of the configuration
 
     def default_loss(self):
         """The loss that `compile` sets by default."""
-        # Of labels one a token, a mean over those that have a weight.
-        mean = "mean_with_sample_weight"
-        return keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True,
-            reduction=mean if self.token_labels else "sum_over_batch_size",
-        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        if self.token_labels:  # a mean over the tokens that have weight
+            loss.reduction = "mean_with_sample_weight"
+        return loss
 
     def default_metrics(self, loss):
         """The metrics that `compile` sets by default for a loss, a list."""
@@ -106,8 +98,7 @@ class ElectraTask(FitsExamples, SavesPresets):
         )
 
     def _weigher(self, class_weight, y=None):
-        weights = labels.class_weights(self.label_encoder, class_weight, y)
-        return lambda data: labels.weigh(data, weights)
+        return labels.weigher(self.label_encoder, class_weight, y)
 
     def read_inputs(self, x, method):
         """`(columns, is_one)` of one example, or of what `fit` takes."""

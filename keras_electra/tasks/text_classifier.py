@@ -128,12 +128,11 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
         return super().default_metrics(loss)
 
     def classify(self, texts, batch_size=32):
-        """Names the classes of a text, of a pair, or of all that `fit` takes.
+        """Pairs `(label, probability)` of a text, most probable first.
 
-        Gives for one text (a string, or a tuple of two) a list of pairs
-        `(label, probability)`, most probable first, where a label without
-        name is a number; for a regression its number, or a list of them. For
-        several texts a list of these.
+        A text is a string, or a tuple of two; for what `fit` takes a list of
+        such lists. A label without name is its number; a regression gives
+        numbers instead.
         """
         x, is_one = self.read_inputs(texts, "classify")
         results = [

@@ -16,14 +16,11 @@ from keras_electra.tasks.task import ElectraTask
 class ElectraTextEmbedderPreprocessor(RowPreprocessor):
     """Turns texts into rows; pairs into two rows that belong together.
 
+    Labels are the groups (int) of texts that belong together; pairs make
+    their own.
+
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
-
-    Call arguments:
-        x: column of strings, or a tuple of two columns.
-        y: column of int, the groups of texts that belong together; `None` for
-            texts without, and for pairs, which make their own.
-        sample_weight: weights of the texts or pairs, or `None`.
     """
 
     makes_labels = True
@@ -55,9 +52,8 @@ class ElectraTextEmbedderPreprocessor(RowPreprocessor):
 class ContrastiveLoss(keras.losses.Loss):
     """Cross-entropy of finding a text's partners among the batch.
 
-    The logits are the cosines with all others over a temperature (Gao et al.,
-    SimCSE, EMNLP 2021, section 3). The loss is a mean over those of the same
-    group; a vector without any has loss 0.
+    Logits are cosines over a temperature (Gao et al., SimCSE, EMNLP 2021,
+    section 3). It is a mean over those of the same group, 0 without any.
     """
 
     def __init__(self, temperature=0.05, **kwargs):
@@ -84,18 +80,16 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
     """Embeds texts, for search, clustering and comparison.
 
     `fit` takes pairs of texts that belong together, as a tuple of two lists,
-    or texts with class numbers; everything else in a batch counts as
-    different, so large batches help. Outputs are float32 vectors of shape
-    `(batch, hidden_dim)`.
+    or texts with class numbers; all else in a batch counts as different, so
+    large batches help. Outputs are float32 vectors `(batch, hidden_dim)`.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
         pooling: string. `"mean"`, the default, of the vectors of all tokens
             but padding, or `"cls"`, the vector of `[CLS]`.
-        layer: int or `None`. Layer whose output is used, from 1. Defaults to
-            `None`: the middle one, as a discriminator's last layers know
-            little but which tokens were replaced (compare
-            sentence-transformers issues 193 and 362).
+        layer: int or `None`. Layer whose output is used, from 1; by default
+            the middle one, as a discriminator's last know little but which
+            tokens were replaced (sentence-transformers issues 193, 362).
         normalize: bool. Whether vectors get length 1. Defaults to `True`.
 
     ```python

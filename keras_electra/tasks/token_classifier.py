@@ -40,7 +40,7 @@ class Entity(typing.NamedTuple):
 
 
 class TaggingRow(typing.NamedTuple):
-    """A row of pieces, of a whole sentence or of a window of a long one."""
+    """A row of pieces, of a sentence or of a window of it."""
 
     ids: list  # with [CLS] and [SEP]
     sentence: int  # number of the sentence
@@ -52,19 +52,14 @@ class TaggingRow(typing.NamedTuple):
 class ElectraTokenClassifierPreprocessor(RowPreprocessor):
     """Turns sentences into rows of word pieces, and labels of words with them.
 
-    The label of a word is at its first piece (`[UNK]` if it has none); all
-    other tokens have weight 0. A sentence that is too long is read in windows
-    that overlap by half, each a row, and every word is labelled in the one
-    where it has most text around it: the batch grows.
+    The label of a word is at its first piece (`[UNK]` if it has none), other
+    tokens have weight 0. A long sentence is read in windows that overlap by
+    half, each a row; a word is labelled where it has most text around it.
 
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
         segment_id: int. Segment of the sentences. Defaults to `0`; the
             original tags with `1` (`finetune/tagging/tagging_tasks.py:149`).
-
-    Returns:
-        A dict of rows; with class numbers `y` (see the classifier) a tuple of
-        it, labels and weights, both of the shape of the rows.
     """
 
     makes_labels = True
@@ -124,10 +119,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
 
     @property
     def word_tokenizer(self):
-        """The tokenizer that does not split at CJK characters.
-
-        As in the original (`tagging_tasks.py:213-233`): words are words.
-        """
+        """Splits at no CJK character, as `tagging_tasks.py:213-233`."""
         if not self.tokenizer.split_on_cjk:
             return self.tokenizer
         if self._word_tokenizer is None:
@@ -149,10 +141,9 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
 class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
     """Labels words: named entities, chunks, parts of speech.
 
-    Inputs are sentences, lists of words or strings whose words are separated
-    by white space. Labels are a list a sentence (or a string, too), one a
-    word: class numbers or, with `labels`, names. The head is a linear layer
-    on every vector; outputs are logits `(batch, length, num_classes)`.
+    Inputs are sentences, lists of words or strings of them. Labels are lists
+    (or strings, too), one a word: class numbers or, with `labels`, names.
+    Outputs are logits `(batch, length, num_classes)`.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
@@ -209,20 +200,16 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
         self.label_encoder = LabelEncoder(num_classes, labels)
 
     def tag(self, sentences, batch_size=32):
-        """Labels every word of a sentence, or of all that `fit` takes.
+        """A list of labels for a string, of such lists for what `fit` takes.
 
-        Gives for a string a list of labels, one a word: names or, without
-        `labels`, class numbers. For several sentences a list of these.
+        They are names or, without `labels`, class numbers.
         """
         tagged, is_one = self._tagged(sentences, "tag", batch_size)
         results = [tags for _, tags, _ in tagged]
         return results[0] if is_one else results
 
     def find_entities(self, sentences, batch_size=32):
-        """Finds the stretches that labels such as `B-NP`, `I-NP` mark.
-
-        Gives for a string a list of `Entity`; else as `tag`.
-        """
+        """As `tag`: the `Entity`s that labels such as `B-NP` mark."""
         tagged, is_one = self._tagged(sentences, "find_entities", batch_size)
         results = []
         for words, tags, scores in tagged:
@@ -235,10 +222,7 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
         return results[0] if is_one else results
 
     def word_probabilities(self, sentences, batch_size=32):
-        """Probabilities of the classes for every word.
-
-        Gives for a string an array `(words, num_classes)`; else as `tag`.
-        """
+        """As `tag`: arrays `(words, num_classes)` of probabilities."""
         name = "word_probabilities"
         tagged, is_one = self._tagged(sentences, name, batch_size)
         results = [scores for *_, scores in tagged]
@@ -272,7 +256,6 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
 def find_spans(tags):
     """Reads tags of BIO, IOB and BIOES (also BILOU) as conlleval does.
 
-    A span also begins where `I-` or `E-` (`L-`) follow another label or `O`.
     `["B-NP", "I-NP", "O"]` gives `[("NP", 0, 2)]`.
     """
     spans, is_open = [], False

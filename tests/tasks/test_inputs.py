@@ -295,7 +295,9 @@ def test_labels_follow_the_loss():
     assert loss_of(task, TEXTS, np.array(LABELS, "float64")) == (
         pytest.approx(loss_of(task, TEXTS, LABELS))
     )
-    with pytest.raises(ValueError, match="SparseCategoricalCrossentropy.*rows"):
+    with pytest.raises(
+        ValueError, match="sparse_categorical_crossentropy.*rows"
+    ):
         task.fit(TEXTS, rows)
     sparse = loss_of(task, TEXTS, LABELS)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)

@@ -4,9 +4,9 @@ import pytest
 from keras_electra.arguments import check_option
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.labels import check_label_names
-from keras_electra.tasks.labels import class_weights
 from keras_electra.tasks.labels import sigmoid
 from keras_electra.tasks.labels import softmax
+from keras_electra.tasks.labels import weigher
 
 NAMES = ["bad", "fair", "good"]
 
@@ -59,13 +59,21 @@ def test_labels_take_the_form_of_the_loss():
 
 def test_class_weights():
     encoder = LabelEncoder(2, ["bad", "good"])
-    assert class_weights(encoder, {"good": 3}).tolist() == [1, 3]
-    assert class_weights(encoder, {1: 3, 0: 2}).tolist() == [2, 3]
-    balanced = class_weights(encoder, "balanced", np.array([0, 1, 1, 1]))
+
+    def weights(class_weight, y=None, sample_weight=None):
+        data = ({}, np.array([0, 1]), sample_weight)
+        return weigher(encoder, class_weight, y)(data)[2]
+
+    assert weights(None) is None
+    assert weights({"good": 3}).tolist() == [1, 3]
+    assert weights({1: 3, 0: 2}, None, [1.0, 0.5]).tolist() == [2, 1.5]
+    balanced = weights("balanced", np.array([0, 1, 1, 1]))
     np.testing.assert_allclose(balanced, [2, 2 / 3])
+    words = weights("balanced", [[0, 1], [1, 1]])
+    np.testing.assert_allclose(words, balanced)
     for class_weight in ("balanced", "even", {"great": 1}, {2: 1}):
         with pytest.raises(ValueError, match="`class_weight` must"):
-            class_weights(encoder, class_weight)
+            weights(class_weight)
 
 
 def test_names_without_names():
