@@ -23,7 +23,7 @@ from keras_electra.arguments import check_number
 from keras_electra.text import shards
 from keras_electra.text.corpus import list_files
 from keras_electra.text.corpus import read_documents
-from keras_electra.text.packing import make_packer
+from keras_electra.text.packing import ExamplePacker
 from keras_electra.text.workers import join_lines
 from keras_electra.text.workers import tokenize_documents
 
@@ -79,7 +79,7 @@ def build_examples(
         ValueError: if an argument is out of range, or the files hold no text.
     """
     start = time.perf_counter()
-    make_packer(rules, sequence_length)  # checks its arguments
+    ExamplePacker(rules, sequence_length)  # checks its arguments
     check_count("num_processes", num_processes)
     check_number("validation_fraction", validation_fraction, 0, below=1)
     files = list_files(files)
@@ -239,7 +239,7 @@ def _assemble(
     # What is held out has draws of its own, so that holding out one more
     # document changes little.
     packers = [
-        make_packer(settings["rules"], settings["sequence_length"], source)
+        ExamplePacker(settings["rules"], settings["sequence_length"], source)
         for source in (draws, random.Random(f"validation {seed}"))
     ]
     writers = [
@@ -259,7 +259,7 @@ def _assemble(
         start, lengths = 0, iter(lengths.tolist())
         for piece in block:
             if piece.starts_document:
-                writers[side].write(packers[side].end_document())
+                writers[side].write(packers[side].add(None))
                 text = join_lines(piece.lines)
                 digest = hashlib.blake2b(text, digest_size=8, key=key).digest()
                 place = int.from_bytes(digest, "big")
@@ -268,13 +268,13 @@ def _assemble(
                 writers[side].documents += 1
             for _, length in zip(piece.lines, lengths):
                 line = ids[start : start + length]
-                writers[side].write(packers[side].add_line(line))
+                writers[side].write(packers[side].add(line))
                 start += length
         if verbose and time.perf_counter() > told + PROGRESS_INTERVAL:
             told = time.perf_counter()
             documents = sum(writer.documents for writer in writers)
             print(f"{documents:,} documents, {tally['tokens']:,} tokens")
-    writers[side].write(packers[side].end_document())
+    writers[side].write(packers[side].add(None))
     for writer in writers:
         writer.close()
     return writers, tally, places

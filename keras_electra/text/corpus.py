@@ -16,22 +16,8 @@ import fsspec
 # A line longer than this (bytes) is handed on in pieces, cut at a space: some
 # corpora are one single line.
 LINE_LIMIT = 2**20
-# A JSON record cannot be cut; this is far beyond any real document (bytes).
-RECORD_LIMIT = 2**28
 # Text has few NUL characters; UTF-16 read as UTF-8 has them everywhere.
 NUL_FRACTION = 0.1
-
-# What a file begins with that has the name of a text file but is none.
-MAGIC = {
-    b"\x1f\x8b": "It is gzip data: give the file the ending .gz.",
-    b"\xfd7zXZ": "It is xz data: give the file the ending .xz.",
-    b"BZh": "It is bzip2 data: give the file the ending .bz2.",
-    b"(\xb5/\xfd": "It is zstandard data: decompress it first.",
-    b"PK\x03\x04": "It is a zip archive: unpack it first.",
-    b"PAR1": "It is a Parquet table: write its text column as JSON lines.",
-    b"\xff\xfe": "It is UTF-16: convert it, `iconv -f UTF-16 -t UTF-8`.",
-    b"\xfe\xff": "It is UTF-16: convert it, `iconv -f UTF-16 -t UTF-8`.",
-}
 
 
 class DocumentPiece(NamedTuple):
@@ -56,10 +42,7 @@ def list_files(patterns):
         patterns = [patterns]
     files = {file for pattern in patterns for file in _match(pattern)}
     if not files:
-        raise ValueError(
-            '`files` must name at least one file, such as "corpus/*.txt". '
-            "Received an empty list."
-        )
+        raise ValueError("`files` must name at least one file. Received none.")
     return sorted(files)
 
 
@@ -162,14 +145,8 @@ def _plain_lines(stream, path):
 
 
 def _json_lines(stream, path, text_field):
-    lines = iter(lambda: stream.readline(RECORD_LIMIT), b"")
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(stream, start=1):
         where = f"{path!r}, line {number}"
-        if len(line) == RECORD_LIMIT:
-            raise ValueError(
-                f"{where} is longer than {RECORD_LIMIT} bytes. Write one JSON "
-                "object a document."
-            )
         line = _decode(line, path, number)
         if not line.strip():
             continue
@@ -202,17 +179,16 @@ def _decode(line, path, number):
     if b"\0" in line and line.count(b"\0") > 16 + NUL_FRACTION * len(line):
         raise ValueError(
             f"{path!r}, line {number} is not text: it has "
-            f"{line.count(bytes(1))} NUL characters in {len(line)} bytes. Is "
-            "it a binary file, or UTF-16 (`iconv -f UTF-16 -t UTF-8`)?"
+            f"{line.count(0)} NUL characters in {len(line)} bytes. Is it a "
+            "binary file, or UTF-16 (`iconv -f UTF-16 -t UTF-8`)?"
         )
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        hint = "Convert the file, such as with `iconv -f ISO-8859-1 -t UTF-8`."
-        for magic in filter(line.startswith, MAGIC if number == 1 else ()):
-            hint = MAGIC[magic]
         raise ValueError(
             f"{path!r}, line {number} is not UTF-8 text (byte {error.start} "
-            f"of the line: {error.reason}). {hint}"
+            f"of the line: {error.reason}). Convert it, such as with `iconv "
+            "-f UTF-16 -t UTF-8`; if it is compressed, give it the ending "
+            ".gz, .xz or .bz2; or leave it out."
         ) from error
     return text.removesuffix("\n").replace("\r", "")

@@ -23,52 +23,50 @@ MIN_LENGTH = 5
 class ExamplePacker:
     """Packs lines of token ids into examples, one line at a time.
 
-    An example is a pair of arrays `(tokens,)`, two segments without special
-    tokens, of which the second may be empty. What does not fit goes on in the
-    next example, so that no token is lost and all keep their order.
-
     Args:
+        rules: str. `"default"`: what does not fit goes on in the next example,
+            so that no token is lost and all keep their order. `"original"`:
+            as the original program, draw by draw. What is cut off of a line
+            is lost; a line that is short enough goes to the first segment,
+            even after the second has begun; and a random short target only
+            ends the collecting of lines, the last may reach beyond it.
         sequence_length: int, the most tokens, special ones included.
         generator: `random.Random`. By default one seeded with 0.
     """
 
-    # Tokens short of the target at which an example is made.
-    reserved = 2
-
-    def __init__(self, sequence_length, generator=None):
+    def __init__(self, rules, sequence_length, generator=None):
+        check_option("rules", rules, ("default", "original"))
         check_count("sequence_length", sequence_length, at_least=MIN_LENGTH)
         self.sequence_length = sequence_length
         self.generator = generator or random.Random(0)
+        self._is_original = rules == "original"
         self._target = sequence_length  # tokens, of the next example
         self._lines = []
         self._length = 0  # tokens in self._lines
 
-    def add_line(self, ids):
-        """Add a line, `(tokens,)`; returns the examples complete by now."""
-        if len(ids):
+    def add(self, ids):
+        """The examples complete with a line, `None` for a document's end.
+
+        `ids` has the shape `(tokens,)`. An example is a pair of such arrays,
+        segments without special tokens, of which the second may be empty.
+        """
+        if ids is not None and len(ids):
             self._lines.append(np.asarray(ids))
             self._length += len(ids)
         examples = []
-        while self._length >= self._target - self.reserved:
-            examples.append(self._create())
+        while self._length and (ids is None or self._is_full()):
+            first_target = SINGLE_SEGMENT_TARGET
+            if self.generator.random() >= SINGLE_SEGMENT_PROBABILITY:
+                first_target = (self._target - 3) // 2
+            fill = self._fill_original if self._is_original else self._fill
+            examples.append(tuple(map(_join, fill(first_target))))
+            self._target = self.sequence_length
+            if self.generator.random() < SHORT_PROBABILITY:
+                self._target = self.generator.randint(MIN_LENGTH, self._target)
         return examples
 
-    def end_document(self):
-        """Returns the examples that hold the rest of the document."""
-        examples = []
-        while self._length:
-            examples.append(self._create())
-        return examples
-
-    def _create(self):
-        first_target = SINGLE_SEGMENT_TARGET
-        if self.generator.random() >= SINGLE_SEGMENT_PROBABILITY:
-            first_target = (self._target - 3) // 2
-        example = self._fill(first_target)
-        self._target = self.sequence_length
-        if self.generator.random() < SHORT_PROBABILITY:
-            self._target = self.generator.randint(MIN_LENGTH, self._target)
-        return example
+    def _is_full(self):
+        return self._length >= self._target - (0 if self._is_original else 2)
 
     def _fill(self, first_target):
         """Take lines until the example is full; the rest stays waiting."""
@@ -88,20 +86,9 @@ class ExamplePacker:
                 break
         self._lines = [*rest, *lines]
         self._length -= size
-        return _join(first), _join(second)
+        return first, second
 
-
-class OriginalExamplePacker(ExamplePacker):
-    """Packs as the original ELECTRA program does, draw by draw.
-
-    What is cut off of a line is lost. A line that is short enough goes to the
-    first segment, even after the second has begun. A random short target only
-    ends the collecting of lines; the last may reach beyond it.
-    """
-
-    reserved = 0
-
-    def _fill(self, first_target):
+    def _fill_original(self, first_target):
         first, second, size = [], [], 0  # size of the first
         for line in self._lines:
             if (
@@ -118,16 +105,7 @@ class OriginalExamplePacker(ExamplePacker):
         self._lines, self._length = [], 0
         first = _join(first)[: self.sequence_length - 2]
         room = max(0, self.sequence_length - 3 - len(first))
-        return first, _join(second)[:room]
-
-
-PACKERS = {"default": ExamplePacker, "original": OriginalExamplePacker}
-
-
-def make_packer(rules, sequence_length, generator=None):
-    """Make the packer for `rules`, `"default"` or `"original"`."""
-    check_option("rules", rules, PACKERS)
-    return PACKERS[rules](sequence_length, generator)
+        return [first], [_join(second)[:room]]
 
 
 def _join(pieces):

@@ -132,7 +132,7 @@ def test_json_errors(tmp_path, text, message):
         ("good\nna\u00efve\n".encode("latin-1"), "line 2 is not UTF-8"),
         ("some text\n".encode("utf-16"), "UTF-16"),
         ("some text that is long\n".encode("utf-16-le"), "line 1 .*NUL"),
-        (gzip.compress(b"text"), "gzip data: give the file the ending .gz"),
+        (gzip.compress(b"text"), "compressed, give it the ending .gz"),
         (b"a\n" + bytes(4000), "line 2 is not text.*4000 NUL"),
     ],
 )

@@ -9,7 +9,6 @@ import pytest
 from keras_electra.data.examples import decode_records
 from keras_electra.text.corpus import read_lines
 from keras_electra.text.packing import ExamplePacker
-from keras_electra.text.packing import make_packer
 from keras_electra.text.shards import encode_record
 from keras_electra.text.tokenizer import ElectraTokenizer
 from tests import recorded
@@ -54,7 +53,7 @@ def test_original_rules(golden, encoded_corpus, key):
     lines, cls_id, sep_id = encoded_corpus
     case = CASES[key]
     length, draws = case["max_length"], random.Random(case["seed"])
-    packer = make_packer("original", length, draws)
+    packer = ExamplePacker("original", length, draws)
     records, after_line = [], []
 
     def collect(examples, line):
@@ -64,10 +63,10 @@ def test_original_rules(golden, encoded_corpus, key):
 
     for number, ids in enumerate(lines):
         if ids is not None:
-            collect(packer.add_line(ids), number)
+            collect(packer.add(ids), number)
         elif case["blanks_separate_docs"]:
-            collect(packer.end_document(), number)
-    collect(packer.end_document(), len(lines))
+            collect(packer.add(None), number)
+    collect(packer.add(None), len(lines))
 
     batch = decode_records(records, "uint16", length)
     with np.load(golden / "data_builder.npz") as arrays:
@@ -86,8 +85,8 @@ def pack(packer, documents):
     """Examples of each document, as pairs of lists."""
     result = []
     for document in documents:
-        examples = [e for line in document for e in packer.add_line(line)]
-        examples += packer.end_document()
+        examples = [e for line in document for e in packer.add(line)]
+        examples += packer.add(None)
         result.append([(a.tolist(), b.tolist()) for a, b in examples])
     return result
 
@@ -95,7 +94,7 @@ def pack(packer, documents):
 @pytest.mark.parametrize("length", [5, 6, 7, 16, 128])
 def test_default_rules_lose_nothing_and_keep_the_order(length):
     documents = make_documents(200, words=40)
-    packer = ExamplePacker(length, random.Random(3))
+    packer = ExamplePacker("default", length, random.Random(3))
     for document, examples in zip(documents, pack(packer, documents)):
         tokens = [id for first, second in examples for id in first + second]
         assert tokens == flatten([document])
@@ -107,7 +106,7 @@ def test_default_rules_lose_nothing_and_keep_the_order(length):
 
 def test_original_rules_lose_tokens():
     documents = make_documents(200, words=40)
-    packed = pack(make_packer("original", 16, random.Random(3)), documents)
+    packed = pack(ExamplePacker("original", 16, random.Random(3)), documents)
     kept = collections.Counter(
         id
         for examples in packed
@@ -121,39 +120,39 @@ def test_original_rules_lose_tokens():
 
 def test_default_rules_by_hand():
     # One segment (0.0 < 0.1), full at 8 - 2 tokens; 0.9: next is not short.
-    packer = ExamplePacker(8, Draws(0.0, 0.9, 0.5, 0.2, 0.9))
+    packer = ExamplePacker("default", 8, Draws(0.0, 0.9, 0.5, 0.2, 0.9))
     line = [11, 12, 13, 14, 15, 16, 17]
-    ((first, second),) = packer.add_line(line)
+    ((first, second),) = packer.add(line)
     assert first.tolist() == line[:6] and len(second) == 0
     # The rest goes on. Two segments (0.5); the first aims at (8 - 3) // 2 = 2
     # tokens, [21, 22] would exceed that and the draw 0.2 lets it.
-    assert packer.add_line([21, 22]) == []
-    ((first, second),) = packer.add_line([31, 32, 33])
+    assert packer.add([21, 22]) == []
+    ((first, second),) = packer.add([31, 32, 33])
     assert first.tolist() == [17, 21, 22]
     assert second.tolist() == [31, 32]
     # 33 waits for the end of the document.
     packer.generator.draws += [0.5, 0.9]
-    ((first, second),) = packer.end_document()
+    ((first, second),) = packer.add(None)
     assert first.tolist() == [33] and len(second) == 0
     assert packer.generator.draws == []
 
 
 def test_short_target():
     # 0.01 < 0.05 draws a short length, 5: 2 tokens after three special ones.
-    packer = ExamplePacker(8, Draws(0.5, 0.01, 5, 0.5, 0.9))
-    ((first, _),) = packer.add_line([11, 12, 13, 14, 15, 16])
+    packer = ExamplePacker("default", 8, Draws(0.5, 0.01, 5, 0.5, 0.9))
+    ((first, _),) = packer.add([11, 12, 13, 14, 15, 16])
     assert first.tolist() == [11, 12, 13, 14, 15, 16]
-    ((first, second),) = packer.add_line([21, 22, 23, 24])
+    ((first, second),) = packer.add([21, 22, 23, 24])
     assert first.tolist() == [21, 22, 23]
     assert len(second) == 0
 
 
 def test_shares_of_single_and_short_examples():
     draws = random.Random(0)
-    packer = ExamplePacker(128, draws)
+    packer = ExamplePacker("default", 128, draws)
     sizes = []
     for _ in range(40_000):
-        for first, second in packer.add_line(np.arange(10)):
+        for first, second in packer.add(np.arange(10)):
             sizes.append((len(first), len(second)))
     sizes = np.array(sizes)
     single = np.mean(sizes[:, 1] == 0)
@@ -163,13 +162,13 @@ def test_shares_of_single_and_short_examples():
 
 
 def test_empty_lines_and_documents_do_nothing():
-    packer = ExamplePacker(8, Draws())
-    assert packer.add_line([]) == []
-    assert packer.end_document() == []
+    packer = ExamplePacker("default", 8, Draws())
+    assert packer.add([]) == []
+    assert packer.add(None) == []
 
 
 def test_bad_arguments():
     with pytest.raises(ValueError, match="`sequence_length` must be"):
-        ExamplePacker(4)
+        ExamplePacker("default", 4)
     with pytest.raises(ValueError, match="`rules` must be one of.*bert"):
-        make_packer("bert", 128)
+        ExamplePacker("bert", 128)
