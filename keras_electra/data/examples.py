@@ -13,6 +13,7 @@ import numpy as np
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_option
 from keras_electra.data.batches import PositionedDataset
+from keras_electra.data.rows import make_rows
 from keras_electra.text import shards
 
 
@@ -37,10 +38,8 @@ def load_examples(
             pass and never end. With `None`, they come once, in order.
         tokenizer: `ElectraTokenizer` or `None`. If given, it must encode as
             the one that the examples were built with.
-        process_index: int in `[0, num_processes)`. Which share of the
-            examples to read, in training with several processes.
-        num_processes: int. All processes read different examples and the
-            same number of batches. Defaults to 1.
+        process_index, num_processes: int. Which of how many shares to read;
+            all are different and have as many batches. Defaults to 0 and 1.
         drop_remainder: bool. Without a seed, whether to leave out a last
             batch that is not full. Defaults to `False`.
         verify: bool. Whether to read all files and compare their checksums,
@@ -115,11 +114,8 @@ class ExampleDataset(PositionedDataset):
 
     Its elements are dicts of int32 arrays `(batch_size, sequence_length)`:
     `token_ids`, `segment_ids` and `padding_mask` (1 = token, 0 = padding).
-    `len` is the number of batches in one pass, rounded up.
-
-    Attributes:
-        position: int, batches before the one that the next `iter` starts
-            at. Can be set; iterating does not change it.
+    `len` is the number of batches in one pass, rounded up; `position` that of
+    batches before the next `iter`, and can be set.
     """
 
     is_ragged = False
@@ -165,27 +161,13 @@ class ExampleDataset(PositionedDataset):
 
 
 def decode_records(records, dtype, sequence_length, pad_token_id=0):
-    """Make a padded batch of records, which `shards.encode_record` made.
-
-    With length 6 the record `3 | 2 7 3 9 3` gives the token ids
-    `[2, 7, 3, 9, 3, 0]` and the segment ids `[0, 0, 0, 1, 1, 0]`.
-    """
-    numbers = np.frombuffer(b"".join(records), dtype)
-    sizes = np.array([len(record) for record in records]) // numbers.itemsize
-    if np.max(sizes) > sequence_length + 1:
+    """A padded batch of records, which `shards.encode_record` made."""
+    numbers = [np.frombuffer(record, dtype) for record in records]
+    longest = max(map(len, numbers)) - 1
+    if longest > sequence_length:
         raise ValueError(
-            f"A stored example has {np.max(sizes) - 1} tokens, more than "
+            f"A stored example has {longest} tokens, more than "
             f"sequence_length={sequence_length}. Its file is damaged."
         )
-    headers = np.cumsum(sizes) - sizes
-    first_lengths = numbers[headers].astype("int64")
-    positions = np.arange(sequence_length)
-    is_token = positions < sizes[:, None] - 1
-    is_second = is_token & (positions >= first_lengths[:, None])
-    token_ids = np.full(is_token.shape, pad_token_id, "int32")
-    token_ids[is_token] = np.delete(numbers, headers)
-    return {
-        "token_ids": token_ids,
-        "segment_ids": is_second.astype("int32"),
-        "padding_mask": is_token.astype("int32"),
-    }
+    ids, firsts = [n[1:] for n in numbers], [int(n[0]) for n in numbers]
+    return make_rows(ids, firsts, pad_token_id, sequence_length)

@@ -49,8 +49,7 @@ def build_examples(
 
     Args:
         files: str, path, or list of them. Files or patterns, plain text
-            (a blank line between documents) or JSON lines, possibly
-            compressed; see `corpus.py`.
+            (a blank line between documents) or JSON lines, see `corpus.py`.
         output_dir: str or path. The folder to make; must be new, or empty, or
             hold the result of the same call, which is then reported.
         tokenizer: `ElectraTokenizer`.
@@ -63,9 +62,8 @@ def build_examples(
         num_processes: int. With more than 1, as many further processes
             tokenize. Has no influence on the result.
         text_field: str. Field of JSON objects that holds the text.
-        rules: str. How documents become examples: `"default"` or
-            `"original"`, see `packing.py`. The original reads its files in
-            a random order.
+        rules: str. `"default"` or `"original"`, see `packing.py`. The
+            original reads its files in a random order.
         blank_lines_separate_documents: bool. If `False`, each file is one.
         verbose: bool. Whether to print progress and the report.
 
@@ -222,10 +220,9 @@ def _assemble(
 ):
     """Read, tokenize, pack, write: all of a build but its bookkeeping.
 
-    Every document has a place in `HASH_RANGE`, a hash of its first piece, so
-    that copies are in the same split; those below `threshold` are held out.
-    Returns the writers of the splits, counts of tokens, and the lowest and
-    the highest place.
+    Every document has a place in `HASH_RANGE`, a hash of its first piece;
+    those below `threshold` are held out. Returns the writers of the splits,
+    counts of tokens, and the lowest and the highest place.
     """
     settings, dtype = description["settings"], description["dtype"]
     seed = settings["seed"]

@@ -1,8 +1,8 @@
 """The files of a folder of examples, and the record of what they hold.
 
-Examples are in ArrayRecord files, one record each, so that any of them can be
-read on its own. `metadata.json` lists the files with their sizes and checksums,
-says what was built with which tokenizer, and is written last.
+Examples are in ArrayRecord files, one record each, so that any can be read on
+its own. `metadata.json` has sizes and checksums of the files, says what was
+built with which tokenizer, and is written last.
 """
 
 import dataclasses
@@ -63,7 +63,7 @@ class ExampleWriter:
     """Writes the examples of one split to files in `folder`."""
 
     def __init__(self, folder, split, tokenizer, dtype):
-        self._prefix = os.path.join(folder, split)
+        self._folder, self._split = folder, split
         self._format = (tokenizer.cls_token_id, tokenizer.sep_token_id, dtype)
         self._writer = None
         self.documents = 0  # counted by who adds them
@@ -75,7 +75,13 @@ class ExampleWriter:
         """Write a list of examples, as an `ExamplePacker` makes them."""
         for example in examples:
             if self._writer is None:
-                self._open()
+                name = f"{self._split}-{len(self.shards):05d}.array_record"
+                self.shards.append({"file": name, "examples": 0})
+                self._path = os.path.join(self._folder, name)
+                self._size = 0  # bytes
+                self._writer = array_record_module.ArrayRecordWriter(
+                    self._path, OPTIONS
+                )
             record = encode_record(example, *self._format)
             self._writer.write(record)
             tokens = sum(map(len, example))
@@ -87,15 +93,6 @@ class ExampleWriter:
             doublings = (len(self.shards) - 1) // SHARDS_OF_ONE_SIZE
             if self._size >= SHARD_SIZE * 2**doublings:
                 self.close()
-
-    def _open(self):
-        self._path = f"{self._prefix}-{len(self.shards):05d}.array_record"
-        name = os.path.basename(self._path)
-        self.shards.append({"file": name, "examples": 0})
-        self._size = 0  # bytes
-        self._writer = array_record_module.ArrayRecordWriter(
-            self._path, OPTIONS
-        )
 
     def close(self):
         """Finish the current file and note its size and checksum."""
