@@ -117,8 +117,7 @@ class Batches:
             not fit into memory fails at once; `"grouped"`, a new order of
             rows of alike length in every pass; `"shuffled"`, of all.
         unit: int. Neighbouring rows that stay together.
-        seed: int, or `None` to draw it from Python's generator, which
-            `keras.utils.set_random_seed` sets.
+        seed: int. By default drawn from Python's generator.
         finish: function of a batch, for what is done anew in every pass.
     """
 

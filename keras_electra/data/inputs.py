@@ -182,9 +182,9 @@ def split_examples(examples, share):
     start = int(size * (1 - share))
     if not 0 < start < size:
         raise ValueError(
-            "`validation_split` needs examples in memory, to train and to "
-            f"validate on. Received: validation_split={share} and {size} "
-            f"{type(examples).__name__}. Pass `validation_data` instead."
+            "`validation_split` needs examples in memory. Received: "
+            f"validation_split={share} and {size} {type(examples).__name__}. "
+            "Pass `validation_data` instead."
         )
     return examples.part(slice(start)), examples.part(slice(start, None))
 

@@ -6,6 +6,7 @@ if it is needed again.
 """
 
 import contextlib
+import functools
 import itertools
 import sys
 import warnings
@@ -62,10 +63,7 @@ class Stream(PositionedDataset):
                 position = 0
                 first = next(batches, None)
                 if first is None:
-                    raise ValueError(
-                        "`x` holds no batch, or fewer than were asked for and "
-                        "cannot be begun again. Ask for fewer steps."
-                    )
+                    raise ValueError("`x` has too few batches; take fewer steps.")
                 yield first
                 yield from batches
         except Exception as error:
@@ -80,18 +78,16 @@ class Stream(PositionedDataset):
         """
         if keras.config.backend() != "tensorflow" or not self._source.is_ragged:
             return self
-        parts = keras.utils.unpack_x_y_sample_weight(next(iter(self)))
 
-        def spec(part):
-            varies = token_labels or part is parts[0]
+        def spec(array, varies=True):
+            axes = [None if varies else size for size in array.shape[1:]]
+            return keras.KerasTensor((None, *axes), array.dtype.name)
 
-            def like(array):
-                axes = [None if varies else size for size in array.shape[1:]]
-                return keras.KerasTensor((None, *axes), array.dtype.name)
-
-            return inputs.map_columns(like, part)
-
-        specs = keras.utils.pack_x_y_sample_weight(*map(spec, parts))
+        x, *labels = keras.utils.unpack_x_y_sample_weight(next(iter(self)))
+        like = functools.partial(spec, varies=token_labels)
+        specs = keras.utils.pack_x_y_sample_weight(
+            inputs.map_columns(spec, x), *inputs.map_columns(like, (*labels,))
+        )
         return graph_text.to_dataset(self.__iter__, specs)
 
 
@@ -167,9 +163,8 @@ class StreamBatches:
     def _read_once(self):
         if self._drawn > len(self._first):
             raise ValueError(
-                "`x` is an iterator, which can be read once, and its "
-                f"{self._drawn} elements are used up. Pass a list, a loader or "
-                "the like, or ask for fewer steps."
+                f"`x` can be read once, and its {self._drawn} elements are "
+                "used up. Pass a list or a loader, or ask for fewer steps."
             )
         yield from list(self._first)
         for element in self._source:
@@ -187,11 +182,11 @@ def _stack(*values):
 def read_element(element, names):
     """`((x, y, sample_weight), is_example)` of what a stream holds."""
     collated = isinstance(element, list) and not _all_texts(element)
-    data = (element, None, None)
     if isinstance(element, abc.Mapping):
         data = inputs.pick_columns(element, names)
-    elif isinstance(element, tuple) or collated:
-        data = keras.utils.unpack_x_y_sample_weight(tuple(element))
+    else:
+        data = element if isinstance(element, tuple) or collated else (element,)
+        data = keras.utils.unpack_x_y_sample_weight(tuple(data))
     x, y, weight = map(_to_leaves, data)
     is_pair = isinstance(data[0], tuple) and _all_texts(data[0])
     if is_pair and not collated and not isinstance(y, list) and np.ndim(y) == 0:
