@@ -63,7 +63,7 @@ class Stream(PositionedDataset):
                 position = 0
                 first = next(batches, None)
                 if first is None:
-                    raise ValueError("`x` has too few batches; take fewer steps.")
+                    raise ValueError("`x` has too few batches: fewer steps?")
                 yield first
                 yield from batches
         except Exception as error:
