@@ -27,6 +27,8 @@ EXPORTERS = {}
 class OpensPresets:
     """`from_preset` for other forms; mixed in before KerasHub's class."""
 
+    places = ()  # names of arguments that say where else to look
+
     @classmethod
     def from_preset(cls, preset, load_weights=True, **kwargs):
         """Opens a preset, or a checkpoint that was made elsewhere.
@@ -48,37 +50,26 @@ class OpensPresets:
                 or the network another one; nothing is returned half-built.
             FileNotFoundError: when there is no such file.
         """
-        return open_preset(
-            cls, super().from_preset, preset, load_weights, kwargs
-        )
+        own, passed_on = split_arguments(cls, kwargs)
+        preset = preset if preset is None else os.fspath(preset)
+        for opener in OPENERS:
+            opened = opener(cls, preset, load_weights, dict(kwargs))
+            if opened is not None:
+                return opened
+        if passed_on:
+            part, part_cls = _part_of(cls)
+            own[part] = part_cls.from_preset(preset, **passed_on)
+        weights = [load_weights] if issubclass(cls, keras.Model) else []
+        return super().from_preset(preset, *weights, **own)
 
 
-def open_preset(cls, open_ours, preset, load_weights, arguments, extra=()):
-    """What `from_preset` does, with names of `extra` arguments for openers.
-
-    `open_ours` opens what no opener does. `preset` may be `None` if an extra
-    argument says where the networks are.
-    """
-    own, passed_on = split_arguments(cls, arguments, extra)
-    preset = preset if preset is None else os.fspath(preset)
-    for opener in OPENERS:
-        opened = opener(cls, preset, load_weights, dict(arguments))
-        if opened is not None:
-            return opened
-    if passed_on:
-        part, part_cls = _part_of(cls)
-        own[part] = part_cls.from_preset(preset, **passed_on)
-    weights = [load_weights] if issubclass(cls, keras.Model) else []
-    return open_ours(preset, *weights, **own)
-
-
-def split_arguments(cls, arguments, extra=()):
+def split_arguments(cls, arguments):
     """Parts arguments of `from_preset` into two dicts by whose they are.
 
-    Those of the class itself (and those in `extra`), and those of its
-    preprocessor (of a preprocessor: of its tokenizer).
+    Those of the class itself, and those of its preprocessor (of a
+    preprocessor: of its tokenizer).
     """
-    mine, below = {*constructor_keywords(cls), *extra}, set()
+    mine, below = {*constructor_keywords(cls), *cls.places}, set()
     part, part_cls = _part_of(cls)
     while part_cls is not None:  # its own parts are not given so
         below |= constructor_keywords(part_cls) - {"tokenizer", "vocabulary"}
@@ -137,34 +128,41 @@ def presets_folder():
 
 
 def find_presets(folder):
-    """The presets in a `Path`: names -> what KerasHub's registry holds."""
-    found = {}
-    for file in sorted(folder.glob("*/metadata.json")):
-        if file.with_name("config.json").is_file():
-            count = json.loads(file.read_text("utf-8")).get("parameter_count")
-            description = f"ELECTRA preset {file.parent.name} of keras_electra."
-            found[file.parent.name] = _entry(
-                str(file.parent), description, params=count
-            )
-    return found
+    """The presets in a `Path`: names -> folders."""
+    found = [file.parent for file in sorted(folder.glob("*/metadata.json"))]
+    return {p.name: p for p in found if (p / "config.json").is_file()}
 
 
-def _entry(handle, description, **facts):
-    metadata = {"description": description, "path": "electra", **facts}
-    return {"metadata": metadata, "kaggle_handle": handle}
+def _facts(folder):
+    metadata = json.loads((folder / "metadata.json").read_text("utf-8"))
+    return {
+        "parameters": metadata.get("parameter_count"),
+        "language": "English" if folder.name.endswith("_en") else None,
+        "corpus": "see the card in its folder",
+        "licence": "apache-2.0",
+        "source": "this package",
+        "verified": "opened and run by the tests",
+    }
 
 
 def register_presets(backbone_cls, folder=None):
     """Makes names of presets known, and `presets` of each class list all."""
-    names = preset_utils.BUILTIN_PRESETS
     found = find_presets(folder or presets_folder())
-    preset_utils.register_presets(found, backbone_cls)
+    known = {**presets(), **{name: _facts(p) for name, p in found.items()}}
+    entries = {}
+    for name, facts in known.items():
+        description = f"ELECTRA, {facts['language']}."
+        metadata = {"description": description, "path": "electra", **facts}
+        metadata["params"] = facts["parameters"]
+        handle = str(found.get(name, name))
+        entries[name] = {"metadata": metadata, "kaggle_handle": handle}
+    ours = {name: entries[name] for name in found}
+    preset_utils.register_presets(ours, backbone_cls)
     # KerasHub's own names are registered already, and handles need no name.
     listed = preset_utils.BUILTIN_PRESETS_FOR_BACKBONE[backbone_cls]
-    for name, facts in presets().items():
-        text, count = f"ELECTRA, {facts['language']}.", facts["parameters"]
-        entry = _entry(name, text, params=count, **facts)
-        listed.setdefault(name, names.get(name, entry))
+    for name, entry in entries.items():
+        entry = preset_utils.BUILTIN_PRESETS.get(name, entry)
+        listed.setdefault(name, entry)
 
 
 def presets():
@@ -182,16 +180,6 @@ def presets():
         `verified`: what was tried of it here. Unknown values are `None`.
     """
     folder = presets_folder()
-    ours = {
-        name: {
-            "parameters": entry["metadata"]["params"],
-            "language": "English" if name.endswith("_en") else None,
-            "corpus": "see the card in its folder",
-            "licence": "apache-2.0",
-            "source": "this package",
-            "verified": "opened and run by the tests",
-        }
-        for name, entry in find_presets(folder).items()
-    }
+    ours = {name: _facts(path) for name, path in find_presets(folder).items()}
     others = (folder / "others.json").read_text(encoding="utf-8")
     return {**ours, **json.loads(others)}

@@ -177,10 +177,9 @@ def test_only_presets_are_found(tmp_path):
 
 def test_built_in_presets_are_complete():
     """And none has a name that KerasHub has for another."""
-    entries = find_presets(presets_folder())
-    assert not set(entries) & set(keras_hub.models.ElectraBackbone.presets)
-    for entry in entries.values():
-        folder = pathlib.Path(entry["kaggle_handle"])
+    found = find_presets(presets_folder())
+    assert not set(found) & set(keras_hub.models.ElectraBackbone.presets)
+    for folder in found.values():
         assert list(folder.glob("model*.weights.*"))
         assert (folder / "tokenizer.json").is_file()
 

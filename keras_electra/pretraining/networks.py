@@ -7,7 +7,6 @@ discriminator's, and generator and heads are the weights of the task.
 import keras
 
 from keras_electra.arguments import keyword_names
-from keras_electra.presets import open_preset
 from keras_electra.presets_saving import SavesPresets
 
 
@@ -59,6 +58,8 @@ def special_ids(preprocessor, mask_token_id, unselectable_token_ids):
 class PretrainingSaving(SavesPresets):
     """Presets and configuration of `ElectraPretrainer`."""
 
+    places = ("discriminator", "generator")
+
     @classmethod
     def from_preset(
         cls,
@@ -95,14 +96,7 @@ class PretrainingSaving(SavesPresets):
             )
         parts = {"discriminator": discriminator, "generator": generator}
         parts = {name: part for name, part in parts.items() if part}
-        return open_preset(
-            cls,
-            super().from_preset,
-            preset,
-            load_weights,
-            {**kwargs, **parts},
-            extra=parts,
-        )
+        return super().from_preset(preset, load_weights, **kwargs, **parts)
 
     def get_config(self):
         config = super().get_config()
