@@ -8,13 +8,13 @@ that computes a `TransformerLayer` faster where it can.
 import keras
 
 if keras.config.backend() == "tensorflow":
-    from keras_electra.backend import tensorflow_layer as encoder_layer
+    from keras_electra.backend import tensorflow as encoder_layer
     from keras_electra.backend.tensorflow import TrainStep
 elif keras.config.backend() == "torch":
     from keras_electra.backend import torch_layer as encoder_layer
     from keras_electra.backend.torch import TrainStep
 elif keras.config.backend() == "jax":
-    from keras_electra.backend import jax_layer as encoder_layer
+    from keras_electra.backend import jax as encoder_layer
     from keras_electra.backend.jax import TrainStep
 else:
     raise ImportError(

@@ -1,9 +1,23 @@
-"""A training step on JAX: state in, gradients, guard, state out."""
+"""JAX: the training step, and one encoder layer as XLA is fast in on a CPU.
+
+The layer has the numbers of `TransformerLayer`, to rounding. XLA has fast
+products only of operands that lie in memory row by row and, in half precision,
+with a float32 result: here operands are laid out, and results rounded
+afterwards. Batch and length are one axis: gradients of biases summed over two
+take 50 times as long.
+
+Shapes: B batch, L length, D hidden, F feed-forward, N heads, H = D / N.
+"""
+
+import functools
 
 import jax
 import keras
+from jax import numpy as jnp
+from jax.experimental.layout import Layout
+from jax.experimental.layout import with_layout_constraint
 
-from keras_electra.backend.numerics import finish_step
+import keras_electra.backend.numerics as numerics
 
 
 class TrainStep:
@@ -22,7 +36,7 @@ class TrainStep:
         )
         loss, outputs, non_trainable, metrics = aux
         norms = self.gradient_norms(gradients, scaled_loss, loss)
-        finite = jax.numpy.isfinite(norms[0])
+        finite = jnp.isfinite(norms[0])
 
         def apply():
             return self.optimizer.stateless_apply(
@@ -39,6 +53,110 @@ class TrainStep:
 
         mapping = list(zip(self.metrics_variables, metrics))
         with keras.StatelessScope(state_mapping=mapping) as scope:
-            logs = finish_step(self, x, outputs, loss, norms, finite)
+            logs = numerics.finish_step(self, x, outputs, loss, norms, finite)
         metrics = [scope.get_current_value(v) for v in self.metrics_variables]
         return logs, (trainable, non_trainable, optimizer_variables, metrics)
+
+
+def can_run(layer, x, training):
+    """Whether a `TransformerLayer` can be run here, and gains by it."""
+    return jax.default_backend() == "cpu" and numerics.is_plain(layer, x)
+
+
+def run(layer, x, padding_mask, training, seeds):
+    """What `layer.call` returns; see there."""
+    rates = layer.attention_dropout, layer.dropout
+    settings = layer.num_heads, layer.intermediate_dense.activation, *rates
+    weights = numerics.weights_of(layer)
+    return _layer(settings, weights, x, padding_mask, seeds)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _layer(settings, weights, x, padding_mask, seeds):
+    """One function, traced once, that all layers of a network call."""
+    heads, activation, attention_rate, rate = settings
+    qkv, out, norm, inner, back, norm_2 = weights
+    shape, width = x.shape, x.shape[-1]
+    x = x.reshape(-1, width)
+    y = _attend(_dense(qkv, x), padding_mask, heads, attention_rate, seeds[0])
+    x = _normalize(norm, x + numerics.drop(_dense(out, y), rate, seeds[1]))
+    y = _dense(back, activation(_dense(inner, x)))
+    x = _normalize(norm_2, x + numerics.drop(y, rate, seeds[2]))
+    return x.reshape(shape)
+
+
+def _attend(x, padding_mask, heads, rate, seed):
+    (batch, length), width = padding_mask.shape, x.shape[-1] // 3
+    head = width // heads
+    x = x.reshape(batch, length, 3, heads, head).transpose(2, 0, 3, 1, 4)
+    # The gradient of a split is written once, not added up.
+    query, key, value = jnp.split(x.reshape(-1, length, head), 3)  # (BN, L, H)
+    query = query * head**-0.5
+    scores = product(query, key.swapaxes(1, 2), jnp.float32)  # (BN, L, L)
+    padding = 1.0 - padding_mask.astype(jnp.float32)
+    scores = scores.reshape(batch, heads, length, length)
+    scores = scores + numerics.MASKED_SCORE * padding[:, None, None, :]
+    weights = numerics.drop(jax.nn.softmax(scores).astype(x.dtype), rate, seed)
+    x = product(weights.reshape(-1, length, length), value, x.dtype)
+    x = x.reshape(batch, heads, length, head).transpose(0, 2, 1, 3)
+    return x.reshape(-1, width)
+
+
+def _dense(weights, x):
+    kernel, bias = weights
+    y = product(x, kernel, x.dtype)
+    return y + spread(bias.astype(x.dtype), len(x))
+
+
+def _normalize(weights, x):
+    """Layer normalization of each row, in float32."""
+    dtype, x = x.dtype, x.astype(jnp.float32)
+    x = x - x.mean(-1, keepdims=True)
+    variance = (x * x).mean(-1, keepdims=True)
+    x = x * jax.lax.rsqrt(variance + numerics.EPSILON)
+    gamma, beta = (spread(weight, len(x)) for weight in weights)
+    return (x * gamma + beta).astype(dtype)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def product(a, b, dtype):
+    """`a @ b` of matrices or batches of them in the type of `a`, to `dtype`."""
+    a, b = _in_rows(a), _in_rows(b.astype(a.dtype))
+    result = jnp.matmul(a, b, preferred_element_type=jnp.float32)
+    return _in_rows(result).astype(dtype)
+
+
+def _product_backward(dtype, operands, gradient):
+    a, b = operands
+    gradient = gradient.astype(a.dtype)
+    d_a = product(gradient, b.swapaxes(-1, -2), a.dtype)
+    if a.shape[-1] <= gradient.shape[-1]:  # the smaller one is turned round
+        return d_a, product(a.swapaxes(-1, -2), gradient, b.dtype)
+    d_b = product(gradient.swapaxes(-1, -2), a, b.dtype)
+    return d_a, d_b.swapaxes(-1, -2)
+
+
+product.defvjp(
+    lambda a, b, dtype: (product(a, b, dtype), (a, b)), _product_backward
+)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def spread(vector, rows):
+    """The same vector in each row; its gradient is summed by a product."""
+    return jnp.broadcast_to(vector, (rows, len(vector)))
+
+
+def _spread_backward(rows, _, gradient):
+    ones = jnp.ones((8, rows), gradient.dtype)  # kernels have 8 rows at least
+    return (product(ones, gradient, gradient.dtype)[0],)
+
+
+spread.defvjp(
+    lambda vector, rows: (spread(vector, rows), None), _spread_backward
+)
+
+
+def _in_rows(x):
+    """The same array, its last axis side by side in memory."""
+    return with_layout_constraint(x, Layout(tuple(range(x.ndim))))

@@ -9,6 +9,8 @@ Shapes: B batch, L length, T tokens that are not padding (or B * L), D hidden,
 F feed-forward.
 """
 
+import functools
+
 import torch
 from torch.nn import functional
 
@@ -40,12 +42,10 @@ def run(layer, x, padding_mask, training, seeds):
     def draw(mask, shape, rate, seed, pick):
         return None if seed is None else mask(shape, rate, seed, pick)
 
-    def pick(draws):
-        return attention.pick(draws, rows)
-
     settings = (batch, heads, length, length), rates[0], seeds[0]
     signs = [draw(operations.sign_mask, *settings, g.pick) for g in groups]
     settings = operations.keep_mask, (batch * length, width), rates[1]
+    pick = functools.partial(attention.pick, rows=rows)
     keeps = [draw(*settings, seed, pick) for seed in seeds[1:]]
     weights = [weight.value for weight in layer.weights]
     settings = signs, keeps, scales, heads, GELU[layer.activation]
