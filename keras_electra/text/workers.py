@@ -40,6 +40,7 @@ def complete(package, name):
         exec(compile(file.read(), path, "exec"), package.__dict__)
     return getattr(package, name)
 
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a process a core
 if multiprocessing.parent_process():
     threading.Thread(target=follow, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
