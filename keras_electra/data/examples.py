@@ -86,15 +86,11 @@ def order_examples(count, batch_size, seed, index, processes, drop_rest):
     examples are left out so that all processes have equally many.
     """
     check_count("batch_size", batch_size)
-    if not 0 <= index < processes:
+    if not 0 <= index < processes <= count:
         raise ValueError(
-            f"`process_index` must be in [0, num_processes). Received: "
-            f"process_index={index}, num_processes={processes}."
-        )
-    if processes > count:
-        raise ValueError(
-            f"`num_processes={processes}` processes cannot share "
-            f"{count} examples. Use fewer, or build more examples."
+            f"`process_index` must be in [0, num_processes), for {count} "
+            f"examples. Received: process_index={index}, "
+            f"num_processes={processes}."
         )
     order = grain.MapDataset.range(count)
     if seed is None:
