@@ -62,9 +62,8 @@ class SavesPresets(OpensPresets):
     def export_to_transformers(self, folder):
         """Writes weights, configuration and tokenizer for transformers.
 
-        A classifier with the original's head becomes one of transformers that
-        computes the same. A pre-trainer makes two folders, `discriminator`
-        and `generator`. A model that it does not have is a `ValueError`.
+        A pre-trainer makes two folders, `discriminator` and `generator`. A
+        model that transformers does not have is a `ValueError`.
         """
         write_whole(folder, lambda f: EXPORTERS["transformers"](self, f))
 
@@ -79,10 +78,9 @@ class SavesPresets(OpensPresets):
     def export_to_keras_hub(self, folder):
         """Writes the encoder as a preset of KerasHub's `ElectraBackbone`.
 
-        KerasHub computes the tanh form of GELU whatever the network was
-        trained with, which changes numbers slightly, and adds a pooler with
-        random weights. A pre-trainer makes two folders, `discriminator` and
-        `generator`. Another activation than GELU is a `ValueError`.
+        It computes the tanh form of GELU, which changes numbers slightly, and
+        has a random pooler. A pre-trainer makes two folders, `discriminator`
+        and `generator`. Another activation than GELU is a `ValueError`.
         """
         write_whole(folder, lambda f: EXPORTERS["keras_hub"](self, f))
 

@@ -160,14 +160,14 @@ def write(task, folder):
                 "The original program has the exact GELU only. This network "
                 f"has {backbone.activation!r} and would compute otherwise."
             )
-        config[SECTIONS[network]] = section = hugging_face.network_config(
-            backbone
-        )
+        section = hugging_face.network_config(backbone)
+        config[SECTIONS[network]] = section
         program = {"embedding_size": section.pop("embedding_size")}
     tokenizer = getattr(task.preprocessor, "tokenizer", None)
     if tokenizer is not None:
         program["do_lower_case"] = bool(tokenizer.lowercase)
-        positions = backbone.max_sequence_length
-        tokenizer_files.write_plain(tokenizer, folder, positions)
+        tokenizer_files.write_tokenizer(
+            tokenizer, folder, backbone.max_sequence_length, is_full=False
+        )
     write_checkpoint(folder / "model.ckpt", weights.arrays_of(table))
     hugging_face.write_config(folder, {**config, "pretraining_config": program})

@@ -124,8 +124,7 @@ def open_preset(cls, preset, load_weights, arguments, show=True):
         other = checkpoint.networks[0]
         raise ValueError(
             f"{cls.__name__} needs a {network}, but {checkpoint.source} holds "
-            f"a {other}. Give the {network}'s checkpoint, or open this one "
-            f"with a class for a {other}."
+            f"a {other}. Give the other, or use a class for a {other}."
         )
     table, new, notes = {}, {}, checkpoint.notes(network)
     if issubclass(cls, ElectraBackbone):
@@ -148,18 +147,14 @@ def _build_backbone(checkpoint, network, **kwargs):
 
 
 def _build_task(cls, checkpoint, network, notes, **kwargs):
-    """A task, the table of its head if that is read, and what is new if not.
-
-    With `num_classes`, or another kind of head, the head is a fresh one.
-    """
+    """A task, the table of its head if that is read, and what is new if not."""
     kwargs, of_text = split_arguments(cls, kwargs)
     head = head_of(cls)
     has_head = head is not None and head.is_in(checkpoint, network)
     if head and not has_head and checkpoint.architecture == head.architecture:
         raise ValueError(
             f"{checkpoint.source} is {head.architecture} by its config.json, "
-            f"but lacks the weights of its head, such as {head.mark()!r}. Copy "
-            "or download it again."
+            f"but lacks the weights of its head, such as {head.mark()!r}."
         )
     keeps_head = has_head and "num_classes" not in kwargs
     if keeps_head:

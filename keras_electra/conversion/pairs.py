@@ -62,23 +62,20 @@ def is_pretrainer(preset):
 def open_part(cls, preset, load_weights, arguments):
     """One of `OPENERS`: a network of a pre-trainer's preset and its head.
 
-    KerasHub reads a head's weights only for the task class that wrote them,
-    and always takes the discriminator for the backbone.
+    KerasHub reads a head only for the class that wrote it.
     """
-    head = head_of(cls)
-    if head is None or head.network is None or "backbone" in arguments:
-        return None
-    if not is_pretrainer(preset):
+    network = head_of(cls) and head_of(cls).network
+    if network is None or "backbone" in arguments or not is_pretrainer(preset):
         return None
     own, passed_on = split_arguments(cls, arguments)
     pretrainer = ElectraPretrainer.from_preset(
         preset, load_weights, dtype=own.pop("dtype", None)
     )
-    part = weights.tasks_of(pretrainer).get(head.network)
+    part = weights.tasks_of(pretrainer).get(network)
     if part is None:
         raise ValueError(
-            f"Preset {preset!r} was pre-trained without a `{head.network}`, "
-            "so there is none to open. Open it as another task."
+            f"Preset {preset!r} was pre-trained without a `{network}`. Open it "
+            "as another task."
         )
     if "preprocessor" not in own and part.preprocessor is not None:
         preprocessor = cls.preprocessor_cls.from_preset(preset, **passed_on)
@@ -87,11 +84,7 @@ def open_part(cls, preset, load_weights, arguments):
 
 
 def open_pretrainer(cls, preset, load_weights, arguments):
-    """One of `OPENERS`: two networks from one or two presets of any form.
-
-    Without `generator` it is the one beside the discriminator, or else a
-    fresh one.
-    """
+    """One of `OPENERS`: two networks from one or two presets of any form."""
     if not issubclass(cls, ElectraPretrainer):
         return None
     discriminator = arguments.pop("discriminator", preset)
@@ -169,11 +162,7 @@ def _join(cls, tasks, is_one, arguments):
 
 
 def fresh_generator(backbone):
-    """A generator with random weights and the embeddings of a discriminator.
-
-    Its width is the share of the discriminator's that the nearest size of
-    the paper has.
-    """
+    """A random generator, as narrow as that of the paper's nearest size."""
     size = SIZES[closest_size(backbone.hidden_dim)]
     width = backbone.hidden_dim * size.generator_hidden_dim // size.hidden_dim
     heads = max(1, width // 64)
@@ -210,10 +199,7 @@ def _preprocessor(cls, tasks, of_text):
     """A preprocessor with the one tokenizer of all tasks, or `None`."""
     found = [t.preprocessor.tokenizer for t in tasks if t.preprocessor]
     if not found and of_text:
-        raise ValueError(
-            "There is no vocabulary beside the networks, so that there is no "
-            f"preprocessor for {sorted(of_text)}."
-        )
+        raise ValueError(f"There is no vocabulary for {sorted(of_text)}.")
     if any(t.get_vocabulary() != found[0].get_vocabulary() for t in found):
         sizes = " and ".join(str(t.vocabulary_size()) for t in found)
         raise ValueError(

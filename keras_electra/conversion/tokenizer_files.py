@@ -28,16 +28,11 @@ SETTINGS = {
 def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
     """The `ElectraTokenizer` of a checkpoint; `None` if there is none.
 
-    Args:
-        find: function from a file name to its local path or `None`.
-        source: string. What to call the checkpoint in messages.
-        lowercase_unless_said: bool. What holds where no file says it, as in
-            transformers `True`; `None` means what the vocabulary suggests.
-        **kwargs: arguments of the tokenizer, in place of what the files say.
-
-    Raises:
-        ValueError: when the files are damaged or contradict one another, or
-            when there is no way to obey an argument.
+    `find` gives the local path of a file, or `None`; `source` is for messages.
+    `lowercase_unless_said` holds where no file says it (`None`: what the
+    vocabulary suggests), `**kwargs` in place of what the files say. Files that
+    contradict one another, or an argument that cannot be obeyed, are a
+    `ValueError`.
     """
     full, plain, config = map(find, (TOKENIZER, VOCABULARY, CONFIG))
     said = {}
@@ -63,25 +58,18 @@ def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
         return ElectraTokenizer(pipeline, **kwargs)
     if tokens is None:
         return None
-    if lowercase_unless_said is None:
-        lowercase_unless_said = not _has_capitals(tokens)
+    if lowercase_unless_said is None:  # letters and [UNK] do not count
+        words = [t.removeprefix("##") for t in tokens if t[0] + t[-1] != "[]"]
+        lowercase_unless_said = all(w == w.lower() or len(w) < 2 for w in words)
     said = {"lowercase": lowercase_unless_said, **said}
     return ElectraTokenizer(tokens, **{**said, **kwargs})
 
 
-def write_tokenizer(tokenizer, folder, max_sequence_length):
+def write_tokenizer(tokenizer, folder, max_sequence_length, is_full=True):
     """Writes a tokenizer into a folder (`Path`) so that transformers opens it.
 
-    `max_sequence_length` is the number of positions of the network.
-    """
-    write_plain(tokenizer, folder, max_sequence_length, is_full=True)
-
-
-def write_plain(tokenizer, folder, max_sequence_length, is_full=False):
-    """Writes a tokenizer in the older form, without `tokenizer.json`.
-
-    What the older form cannot express has its `tokenizer.json` all the same,
-    and everything has with `is_full`.
+    Unless `is_full` in the older form, without `tokenizer.json`, if that can
+    express it. `max_sequence_length` is the number of positions.
     """
     pipeline = tokenizer.pipeline
     is_full = is_full or not pipeline.is_original
@@ -102,13 +90,3 @@ def write_plain(tokenizer, folder, max_sequence_length, is_full=False):
     }
     text = json.dumps(config, indent=2, ensure_ascii=False)
     write_text(folder / CONFIG, text + "\n")
-
-
-def _has_capitals(tokens):
-    """Whether there are words with capitals; letters alone do not count."""
-    words = [
-        token.removeprefix("##")
-        for token in tokens
-        if not (token.startswith("[") and token.endswith("]"))
-    ]
-    return any(word != word.lower() for word in words if len(word) > 1)

@@ -15,7 +15,6 @@ from tokenizers import trainers
 
 import keras_electra
 from keras_electra.conversion.tokenizer_files import read_tokenizer
-from keras_electra.conversion.tokenizer_files import write_plain
 from keras_electra.conversion.tokenizer_files import write_tokenizer
 from tests import checks
 from tests.conversion import foreign
@@ -189,10 +188,10 @@ def test_any_is_obeyed_and_written_as_it_is(theirs, tmp_path):
     assert ours.detokenize(ids[0]) == theirs.decode(ids[0])
     assert ours.token_to_id(ours.pad_token) == ours.pad_token_id
     content = path.read_text(encoding="utf-8")
-    for write in (write_tokenizer, write_plain):
-        folder = tmp_path / write.__name__
+    for is_full in (True, False):
+        folder = tmp_path / str(is_full)
         folder.mkdir()
-        write(ours, folder, 16)
+        write_tokenizer(ours, folder, 16, is_full)
         written = (folder / "tokenizer.json").read_text(encoding="utf-8")
         assert written == content
         assert read(folder).fingerprint() == ours.fingerprint()
