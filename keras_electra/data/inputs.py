@@ -1,9 +1,8 @@
 """The one door: whatever holds examples becomes columns, or a stream of them.
 
-What is in memory (lists, arrays, Series, columns and tables of any library,
-tensors) becomes columns: lists of Python objects, or arrays of numbers. All
-else (loaders, data sets, generators) is a stream; see `streams.py`. Things
-are known by what they can do, so that nothing has to be imported.
+What is in memory becomes columns: lists of Python objects, or arrays of
+numbers. All else (loaders, data sets, generators) is a stream. Things are known
+by what they can do, so that nothing has to be imported.
 """
 
 import typing

@@ -191,8 +191,7 @@ def _build(folder, files, tokenizer, description, num_processes, verbose):
         if first == last:
             raise ValueError(
                 "`validation_fraction` above 0 needs at least two different "
-                f"documents. Found: {train.documents + held_out.documents}, "
-                "alike. They end at blank lines and with files and records."
+                f"documents. Found: {train.documents + held_out.documents}."
             )
         rare = last if held_out.documents else first + 1
         (train, held_out), tally, _ = assemble(rare)

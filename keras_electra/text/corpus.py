@@ -28,15 +28,11 @@ class DocumentPiece(NamedTuple):
 
 
 def list_files(patterns):
-    """Find the files that paths or patterns name.
+    """The files that paths or patterns name, sorted and without duplicates.
 
-    Args:
-        patterns: str, path, or an iterable of them. Each is a file or a
-            pattern with `*`, `?`, `[...]` or `**`, local (`"corpus/*.txt"`)
-            or with a protocol that `fsspec` knows (`"gs://bucket/*.txt"`).
-
-    Returns:
-        List of str without duplicates, sorted.
+    `patterns` is a str, path, or an iterable of them: files, or patterns with
+    `*`, `?`, `[...]` or `**`, local or with a protocol that `fsspec` knows
+    (`"gs://bucket/*.txt"`).
     """
     if isinstance(patterns, (str, os.PathLike)):
         patterns = [patterns]
@@ -103,9 +99,8 @@ def read_lines(path, text_field="text"):
         text_field: str. The field of a JSON object that holds its text.
 
     Yields:
-        str: lines without their line end, blank ones included. A JSON record
-            gives its non-blank lines, then a blank one. Plain lines beyond
-            1 MiB come in pieces.
+        str: lines without their end. A JSON record gives its non-blank lines,
+            then a blank one. Plain lines beyond 1 MiB come in pieces.
     """
     path = os.fspath(path)
     is_compressed = fsspec.utils.infer_compression(path) is not None

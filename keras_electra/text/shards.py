@@ -20,8 +20,7 @@ SPLITS = ("train", "validation")
 SPECIAL_TOKENS = ("pad", "unk", "cls", "sep", "mask")
 # Settings of every Keras layer or KerasHub tokenizer, without influence on ids.
 IRRELEVANT = ("name", "trainable", "config_file", "vocabulary")
-# Bytes of records after which a new file is begun: one file for a small
-# corpus, some hundred for tens of gigabytes of text. After so many files the
+# Bytes of records after which a new file is begun. After so many files the
 # size doubles, because a data set keeps all its files open.
 SHARD_SIZE = 2**26
 SHARDS_OF_ONE_SIZE = 128
@@ -43,8 +42,7 @@ def record_dtype(vocabulary_size, sequence_length):
 def encode_record(example, cls_token_id, sep_token_id, dtype):
     """The length of the first segment, then all ids without padding.
 
-    With `[CLS]` 2 and `[SEP]` 3 the segments `[7]` and `[9]` become
-    `3 | 2 7 3 9 3`.
+    With `[CLS]` 2 and `[SEP]` 3, `[7]` and `[9]` become `3 | 2 7 3 9 3`.
     """
     first, second = example
     end = len(first) + 3  # of the first segment, header included
@@ -131,10 +129,10 @@ class BuildReport:
         return (self.tokens - self.reused_tokens) / max(self.seconds, 1e-9)
 
     def __str__(self):
-        names = [field.name for field in dataclasses.fields(self)[1:]]
         told = "" if self.seconds else " (already built)"
         lines = [f"Examples in {self.output_dir}{told}"]
-        for name in [*names, "unknown_fraction", "tokens_per_second"]:
+        names = [*vars(self), "unknown_fraction", "tokens_per_second"]
+        for name in names[1:]:
             value, label = getattr(self, name), name.replace("_", " ")
             style = ".2%" if "fraction" in name else ",.0f"
             lines.append(f"  {label:<20} {value:{style}}")
