@@ -12,8 +12,6 @@ from keras_electra.data.inputs import is_missing
 from keras_electra.data.inputs import to_column
 from keras_electra.data.inputs import to_python
 
-PROBLEM_TYPES = ("single_label", "multi_label", "regression")
-
 
 def check_label_names(labels, num_classes=None):
     """Names of classes, a list of str or `None`, and their number, an int."""
@@ -50,12 +48,7 @@ def _wrong(expected, index, value):
 
 
 class LabelEncoder:
-    """Turns the labels of a task into an array.
-
-    `labels` are the names of the classes, or `None`. Of each example there is
-    a number or name (`"single_label"`), a list of names or a row of 0 and 1
-    (`"multi_label"`), or a number (`"regression"`).
-    """
+    """Turns the labels of a task into an array; see `ElectraTextClassifier`."""
 
     def __init__(self, num_classes, labels=None, problem_type="single_label"):
         self.num_classes = num_classes
@@ -68,16 +61,12 @@ class LabelEncoder:
         return self.labels[number] if self.labels else int(number)
 
     def encode(self, y, loss=None):
-        """Class numbers `(examples,)`, or rows where the loss takes them.
-
-        Numbers are int32, rows float32 `(examples, num_classes)`.
-        """
+        """Class numbers, int32, or float32 rows where the loss takes these."""
         y = to_column(y)
         y = [to_python(list(v) if isinstance(v, tuple | set) else v) for v in y]
         for index, value in enumerate(y):
             if is_missing(value):
-                expected = "a label an example, of which none is missing"
-                raise TypeError(_wrong(expected, index, value))
+                raise TypeError(_wrong("labels, none missing", index, value))
         if self.problem_type == "regression":
             return self._targets(y)
         if self.problem_type == "multi_label":
@@ -101,11 +90,8 @@ class LabelEncoder:
 
     def _number(self, value, index):
         number = self.numbers.get(value) if isinstance(value, str) else value
-        if (
-            not isinstance(number, (int, float))
-            or not 0 <= number < self.num_classes
-            or number != int(number)
-        ):
+        is_number = isinstance(number, (int, float))
+        if not is_number or not 0 <= number < self.num_classes or number % 1:
             expected = f"integers from 0 to {self.num_classes - 1}, or names, "
             expected += f"of labels={self.labels}"
             raise ValueError(_wrong(expected, index, value))
@@ -128,19 +114,15 @@ class LabelEncoder:
 
     def _targets(self, y):
         for index, row in enumerate(y):
-            for value in row if isinstance(row, list) else [row]:
-                if isinstance(value, str) or not np.isfinite(value):
-                    expected = "finite numbers for a regression"
-                    raise ValueError(_wrong(expected, index, row))
+            values = row if isinstance(row, list) else [row]
+            if any(isinstance(v, str) or not np.isfinite(v) for v in values):
+                raise ValueError(_wrong("finite numbers", index, row))
         shape = (-1,) if self.num_classes == 1 else (-1, self.num_classes)
         return np.array(y, "float32").reshape(shape)
 
 
 def weigher(encoder, class_weight, y=None):
-    """A function that weighs data by its classes, as `fit`'s argument says.
-
-    `y` are encoded labels, for `"balanced"`.
-    """
+    """A function that weighs data as `fit`'s argument says; `y` is encoded."""
     if class_weight is None:
         return lambda data: data
     if encoder is None or encoder.problem_type != "single_label":
@@ -222,10 +204,7 @@ def is_sentence(x, y):
 
 
 def encode_word_labels(sentences, y, encoder=None):
-    """Class numbers of words, a list a sentence, checked.
-
-    Without an `encoder` they are numbers already, or strings of them.
-    """
+    """Class numbers of words, a list a sentence, checked."""
     if len(y) != len(sentences):
         raise ValueError(
             "`y` must hold labels of every sentence. Received: "

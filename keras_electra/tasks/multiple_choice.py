@@ -108,12 +108,10 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        self.hidden_dense = dense(
-            backbone, backbone.hidden_dim, "hidden_dense", "gelu"
-        )
-        self.output_dropout, self.output_dense = output_layers(
-            backbone, 1, dropout
-        )
+        width = backbone.hidden_dim
+        self.hidden_dense = dense(backbone, width, "hidden_dense", "gelu")
+        layers = output_layers(backbone, 1, dropout)
+        self.output_dropout, self.output_dense = layers
 
         # === Functional Model ===
         inputs, flat = {}, {}

@@ -8,7 +8,10 @@ from keras_electra.arguments import check_option
 from keras_electra.data import inputs
 from keras_electra.data.rows import TextPreprocessor
 from keras_electra.model.layers import dense
-from keras_electra.tasks import labels as labelling
+from keras_electra.tasks.labels import LabelEncoder
+from keras_electra.tasks.labels import check_label_names
+from keras_electra.tasks.labels import sigmoid
+from keras_electra.tasks.labels import softmax
 from keras_electra.tasks.task import ElectraTask
 from keras_electra.tasks.task import output_layers
 from keras_electra.training.fit import TEXT_COLUMNS
@@ -73,32 +76,30 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
         text_pairs=None,
         **kwargs,
     ):
-        labels, num_classes = labelling.check_label_names(labels, num_classes)
+        labels, num_classes = check_label_names(labels, num_classes)
         if problem_type is None:
             problem_type = "regression" if num_classes == 1 else "single_label"
         check_option("head", head, ("google", "transformers"))
-        check_option("problem_type", problem_type, labelling.PROBLEM_TYPES)
+        kinds = ("single_label", "multi_label", "regression")
+        check_option("problem_type", problem_type, kinds)
 
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        self.output_dropout, self.output_dense = output_layers(
-            backbone, num_classes, dropout, activation
-        )
+        layers = output_layers(backbone, num_classes, dropout, activation)
+        self.output_dropout, self.output_dense = layers
 
         # === Functional Model ===
         x = backbone(backbone.input)["sequence_output"][:, 0, :]  # (B, D)
         if head == "transformers":
             width = backbone.hidden_dim
             self.hidden_dense = dense(backbone, width, "hidden_dense", "gelu")
-            policy = {"dtype": backbone.dtype_policy, "name": "hidden_dropout"}
-            x = self.hidden_dense(keras.layers.Dropout(dropout, **policy)(x))
+            x = self.hidden_dense(self.output_dropout(x))
         outputs = self.output_dense(self.output_dropout(x))
         # `compile`, called by `super`, needs to know.
         self.problem_type = problem_type
-        self.activation = keras.activations.serialize(
-            keras.activations.get(activation)
-        )
+        activation = keras.activations.get(activation)
+        self.activation = keras.activations.serialize(activation)
         super().__init__(inputs=backbone.input, outputs=outputs, **kwargs)
 
         # === Config ===
@@ -107,9 +108,7 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
         self.head = head
         self.labels = labels
         self.text_pairs = text_pairs
-        self.label_encoder = labelling.LabelEncoder(
-            num_classes, labels, problem_type
-        )
+        self.label_encoder = LabelEncoder(num_classes, labels, problem_type)
 
     def default_loss(self):
         if self.problem_type == "regression":
@@ -147,8 +146,7 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
             return values[0] if self.num_classes == 1 else values
         if self.activation == "linear":
             many = self.problem_type == "multi_label"
-            probabilities = labelling.sigmoid if many else labelling.softmax
-            outputs = probabilities(outputs)
+            outputs = sigmoid(outputs) if many else softmax(outputs)
         order = np.argsort(-outputs, kind="stable")
         return [(self.label_encoder.name(i), float(outputs[i])) for i in order]
 

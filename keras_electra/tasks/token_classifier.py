@@ -184,9 +184,8 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
         # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-        self.output_dropout, self.output_dense = output_layers(
-            backbone, num_classes, dropout
-        )
+        layers = output_layers(backbone, num_classes, dropout)
+        self.output_dropout, self.output_dense = layers
 
         # === Functional Model ===
         x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
@@ -211,14 +210,12 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
     def find_entities(self, sentences, batch_size=32):
         """As `tag`: the `Entity`s that labels such as `B-NP` mark."""
         tagged, is_one = self._tagged(sentences, "find_entities", batch_size)
-        results = []
-        for words, tags, scores in tagged:
-            found = []
+        results = [[] for _ in tagged]
+        for found, (words, tags, scores) in zip(results, tagged):
             for label, start, end in find_spans(tags):
                 text = " ".join(words[start:end])
                 score = float(scores[start:end].max(axis=-1).min())
                 found.append(Entity(label, start, end, text, score))
-            results.append(found)
         return results[0] if is_one else results
 
     def word_probabilities(self, sentences, batch_size=32):

@@ -247,7 +247,7 @@ def test_missing_values_name_their_row(task):
         ):
             with pytest.raises(TypeError, match="Entry 1 is .*missing"):
                 call()
-    with pytest.raises(TypeError, match="missing. Label 1 is"):
+    with pytest.raises(TypeError, match="none missing. Label 1 is"):
         task.fit(["the", "a"], pandas.Series([1.0, None]))
 
 

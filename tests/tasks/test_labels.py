@@ -38,7 +38,7 @@ def test_bad_labels(y, message):
 
 def test_missing_and_float_labels():
     for value in (None, float("nan")):
-        with pytest.raises(TypeError, match="missing. Label 1 is"):
+        with pytest.raises(TypeError, match="none missing. Label 1 is"):
             LabelEncoder(3, NAMES).encode([1, value])
     assert LabelEncoder(3).encode([1.0, 2.0]).tolist() == [1, 2]
 
