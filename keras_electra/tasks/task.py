@@ -152,7 +152,9 @@ class ElectraTask(FitsExamples, SavesPresets):
             if parts and not self.token_outputs:
                 shape = np.max([part.shape for part in parts], axis=0)
             dtype = parts[0].dtype if parts else spec.dtype
-            whole = np.full((len(parts), *shape), self.padded_output, dtype)
+            whole = np.zeros((len(parts), *shape), dtype)
+            if self.padded_output:
+                whole.fill(self.padded_output)
             for place, part in enumerate(parts):
                 whole[(place, *map(slice, part.shape))] = part
             return whole
@@ -191,10 +193,7 @@ class ElectraTask(FitsExamples, SavesPresets):
             x, *_ = keras.utils.unpack_x_y_sample_weight(batches.batch(step))
             x = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
             # Keras' own method: KerasHub's would run the preprocessor.
-            outputs = keras.tree.map_structure(
-                keras.ops.convert_to_numpy,
-                keras.Model.predict_on_batch(self, x),
-            )
+            outputs = keras.Model.predict_on_batch(self, x)
             for place, row in enumerate(batches.indices(step)):
                 results[row] = keras.tree.map_structure(
                     lambda array: array[place], outputs
