@@ -59,7 +59,7 @@ def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
     if tokens is None:
         return None
     if lowercase_unless_said is None:  # letters and [UNK] do not count
-        words = [t.removeprefix("##") for t in tokens if t[0] + t[-1] != "[]"]
+        words = [t.removeprefix("##") for t in tokens if t[:1] + t[-1:] != "[]"]
         lowercase_unless_said = all(w == w.lower() or len(w) < 2 for w in words)
     said = {"lowercase": lowercase_unless_said, **said}
     return ElectraTokenizer(tokens, **{**said, **kwargs})
