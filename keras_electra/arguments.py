@@ -124,12 +124,9 @@ def reject_unknown(where, given, known):
         if name in known:
             continue
         where = where.removesuffix(".__init__")
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-        advice = (
-            f"Did you mean `{close[0]}`?"
-            if close
-            else f"It takes: {', '.join(sorted(known))}."
-        )
+        advice = f"It takes: {', '.join(sorted(known))}."
+        for close in difflib.get_close_matches(name, known, 1, cutoff=0.4):
+            advice = f"Did you mean `{close}`?"
         raise TypeError(f"`{where}` has no argument `{name}`. {advice}")
 
 

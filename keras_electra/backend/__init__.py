@@ -1,8 +1,7 @@
 """The one room that knows TensorFlow, torch and JAX.
 
-`TrainStep` is mixed into the pre-trainer: the same step three times, each in
-its backend's idiom. `encoder_layer` is the module with `can_run` and `run`
-that computes a `TransformerLayer` faster where it can.
+`TrainStep` is mixed into the pre-trainer, `can_run` and `run` of
+`encoder_layer` compute a `TransformerLayer` faster where they can, to rounding.
 """
 
 import keras

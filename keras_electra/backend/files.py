@@ -1,8 +1,7 @@
 """Files of TensorFlow and PyTorch, read by their own functions.
 
-Each is imported when a file needs it, on whatever backend. TensorFlow checks
-every checksum of its checkpoints (`.index` + `.data-*`), the form in which
-Google published ELECTRA.
+Each is imported when a file needs it, on whatever backend. Google published
+ELECTRA in TensorFlow's checkpoints, `.index` + `.data-*`, which have checksums.
 """
 
 import contextlib
@@ -13,10 +12,7 @@ import numpy as np
 
 
 def load_pickle(path):
-    """The tensors that PyTorch saved in a file, from name to array.
-
-    No code of the file runs: anything but tensors is an error of PyTorch's.
-    """
+    """A dict of the arrays that PyTorch saved; anything else is an error."""
     import torch
 
     tensors = torch.load(path, map_location="cpu", weights_only=True)
@@ -39,8 +35,8 @@ class TensorBundle:
         self.prefix = _find_prefix(pathlib.Path(path).expanduser())
         if not pathlib.Path(f"{self.prefix}.index").exists():
             raise FileNotFoundError(
-                f"There is no TensorFlow checkpoint: {self.prefix}.index does "
-                "not exist. Give the prefix of a `.index` file, or its folder."
+                f"There is no TensorFlow checkpoint {self.prefix}.index. Give "
+                "the prefix of a `.index` file, or its folder."
             )
         parts = list(self.prefix.parent.glob(f"{self.prefix.name}.data-*-of-*"))
         if not parts or len(parts) < int(parts[0].name.rpartition("-")[2]):
@@ -97,9 +93,8 @@ def _naming(where):
         yield
     except Exception as error:
         raise ValueError(
-            f"The checkpoint {where} cannot be read: it is damaged or cut "
-            "off. Copy or download it again. TensorFlow says: "
-            f"{str(error).splitlines()[:1]}"
+            f"The checkpoint {where} cannot be read: it is damaged or cut off. "
+            f"Download it again. TensorFlow says: {str(error).splitlines()[:1]}"
         ) from error
 
 
@@ -108,8 +103,8 @@ def _tensorflow(prefix):
         import tensorflow
     except ImportError as error:
         raise ImportError(
-            f"The checkpoint {prefix} needs TensorFlow, in whose form it is. "
-            "Install it (`pip install tensorflow`; the backend stays)."
+            f"The checkpoint {prefix} needs TensorFlow: `pip install "
+            "tensorflow` (the backend stays)."
         ) from error
     return tensorflow
 

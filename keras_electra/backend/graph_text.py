@@ -33,8 +33,7 @@ def numpy_function(function, inputs, dtype="int32", sequence_length=None):
     rank = inputs.shape.rank
     if inputs.dtype != tf.string or rank is None:
         raise TypeError(
-            "`inputs` must be a tensor of strings of known rank (`set_shape` "
-            f"makes it known). Received: {inputs}."
+            f"Expected a tensor of strings of known rank, received: {inputs}."
         )
     if rank == 0:
         return again(inputs[tf.newaxis])[0]

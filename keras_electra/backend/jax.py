@@ -1,10 +1,9 @@
 """JAX: the training step, and one encoder layer as XLA is fast in on a CPU.
 
-The layer has the numbers of `TransformerLayer`, to rounding. XLA has fast
-products only of operands that lie in memory row by row and, in half precision,
-with a float32 result: here operands are laid out, and results rounded
-afterwards. Batch and length are one axis: gradients of biases summed over two
-take 50 times as long.
+XLA has fast products only of operands that lie in memory row by row and, in
+half precision, with a float32 result: here operands are laid out, and results
+rounded afterwards. Batch and length are one axis: gradients of biases summed
+over two take 50 times as long.
 
 Shapes: B batch, L length, D hidden, F feed-forward, N heads, H = D / N.
 """
@@ -50,7 +49,6 @@ class TrainStep:
             trainable, optimizer_variables = jax.lax.cond(
                 finite, apply, lambda: (trainable, optimizer_variables)
             )
-
         mapping = list(zip(self.metrics_variables, metrics))
         with keras.StatelessScope(state_mapping=mapping) as scope:
             logs = numerics.finish_step(self, x, outputs, loss, norms, finite)
@@ -136,9 +134,7 @@ def _product_backward(dtype, operands, gradient):
     return d_a, d_b.swapaxes(-1, -2)
 
 
-product.defvjp(
-    lambda a, b, dtype: (product(a, b, dtype), (a, b)), _product_backward
-)
+product.defvjp(lambda *args: (product(*args), args[:2]), _product_backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -152,9 +148,7 @@ def _spread_backward(rows, _, gradient):
     return (product(ones, gradient, gradient.dtype)[0],)
 
 
-spread.defvjp(
-    lambda vector, rows: (spread(vector, rows), None), _spread_backward
-)
+spread.defvjp(lambda *args: (spread(*args), None), _spread_backward)
 
 
 def _in_rows(x):

@@ -1,9 +1,8 @@
 """What the plain layers and the kernels of every backend do alike.
 
-Dropout masks take a quarter of a step with the backends' own generators. Here
-a counter, one for two elements, goes through a 32-bit mixing function keyed by
-the seed of the step; each half of the result decides over one element. It is
-integer arithmetic, bit for bit equal on every backend.
+Dropout takes a quarter of a step with the backends' own generators. Here a
+counter, one for two elements, is mixed with the seed of the step to 32 bits,
+and each half decides over one element: bit for bit equal on every backend.
 """
 
 import functools
@@ -101,11 +100,9 @@ def on_accelerator():
 def is_plain(layer, x):
     """Whether kernels compute what a `TransformerLayer` does with `x`."""
     # Nothing in float16, slow on a CPU, nor quantized, nor with LoRA.
-    if keras.backend.standardize_dtype(x.dtype) not in ("float32", "bfloat16"):
-        return False
-    attention = layer.attention
+    dtype, attention = keras.backend.standardize_dtype(x.dtype), layer.attention
     denses = attention.query_key_value, attention.output_dense
-    return not any(
+    return dtype in ("float32", "bfloat16") and not any(
         dense.lora_enabled or dense.quantization_mode
         for dense in (*denses, layer.intermediate_dense, layer.output_dense)
     )

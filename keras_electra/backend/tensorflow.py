@@ -1,10 +1,9 @@
 """TensorFlow: the training step, and one encoder layer in it on a CPU.
 
-The layer has the numbers of `TransformerLayer`, to rounding. Between its
-products, half of the time of a step, are three functions that XLA compiles once
-for all layers, each with a backward function that computes what it needs from
-the inputs again, so that nothing in between is written. A gradient of a bias is
-summed by a product: XLA's sum over thousands of rows is slow.
+Between the products of the layer, half of the time of a step, are three
+functions that XLA compiles once for all layers, with a backward function that
+computes again what it needs, so that nothing in between is written. A gradient
+of a bias is summed by a product: XLA's sum over thousands of rows is slow.
 
 Shapes: B batch, L length, D hidden, F feed-forward, N heads, H = D / N.
 """
@@ -97,10 +96,7 @@ def _product(x, kernel):
 
 @functools.cache
 def fused(function, *settings):
-    """`function(*settings, *inputs)`, compiled, that keeps its inputs only.
-
-    The last of the inputs has no gradient.
-    """
+    """`function(*settings, *inputs)`, compiled; the last has no gradient."""
     function = functools.partial(function, *settings)
     forward = tf.function(function, jit_compile=True)
 

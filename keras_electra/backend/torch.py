@@ -1,7 +1,6 @@
 """PyTorch: the training step, Adam's update, and the random state.
 
-The update is that of `training/optimizers.py` for all variables at once: one by
-one they are thousands of small operations a step.
+One by one, updates of variables are thousands of small operations a step.
 """
 
 import keras
@@ -81,17 +80,15 @@ def adam_step(rows, learning_rate, beta_1, beta_2, epsilon, step=None):
         )
 
 
-# Keras draws dropout without a fixed seed from torch's global generators, not
-# from the seed of the layer, so resuming exactly needs their states.
-
-
 def get_states():
-    """States of the generators in use, as uint8 arrays: CPU, accelerator."""
+    """States of torch's global generators, as uint8 arrays.
+
+    Keras draws dropout without a fixed seed from them, not from the layer's.
+    """
     return [get().cpu().numpy() for get, _ in _generators()]
 
 
 def set_states(states):
-    """Sets the generators to states that `get_states` returned."""
     for (get, set_), state in zip(_generators(), states):
         # On other hardware a run does not go on bit for bit anyway.
         if get().numel() == state.size:

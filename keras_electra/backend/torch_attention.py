@@ -1,9 +1,7 @@
 """Self-attention on a CPU, forward and backward, for rows of similar length.
 
-Attention takes a number for every two places of a row, most of them padding
-where most rows are short. In training rows are taken in groups by length, each
-cut to its longest row. Tokens are in the order of the groups, which have a
-slice of them each.
+In training rows are taken in groups by length, each cut to its longest row.
+Tokens are in the order of the groups, which have a slice of them each.
 
 Shapes: B rows of a group, L its length, T its tokens that are not padding (or
 B * L), D hidden, N heads, H = D / N.

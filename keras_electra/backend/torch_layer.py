@@ -1,9 +1,8 @@
 """One encoder layer on a CPU, forward and backward written out.
 
-The numbers of `TransformerLayer`, to rounding. Products add biases and residual
-sums, dropout is one pass over integers, and a hundred small operations are not
-each recorded for autograd. In training only tokens are computed: for padding,
-which nothing reads, the result is zero.
+Products add biases and residual sums, dropout is one pass over integers, and a
+hundred small operations are not each recorded for autograd. In training only
+tokens are computed: for padding, which nothing reads, the result is zero.
 
 Shapes: B batch, L length, T tokens that are not padding (or B * L), D hidden,
 F feed-forward.

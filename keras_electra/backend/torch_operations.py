@@ -61,9 +61,9 @@ def _by_onednn(x, *dtypes):
     return supported and x.dtype in dtypes and x.numel() > 0
 
 
-def _linear(x, kernel, bias=None):
-    nothing = ("none", [], "")  # no activation after it
-    return torch.ops.mkldnn._linear_pointwise(x, kernel, bias, *nothing)
+def _linear(x, kernel, bias=None):  # with no activation after it
+    linear = torch.ops.mkldnn._linear_pointwise
+    return linear(x, kernel, bias, "none", [], "")
 
 
 def keep_mask(shape, rate, seed, pick=None):
@@ -101,15 +101,13 @@ def _fold_(x, bits, shifted):
 
 @functools.lru_cache(maxsize=8)  # as many shapes as a step has, and some
 def _counters(count):
-    counters = torch.arange(count, dtype=torch.int32)
-    return counters.mul_(numerics.GOLDEN_RATIO)
+    return torch.arange(count, dtype=torch.int32).mul_(numerics.GOLDEN_RATIO)
 
 
 def _keys(first, second):
     """The two keys of `hash_counters`, in Python's integers."""
     key = _mix(first * numerics.GOLDEN_RATIO + second)
-    keys = key, _mix(key + numerics.GOLDEN_RATIO)
-    return map(numerics.int32, keys)
+    return map(numerics.int32, (key, _mix(key + numerics.GOLDEN_RATIO)))
 
 
 def _mix(x):

@@ -1,9 +1,8 @@
 """Loss, best guess and draw over the vocabulary on a CPU, by a few rows.
 
-The numbers of `SampleTokens`, to rounding. Softmax, loss and draw pass over the
-scores, the largest array of a step, a dozen times: here a block of rows stays
-in the processor's cache for all of it. The gradient is made on the way, so no
-float32 array of this size is kept.
+Softmax, loss and draw pass a dozen times over the scores, the largest array of
+a step: here a block of rows stays in the processor's cache for all of it, and
+the gradient is made on the way.
 
 Shapes: R rows (predicted positions), V vocabulary.
 """

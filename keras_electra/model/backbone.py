@@ -42,7 +42,7 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
             `"gelu"`.
         initializer_range: float. Standard deviation of the truncated normal
             that kernels and tables start from, but for the projection: Glorot
-            uniform (original `model/modeling.py:226`). Defaults to `0.02`.
+            uniform (original `modeling.py:59, 226`). Defaults to `0.02`.
         embeddings: `ElectraEmbeddings` of another backbone, to share it, or
             `None`. Not part of the configuration: whoever shares it restores
             the sharing. Defaults to `None`: an own one.
@@ -147,9 +147,7 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         self._config_names = tuple(config)
 
     def with_embeddings(self, embeddings, name=None):
-        """A copy of this network that computes with other embeddings.
-
-        All weights but those of the embeddings are copied.
+        """A copy of this network with other embeddings and the same weights.
 
         Args:
             embeddings: `ElectraEmbeddings` of the same sizes, for example
@@ -180,8 +178,7 @@ def _check_shared_embeddings(embeddings, config):
     for name in (*names, "num_segments"):
         if getattr(embeddings, name) != config[name]:
             raise ValueError(
-                f"Shared `embeddings` must have the backbone's `{name}`. "
-                f"Expected {config[name]}, the shared layer has "
-                f"{getattr(embeddings, name)}. Build both networks with the "
-                f"same `{name}`, or do not share their embeddings."
+                f"Shared `embeddings` must have the backbone's `{name}`, "
+                f"{config[name]}. Received: {getattr(embeddings, name)}. "
+                "Build both networks alike, or do not share the embeddings."
             )

@@ -1,9 +1,8 @@
 """Token, position and segment embeddings as one layer.
 
 Generator and discriminator share it by default, with its normalization, as in
-the original (`model/modeling.py:187-218`): one object in two networks, whose
-weights and gradients exist once. The projection to the width of a network is
-not part of it, because each network has its own.
+the original (`model/modeling.py:187-218`). The projection to the width of a
+network is not part of it, because each network has its own.
 """
 
 import keras
@@ -25,9 +24,7 @@ class ElectraEmbeddings(keras.layers.Layer):
             `ValueError`. Defaults to `512`.
         num_segments: int. Number of segment ids. Defaults to `2`.
         dropout: float. Share of the outputs that is dropped. Defaults to `0.1`.
-        initializer_range: float. Standard deviation of the truncated normal
-            the tables start from. Defaults to `0.02` (original
-            `model/modeling.py:59`).
+        initializer_range: float. As in `ElectraBackbone`. Defaults to `0.02`.
         **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
 
     Called with int arrays `(batch, length)` of token ids and segment ids.

@@ -33,9 +33,7 @@ class TokenPredictionHead(keras.layers.Layer):
 
     Args:
         embeddings: `ElectraEmbeddings`. Its token table is the output matrix.
-        activation: string. As in `ElectraBackbone`. Defaults to `"gelu"`.
-        initializer_range: float. Standard deviation of the truncated normal
-            the kernel starts from. Defaults to `0.02`.
+        activation, initializer_range: as in `ElectraBackbone`.
         tie_embeddings: bool. `False` is for checkpoints with an output matrix
             of their own. Defaults to `True`, as in the original.
         **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.

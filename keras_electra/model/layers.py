@@ -16,8 +16,6 @@ from keras_electra.backend.numerics import dropped_levels
 class HashDropout(keras.layers.Layer):
     """Sets a share of its input to zero in training, and scales the rest.
 
-    The random bits come from hashing a counter.
-
     Args:
         rate: float. Share of the elements that is dropped, in `[0, 1)`.
         seed: int or `None`. Seed of the draws.

@@ -1,7 +1,6 @@
 """One layer of the encoder: self-attention and a feed-forward block.
 
-Query, key and value come from one matrix product: the numbers of three (each
-has its own columns and draw of initial values), in one large product. On
+Query, key and value come from one matrix product, faster than three. On
 accelerators, where no weights are dropped, a kernel is used that never writes
 the scores to memory; on a CPU plain products are faster.
 
@@ -30,8 +29,7 @@ class SelfAttention(keras.layers.Layer):
         num_heads: int. Number of heads; divides the width of the input.
         dropout: float. Share of the attention weights that is dropped.
             Defaults to `0.1`.
-        initializer_range: float. Standard deviation of the truncated normal
-            the kernels start from. Defaults to `0.02`.
+        initializer_range: float. As in `ElectraBackbone`. Defaults to `0.02`.
         **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
 
     Called with `x`, `(batch, length, hidden_dim)`, as the result is,
