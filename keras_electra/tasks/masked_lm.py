@@ -59,9 +59,8 @@ class ElectraMaskedLMPreprocessor(
     def mask(self, x, seed=None, width=None):
         """Masks what `rows` returns; gives `(x, y, sample_weight)`.
 
-        `width` is the number of positions, by default as many as the row with
-        most has. Without a `seed` draws come from Python's generator, which
-        `keras.utils.set_random_seed` sets.
+        `width` is the number of positions, by default as many as are needed.
+        Without a `seed` one is drawn from Python's generator.
         """
         ids, most = x["token_ids"], self.mask_selection_length
         seed = random.getrandbits(64) if seed is None else seed
@@ -175,13 +174,11 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
 
         Args:
             texts: string, or a column of strings, with a `[MASK]` in each.
-            top_k: int. How many tokens to give for each `[MASK]`.
-            batch_size: int. Texts computed together.
+            top_k, batch_size: int. Tokens to give; texts computed together.
 
         Returns:
-            For a string a list with, for each `[MASK]`, `top_k` pairs
-            `(token, probability)`, most probable first; for several texts a
-            list of these.
+            A list with, for each `[MASK]`, a list of `top_k` pairs `(token,
+            probability)`, most probable first; for several texts a list of it.
         """
         texts, is_one = self.read_inputs(texts, "fill_mask")
         tokenizer = self.preprocessor.tokenizer
@@ -207,15 +204,12 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
                     "Pass the part around the [MASK]."
                 )
         x = text_rows(ids, None, tokenizer, length)
-        x["mask_positions"], used = _places(
-            x["token_ids"] == tokenizer.mask_token_id
-        )
+        is_mask = x["token_ids"] == tokenizer.mask_token_id
+        x["mask_positions"], used = _places(is_mask)
 
         def best(shares):
-            order = np.argsort(-shares, kind="stable")[:top_k]
-            return [
-                (tokenizer.id_to_token(int(i)), float(shares[i])) for i in order
-            ]
+            order = np.argsort(-shares, kind="stable")[:top_k].tolist()
+            return [(tokenizer.id_to_token(i), float(shares[i])) for i in order]
 
         # A table may be padded beyond the vocabulary.
         results = [

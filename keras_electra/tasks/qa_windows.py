@@ -145,8 +145,8 @@ def _to_answer(answer, index):
     )
     if text is None or text == "":
         return None
-    is_place = start is None or isinstance(start, numbers.Integral)
-    if not isinstance(text, str) or not is_place:
+    kinds = (numbers.Integral, type(None))
+    if not isinstance(text, str) or not isinstance(start, kinds):
         raise TypeError(
             "An answer must be a string, a tuple `(text, start)`, a dict with "
             f"`text` and `answer_start`, or None. Number {index} is {answer!r}."
@@ -232,16 +232,16 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
 
     def _find(self, question, document, answer):
         tokens = find_answer(document, *answer, self.tokenizer)
-        if tokens is None:
-            text, start = answer
-            place = "" if start is None else f" at character {start}"
-            raise ValueError(
-                "An answer must be in its context. That of the question "
-                f"{question!r}, {text!r}, is not in it{place}: "
-                f"{document.text[start or 0 :][:60]!r}. Correct "
-                "`answer_start` or leave the question out."
-            )
-        return tokens
+        if tokens is not None:
+            return tokens
+        text, start = answer
+        place = "" if start is None else f" at character {start}"
+        raise ValueError(
+            "An answer must be in its context. That of the question "
+            f"{question!r}, {text!r}, is not in it{place}: "
+            f"{document.text[start or 0 :][:60]!r}. Correct the start or "
+            "leave the question out."
+        )
 
     def output_spec(self, x=None, y=None, sample_weight=None):
         rows = super().output_spec()

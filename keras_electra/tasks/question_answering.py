@@ -95,9 +95,8 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
         self.beam_size = beam_size
         self.null_threshold = null_threshold
         self.span_accuracy = keras.metrics.Mean(name="span_accuracy")
-        # The joint head masks its logits itself.
-        masked = span_heads.MASKED_SCORE
-        self.padded_output = masked if head == "joint" else 0.0
+        if head == "joint":  # which masks its logits itself
+            self.padded_output = span_heads.MASKED_SCORE
 
     def __call__(self, inputs, *args, **kwargs):
         return super().__call__(self._complete(inputs), *args, **kwargs)

@@ -36,8 +36,8 @@ class DetectedToken(typing.NamedTuple):
 class TokenBinaryCrossentropy(keras.losses.Loss):
     """Binary cross-entropy of logits, averaged over the weighted tokens.
 
-    The original's discriminator loss (`run_pretraining.py:197-203`). Keras'
-    averages over the last axis before it weights: no weights of tokens.
+    As in the original (`run_pretraining.py:197-203`). Keras' averages over
+    the last axis before it weights.
     """
 
     def __init__(self, reduction="mean_with_sample_weight", **kwargs):
@@ -142,10 +142,6 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
 
         A text that is longer than a row is read in windows that overlap by
         half; each token is judged where it has most text around it.
-
-        Args:
-            texts: string, or a column of strings.
-            batch_size: int. Windows computed together.
         """
         texts, is_one = self.read_inputs(texts, "detect")
         tokenizer = self.preprocessor.tokenizer
