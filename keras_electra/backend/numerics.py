@@ -86,8 +86,9 @@ def finish_step(pretrainer, x, outputs, loss, norms, finite):
     """Updates the metrics of a `train_step`; returns their values."""
     rows = ops.shape(x["token_ids"])[0]
     pretrainer._loss_tracker.update_state(loss, sample_weight=rows)
-    pretrainer.pretraining_metrics.update_gradients(*norms, finite)
-    return pretrainer.compute_metrics(x, None, outputs)
+    metrics = pretrainer.pretraining_metrics
+    results = metrics.update_gradients(*norms, finite)
+    return {**pretrainer.compute_metrics(x, None, outputs), **results}
 
 
 @functools.cache

@@ -5,7 +5,6 @@ of the run; evaluation draws the same masks every time; and arguments that mean
 nothing here are errors.
 """
 
-import contextlib
 import functools
 
 import keras
@@ -29,7 +28,6 @@ class PretrainingFit(TrainStep, FitsExamples):
 
     names = inputs.Names(TEXT_COLUMNS, labels=())
     max_skipped_steps = 25
-    _evaluating = False
 
     @known_keywords(keras.Model.compile)
     def compile(
@@ -132,27 +130,13 @@ class PretrainingFit(TrainStep, FitsExamples):
         """Reports loss and metrics, masked the same way every time."""
         self.mask_tokens.restart_evaluation()
         self.sample_tokens.restart_evaluation()
-        with self._evaluation():
-            return super().evaluate(*args, **kwargs)
-
-    def test_step(self, *args):
-        with self._evaluation():
-            return super().test_step(*args)
-
-    @contextlib.contextmanager
-    def _evaluation(self):
-        """Leaves out, while it lasts, the metrics that training alone has."""
-        before, self._evaluating = self._evaluating, True
-        try:
-            yield
-        finally:
-            self._evaluating = before
+        return super().evaluate(*args, **kwargs)
 
     def get_metrics_result(self):
+        # Those of gradients are reported by the training step alone.
         results = super().get_metrics_result()
-        if self._evaluating:
-            for metric in self.pretraining_metrics.gradients:
-                results.pop(metric.name, None)
+        for metric in self.pretraining_metrics.gradients:
+            results.pop(metric.name, None)
         return results
 
     @property

@@ -57,9 +57,8 @@ def replaced_token_loss(logits, replaced):
 class PretrainingMetrics:
     """The metrics of a pre-trainer with or without a `discriminator`.
 
-    Attributes:
-        all: list of `keras.metrics.Metric`, in the order of the logs.
-        gradients: the last of them, which only a training step updates.
+    `all` is a list in the order of the logs; `gradients` are the last of them,
+    which only a training step updates.
     """
 
     def __init__(self, discriminator=True):
@@ -119,7 +118,7 @@ class PretrainingMetrics:
                 metric.update_state(*updates[metric.name])
 
     def update_gradients(self, norm, generator_norm, applied):
-        """Adds a step: norms of gradients before clipping, scalars.
+        """Adds a step, norms of gradients before clipping; gives results.
 
         `applied` is `False` for a step that was skipped, because its gradients
         were not finite.
@@ -130,6 +129,7 @@ class PretrainingMetrics:
             # A weight of 0 would not take a NaN out.
             metric.update_state(ops.where(applied > 0, value, 0.0), applied)
         skipped.update_state(1.0 - applied)
+        return {metric.name: metric.result() for metric in self.gradients}
 
 
 class StopOnSkippedSteps(keras.callbacks.Callback):
@@ -163,7 +163,6 @@ class StopOnSkippedSteps(keras.callbacks.Callback):
             raise FloatingPointError(
                 f"The gradients of the last {self.limit} steps were not "
                 "finite, so none of them changed a weight. Lower the learning "
-                "rate, lengthen the warm-up, or use `mixed_bfloat16` instead "
-                "of `mixed_float16`; if it happens at the first step, look for "
-                "NaN in the weights that were loaded."
+                "rate, lengthen the warm-up, use `mixed_bfloat16` instead of "
+                "`mixed_float16`, or look for NaN in weights that were loaded."
             )

@@ -1,11 +1,8 @@
 """Choosing the tokens that the generator has to predict, and replacing them.
 
-A fixed number of distinct positions a row is drawn anew at every step, on the
-device. The original draws with replacement (`pretrain/pretrain_helpers.py`,
-line 188): a row of 128 masks 17.7 tokens on average where 19 were asked for,
-and ids of a position that was drawn twice are averaged.
-
-Shapes: B batch, L length, P predicted positions.
+A fixed number of distinct positions a row is drawn anew at every step. The
+original draws with replacement (`pretrain/pretrain_helpers.py:188`): a row of
+128 masks 17.7 tokens on average, not 19, and averages ids drawn twice.
 """
 
 import keras
@@ -19,9 +16,8 @@ SEED_KEY = "seed_generator_state"
 class SeededLayer(keras.layers.Layer):
     """A layer that draws: by `seed` in training, always alike in evaluation.
 
-    Keras does not save the states of seed generators with the weights; this
-    does. The draws of a seed differ between backends, and on TensorFlow
-    between XLA and the plain graph.
+    It saves the state of its seed, as Keras does not. The draws of a seed
+    differ between backends, and on TensorFlow between XLA and the plain graph.
     """
 
     def __init__(self, seed, evaluation_seed, **kwargs):
@@ -82,16 +78,10 @@ def count_predictions(num_tokens, mask_fraction, limit):
 
 
 def select_positions(keys, candidates, counts, limit):
-    """Picks, of the candidates of each row, those with the largest keys.
+    """Picks the candidates `(batch, length)` of the largest keys in each row.
 
-    Args:
-        keys, candidates: float and bool arrays of shape `(batch, length)`.
-        counts: int array of shape `(batch,)`. Positions wanted in each row.
-        limit: int. Number of slots a row has.
-
-    Returns:
-        `positions`, int32, distinct in a row, and `weights`, float32, 1 for a
-        slot in use, of shape `(batch, limit)`.
+    Returns `positions`, int32, distinct in a row, and `weights`, float32, 1
+    for a slot in use, `(batch, limit)`: `counts` of them, an array `(batch,)`.
     """
     keys = ops.where(candidates, keys, -1.0)
     _, positions = ops.top_k(keys, limit)  # (B, P)
@@ -200,9 +190,8 @@ class ReplaceTokens(keras.layers.Layer):
     """Puts the drawn tokens into the text, and says which are new.
 
     A draw that hits the right token leaves the token original (paper,
-    section 2). Takes ids without masks, `(batch, length)`, and positions, ids
-    and weights, `(batch, positions)`; returns a dict of `token_ids` and
-    `replaced` (int32, 1 where the token is another one), `(batch, length)`.
+    section 2). Returns a dict of `token_ids` and `replaced` (int32, 1 where
+    the token is another one), of the shape of the text, `(batch, length)`.
     """
 
     def call(self, token_ids, mask_positions, sampled_ids, mask_weights):

@@ -80,14 +80,10 @@ class PretrainingSaving(SavesPresets):
             discriminator: where the discriminator is, in place of `preset`.
             generator: where the generator is, of any form and size. `None`,
                 the default: beside the discriminator.
-            **kwargs: arguments of the constructor, of the preprocessor and of
-                the tokenizer.
-
-        Returns:
-            An `ElectraPretrainer`. Unless `share_embeddings` is given, the
-            networks share the discriminator's embeddings if their sizes
-            permit it; `conversion_summary` says by how much the generator's
-            own ones differed.
+            **kwargs: arguments of constructor, preprocessor and tokenizer.
+                Unless `share_embeddings` is given, the networks share the
+                discriminator's embeddings if their sizes permit it;
+                `conversion_summary` says by how much they differed.
         """
         if (preset is None) == (discriminator is None):
             raise ValueError(
@@ -120,11 +116,9 @@ class PretrainingSaving(SavesPresets):
         if config["generator"] == "backbone":
             config["generator"] = config["backbone"]
         elif isinstance(config["generator"], dict):
-            generator = dict(config["generator"])
             # `from_preset(dtype=...)` speaks of the backbone only.
-            generator["config"] = {
-                **generator["config"],
-                "dtype": config["backbone"].dtype_policy,
-            }
+            dtype = config["backbone"].dtype_policy
+            generator = dict(config["generator"])
+            generator["config"] = {**generator["config"], "dtype": dtype}
             config["generator"] = keras.layers.deserialize(generator)
         return super().from_config(config)

@@ -30,10 +30,9 @@ from keras_electra.training.recipes import pretraining_recipe
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraPretrainerPreprocessor(TextPreprocessor):
-    """Turns texts, or pairs of texts, into token ids of a fixed length.
+    """Turns texts, or pairs of texts, into rows; nothing is masked.
 
-    Every text is a row of its own, cut or padded; nothing is masked. Documents
-    are packed into full rows by `keras_electra.build_examples`.
+    Documents are packed into full rows by `keras_electra.build_examples`.
 
     Args:
         tokenizer: `ElectraTokenizer`.

@@ -38,10 +38,8 @@ def adjust_logits(logits, temperature=1.0, disallowed_ids=None):
 def sample_tokens(unnormalized, uniform):
     """Draws one id a position, an int32 array, inverting cumulative sums.
 
-    Args:
-        unnormalized: float32 array of shape `(..., vocabulary_size)`, at
-            least 0. Probabilities, or multiples of them.
-        uniform: float32 array of shape `(...,)`, in `[0, 1)`.
+    Takes probabilities, or multiples of them, `(..., vocabulary_size)`, and
+    numbers in `[0, 1)`, `(...,)`, in float32.
     """
     # Shapes: R rows (positions of all examples), N blocks, W block width.
     parts, vocabulary_size = unnormalized, unnormalized.shape[-1]

@@ -1,9 +1,8 @@
 """Examples as users give them -> rows of token ids -> `fit` and `evaluate`.
 
 What is in memory is checked as a whole, becomes rows once and is batched by
-`data/batches.py`; streams are read batch by batch. Keras gets finished rows,
-so nothing of this is repeated in an epoch. Price: rows of all examples in
-memory are kept, without padding, while they are trained on.
+`data/batches.py`; streams are read batch by batch. Price: rows of all examples
+in memory are kept, without padding, while they are trained on.
 """
 
 import functools
@@ -98,7 +97,7 @@ class FitsExamples:
         callbacks=None,
         **kwargs,
     ):
-        """Trains on raw data or on rows of token ids.
+        """Trains on raw data or on rows of token ids; see `keras.Model.fit`.
 
         Examples in memory come in a new order every epoch, those of alike
         length together; streams in their own. What can be read once only is
@@ -120,11 +119,6 @@ class FitsExamples:
                 by length. Defaults to `True`.
             class_weight: dict from classes, names or numbers, to weights;
                 `"balanced"` makes up for the numbers of examples; or `None`.
-            epochs, steps_per_epoch, validation_steps, validation_batch_size,
-                callbacks, **kwargs: as in `keras.Model.fit`.
-
-        Returns:
-            A `keras.callbacks.History`.
         """
         examples, held_out = self._read(x, y, sample_weight), None
         if validation_data is not None:
@@ -138,12 +132,10 @@ class FitsExamples:
             held_out = self._evaluation_stream(held_out, size, validation_steps)
             kwargs["validation_data"] = held_out.for_keras(self.token_labels)
             kwargs["validation_steps"] = held_out.steps
+        order = "grouped" if shuffle else "given"
+        remember = epochs > 1 and steps_per_epoch is None
         source = self._source(
-            examples,
-            batch_size,
-            "grouped" if shuffle else "given",
-            class_weight,
-            remember=epochs > 1 and steps_per_epoch is None,
+            examples, batch_size, order, class_weight, remember=remember
         )
         stream = streams.Stream(source, steps_per_epoch)
         callbacks = [*(callbacks or []), *self._begin_fit(stream, epochs)]

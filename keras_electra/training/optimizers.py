@@ -41,17 +41,13 @@ class ElectraAdamW(keras.optimizers.Optimizer):
             `5e-4`, ELECTRA-Small's.
         weight_decay: float >= 0 or `None`, times the learning rate per step.
             Defaults to `0.01`.
-        beta_1, beta_2: floats, decays of the moments. Default to `0.9` and
-            `0.999`.
-        epsilon: float, added to the root. Defaults to `1e-6`.
+        beta_1, beta_2, epsilon: floats. Default to `0.9`, `0.999`, `1e-6`.
         bias_correction: bool, whether to divide the moments by
             `1 - beta ** step`, as Adam was published. Defaults to `False`.
-        global_clipnorm: float or `None`, the greatest length of all gradients
-            together; `None` to use `clipnorm` or `clipvalue`. Defaults to
-            `1.0`.
+        global_clipnorm: float, the greatest length of all gradients together,
+            or `None` to use `clipnorm` or `clipvalue`. Defaults to `1.0`.
         layer_rates: dict or `None`. From the name of a layer to a factor of
-            the learning rate for all variables in it, 1 for others, as
-            `keras_electra.finetuning_optimizer` sets them.
+            its learning rate, as `keras_electra.finetuning_optimizer` sets it.
         **kwargs: further arguments of `keras.optimizers.Optimizer`, e.g.
             `gradient_accumulation_steps`, `use_ema`, `loss_scale_factor`.
     """
@@ -133,18 +129,16 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         return {**super().get_config(), **own}
 
     def _decay_of(self, variable):
-        path = getattr(variable, "path", variable.name)
-        name = path.rsplit("/", 1)[-1]
-        if any(part in name for part in UNDECAYED_NAMES):
+        if any(part in variable.name for part in UNDECAYED_NAMES):
             return 0.0
-        if any(part in path for part in UNDECAYED_PATHS):
+        if any(part in variable.path for part in UNDECAYED_PATHS):
             return 0.0
         # Keras' own rule for what `exclude_from_weight_decay()` was given.
         return (self.weight_decay or 0.0) * self._use_weight_decay(variable)
 
     def _rate_of(self, variable):
-        layers = getattr(variable, "path", variable.name).split("/")[:-1]
-        found = set(layers) & set(self.layer_rates or ())
+        layers = set(variable.path.split("/")[:-1])
+        found = layers & set(self.layer_rates or ())
         return self.layer_rates[found.pop()] if found else 1.0
 
     # The methods below replace hooks of Keras' optimizers, by name.
@@ -176,10 +170,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
 
 
 def densify(gradient):
-    """Sums the rows of TensorFlow's sparse embedding gradients.
-
-    Squared one by one they would be wrong where a token repeats.
-    """
+    """Sums TensorFlow's slices of a lookup, which squared apart are wrong."""
     # By name: the package imports no backend outside one folder.
     if type(gradient).__name__ == "IndexedSlices":
         return ops.add(ops.zeros(gradient.shape, gradient.dtype), gradient)
@@ -198,8 +189,8 @@ def global_norm(gradients):
 def clip_by_global_norm(gradients, clip_norm):
     """Scales all gradients alike if their common length is over `clip_norm`.
 
-    One not finite value makes every gradient NaN, as in the original, rather
-    than letting an infinite norm scale the finite ones to zero in silence.
+    One not finite value makes every gradient NaN, as in the original, instead
+    of setting the finite ones to zero in silence.
     """
     gradients = [densify(gradient) for gradient in gradients]
     norm = global_norm(gradients)

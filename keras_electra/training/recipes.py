@@ -1,9 +1,8 @@
 """How each size is pre-trained and fine-tuned: numbers, schedule, optimizers.
 
 `small`, `base` and `large` are the paper's (Clark et al. 2020, tables 6 and
-7). The original program holds the last two only in a comment and falls back
-to the small ones. `tiny` and `mini` are our own, for runs of hours on one
-machine; no paper stands behind their numbers.
+7); the original program holds the last two only in a comment. `tiny` and
+`mini` are our own, for runs of hours on one machine, without a paper.
 """
 
 import dataclasses
@@ -70,15 +69,14 @@ _OPTIMIZER = constructor_keywords(ElectraAdamW)
 class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
     """`learning_rate * min(1, step / warmup_steps) * (1 - step / num_steps)^p`.
 
-    In float32. The warm-up multiplies a rate that is decaying already, as in
-    the original (`model/optimization.py:27-45`), so the peak lies a little
-    below `learning_rate`, and with a warm-up the very first step has rate 0.
+    In float32, 0 from `num_steps` on. The warm-up multiplies a rate that is
+    decaying already, as in the original (`model/optimization.py:27-45`): the
+    peak lies a little below `learning_rate`, and the first step has rate 0.
 
     Args:
         learning_rate: float >= 0.
-        num_steps: number > 0, in steps. Where the decay reaches 0, for good.
-        warmup_steps: number >= 0, in steps, whole or not. With `0`, the
-            default, the factor is 1; the original divides zero by zero there.
+        num_steps, warmup_steps: numbers, in steps, whole or not. Without
+            warm-up the factor is 1; the original divides zero by zero there.
         power: float > 0. Exponent of the decay. Defaults to `1.0`, linear.
     """
 
@@ -134,7 +132,7 @@ def pretraining_optimizer(
     weight_decay=0.01,
     **kwargs,
 ):
-    """The optimizer and learning rate that a size is pre-trained with.
+    """An `ElectraAdamW` with the learning rate that a size is pre-trained with.
 
     Args:
         size: str, one of `"tiny"`, `"mini"`, `"small"`, `"base"`, `"large"`.
@@ -145,12 +143,8 @@ def pretraining_optimizer(
         warmup_steps: number >= 0, weight updates of warm-up. Defaults to the
             recipe's, but to no more than a tenth of a given `num_steps`.
         weight_decay: float >= 0. Defaults to `0.01`.
-        **kwargs: further arguments of `ElectraAdamW`. With
-            `gradient_accumulation_steps` the schedule is stretched alike,
-            because Keras' schedules count batches.
-
-    Returns:
-        An `ElectraAdamW`.
+        **kwargs: of `ElectraAdamW`. `gradient_accumulation_steps` stretches
+            the schedule, because Keras' schedules count batches.
     """
     recipe = pretraining_recipe(size)
     if warmup_steps is None:
@@ -179,7 +173,7 @@ def finetuning_optimizer(
     warmup_fraction=WARMUP_FRACTION,
     **kwargs,
 ):
-    """The optimizer and learning rates that a network is fine-tuned with.
+    """An `ElectraAdamW` with the rates that a network is fine-tuned with.
 
     A linear warm-up, a linear decay to 0, a rate for every layer, gradients
     clipped to a common length of 1, no bias correction.
@@ -191,17 +185,12 @@ def finetuning_optimizer(
         protocol: string. `"paper"`, the default, or `"google"` for what the
             original program does. Its loss is a sum over the batch: compile
             with a loss of `reduction="sum"` to have all of it.
-        learning_rate: float, of the heads before warm-up and decay. It and the
-            next two default to the protocol's for the size.
-        layer_decay: float in (0, 1], the rate of a layer over that of the
-            layer above.
-        weight_decay: float >= 0.
+        learning_rate, layer_decay, weight_decay: floats, the rate of the heads
+            before warm-up and decay, the rate of a layer over that of the
+            layer above, and decay. Default to the protocol's for the size.
         warmup_fraction: float in [0, 1], share of `num_steps`. Defaults to
             `0.1`.
         **kwargs: as of `keras_electra.pretraining_optimizer`.
-
-    Returns:
-        An `ElectraAdamW`.
     """
     chosen = finetuning_protocol(protocol)
     recipe = RECIPES[closest_size(backbone.hidden_dim)]
