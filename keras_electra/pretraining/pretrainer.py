@@ -16,15 +16,10 @@ from keras_electra.model.heads import ReplacedTokenHead
 from keras_electra.model.heads import TokenPredictionHead
 from keras_electra.model.sizes import get_size
 from keras_electra.pretraining import losses
+from keras_electra.pretraining import masking
+from keras_electra.pretraining import networks
+from keras_electra.pretraining import sampling
 from keras_electra.pretraining.fit import PretrainingFit
-from keras_electra.pretraining.losses import PretrainingMetrics
-from keras_electra.pretraining.masking import MaskTokens
-from keras_electra.pretraining.masking import ReplaceTokens
-from keras_electra.pretraining.networks import PretrainingSaving
-from keras_electra.pretraining.networks import prepare_generator
-from keras_electra.pretraining.networks import special_ids
-from keras_electra.pretraining.sampling import SampleTokens
-from keras_electra.pretraining.sampling import UniformLogits
 from keras_electra.training.recipes import pretraining_recipe
 
 
@@ -49,7 +44,7 @@ class ElectraPretrainerPreprocessor(TextPreprocessor):
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraPretrainer(
-    PretrainingFit, PretrainingSaving, keras_hub.models.Task
+    PretrainingFit, networks.PretrainingSaving, keras_hub.models.Task
 ):
     """Pre-trains a generator and a discriminator together.
 
@@ -67,10 +62,10 @@ class ElectraPretrainer(
         mask_fraction: float. Share of the tokens of a row that is predicted.
             Defaults to `0.15` (paper, table 6; large: 0.25).
         mask_token_rate, random_token_rate: floats. Shares of these that are
-            shown as [MASK], and as another token of the text; the rest stays.
-            Default to `0.85` (original `pretrain/pretrain_helpers.py:201`) and
-            `0.0`. A masked language model that is to be fine-tuned gains by
-            BERT's 0.8 and 0.1, as it must read what is not masked, too.
+            shown as [MASK], and as another token of the text. Default to
+            `0.85` (original `pretrain/pretrain_helpers.py:201`) and `0.0`; a
+            masked language model that is to be fine-tuned gains by BERT's 0.8
+            and 0.1, as it must read what is not masked, too.
         generator_weight, discriminator_weight: floats. Weights of the losses.
             Default to `1.0` and `50.0` (paper, table 6). With `0.0` there is
             no discriminator: masked language modelling alone.
@@ -80,11 +75,10 @@ class ElectraPretrainer(
         share_embeddings: bool. Whether the generator uses the embeddings of
             the discriminator. Defaults to `True`: a `generator` with its own
             is then rebuilt; take it from `pretrainer.generator`.
-        mask_token_id: int or `None`. Defaults to the tokenizer's.
-        unselectable_token_ids: list of ints or `None`. What is never
-            predicted. Defaults to the tokenizer's [CLS], [SEP], [MASK], [PAD].
-        seed: int or `None`. Seed of masks and draws in training; those of
-            evaluation are the same every time.
+        mask_token_id: int. Defaults to the tokenizer's, as what follows.
+        unselectable_token_ids: list of ints, what is never predicted: [CLS],
+            [SEP], [MASK] and [PAD].
+        seed: int or `None`, of training; evaluation always draws alike.
         generator_head_activation: string or `None`, for the generator's own.
         **kwargs: `name`, and `compile=False` to leave it uncompiled.
 
@@ -129,13 +123,15 @@ class ElectraPretrainer(
             "random_token_rate", random_token_rate, at_least=0, at_most=rest
         )
         check_number("temperature", temperature, above=0)
-        mask_token_id, unselectable_token_ids = special_ids(
+        mask_token_id, unselectable_token_ids = networks.special_ids(
             preprocessor, mask_token_id, unselectable_token_ids
         )
-        generator = prepare_generator(backbone, generator, share_embeddings)
+        generator = networks.prepare_generator(
+            backbone, generator, share_embeddings
+        )
 
         # === Layers ===
-        mask_tokens = MaskTokens(
+        mask_tokens = masking.MaskTokens(
             mask_token_id,
             unselectable_token_ids,
             mask_fraction,
@@ -145,7 +141,7 @@ class ElectraPretrainer(
             name="mask_tokens",
         )
         if generator is None:
-            generator_head = UniformLogits(
+            generator_head = sampling.UniformLogits(
                 backbone.vocabulary_size, name="generator_head"
             )
         else:
@@ -157,10 +153,10 @@ class ElectraPretrainer(
                 name="generator_head",
             )
         draw_seed = None if seed is None else seed + 1
-        sample_tokens = SampleTokens(
+        sample_tokens = sampling.SampleTokens(
             temperature, disallow_correct, draw_seed, name="sample_tokens"
         )
-        replace_tokens = ReplaceTokens(name="replace_tokens")
+        replace_tokens = masking.ReplaceTokens(name="replace_tokens")
         discriminator_head = None
         if discriminator_weight:
             discriminator_head = ReplacedTokenHead(
@@ -225,7 +221,7 @@ class ElectraPretrainer(
         self.seed = seed
         self.mask_tokens = mask_tokens
         self.sample_tokens = sample_tokens
-        self.pretraining_metrics = PretrainingMetrics(
+        self.pretraining_metrics = losses.PretrainingMetrics(
             bool(discriminator_weight)
         )
         if compile:

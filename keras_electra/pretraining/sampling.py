@@ -1,10 +1,9 @@
 """Drawing the replacements from what the generator predicts.
 
-One uniform number a position is turned into a token by inverting the
-cumulative distribution, in two steps of about the square root of the
-vocabulary: a block of tokens, then a token within it. That is exact up to
-float32 rounding of the sums, like a Gumbel draw, which needs a random number
-and two logarithms for every token of the vocabulary.
+One uniform number a position becomes a token by inverting cumulative sums, in
+two steps of about the square root of the vocabulary: a block of tokens, then
+one of it. That is exact up to float32 rounding, like a Gumbel draw, which needs
+a random number and two logarithms for every token of the vocabulary.
 """
 
 import keras
@@ -78,14 +77,12 @@ def _first_above(ends, target):
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class SampleTokens(SeededLayer):
-    """Reads everything that is needed from the logits of the generator.
+    """Loss, best guess and draw from the logits of the generator.
 
-    Loss, best guess and draw come from one place, so that the logits, the
-    largest array of the whole step, need not leave it. Takes `logits`, of
-    shape `(batch, positions, vocabulary_size)`, and the right ids. Returns a
+    The logits, the largest array of the whole step, need not leave it. Takes
+    them, `(batch, positions, vocabulary_size)`, and the right ids. Returns a
     dict of arrays `(batch, positions)`: `token_loss` (float32, nats),
-    `predicted_ids` (most probable) and `sampled_ids`. Computes in float32
-    whatever the policy. Arguments are those of `ElectraPretrainer`.
+    `predicted_ids` (most probable) and `sampled_ids`.
     """
 
     def __init__(

@@ -121,9 +121,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         except OSError as error:
             self.best = before
             warnings.warn(
-                f"The checkpoint after epoch {done} could not be saved in "
-                f"{self.directory}: {error}. Training goes on. Make room on "
-                f"the disk, or lower `keep` ({self.keep}).",
+                f"The checkpoint after epoch {done} could not be saved: "
+                f"{error}. Make room, or lower `keep` ({self.keep}).",
                 stacklevel=2,
             )
             return
@@ -137,13 +136,9 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self.model._initial_epoch = None
 
     def restore_best(self, model=None):
-        """Sets the weights to those of the best checkpoint.
+        """Sets weights, by default of the trained model, to the best.
 
-        Args:
-            model: `keras.Model`. Defaults to the one that was trained.
-
-        Returns:
-            int, its number of epochs; a `ValueError` if nothing was monitored.
+        Returns the number of epochs, an int, after which they were saved.
         """
         model, best = model or self.model, None
         for epoch in self._epochs()[:1]:
@@ -237,8 +232,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             except DAMAGE as error:
                 warnings.warn(
                     f"The checkpoint {self._folder(epoch).name} in "
-                    f"{self.directory} is damaged ({error!r}); the one before "
-                    "is tried.",
+                    f"{self.directory} is damaged: {error!r}.",
                     stacklevel=2,
                 )
                 continue
@@ -255,11 +249,10 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     def _assign(self, epoch, model, groups, arrays, state):
         _check_same(self._folder(epoch), model, groups, state)
         for group, variables in groups.items():
-            rows = zip(variables, state["variables"][group])
-            for i, (variable, row) in enumerate(rows):
+            for i, row in enumerate(state["variables"][group]):
                 # NumPy's format forgets what a bfloat16 is.
-                dtype = np.dtype(row["dtype"])
-                variable.assign(arrays[f"{group}/{i:05d}"].view(dtype))
+                array = arrays[f"{group}/{i:05d}"].view(np.dtype(row["dtype"]))
+                variables[i].assign(array)
 
 
 def _variables(model):

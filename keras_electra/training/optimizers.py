@@ -32,9 +32,9 @@ class ElectraAdamW(keras.optimizers.Optimizer):
     w = w - learning_rate * (m / (sqrt(v) + epsilon) + weight_decay * w)
     ```
 
-    Variables named `bias`, `gamma` or `beta`, and all of a layer with
-    `layer_norm` or `LayerNorm` in its name, are not decayed, nor what
-    `exclude_from_weight_decay()` spares, which is not part of the config.
+    Not decayed are variables named `bias`, `gamma` or `beta`, layers with
+    `layer_norm` or `LayerNorm` in their name, and what is given to
+    `exclude_from_weight_decay()`, which is not part of the config.
 
     Args:
         learning_rate: float, `LearningRateSchedule` or callable. Defaults to
