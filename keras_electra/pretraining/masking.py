@@ -8,21 +8,19 @@ original draws with replacement (`pretrain/pretrain_helpers.py:188`): a row of
 import keras
 from keras import ops
 
-from keras_electra.arguments import keyword_names
-
 SEED_KEY = "seed_generator_state"
 
 
 class SeededLayer(keras.layers.Layer):
     """A layer that draws: by `seed` in training, always alike in evaluation.
 
-    It saves the state of its seed, as Keras does not. The draws of a seed
-    differ between backends, and on TensorFlow between XLA and the plain graph.
+    It saves the state of its seed, as Keras does not, and has no config: the
+    pre-trainer's is enough. The draws of a seed differ between backends, and
+    on TensorFlow between XLA and the plain graph.
     """
 
     def __init__(self, seed, evaluation_seed, **kwargs):
         super().__init__(**kwargs)
-        self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         generator = keras.random.SeedGenerator(evaluation_seed)
         self.evaluation_seed_generator = generator
@@ -46,11 +44,6 @@ class SeededLayer(keras.layers.Layer):
 
     def load_own_variables(self, store):
         self.seed_generator.state.assign(store[SEED_KEY][()])
-
-    def get_config(self):
-        names = keyword_names(type(self).__init__)
-        own = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **own}
 
 
 def max_predictions(length, mask_fraction):
@@ -109,7 +102,6 @@ def replace_ids(ids, positions, new_ids, weights):
     return ops.reshape(replaced, ops.shape(ids))
 
 
-@keras.saving.register_keras_serializable(package="keras_electra")
 class MaskTokens(SeededLayer):
     """Masks a share of the tokens, and says which and what they were.
 
@@ -185,7 +177,6 @@ class MaskTokens(SeededLayer):
         }
 
 
-@keras.saving.register_keras_serializable(package="keras_electra")
 class ReplaceTokens(keras.layers.Layer):
     """Puts the drawn tokens into the text, and says which are new.
 

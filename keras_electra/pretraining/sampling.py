@@ -75,7 +75,6 @@ def _first_above(ends, target):
     return ops.minimum(below, last)
 
 
-@keras.saving.register_keras_serializable(package="keras_electra")
 class SampleTokens(SeededLayer):
     """Loss, best guess and draw from the logits of the generator.
 
@@ -124,7 +123,6 @@ class SampleTokens(SeededLayer):
         }
 
 
-@keras.saving.register_keras_serializable(package="keras_electra")
 class UniformLogits(keras.layers.Layer):
     """Stands for a generator that knows nothing: every token is as likely.
 
@@ -142,6 +140,3 @@ class UniformLogits(keras.layers.Layer):
     def compute_output_spec(self, mask_positions):
         shape = (*mask_positions.shape, self.vocabulary_size)
         return keras.KerasTensor(shape, dtype="float32")
-
-    def get_config(self):
-        return {**super().get_config(), "vocabulary_size": self.vocabulary_size}

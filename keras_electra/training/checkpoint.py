@@ -45,11 +45,10 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     last finished epoch, in the data too. A finished run trains nothing. Use:
     `fit(data, epochs=100, callbacks=[ResumableCheckpoint("run/")])`.
 
-    Build and compile the model as it was the first time. Data of your own is
-    gone on with if it is `model.training_data` and has an integer `position`
-    (batches consumed; the next `iter()` starts there). The state of other
-    callbacks is not saved. Checkpoints of another model, or none that can be
-    read, are a `ValueError`, and the model is left as it was.
+    Build and compile the model as it was the first time: checkpoints of another
+    one are a `ValueError`, and none is restored. Data of your own is gone on
+    with if it is `model.training_data` and has an integer `position` (batches
+    consumed; the next `iter()` starts there). Other callbacks are not saved.
 
     Args:
         directory: str or path, folder for the checkpoints of this run only.
@@ -197,10 +196,9 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         text = json.dumps(state, indent=1)
         states = self._random_states or backend_random.get_states()
         arrays = {f"random/{i:05d}": each for i, each in enumerate(states)}
-        for group, variables in groups.items():
-            for i, variable in enumerate(variables):
-                array = keras.ops.convert_to_numpy(variable.value)
-                arrays[f"{group}/{i:05d}"] = array
+        for group, own in groups.items():
+            values = (keras.ops.convert_to_numpy(v.value) for v in own)
+            arrays |= {f"{group}/{i:05d}": v for i, v in enumerate(values)}
         folder = self._folder(epoch)
         temporary = self.directory / (UNFINISHED + folder.name)
         for path in self.directory.glob(UNFINISHED + "*"):  # of a killed run
@@ -294,11 +292,8 @@ def _check_same(folder, model, groups, state):
 
 
 def _describe(variable):
-    return {
-        "path": variable.path,
-        "shape": list(variable.shape),
-        "dtype": keras.backend.standardize_dtype(variable.dtype),
-    }
+    dtype = keras.backend.standardize_dtype(variable.dtype)
+    return dict(path=variable.path, shape=[*variable.shape], dtype=dtype)
 
 
 def _words(row):

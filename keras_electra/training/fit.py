@@ -32,10 +32,7 @@ TEXT_COLUMNS = (
 
 
 class FitsExamples:
-    """What a model says of its data, how that becomes batches, and training.
-
-    Mixed in before KerasHub's base class.
-    """
+    """What a model says of its data, and training; before KerasHub's base."""
 
     names = inputs.Names((("text",),))  # of columns of tables
     token_labels = False  # whether labels are one a token

@@ -224,15 +224,10 @@ def test_uniform_logits():
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"
     spec = layer.compute_output_spec(keras.KerasTensor((None, None)))
     assert spec.shape == (None, None, 7)
-    config = layer.get_config()
-    assert config["vocabulary_size"] == 7
-    assert UniformLogits.from_config(config).get_config() == config
 
 
-def test_config_and_spec():
+def test_spec():
     layer = SampleTokens(temperature=0.5, disallow_correct=True, seed=4)
-    config = layer.get_config()
-    assert SampleTokens.from_config(config).get_config() == config
     logits, right = np.zeros((2, 3, 7), "float32"), np.zeros((2, 3), "int32")
     y = layer(ops.convert_to_tensor(logits), right)
     spec = layer.compute_output_spec(
