@@ -40,16 +40,15 @@ class PretrainingFit(TrainStep, FitsExamples):
                 for `keras_electra.pretraining_optimizer` of the size that
                 comes closest, for as many steps as `fit` will take.
             generator_optimizer: `keras.optimizers.Optimizer` or `None`, the
-                default. An optimizer of their own for the weights that only
-                the generator has; shared embeddings stay with `optimizer`.
-                Each clips the gradients of its own weights.
+                default, for weights that only the generator has. Each clips
+                the gradients of its own weights.
             **kwargs: `jit_compile`, `steps_per_execution`, `run_eagerly`,
                 `auto_scale_loss` and the like of `keras.Model.compile`.
         """
         if loss is not None:
             raise ValueError(
-                "`loss` must be `None`: the pre-trainer computes its own "
-                f"losses. Received: loss={loss!r}."
+                "`loss` must be `None`: the pre-trainer has its own losses. "
+                f"Received: loss={loss!r}."
             )
         self._auto_optimizer = optimizer == "auto"
         self._compile_kwargs = kwargs
@@ -62,8 +61,7 @@ class PretrainingFit(TrainStep, FitsExamples):
         if generator_optimizer is not None:
             if self.generator is None or self.generator is self.backbone:
                 raise ValueError(
-                    "`generator_optimizer` needs a generator with weights of "
-                    "its own. This pre-trainer has none."
+                    "`generator_optimizer` needs a generator of its own."
                 )
             others = keras.optimizers.get(generator_optimizer)
             by_path = keras.optimizers.OptimizerMap(

@@ -72,9 +72,8 @@ class PretrainingMetrics:
                 "discriminator_accuracy": mean,
                 "discriminator_precision": keras.metrics.Precision,
                 "discriminator_recall": keras.metrics.Recall,
-                # Keras' 200 thresholds are the original's, too
-                # (`run_pretraining.py:149`), which also counts padding and so
-                # reports more than it should.
+                # 200 thresholds, as the original (`run_pretraining.py:149`),
+                # which also counts padding and so reports too much.
                 "discriminator_auc": keras.metrics.AUC,
             }
         kinds |= {

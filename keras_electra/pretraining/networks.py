@@ -38,16 +38,13 @@ def prepare_generator(backbone, generator, share_embeddings):
 def special_ids(preprocessor, mask_token_id, unselectable_token_ids):
     """Special ids as they were given, or else as the tokenizer has them."""
     tokenizer = getattr(preprocessor, "tokenizer", None)
-    if tokenizer is not None:
-        special = {
-            name: getattr(tokenizer, f"{name}_token_id")
-            for name in ("cls", "sep", "mask", "pad")
-        }
-        if mask_token_id is None:
-            mask_token_id = special["mask"]
-        if unselectable_token_ids is None:
-            unselectable_token_ids = special.values()
-    if mask_token_id is None or unselectable_token_ids is None:
+    names = ("mask", "cls", "sep", "pad")
+    ids = [getattr(tokenizer, f"{name}_token_id", None) for name in names]
+    if mask_token_id is None:
+        mask_token_id = ids[0]
+    if unselectable_token_ids is None:
+        unselectable_token_ids = ids
+    if mask_token_id is None or None in unselectable_token_ids:
         raise ValueError(
             "`mask_token_id` and `unselectable_token_ids` must be given. "
             "Received no `preprocessor` with a tokenizer to take them from."

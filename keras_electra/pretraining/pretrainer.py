@@ -247,20 +247,19 @@ class ElectraPretrainer(
             tokenizer: `ElectraTokenizer` or `None`. Needed for raw text.
             vocabulary_size: int. Defaults to the tokenizer's.
             sequence_length: int, tokens in rows made of raw text. Defaults to
-                the recipe's.
+                the recipe's, as `mask_fraction` does.
             dropout, max_sequence_length, dtype: as of both `ElectraBackbone`.
-            **kwargs: arguments of `ElectraPretrainer`; `mask_fraction`
-                defaults to the recipe's.
+            **kwargs: arguments of `ElectraPretrainer`.
         """
         sizes, recipe = get_size(size), pretraining_recipe(size)
         if tokenizer is None and vocabulary_size is None:
             raise ValueError("Give a `tokenizer` or a `vocabulary_size`.")
-        common = {
-            "vocabulary_size": vocabulary_size or tokenizer.vocabulary_size(),
-            "dropout": dropout,
-            "max_sequence_length": max_sequence_length,
-            "dtype": dtype,
-        }
+        common = dict(
+            vocabulary_size=vocabulary_size or tokenizer.vocabulary_size(),
+            dropout=dropout,
+            max_sequence_length=max_sequence_length,
+            dtype=dtype,
+        )
         backbone = ElectraBackbone(
             **sizes.discriminator(), **common, name="discriminator"
         )

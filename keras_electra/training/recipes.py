@@ -38,7 +38,7 @@ _SMALL = ({"paper": 3e-4, "google": 1e-4}, 0.8)
 _BASE = ({"paper": 1e-4, "google": 1e-4}, 0.8)
 _LARGE = ({"paper": 5e-5, "google": 5e-5}, 0.9)
 RECIPES = {
-    # Our own choice: small networks bear larger rates and need fewer steps.
+    # Ours: small networks bear larger rates and need fewer steps.
     "tiny": Recipe(1e-3, 50_000, 2_000, 64, 128, 0.15, *_SMALL),
     "mini": Recipe(7e-4, 200_000, 5_000, 128, 128, 0.15, *_SMALL),
     # The Electric paper names 5e-4 for base instead.
@@ -53,11 +53,10 @@ PROTOCOLS = {
         skipped_steps=0,
         loss_reduction="sum_over_batch_size",
     ),
-    # What the original program does: `configure_finetuning.py:54-56, 149-151`,
-    # `model/optimization.py:181-193`, `run_finetuning.py:71-73`. Its decay by
-    # layers skips a step between the heads and the top layer, so that every
-    # layer below is a step slower than meant; by its sum clipping is nearly
-    # always at work. The task is to be compiled with that reduction.
+    # The original program (`configure_finetuning.py:54-56, 149-151`,
+    # `model/optimization.py:181-193`, `run_finetuning.py:71-73`). Its decay by
+    # layers skips a step below the heads; by its sum, with which the task is
+    # to be compiled, clipping is nearly always at work.
     "google": dict(weight_decay=0.01, skipped_steps=1, loss_reduction="sum"),
 }
 # Share of all steps (original `configure_finetuning.py:60`; paper, table 7).
