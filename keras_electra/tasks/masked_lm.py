@@ -118,7 +118,6 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
             one: with the `head_activation` (by default the backbone's) and,
             if `tie_embeddings`, the embeddings for its output matrix.
 
-    Example:
     ```python
     filler = keras_electra.ElectraMaskedLM.from_preset("electra_tiny_en")
     filler.fill_mask("The chef [MASK] the meal.", top_k=2)
@@ -170,15 +169,10 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
         return self.preprocessor.mask(x, seed)
 
     def fill_mask(self, texts, top_k=5, batch_size=32):
-        """Fills every `[MASK]` of texts, several in one text independently.
+        """For each `[MASK]` of a text `top_k` pairs `(token, probability)`.
 
-        Args:
-            texts: string, or a column of strings, with a `[MASK]` in each.
-            top_k, batch_size: int. Tokens to give; texts computed together.
-
-        Returns:
-            A list with, for each `[MASK]`, a list of `top_k` pairs `(token,
-            probability)`, most probable first; for several texts a list of it.
+        The most probable comes first; several in one text are filled
+        independently. For several texts it is a list of these.
         """
         texts, is_one = self.read_inputs(texts, "fill_mask")
         tokenizer = self.preprocessor.tokenizer

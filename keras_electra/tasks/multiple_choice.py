@@ -105,15 +105,12 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
     )
 
     def __init__(self, backbone, preprocessor=None, dropout=0.1, **kwargs):
-        # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
         width = backbone.hidden_dim
         self.hidden_dense = dense(backbone, width, "hidden_dense", "gelu")
         layers = output_layers(backbone, 1, dropout)
         self.output_dropout, self.output_dense = layers
-
-        # === Functional Model ===
         inputs, flat = {}, {}
         for name in NAMES:
             x = keras.Input(shape=(None, None), dtype="int32", name=name)
@@ -124,8 +121,6 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
         scores = ReshapeChoices(dtype=backbone.dtype_policy, name="scores")
         outputs = scores(x, inputs["token_ids"])  # (B, C)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-
-        # === Config ===
         self.dropout = dropout
 
     def choose(self, contexts, choices=None, batch_size=8):

@@ -36,7 +36,6 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
         null_threshold: float, or `None` for never. Null score above which
             `answer` gives an empty text; see `tune_null_threshold`.
 
-    Example:
     ```python
     reader = keras_electra.ElectraQuestionAnswering.from_preset(
         "electra_tiny_en"

@@ -92,7 +92,6 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
         head: `ReplacedTokenHead` of the same network, or `None` for a fresh
             one; not part of the configuration.
 
-    Example:
     ```python
     detector = keras_electra.ElectraReplacedTokenDetector.from_preset(
         "electra_tiny_en"
@@ -138,7 +137,7 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
         return x, y, sample_weight
 
     def detect(self, texts, batch_size=32):
-        """A list of `DetectedToken` for a text, a list of these for several.
+        """A list of `DetectedToken` for a text, of such lists for several.
 
         A text that is longer than a row is read in windows that overlap by
         half; each token is judged where it has most text around it.

@@ -82,14 +82,10 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
         check_option("head", head, ("google", "transformers"))
         kinds = ("single_label", "multi_label", "regression")
         check_option("problem_type", problem_type, kinds)
-
-        # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
         layers = output_layers(backbone, num_classes, dropout, activation)
         self.output_dropout, self.output_dense = layers
-
-        # === Functional Model ===
         x = backbone(backbone.input)["sequence_output"][:, 0, :]  # (B, D)
         if head == "transformers":
             width = backbone.hidden_dim
@@ -101,8 +97,6 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
         activation = keras.activations.get(activation)
         self.activation = keras.activations.serialize(activation)
         super().__init__(inputs=backbone.input, outputs=outputs, **kwargs)
-
-        # === Config ===
         self.num_classes = num_classes
         self.dropout = dropout
         self.head = head

@@ -126,12 +126,8 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
         if layer is None:
             layer = (backbone.num_layers + 1) // 2
         check_option("layer", layer, range(1, backbone.num_layers + 1))
-
-        # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
-
-        # === Functional Model ===
         # Through the layers of the backbone, as far as needed; then float32.
         x = backbone.transformer_layers[layer - 1].output  # (B, L, D)
         x = ops.cast(x, "float32")
@@ -145,8 +141,6 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
         if normalize:
             x = ops.normalize(x, axis=-1)
         super().__init__(inputs=backbone.input, outputs=x, **kwargs)
-
-        # === Config ===
         self.pooling = pooling
         self.layer = layer
         self.normalize = normalize

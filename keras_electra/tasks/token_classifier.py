@@ -180,19 +180,13 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
         **kwargs,
     ):
         labels, num_classes = check_label_names(labels, num_classes)
-
-        # === Layers ===
         self.backbone = backbone
         self.preprocessor = preprocessor
         layers = output_layers(backbone, num_classes, dropout)
         self.output_dropout, self.output_dense = layers
-
-        # === Functional Model ===
         x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
         outputs = self.output_dense(self.output_dropout(x))
         super().__init__(inputs=backbone.input, outputs=outputs, **kwargs)
-
-        # === Config ===
         self.num_classes = num_classes
         self.labels = labels
         self.dropout = dropout
