@@ -95,14 +95,10 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         sequence_length: int. Length of the rows, in tokens. Defaults to
             `512`; loaded from a preset, to at most its network's positions.
 
-    Call arguments:
-        x: a string, a list of strings, a tuple of two of either (pairs; call
-            it with `y=None`), or a dict of rows, which stays as it is.
-        y, sample_weight: labels and their weights, or `None`.
-
-    Returns:
-        A dict of int32 arrays of shape `(batch, sequence_length)`, with labels
-        in a tuple: `token_ids`, `segment_ids` and `padding_mask`.
+    It is called on a string, a list of strings, a tuple of two of either
+    (pairs; then with `y=None`) or a dict of rows, which stays as it is. It
+    gives a dict of int32 arrays `(batch, sequence_length)`, with labels in a
+    tuple: `token_ids`, `segment_ids` and `padding_mask`.
     """
 
     backbone_cls = ElectraBackbone

@@ -30,10 +30,7 @@ def check_label_names(labels, num_classes=None):
 
 
 def takes_rows(loss):
-    """Whether a loss takes one value a class, and not the class numbers.
-
-    `None` for a loss, or a name or function, that is not Keras'.
-    """
+    """Whether a loss takes one value a class; `None` if it is not Keras'."""
     if isinstance(loss, str):
         loss = keras.losses.get(loss)
     name = getattr(loss, "__name__", type(loss).__name__)
