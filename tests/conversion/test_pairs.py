@@ -76,9 +76,8 @@ def test_embeddings_of_two_widths(discriminator, made):
     pretrainer = FROM_PRESET(discriminator=discriminator, generator=wide)
     assert not pretrainer.share_embeddings
     assert pretrainer.generator.embedding_dim == 6
-    assert "`embedding_dim`. Expected 6, the shared layer has 4" in str(
-        pretrainer.conversion_summary
-    )
+    summary = str(pretrainer.conversion_summary)
+    assert "the backbone's `embedding_dim`, 6. Received: 4." in summary
 
 
 def test_untied_output_is_told(discriminator, made):
