@@ -66,7 +66,7 @@ def test_generator_sums_what_fill_mask_says(filler):
     "texts, error, message",
     [
         ("the chef", TypeError, "list of strings. Received: 'the chef'"),
-        ([3], TypeError, "of type int: 3"),
+        ([3], TypeError, "type int: 3"),
         (["a", ""], ValueError, "texts of 1 to 6 tokens.*one of 0 tokens"),
         (["a " * 7], ValueError, "one of 7 tokens: 'a a"),
     ],
