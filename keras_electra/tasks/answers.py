@@ -19,10 +19,9 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 class Answer(typing.NamedTuple):
-    """One stretch of a document as an answer.
+    """One stretch of a document as an answer, `text = document[start:end]`.
 
     Attributes:
-        text, start, end: string and ints, `text = document[start:end]`.
         probability: float. Among the answers of the list, which sum to 1.
         start_logit, end_logit: float. Scores of the first and last token.
     """
@@ -59,12 +58,12 @@ def rank_answers(
     document, windows, outputs, n_best=20, max_length=30, null_threshold=None
 ):
     """`Answers` from the outputs for each window; `max_length` in tokens."""
-    logits = [masked_logits(output) for output in outputs]
-    found = [
-        _spans(window, output, *pair, n_best, max_length)
-        for window, output, pair in zip(windows, outputs, logits)
-    ]
-    tokens, scores = (np.concatenate(parts) for parts in zip(*found))
+    parts, nulls = [], []
+    for window, output in zip(windows, outputs):
+        starts, ends = masked_logits(output)
+        parts.append(_spans(window, output, starts, ends, n_best, max_length))
+        nulls.append(output.get("answerable_logit", starts[0] + ends[0]))
+    tokens, scores = map(np.concatenate, zip(*parts))
     sums = scores.sum(axis=-1)
     spans = {}  # from the text to its place and its best scores
     for i in np.argsort(-sums, kind="stable"):
@@ -73,23 +72,20 @@ def rank_answers(
         first, last = tokens[i]
         start, end = document.offsets[first][0], document.offsets[last][1]
         spans.setdefault(document.text[start:end], (start, end, i))
-    kept = [i for *_, i in spans.values()]
-    shares = np.exp(sums[kept] - sums[kept].max(initial=-np.inf))
+    kept = sums[[i for *_, i in spans.values()]]
+    shares = np.exp(kept - kept.max(initial=-np.inf))
     shares = (shares / shares.sum()).tolist()
     answers = [
         Answer(text, start, end, share, *scores[i].tolist())
         for (text, (start, end, i)), share in zip(spans.items(), shares)
     ]
-    # The least over the windows: one that answers is enough.
-    if "answerable_logit" in outputs[0]:
-        null = min(output["answerable_logit"] for output in outputs)
-    else:
-        null = min(starts[0] + ends[0] for starts, ends in logits)
-        null -= sums[kept[0]] if kept else 0.0
+    null = min(nulls)  # one window that answers is enough
+    if answers and "answerable_logit" not in output:
+        null -= kept[0]
     result = Answers("", answers, float(null))
-    if null_threshold is not None and result.null_score > null_threshold:
-        return result
-    return result._replace(text=result.best_text)
+    if null_threshold is None or result.null_score <= null_threshold:
+        result = result._replace(text=result.best_text)
+    return result
 
 
 def _spans(window, output, starts, ends, n_best, max_length):
@@ -102,15 +98,13 @@ def _spans(window, output, starts, ends, n_best, max_length):
         first = np.argsort(-starts, kind="stable")[:n_best]
         last = np.argsort(-ends, kind="stable")[:n_best]
         starts, ends = starts[first], ends[last]
-    first, last = first[:, None] - window.offset, last - window.offset
-    first, last, starts, ends = np.broadcast_arrays(
-        first, last, starts[:, None], ends
-    )
+    tokens = np.stack(np.broadcast_arrays(first[:, None], last), axis=-1)
+    scores = np.stack(np.broadcast_arrays(starts[:, None], ends), axis=-1)
+    first, last = np.moveaxis(tokens - window.offset, -1, 0)
+    best = np.array([*window.best, False])
     is_valid = (first >= 0) & (first <= last) & (last < len(window.best))
-    is_valid &= last - first < max_length
-    is_valid[is_valid] = np.array(window.best, bool)[first[is_valid]]
-    tokens = np.stack([first, last], axis=-1)[is_valid] + window.start
-    return tokens, np.stack([starts, ends], axis=-1)[is_valid]
+    is_valid &= (last - first < max_length) & best.take(first, mode="clip")
+    return tokens[is_valid] - window.offset + window.start, scores[is_valid]
 
 
 def normalize_answer(text):

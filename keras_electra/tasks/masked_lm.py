@@ -7,6 +7,7 @@ import keras
 import keras_hub
 import numpy as np
 
+from keras_electra.arguments import check_number
 from keras_electra.data.batches import round_length
 from keras_electra.data.rows import TextPreprocessor
 from keras_electra.data.rows import text_rows
@@ -25,8 +26,7 @@ class ElectraMaskedLMPreprocessor(
     0 for an unused position; all of shape `(batch, mask_selection_length)`.
 
     Args:
-        tokenizer, sequence_length, **kwargs: as of every preprocessor.
-        truncate: string. As in `keras_hub.layers.MultiSegmentPacker`.
+        tokenizer, sequence_length, truncate, **kwargs: as of the classifier's.
         mask_selection_rate: float. Probability that a token is selected.
         mask_selection_length: int. Most tokens selected in a row, by default
             the original's `(mask_selection_rate + 0.005) * sequence_length`
@@ -57,10 +57,9 @@ class ElectraMaskedLMPreprocessor(
         self.random_token_rate = random_token_rate
 
     def mask(self, x, seed=None, width=None):
-        """Masks what `rows` returns; gives `(x, y, sample_weight)`.
+        """Masks rows by a `seed`, or Python's generator, at `width` positions.
 
-        `width` is the number of positions, by default as many as are needed.
-        Without a `seed` one is drawn from Python's generator.
+        These are by default as many as are needed.
         """
         ids, most = x["token_ids"], self.mask_selection_length
         seed = random.getrandbits(64) if seed is None else seed
@@ -69,22 +68,23 @@ class ElectraMaskedLMPreprocessor(
         special = np.isin(ids, self.tokenizer.special_token_ids)
         # Of too many, which ones stay is drawn.
         order[special | (selected >= self.mask_selection_rate)] = 2.0
-        rank = order.argsort(axis=-1).argsort(axis=-1)
-        chosen = (order < 2.0) & (rank < most)
+        chosen = order.argsort(axis=-1).argsort(axis=-1) < most
+        chosen &= order < 2.0
         places, used = _places(chosen, width, min(most, ids.shape[-1]))
-        masked, threshold = ids.copy(), self.mask_token_rate
-        masked[chosen & (fate < threshold)] = self.tokenizer.mask_token_id
-        others = chosen & (fate >= threshold)
-        others &= fate < threshold + self.random_token_rate
-        num_tokens = self.tokenizer.vocabulary_size()
-        masked[others] = draws.integers(num_tokens, size=others.sum())
         y = np.take_along_axis(ids, places, axis=-1) * used
-        x = {**x, "token_ids": masked, "mask_positions": places}
+        others = draws.integers(
+            self.tokenizer.vocabulary_size(), size=ids.shape
+        )
+        is_other = fate < self.mask_token_rate + self.random_token_rate
+        others[fate < self.mask_token_rate] = self.tokenizer.mask_token_id
+        ids = np.where(chosen & is_other, others, ids).astype("int32")
+        x = {**x, "token_ids": ids, "mask_positions": places}
         return x, y.astype("int32"), used.astype("float32")
 
-    def _whole_rows(self, x):
-        x = super()._whole_rows(x)
-        return self.mask(x, width=self.mask_selection_length)
+    def rows(self, x, y=None, sample_weight=None, length=None):
+        x = super().rows(x, y, sample_weight, length)
+        # A task masks its rows itself, anew whenever they are used.
+        return self.mask(x, width=self.mask_selection_length) if length else x
 
     def output_spec(self, x=None, y=None, sample_weight=None):
         spec = keras.KerasTensor((None, self.mask_selection_length), "int32")
@@ -142,9 +142,9 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
         self.preprocessor = preprocessor
         self.head = head or TokenPredictionHead(
             backbone.embeddings,
-            activation=head_activation or backbone.activation,
-            tie_embeddings=tie_embeddings,
-            initializer_range=backbone.initializer_range,
+            head_activation or backbone.activation,
+            backbone.initializer_range,
+            tie_embeddings,
             dtype=backbone.dtype_policy,
             name="token_prediction_head",
         )
@@ -171,43 +171,34 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
     def fill_mask(self, texts, top_k=5, batch_size=32):
         """For each `[MASK]` of a text `top_k` pairs `(token, probability)`.
 
-        The most probable comes first; several in one text are filled
-        independently. For several texts it is a list of these.
+        Most probable first, each `[MASK]` on its own; for several texts a list
+        of that.
         """
         texts, is_one = self.read_inputs(texts, "fill_mask")
-        tokenizer = self.preprocessor.tokenizer
-        num_tokens = tokenizer.vocabulary_size()
-        if not 1 <= top_k <= num_tokens:
-            raise ValueError(
-                "`top_k` must be at least 1 and at most the size of the "
-                f"vocabulary, {num_tokens}. Received: top_k={top_k}."
-            )
+        tokenizer, results = self.preprocessor.tokenizer, []
+        num_tokens, mask = tokenizer.vocabulary_size(), tokenizer.mask_token_id
+        check_number("top_k", top_k, at_least=1, at_most=num_tokens)
         ids = tokenizer.encode_batch(texts, special_tokens=True)
         length = self.preprocessor.sequence_length
         length = min(length, self.backbone.max_sequence_length)
         for text, row in zip(texts, ids):
-            if tokenizer.mask_token_id not in row:
+            if mask not in row or len(row) > length - 2:
                 raise ValueError(
-                    "`fill_mask` fills the [MASK] tokens of a text, but this "
-                    f"one has none. Received: {text!r}."
-                )
-            if len(row) > length - 2:
-                raise ValueError(
-                    f"`fill_mask` takes texts of at most {length - 2} tokens. "
-                    f"Received one of {len(row)} tokens: {text[:60]!r}... "
-                    "Pass the part around the [MASK]."
+                    "`fill_mask` fills the [MASK] tokens of texts of at most "
+                    f"{length - 2} tokens. Received one of {len(row)} tokens, "
+                    f"{row.count(mask)} of them [MASK]: {text[:60]!r}. Pass "
+                    "the part around a [MASK]."
                 )
         x = text_rows(ids, None, tokenizer, length)
-        is_mask = x["token_ids"] == tokenizer.mask_token_id
-        x["mask_positions"], used = _places(is_mask)
-
-        def best(shares):
-            order = np.argsort(-shares, kind="stable")[:top_k].tolist()
-            return [(tokenizer.id_to_token(i), float(shares[i])) for i in order]
-
-        # A table may be padded beyond the vocabulary.
-        results = [
-            list(map(best, softmax(logits[row, :num_tokens].astype("float32"))))
-            for logits, row in zip(self.predict_rows(x, batch_size), used)
-        ]
+        x["mask_positions"], used = _places(x["token_ids"] == mask)
+        for logits, row in zip(self.predict_rows(x, batch_size), used):
+            # A table may be padded beyond the vocabulary.
+            shares = softmax(logits[row, :num_tokens].astype("float32"))
+            best = np.argsort(-shares, axis=-1, kind="stable")[:, :top_k]
+            results.append(
+                [
+                    [(tokenizer.id_to_token(i), float(some[i])) for i in order]
+                    for some, order in zip(shares, best.tolist())
+                ]
+            )
         return results[0] if is_one else results

@@ -48,32 +48,29 @@ class QAWindow(typing.NamedTuple):
 def split_document(document, question, tokenizer, length, stride):
     """A question (token ids) with each window of a document: `QAWindow`s."""
     head = [tokenizer.cls_token_id, *question, tokenizer.sep_token_id]
-    room = length - len(head) - 1
+    count, room = len(document.ids), length - len(head) - 1
     if room < 1:
         raise ValueError(
-            "`sequence_length` must leave room for the document beside the "
-            f"question. Received: sequence_length={length} and a question of "
-            f"{len(question)} tokens. Lower `max_question_length`."
+            "`sequence_length` must leave room for the document. Received: "
+            f"sequence_length={length} for a question of {len(question)} "
+            "tokens. Lower `max_question_length`."
         )
-    count = len(document.ids)
     step = min(stride, room)
-    starts = [*range(0, max(0, count - room), step)]
-    starts.append(len(starts) * step)
+    starts = range(0, max(0, count - room) + step, step)
+    parts = [slice(start, start + room) for start in starts]
     best, scores = np.zeros(count, int), np.full(count, -1.0)
-    for start in starts:
+    for part in parts:
         # The lesser of the tokens left and right of one counts, and the
         # length of the window; of equals the first (`qa_tasks.py:71-107`).
-        part = slice(start, start + room)
         left = np.arange(len(best[part]))
         score = np.minimum(left, left[::-1]) + 0.01 * len(left)
-        best[part] = np.where(score > scores[part], start, best[part])
+        best[part] = np.where(score > scores[part], part.start, best[part])
         scores[part] = np.maximum(score, scores[part])
     windows = []
-    for start in starts:
-        part = slice(start, start + room)
+    for part in parts:
         ids = [*head, *document.ids[part], tokenizer.sep_token_id]
-        is_best = (best[part] == start).tolist()
-        windows.append(QAWindow(ids, len(head), start, is_best))
+        is_best = (best[part] == part.start).tolist()
+        windows.append(QAWindow(ids, len(head), part.start, is_best))
     return windows
 
 
@@ -83,24 +80,23 @@ def find_answer(document, answer, start, tokenizer):
     `start` is its first character, `None` for where it is first. Looks for
     whole words between spaces, in these for the tokens that spell it.
     """
-    if start is None:
-        start = document.text.find(answer)
-    end = start + len(answer) - 1
-    if start < 0 or end >= len(document.text) or not answer.strip():
+    text, ids, offsets = document
+    start = text.find(answer) if start is None else start
+    stop = start + len(answer)
+    if start < 0 or stop > len(text) or not answer.strip():
         return None
-    words = [match.span() for match in WORD.finditer(document.text)]
-    starts = [word_start for word_start, _ in words]
-    first = bisect.bisect_right(starts, start) - 1
-    words = words[max(first, 0) : bisect.bisect_right(starts, end)]
-    spelled = " ".join(document.text[a:b] for a, b in words)
+    words = [match.span() for match in WORD.finditer(text)]
+    # `(n,)` stands just before what begins at `n`.
+    first = max(0, bisect.bisect(words, (start + 1,)) - 1)
+    words = words[first : bisect.bisect(words, (stop,))]
+    spelled = " ".join(text[a:b] for a, b in words)
     if " ".join(answer.split()).lower() not in spelled.lower():
         return None
-    starts = [token_start for token_start, _ in document.offsets]
-    first = bisect.bisect_left(starts, words[0][0])
-    last = bisect.bisect_left(starts, words[-1][1]) - 1
+    first = bisect.bisect(offsets, words[0][:1])
+    last = bisect.bisect(offsets, words[-1][1:]) - 1
     [wanted] = tokenizer.encode_batch([answer])
     for place in range(first, last + 2 - len(wanted) if wanted else first):
-        if document.ids[place : place + len(wanted)] == wanted:
+        if ids[place : place + len(wanted)] == wanted:
             return place, place + len(wanted) - 1
     return (first, last) if first <= last else None
 
@@ -133,15 +129,15 @@ def to_answers(y, count):
 
 
 def _to_answer(answer, index):
-    parts = (answer, None)
-    if isinstance(answer, dict) and "text" in answer:
-        parts = (answer["text"], answer.get("answer_start"))
+    text, start = answer, None
+    if isinstance(answer, dict):
+        text, start = answer.get("text", answer), answer.get("answer_start")
     elif isinstance(answer, (list, tuple)) and len(answer) == 2:
-        parts = answer
+        text, start = answer
     # SQuAD lists all right answers, of which the first counts.
     text, start = (
         next(iter(part), None) if isinstance(part, (list, tuple)) else part
-        for part in parts
+        for part in (text, start)
     )
     if text is None or text == "":
         return None
@@ -158,23 +154,18 @@ def _to_answer(answer, index):
 class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
     """Rows `[CLS] question [SEP] context [SEP]`, several for a long context.
 
+    Takes `(questions, contexts)`, columns of strings, or a dict of `question`
+    and `context`; as labels a column of answers: strings, tuples of a string
+    and its first character in the context, dicts of `text` and `answer_start`
+    as in SQuAD, `None` for no answer; or a tuple of two columns. Rows with
+    labels have `start_positions` `(rows,)` and come with an int array
+    `(rows, 3)`: first and last token of the answer (0, `[CLS]`, if it is not
+    in the row), 1 for no answer.
+
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
         stride: int. Tokens between the beginnings of two rows of a context.
         max_question_length: int. Tokens of a question that are read.
-
-    Call arguments:
-        x: tuple of columns of strings, `(questions, contexts)`, or a dict of
-            `question` and `context`.
-        y: column of answers: strings, tuples of a string and its first
-            character in the context, dicts of `text` and `answer_start` as in
-            SQuAD, `None` for no answer; or a tuple of two columns.
-        sample_weight: column of numbers, one a question.
-
-    Returns:
-        A dict of rows; with `y` it has `start_positions` `(rows,)` and comes
-        with an int array `(rows, 3)`: first and last token of the answer (0,
-        `[CLS]`, if the row does not hold it), 1 for no answer.
     """
 
     makes_labels = True
@@ -197,8 +188,8 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
         """Lists of texts to a `Document` and a list of `QAWindow` for each."""
         # Data sets ask many questions about one context.
         texts = list(dict.fromkeys(contexts))
-        parts = zip(texts, *self.tokenizer.encode_with_offsets(texts))
-        known = {text: Document(text, *tokens) for text, *tokens in parts}
+        parts = self.tokenizer.encode_with_offsets(texts)
+        known = dict(zip(texts, map(Document, texts, *parts)))
         documents = [known[context] for context in contexts]
         questions = self.tokenizer.encode_batch(questions)
         questions = [ids[: self.max_question_length] for ids in questions]
@@ -219,10 +210,17 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
         x = self.pack(windows, length)
         if y is None:
             return x
-        found, examples = [], []
+        found, examples, tokenizer = [], [], self.tokenizer
         for i, answer in enumerate(to_answers(y, len(questions))):
-            tokens = answer and self._find(questions[i], documents[i], answer)
-            found += [(*w.places(tokens), answer is None) for w in windows[i]]
+            text, start = answer or (None, None)
+            tokens = text and find_answer(documents[i], text, start, tokenizer)
+            if text and not tokens:
+                raise ValueError(
+                    "An answer must be in its context. That of the question "
+                    f"{questions[i]!r}, {text!r}, is not in it, start={start}: "
+                    f"{contexts[i][start or 0 :][:60]!r}. Correct or omit it."
+                )
+            found += [(*w.places(tokens), not text) for w in windows[i]]
             examples += [i] * len(windows[i])
         y = np.array(found, "int32").reshape(-1, 3)
         x["start_positions"] = y[:, 0]
@@ -230,25 +228,11 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
             sample_weight = np.asarray(sample_weight, "float32")[examples]
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
-    def _find(self, question, document, answer):
-        tokens = find_answer(document, *answer, self.tokenizer)
-        if tokens is not None:
-            return tokens
-        text, start = answer
-        place = "" if start is None else f" at character {start}"
-        raise ValueError(
-            "An answer must be in its context. That of the question "
-            f"{question!r}, {text!r}, is not in it{place}: "
-            f"{document.text[start or 0 :][:60]!r}. Correct the start or "
-            "leave the question out."
-        )
-
     def output_spec(self, x=None, y=None, sample_weight=None):
-        rows = super().output_spec()
-        if y is None:
-            return rows
-        rows["start_positions"] = keras.KerasTensor((None,), "int32")
-        y = keras.KerasTensor((None, 3), "int32")
+        spec = super().output_spec()
+        if y is not None:
+            spec["start_positions"] = keras.KerasTensor((None,), "int32")
+            y = keras.KerasTensor((None, 3), "int32")
         if sample_weight is not None:
             sample_weight = keras.KerasTensor((None,), "float32")
-        return keras.utils.pack_x_y_sample_weight(rows, y, sample_weight)
+        return keras.utils.pack_x_y_sample_weight(spec, y, sample_weight)

@@ -2,6 +2,7 @@
 
 import keras
 import keras_hub
+from keras import ops
 
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_option
@@ -17,29 +18,27 @@ from keras_electra.tasks.task import ElectraTask
 class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
     """Finds the answer to a question in a text, or that it has none.
 
-    Takes `(questions, contexts)`, two lists of strings; for answers see
-    `ElectraQuestionAnsweringPreprocessor`. Of rows it gives a dict of float32
-    arrays: `start_logits` and `end_logits` `(batch, length)`; the joint
-    head's beams, see `JointSpanHead`; with `answerability` an
-    `answerable_logit` `(batch,)`, positive for no answer. Rows may have
-    `start_positions` `(batch,)`, to which the joint head's ends then belong.
+    For inputs and labels see `ElectraQuestionAnsweringPreprocessor`. Rows give
+    a dict of float32 arrays: `start_logits` and `end_logits`, and for the
+    simple head an `answer_mask`, `(batch, length)`; the joint head's beams, see
+    `JointSpanHead`; with `answerability` an `answerable_logit` `(batch,)`,
+    positive for no answer. Rows may have `start_positions` `(batch,)`, to
+    which the joint head's ends then belong.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
         head: string. `"joint"` is the original's, which scores the end given
             the start; `"simple"`, that of transformers, scores them apart.
-        answerability: string or `None`. What tells that there is no answer:
-            `"span"`, a layer on `[CLS]` and the expected start (default of
-            the joint head); `"first_token"`, a layer on `[CLS]` alone;
-            `None`, the scores of `[CLS]` as start and end (of the simple).
+        answerability: what tells that there is no answer: `"span"`, a layer
+            on `[CLS]` and the expected start (default of the joint head);
+            `"first_token"`, a layer on `[CLS]`; `None`, the scores of `[CLS]`
+            as start and end (default of the simple head).
         beam_size: int. Starts followed up by the joint head.
         null_threshold: float, or `None` for never. Null score above which
             `answer` gives an empty text; see `tune_null_threshold`.
 
     ```python
-    reader = keras_electra.ElectraQuestionAnswering.from_preset(
-        "electra_tiny_en"
-    )
+    reader = ElectraQuestionAnswering.from_preset("electra_tiny_en")
     reader.fit((questions, contexts), answers, batch_size=32, epochs=2)
     reader.answer("Who sleeps?", "A bee sleeps in winter.").text  # "A bee"
     ```
@@ -68,34 +67,32 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
 
         self.backbone = backbone
         self.preprocessor = preprocessor
-        x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
-        fields, starts = dict(backbone.input), []
-        masks = (fields["padding_mask"], fields["segment_ids"])
+        fields = dict(backbone.input)
+        mask = span_heads.answer_mask(**fields)
+        x = backbone(fields)["sequence_output"]  # (B, L, D)
         options = {"dtype": backbone.dtype_policy, "name": "span_head"}
         if head == "joint":
+            starts = keras.Input((), dtype="int32", name="start_positions")
+            fields["start_positions"] = starts
             self.span_head = span_heads.JointSpanHead(beam_size, **options)
-            starts = [keras.Input((), dtype="int32", name="start_positions")]
-            fields["start_positions"] = starts[0]
+            outputs = self.span_head(x, mask, starts)  # with masked logits
+            self.padded_output = span_heads.MASKED_SCORE
         else:
             self.span_head = span_heads.SimpleSpanHead(**options)
-        outputs = self.span_head(x, *masks, *starts)
+            outputs = {**self.span_head(x), "answer_mask": mask}
         if answerability is not None:
             options["name"] = "answerability_head"
             self.answerability_head = span_heads.AnswerabilityHead(
                 answerability == "span", **options
             )
-            outputs["answerable_logit"] = self.answerability_head(
-                x, outputs["start_logits"], *masks
-            )
+            logits, _ = span_heads.masked_logits(outputs)
+            outputs["answerable_logit"] = self.answerability_head(x, logits)
         super().__init__(inputs=fields, outputs=outputs, **kwargs)
-
         self.head = head
         self.answerability = answerability
         self.beam_size = beam_size
         self.null_threshold = null_threshold
         self.span_accuracy = keras.metrics.Mean(name="span_accuracy")
-        if head == "joint":  # which masks its logits itself
-            self.padded_output = span_heads.MASKED_SCORE
 
     def __call__(self, inputs, *args, **kwargs):
         return super().__call__(self._complete(inputs), *args, **kwargs)
@@ -117,8 +114,7 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
             if kwargs.get(name) not in (None, "auto", []):
                 raise ValueError(
                     f"`{name}` must be left out: starts and ends are judged "
-                    "together, as `span_accuracy`. Received: "
-                    f"{name}={kwargs[name]!r}."
+                    f"together, as `span_accuracy`. Received: {kwargs[name]!r}."
                 )
         super().compile(optimizer, loss, **kwargs)
 
@@ -128,14 +124,14 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
     def default_metrics(self, loss):
         return []
 
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
+    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
         return self.loss(y, y_pred, sample_weight)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        right = span_heads.spans_are_right(y, y_pred)
-        self.span_accuracy.update_state(right, sample_weight)
+        # Whether start and end both have the highest scores.
+        logits = ops.stack(span_heads.masked_logits(y_pred), axis=1)
+        right = ops.equal(ops.argmax(logits, axis=-1), y[:, :2])  # (B, 2)
+        self.span_accuracy.update_state(ops.all(right, axis=-1), sample_weight)
         return self.get_metrics_result()
 
     def test_step(self, *args):
@@ -162,12 +158,9 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
     ):
         """`Answers` to a question about a text, or a list for several.
 
-        Args:
-            questions, contexts: strings or columns of strings, or as
-                `questions` alone any of the inputs that `fit` takes.
-            n_best, max_answer_length: int. Most answers of a list, and most
-                tokens of an answer.
-            batch_size: int. Windows computed together.
+        Takes strings, columns of strings, or as `questions` alone what `fit`
+        takes; the most answers of a list, the most tokens of an answer, and
+        how many windows are computed together.
         """
         x = questions if contexts is None else (questions, contexts)
         x, is_one = self.read_inputs(x, "answer")
@@ -176,10 +169,9 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
         outputs = iter(self.predict_rows(rows, batch_size))
         limits = (n_best, max_answer_length, self.null_threshold)
         results = [
-            ranking.rank_answers(
-                document, some, [next(outputs) for _ in some], *limits
-            )
-            for document, some in zip(documents, windows)
+            # Of the outputs each takes those of its own windows.
+            ranking.rank_answers(text, some, outputs, *limits)
+            for text, some in zip(documents, windows)
         ]
         return results[0] if is_one else results
 
@@ -189,13 +181,9 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
     ):
         """Sets `null_threshold` to what is best on a development set.
 
-        Args:
-            questions, contexts, **kwargs: as in `answer`.
-            answers: column of lists of right answers, empty for none.
-            metric: string. `"f1"` or `"exact"`.
-
-        Returns:
-            The mean of the metric, 0.0 to 1.0, and the threshold.
+        `answers` is a column of lists of right answers, empty for none,
+        `metric` `"f1"` or `"exact"`; the others are those of `answer`.
+        Returns the mean of the metric, 0.0 to 1.0, and the threshold.
         """
         check_option("metric", metric, tuple(ranking.SCORES))
         answers = inputs.to_column(answers)

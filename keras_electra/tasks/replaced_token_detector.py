@@ -7,8 +7,7 @@ import keras_hub
 import numpy as np
 from keras import ops
 
-from keras_electra.data.inputs import check_texts
-from keras_electra.data.inputs import map_columns
+from keras_electra.data import inputs
 from keras_electra.data.rows import TextPreprocessor
 from keras_electra.data.rows import split_windows
 from keras_electra.data.rows import text_rows
@@ -18,11 +17,10 @@ from keras_electra.tasks.task import ElectraTask
 
 
 class DetectedToken(typing.NamedTuple):
-    """One word piece of a text, and how replaced it looks.
+    """A word piece, at `text[start:end]`, and how replaced it looks.
 
     Attributes:
         token: string. The word piece as in the vocabulary.
-        start, end: int. Its characters are `text[start:end]`.
         probability: float. Of being replaced, 0 to 1.
     """
 
@@ -50,20 +48,17 @@ class TokenBinaryCrossentropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraReplacedTokenDetectorPreprocessor(TextPreprocessor):
-    """Turns texts, or pairs of texts, into rows.
+    """Rows of texts or of pairs; labels are one a token, `[CLS]` included.
 
-    Labels are one a token, `[CLS]` and `[SEP]` included. Where no weights
-    come with them, padding gets weight 0.
+    Where no weights come with them, padding gets weight 0.
 
     Args:
         tokenizer, sequence_length, truncate, **kwargs: as of the classifier's.
     """
 
     def call(self, x, y=None, sample_weight=None):
-        x = super().call(x)
-        if y is not None and sample_weight is None:
-            sample_weight = x["padding_mask"]
-        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+        data = _weighted(super().call(x), y, sample_weight)
+        return keras.utils.pack_x_y_sample_weight(*data)
 
     def rows(self, x, y=None, sample_weight=None, length=None):
         x = super().rows(x, length=length)
@@ -75,8 +70,14 @@ class ElectraReplacedTokenDetectorPreprocessor(TextPreprocessor):
             options = ("float32", "post", "post")
             return keras.utils.pad_sequences(values, mask.shape[1], *options)
 
-        y, sample_weight = map_columns(fit, (y, sample_weight))
-        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+        data = inputs.map_columns(fit, (y, sample_weight))
+        return keras.utils.pack_x_y_sample_weight(x, *data)
+
+
+def _weighted(x, y=None, sample_weight=None):
+    if y is not None and sample_weight is None:
+        sample_weight = x["padding_mask"]
+    return x, y, sample_weight
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -93,9 +94,7 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
             one; not part of the configuration.
 
     ```python
-    detector = keras_electra.ElectraReplacedTokenDetector.from_preset(
-        "electra_tiny_en"
-    )
+    detector = ElectraReplacedTokenDetector.from_preset("electra_tiny_en")
     for token in detector.detect("The chef kicked the delicious meal."):
         print(token.token, token.start, token.end, token.probability)
     ```
@@ -110,8 +109,8 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.head = head or ReplacedTokenHead(
-            activation=backbone.activation,
-            initializer_range=backbone.initializer_range,
+            backbone.activation,
+            backbone.initializer_range,
             dtype=backbone.dtype_policy,
             name="replaced_token_head",
         )
@@ -122,19 +121,15 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
         return TokenBinaryCrossentropy()
 
     def default_metrics(self, loss):
-        return [
-            keras.metrics.BinaryAccuracy(threshold=0.0, name="accuracy"),
-            keras.metrics.AUC(from_logits=True, name="auc"),
-        ]
+        accuracy = keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)
+        return [accuracy, keras.metrics.AUC(from_logits=True, name="auc")]
 
     def check_inputs(self, x):
         # A text without tokens has none that are replaced.
-        check_texts(x, may_be_empty=True)
+        inputs.check_texts(x, may_be_empty=True)
 
     def finish_batch(self, x, y=None, sample_weight=None, training=False):
-        if y is not None and sample_weight is None:
-            sample_weight = x["padding_mask"]
-        return x, y, sample_weight
+        return _weighted(x, y, sample_weight)
 
     def detect(self, texts, batch_size=32):
         """A list of `DetectedToken` for a text, of such lists for several.
@@ -146,21 +141,20 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
         tokenizer = self.preprocessor.tokenizer
         length = self.preprocessor.sequence_length
         length = min(length, self.backbone.max_sequence_length)
-        rows, offsets = tokenizer.encode_with_offsets(texts)
+        ids, offsets = tokenizer.encode_with_offsets(texts)
         windows = [
-            (number, *window)
-            for number, ids in enumerate(rows)
-            for window in split_windows(len(ids), length - 2)
+            (i, *window)
+            for i, row in enumerate(ids)
+            for window in split_windows(len(row), length - 2)
         ]
-        parts = [rows[i][start:stop] for i, start, stop, *_ in windows]
+        parts = [ids[i][start:stop] for i, start, stop, *_ in windows]
         x = text_rows(parts, None, tokenizer, length)
         results, outputs = [[] for _ in texts], self.predict_rows(x, batch_size)
         for (i, start, _, first, last), logits in zip(windows, outputs):
             # Behind [CLS], where the window starts.
-            shares = sigmoid(logits[1:].astype("float32"))
-            for place in range(first, last):
-                token = tokenizer.id_to_token(rows[i][place])
-                share = float(shares[place - start])
-                token = DetectedToken(token, *offsets[i][place], share)
+            shares = sigmoid(logits[1:].astype("float32")).tolist()
+            for j in range(first, last):
+                token = tokenizer.id_to_token(ids[i][j])
+                token = DetectedToken(token, *offsets[i][j], shares[j - start])
                 results[i].append(token)
         return results[0] if is_one else results

@@ -18,11 +18,10 @@ HIDDEN_DIM = 512
 MASKED_SCORE = -1000.0
 
 
-def answer_mask(padding_mask, segment_ids):
+def answer_mask(padding_mask, segment_ids, **others):
     """1.0 for tokens an answer may begin or end at: the text's, and `[CLS]`."""
-    mask = ops.cast(padding_mask, "float32") * ops.cast(segment_ids, "float32")
-    first = ops.cast(ops.arange(ops.shape(mask)[1]) == 0, "float32")
-    return ops.maximum(mask, first[None])  # (B, L)
+    mask = ops.cast(padding_mask * segment_ids, "float32")  # (B, L)
+    return ops.concatenate([ops.ones_like(mask[:, :1]), mask[:, 1:]], axis=1)
 
 
 def masked_logits(outputs):
@@ -33,12 +32,12 @@ def masked_logits(outputs):
     return [outputs[name] + penalty for name in ("start_logits", "end_logits")]
 
 
-def _dense(layer, units, name, width, **kwargs):
-    """A built dense layer of the precision of the layer it is part of."""
+def _add_dense(layer, name, width, units, **kwargs):
+    """Gives a layer, as an attribute, a built dense layer of its precision."""
     kwargs.update(name=name, dtype=layer.dtype_policy)
     dense = keras.layers.Dense(units, **kwargs)
     dense.build((None, width))
-    return dense
+    setattr(layer, name, dense)
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -46,11 +45,10 @@ class JointSpanHead(keras.layers.Layer):
     """Scores starts, and ends given the start, with a beam of starts.
 
     The original's dense layer on the vectors of start and end together is a
-    sum of two: no copy of the vectors for each start. `given` are the starts
-    that `end_logits` suppose, -1 for the best. Returns a dict of
-    `start_logits` and `end_logits` `(B, L)`, `start_top_log_probs` and
-    `start_top_index` `(B, K)`, `end_top_log_probs` and `end_top_index`
-    `(B, K, K)`, zeros in training; an index may point behind a short row.
+    sum of two: no copy of the vectors for each start. `end_logits` suppose the
+    starts `given`, -1 for the best. Logits are `(B, L)`, beams of starts
+    `(B, K)`, of ends `(B, K, K)`, zeros in training; an index may point behind
+    a short row.
     """
 
     def __init__(self, beam_size=20, **kwargs):
@@ -65,18 +63,15 @@ class JointSpanHead(keras.layers.Layer):
         for part in ("start", "end"):
             uniform = keras.initializers.RandomUniform(-limit, limit)
             options = {"kernel_initializer": uniform, "use_bias": part == "end"}
-            name = f"{part}_hidden"
-            dense = _dense(self, HIDDEN_DIM, name, width, **options)
-            setattr(self, name, dense)
-        self.start_dense = _dense(self, 1, "start_dense", width)
-        self.end_dense = _dense(self, 1, "end_dense", HIDDEN_DIM)
-        self.built = True
+            _add_dense(self, f"{part}_hidden", width, HIDDEN_DIM, **options)
+        _add_dense(self, "start_dense", width, 1)
+        _add_dense(self, "end_dense", HIDDEN_DIM, 1)
 
-    def call(self, x, padding_mask, segment_ids, given, training=None):
+    def call(self, x, mask, given, training=None):
         length = ops.shape(x)[1]
-        penalty = MASKED_SCORE * (1.0 - answer_mask(padding_mask, segment_ids))
+        penalty = MASKED_SCORE * (1.0 - ops.cast(mask, "float32"))  # (B, L)
         start_logits = ops.cast(self.start_dense(x)[..., 0], "float32")
-        start_logits = start_logits + penalty  # (B, L)
+        start_logits = start_logits + penalty
         ends = self.end_hidden(x)  # (B, L, 512)
 
         def end_logits(starts):
@@ -85,26 +80,23 @@ class JointSpanHead(keras.layers.Layer):
             logits = self.end_dense(exact_gelu(hidden + ends))[..., 0]
             return ops.cast(logits, "float32") + penalty  # (B, L)
 
-        best = ops.cast(ops.argmax(start_logits, axis=-1), "int32")
-        given = ops.where(given < 0, best, ops.cast(given, "int32"))
+        given = ops.where(given < 0, ops.argmax(start_logits, axis=-1), given)
+        tops = [*self._top(start_logits)]
         if self.has_beams and not training:
-            start_top, start_index = self._top(start_logits)
-            starts = ops.transpose(ops.minimum(start_index, length - 1))
+            starts = ops.transpose(ops.minimum(tops[1], length - 1))
             # One start at a time: all together are K times the memory.
             logits = ops.map(end_logits, starts)  # (K, B, L)
-            end_top, end_index = self._top(ops.transpose(logits, (1, 0, 2)))
+            tops += self._top(ops.transpose(logits, (1, 0, 2)))
         else:
-            start_index = ops.repeat(given[:, None] * 0, self.beam_size, axis=1)
-            end_index = ops.repeat(start_index[:, None], self.beam_size, axis=1)
-            start_top = ops.cast(start_index, "float32")
-            end_top = ops.cast(end_index, "float32")
+            size = self.beam_size
+            tops += [ops.repeat(0 * top[:, None], size, axis=1) for top in tops]
         return {
             "start_logits": start_logits,
             "end_logits": end_logits(given),
-            "start_top_log_probs": start_top,
-            "start_top_index": start_index,
-            "end_top_log_probs": end_top,
-            "end_top_index": end_index,
+            "start_top_log_probs": tops[0],
+            "start_top_index": tops[1],
+            "end_top_log_probs": tops[2],
+            "end_top_index": tops[3],
         }
 
     def _top(self, logits):
@@ -120,29 +112,22 @@ class JointSpanHead(keras.layers.Layer):
 class SimpleSpanHead(keras.layers.Layer):
     """Scores every token as start and as end, one apart from the other.
 
-    As transformers' package, and the original without joint prediction
-    (`qa_tasks.py:491-494`). Returns a dict of `start_logits`, `end_logits`
-    and `answer_mask`, all `(B, L)`.
+    As transformers, and the original without joint prediction (`:491-494`).
     """
 
-    def build(self, x_shape, *shapes):
-        self.output_dense = _dense(self, 2, "output_dense", x_shape[-1])
-        self.built = True
+    def build(self, x_shape):
+        _add_dense(self, "output_dense", x_shape[-1], 2)
 
-    def call(self, x, padding_mask, segment_ids):
+    def call(self, x):
         logits = ops.cast(self.output_dense(x), "float32")  # (B, L, 2)
-        return {
-            "start_logits": logits[..., 0],
-            "end_logits": logits[..., 1],
-            "answer_mask": answer_mask(padding_mask, segment_ids),
-        }
+        return {"start_logits": logits[..., 0], "end_logits": logits[..., 1]}
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class AnswerabilityHead(keras.layers.Layer):
-    """Logits `(B,)`, positive for no answer (`qa_tasks.py:508-525`).
+    """Logits `(B,)`, positive for no answer, from `[CLS]` (`:508-525`).
 
-    From `[CLS]`, with `use_span` from the expected start too.
+    With `use_span` from the expected start too.
     """
 
     def __init__(self, use_span=True, **kwargs):
@@ -154,20 +139,15 @@ class AnswerabilityHead(keras.layers.Layer):
         width = x_shape[-1]
         if self.use_span:
             options = {"activation": exact_gelu}
-            self.hidden_dense = _dense(
-                self, HIDDEN_DIM, "hidden_dense", 2 * width, **options
-            )
+            _add_dense(self, "hidden_dense", 2 * width, HIDDEN_DIM, **options)
             width = HIDDEN_DIM
-        self.output_dense = _dense(self, 1, "output_dense", width)
-        self.built = True
+        _add_dense(self, "output_dense", width, 1)
 
-    def call(self, x, start_logits, padding_mask, segment_ids):
+    def call(self, x, start_logits):
         features = x[:, 0]  # (B, D)
         if self.use_span:
-            mask = answer_mask(padding_mask, segment_ids)
-            weights = ops.softmax(start_logits + MASKED_SCORE * (1.0 - mask))
-            weights = ops.cast(weights, x.dtype)[:, None]
-            expected = ops.matmul(weights, x)[:, 0]
+            weights = ops.cast(ops.softmax(start_logits), x.dtype)
+            expected = ops.matmul(weights[:, None], x)[:, 0]
             features = ops.concatenate([features, expected], axis=-1)
             features = self.hidden_dense(features)
         return ops.cast(self.output_dense(features)[:, 0], "float32")
@@ -187,14 +167,11 @@ class SpanLoss(keras.losses.Loss):
         self.answerability_weight = answerability_weight
 
     def call(self, y_true, y_pred):
-        y_true = ops.cast(y_true, "int32")
-        starts, ends = (
-            ops.sparse_categorical_crossentropy(
+        y_true, loss = ops.cast(y_true, "int32"), 0.0
+        for i, logits in enumerate(masked_logits(y_pred)):
+            loss = loss + 0.5 * ops.sparse_categorical_crossentropy(
                 y_true[:, i], logits, from_logits=True
             )
-            for i, logits in enumerate(masked_logits(y_pred))
-        )
-        loss = (starts + ends) / 2
         if "answerable_logit" in y_pred:
             # The name is the original's, 1 means that there is no answer.
             logit = y_pred["answerable_logit"]
@@ -206,11 +183,3 @@ class SpanLoss(keras.losses.Loss):
     def get_config(self):
         weight = {"answerability_weight": self.answerability_weight}
         return {**super().get_config(), **weight}
-
-
-def spans_are_right(y_true, y_pred):
-    """Whether start and end both have the highest scores: bools `(B,)`."""
-    best = [ops.argmax(logits, axis=-1) for logits in masked_logits(y_pred)]
-    y_true = ops.cast(y_true[:, :2], "int32")
-    best = ops.cast(ops.stack(best, axis=-1), "int32")
-    return ops.all(best == y_true, axis=-1)

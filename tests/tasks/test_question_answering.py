@@ -77,7 +77,7 @@ def test_errors(trained):
     x = (QUESTIONS, CONTEXTS)
     with pytest.raises(ValueError, match="'cheese', is not in it"):
         trained.fit(x, ["cheese", None])
-    with pytest.raises(ValueError, match="question 'meal', 'meal'.*char"):
+    with pytest.raises(ValueError, match="question 'meal', 'meal'.*start=5"):
         trained.fit(x, [None, ("meal", 5)])
     with pytest.raises(TypeError, match="tuple of two lists"):
         trained.fit(QUESTIONS, ANSWERS)
