@@ -1,15 +1,15 @@
 """Text files -> a folder of pre-training examples.
 
 A fixed seed gives the same files to the byte, whatever the number of processes.
-All is made in a folder next to the goal, `NAME.partial`, and moved to its place
-when it is complete; a build that was stopped goes on when it is called again.
+All is made in `NAME.partial` beside the goal and moved when it is complete; a
+build that was stopped goes on when it is called again.
 """
 
 import collections
 import contextlib
 import errno
-import functools
 import hashlib
+import itertools
 import os
 import random
 import shutil
@@ -17,6 +17,7 @@ import time
 
 import filelock
 import fsspec
+import numpy as np
 
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_number
@@ -53,12 +54,11 @@ def build_examples(
         output_dir: str or path. The folder to make; must be new, or empty, or
             hold the result of the same call, which is then reported.
         tokenizer: `ElectraTokenizer`.
-        sequence_length: int, tokens of the longest examples, special tokens
-            included. Defaults to 128.
+        sequence_length: int. Most tokens of an example, special ones included.
         validation_fraction: float in `[0, 1)`. Fraction of the documents to
-            hold out, chosen by their content and the seed. Above 0, at least
-            one is held out and one is not. Defaults to 0.
-        seed: int. Seed of all random choices. Defaults to 0.
+            hold out, chosen by content and seed. Above 0, at least one is held
+            out and one is not.
+        seed: int, of all random choices.
         num_processes: int. With more than 1, as many further processes
             tokenize. Has no influence on the result.
         text_field: str. Field of JSON objects that holds the text.
@@ -67,14 +67,10 @@ def build_examples(
         blank_lines_separate_documents: bool. If `False`, each file is one.
         verbose: bool. Whether to print progress and the report.
 
-    Returns:
-        `BuildReport`.
-
-    Raises:
-        FileExistsError: if `output_dir` holds something else.
-        OSError: if a file cannot be read or written; if the disk is full,
-            the same call goes on once there is space.
-        ValueError: if an argument is out of range, or the files hold no text.
+    Returns a `BuildReport`. Raises a `FileExistsError` if `output_dir` holds
+    something else, an `OSError` if a file cannot be read or written (after a
+    full disk the same call goes on), and a `ValueError` if an argument is out
+    of range or the files hold no text.
     """
     start = time.perf_counter()
     ExamplePacker(rules, sequence_length)  # checks its arguments
@@ -82,7 +78,6 @@ def build_examples(
     check_number("validation_fraction", validation_fraction, 0, below=1)
     files = list_files(files)
     described = shards.describe_tokenizer(tokenizer)
-    size = described["vocabulary_size"]
     description = {
         "tokenizer": described,
         "settings": {
@@ -93,19 +88,20 @@ def build_examples(
             "rules": rules,
             "blank_lines_separate_documents": blank_lines_separate_documents,
         },
-        "dtype": shards.record_dtype(size, sequence_length),
-        "inputs": [_describe_file(path) for path in files],
+        "dtype": shards.record_dtype(
+            described["vocabulary_size"], sequence_length
+        ),
+        "inputs": list(map(_describe_file, files)),
     }
     output_dir = os.path.abspath(os.fspath(output_dir))
-    counts, work = _counts_of_same_build(output_dir, description), {}
+    counts = _counts_of_same_build(output_dir, description)
     if counts is None:
         with _partial_folder(output_dir) as folder:
-            counts, reused_tokens = _build(
+            counts = _build(
                 folder, files, tokenizer, description, num_processes, verbose
             )
-        seconds = time.perf_counter() - start
-        work = {"seconds": seconds, "reused_tokens": reused_tokens}
-    report = shards.BuildReport(output_dir, **counts, **work)
+        counts["seconds"] = time.perf_counter() - start
+    report = shards.BuildReport(output_dir, **counts)
     if verbose:
         print(report)
     return report
@@ -164,69 +160,67 @@ def _partial_folder(output_dir):
         full = map(os.strerror, (errno.ENOSPC, errno.EDQUOT))
         if not any(message in str(error) for message in full):
             raise
-        raise OSError(
-            errno.ENOSPC,
-            f"{error}. Make space and do the same call again to go on, or "
-            f"remove {root!r}, which holds what is finished.",
-        ) from error
+        advice = "Make space and do the same call again to go on, or remove"
+        message = f"{error}. {advice} {root!r}, which holds what is finished."
+        raise OSError(errno.ENOSPC, message) from error
 
 
-def _build(folder, files, tokenizer, description, num_processes, verbose):
-    """Make `folder/result`; returns counts, and how many tokens were there."""
+def _build(folder, files, tokenizer, description, *how):
+    """Make `folder/result`; returns the counts of a `BuildReport`."""
     settings = description["settings"]
+    arguments = folder, files, tokenizer, description, *how
     fraction = settings["validation_fraction"]
-    assemble = functools.partial(
-        _assemble, folder, files, tokenizer, description, num_processes, verbose
-    )
-    (train, held_out), tally, places = assemble(int(fraction * HASH_RANGE))
+    threshold = int(fraction * HASH_RANGE)
+    writers, tally, places = _assemble(*arguments, threshold)
     reused_tokens = tally["reused_tokens"]
     if not tally["tokens"]:
         raise ValueError(
             f"There is no text in {files[0]!r} and {len(files) - 1} more "
             "files. Check `files`, and `text_field` if they are JSON lines."
         )
-    if fraction and not (train.documents and held_out.documents):
+    first, last = places
+    if fraction and first == last:
+        raise ValueError(
+            "`validation_fraction` above 0 needs at least two different "
+            f"documents. Found: {tally['documents']}."
+        )
+    if fraction and not first < threshold <= last:
         # Happens with few documents only. All tokens are kept: it is quick.
-        first, last = min(places), max(places)
-        if first == last:
-            raise ValueError(
-                "`validation_fraction` above 0 needs at least two different "
-                f"documents. Found: {train.documents + held_out.documents}."
-            )
-        rare = last if held_out.documents else first + 1
-        (train, held_out), tally, _ = assemble(rare)
-    examples = train.examples + held_out.examples
-    used = train.positions + held_out.positions
+        threshold = min(max(threshold, first + 1), last)
+        writers, tally, _ = _assemble(*arguments, threshold)
+    train, held_out = (writer.counts for writer in writers)
+    both = train + held_out
+    positions = both["examples"] * settings["sequence_length"]
     counts = {
-        "documents": train.documents + held_out.documents,
-        "validation_documents": held_out.documents,
+        "documents": tally["documents"],
+        "validation_documents": held_out["documents"],
         "tokens": tally["tokens"],
         "unknown_tokens": tally["unknown_tokens"],
-        "dropped_tokens": tally["tokens"] - train.tokens - held_out.tokens,
-        "train_examples": train.examples,
-        "validation_examples": held_out.examples,
-        "padding_fraction": 1 - used / (examples * settings["sequence_length"]),
-        "shards": len(train.shards) + len(held_out.shards),
+        "dropped_tokens": tally["tokens"] - both["tokens"],
+        "train_examples": train["examples"],
+        "validation_examples": held_out["examples"],
+        "padding_fraction": 1 - both["positions"] / positions,
+        "shards": sum(len(writer.shards) for writer in writers),
     }
-    files = dict(zip(shards.SPLITS, (train.shards, held_out.shards)))
+    files = {writer.split: writer.shards for writer in writers}
     metadata = {**description, "report": counts, "shards": files}
     shards.write_metadata(os.path.join(folder, "result"), metadata)
-    return counts, reused_tokens
+    return {**counts, "reused_tokens": reused_tokens}
 
 
 def _assemble(
     folder, files, tokenizer, description, num_processes, verbose, threshold
 ):
-    """Read, tokenize, pack, write: all of a build but its bookkeeping.
+    """Read, tokenize, pack and write all documents.
 
-    Every document has a place in `HASH_RANGE`, a hash of its first piece;
-    those below `threshold` are held out. Returns the writers of the splits,
-    counts of tokens, and the lowest and the highest place.
+    Each has a place in `HASH_RANGE`, a hash of its first piece; those below
+    `threshold` are held out. Returns the writers of the splits, counts of
+    tokens, and the lowest and the highest place.
     """
     settings, dtype = description["settings"], description["dtype"]
-    seed = settings["seed"]
+    seed, rules = settings["seed"], settings["rules"]
     key, draws = str(seed).encode()[:64], random.Random(seed)
-    if settings["rules"] == "original":
+    if rules == "original":
         files = list(files)
         draws.shuffle(files)
     result = os.path.join(folder, "result")
@@ -234,15 +228,12 @@ def _assemble(
     os.makedirs(result)
     # What is held out has draws of its own, so that holding out one more
     # document changes little.
-    packers = [
-        ExamplePacker(settings["rules"], settings["sequence_length"], source)
-        for source in (draws, random.Random(f"validation {seed}"))
-    ]
-    writers = [
-        shards.ExampleWriter(result, split, tokenizer, dtype)
-        for split in shards.SPLITS
-    ]
-    side, tally, places = 0, collections.Counter(), []
+    writers, sources = [], (draws, random.Random(f"validation {seed}"))
+    for split, source in zip(shards.SPLITS, sources):
+        packer = ExamplePacker(rules, settings["sequence_length"], source)
+        writer = shards.ExampleWriter(result, split, tokenizer, dtype, packer)
+        writers.append(writer)
+    tally, places = collections.Counter(), []
     ends = settings["blank_lines_separate_documents"]
     pieces = read_documents(files, settings["text_field"], ends)
     told = time.perf_counter()
@@ -252,25 +243,25 @@ def _assemble(
         tally["tokens"] += len(ids)
         tally["unknown_tokens"] += int((ids == tokenizer.unk_token_id).sum())
         tally["reused_tokens"] += len(ids) * is_reused
-        start, lengths = 0, iter(lengths.tolist())
+        rows = iter(np.split(ids, np.cumsum(lengths)))
         for piece in block:
             if piece.starts_document:
-                writers[side].write(packers[side].add(None))
+                writer.add(None)
                 text = join_lines(piece.lines)
                 digest = hashlib.blake2b(text, digest_size=8, key=key).digest()
                 place = int.from_bytes(digest, "big")
                 places = [min([place, *places]), max([place, *places])]
-                side = place < threshold
-                writers[side].documents += 1
-            for _, length in zip(piece.lines, lengths):
-                line = ids[start : start + length]
-                writers[side].write(packers[side].add(line))
-                start += length
+                writer = writers[place < threshold]
+                writer.counts["documents"] += 1
+                tally["documents"] += 1
+            for row in itertools.islice(rows, len(piece.lines)):
+                writer.add(row)
         if verbose and time.perf_counter() > told + PROGRESS_INTERVAL:
             told = time.perf_counter()
-            documents = sum(writer.documents for writer in writers)
-            print(f"{documents:,} documents, {tally['tokens']:,} tokens")
-    writers[side].write(packers[side].add(None))
+            print(
+                f"{tally['documents']:,} documents, {tally['tokens']:,} tokens"
+            )
     for writer in writers:
+        writer.add(None)
         writer.close()
     return writers, tally, places

@@ -46,9 +46,9 @@ def _match(pattern):
     pattern = os.fspath(pattern)
     filesystem, path = fsspec.core.url_to_fs(pattern)
     if filesystem.isdir(path):
+        example = pattern.rstrip("/") + "/*.txt"
         raise ValueError(
-            f"{pattern!r} is a folder. Say which of its files to read, such "
-            f"as {pattern.rstrip('/') + '/*.txt'!r}."
+            f"{pattern!r} is a folder. Say which files to read: {example!r}."
         )
     # A name that exists is taken literally, even one with brackets in it.
     if filesystem.exists(path):
@@ -75,11 +75,9 @@ def read_documents(
     """
     for path in files:
         lines, size, starts = [], 0, True
-        for line in read_lines(path, text_field):
-            line = line.strip()
-            if line:
-                lines.append(line)
-                size += len(line)
+        for line in map(str.strip, read_lines(path, text_field)):
+            lines += [line] * bool(line)
+            size += len(line)
             is_end = not line and blank_lines_separate_documents
             if lines and (is_end or size >= limit):
                 yield DocumentPiece(lines, starts)
@@ -90,17 +88,12 @@ def read_documents(
 
 
 def read_lines(path, text_field="text"):
-    """Read the lines of one file, decompressed and decoded.
+    """Read the lines (str) of one file, without their end.
 
-    Args:
-        path: str or path, local or any `fsspec` address; decompressed if it
-            ends in `.gz`, `.xz`, `.bz2` or the like. `.jsonl` and `.json`
-            files hold one JSON object a line, all others plain UTF-8 text.
-        text_field: str. The field of a JSON object that holds its text.
-
-    Yields:
-        str: lines without their end. A JSON record gives its non-blank lines,
-            then a blank one. Plain lines beyond 1 MiB come in pieces.
+    A file whose name ends in `.gz`, `.xz`, `.bz2` or the like is decompressed.
+    `.jsonl` and `.json` files hold one JSON object a line, whose `text_field`
+    gives its lines that are not blank, then a blank one. All others are plain
+    UTF-8 text; lines beyond 1 MiB come in pieces.
     """
     path = os.fspath(path)
     is_compressed = fsspec.utils.infer_compression(path) is not None
@@ -141,8 +134,7 @@ def _plain_lines(stream, path):
 
 def _json_lines(stream, path, text_field):
     for number, line in enumerate(stream, start=1):
-        where = f"{path!r}, line {number}"
-        line = _decode(line, path, number)
+        where, line = f"{path!r}, line {number}", _decode(line, path, number)
         if not line.strip():
             continue
         try:
@@ -167,23 +159,21 @@ def _json_lines(stream, path, text_field):
 
 
 def _decode(line, path, number):
-    """Bytes of a line -> str, or an error that helps."""
     if number == 1:
         line = line.removeprefix(b"\xef\xbb\xbf")  # byte order mark
     # Short lines may well be nothing but a NUL; long ones may not.
     if b"\0" in line and line.count(b"\0") > 16 + NUL_FRACTION * len(line):
         raise ValueError(
-            f"{path!r}, line {number} is not text: it has "
-            f"{line.count(0)} NUL characters in {len(line)} bytes. Is it a "
-            "binary file, or UTF-16 (`iconv -f UTF-16 -t UTF-8`)?"
+            f"{path!r}, line {number} is not text: {line.count(0)} NUL "
+            f"characters in {len(line)} bytes. Is it a binary file, or UTF-16 "
+            "(`iconv -f UTF-16 -t UTF-8`)?"
         )
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"{path!r}, line {number} is not UTF-8 text (byte {error.start} "
-            f"of the line: {error.reason}). Convert it, such as with `iconv "
-            "-f UTF-16 -t UTF-8`; if it is compressed, give it the ending "
-            ".gz, .xz or .bz2; or leave it out."
+            f"{path!r}, line {number} is not UTF-8 text (byte {error.start}: "
+            f"{error.reason}). Convert it, as by `iconv -f UTF-16 -t UTF-8`; "
+            "if it is compressed, give it the ending .gz, .xz or .bz2."
         ) from error
     return text.removesuffix("\n").replace("\r", "")

@@ -41,8 +41,7 @@ class ExamplePacker:
         self.generator = generator or random.Random(0)
         self._is_original = rules == "original"
         self._target = sequence_length  # tokens, of the next example
-        self._lines = []
-        self._length = 0  # tokens in self._lines
+        self._lines, self._length = [], 0  # what waits, and its tokens
 
     def add(self, ids):
         """The examples complete with a line, `None` for a document's end.
@@ -53,51 +52,48 @@ class ExamplePacker:
         if ids is not None and len(ids):
             self._lines.append(np.asarray(ids))
             self._length += len(ids)
-        examples = []
-        while self._length and (ids is None or self._is_full()):
+        fill = self._fill_original if self._is_original else self._fill
+        spare, examples = (0 if self._is_original else 2), []
+        while self._length and (
+            ids is None or self._length >= self._target - spare
+        ):
             first_target = SINGLE_SEGMENT_TARGET
             if self.generator.random() >= SINGLE_SEGMENT_PROBABILITY:
                 first_target = (self._target - 3) // 2
-            fill = self._fill_original if self._is_original else self._fill
-            examples.append(tuple(map(_join, fill(first_target))))
+            examples.append(fill(first_target))
             self._target = self.sequence_length
             if self.generator.random() < SHORT_PROBABILITY:
                 self._target = self.generator.randint(MIN_LENGTH, self._target)
         return examples
 
-    def _is_full(self):
-        return self._length >= self._target - (0 if self._is_original else 2)
+    def _goes_first(self, line, first, second, size, target):
+        """Whether a line goes to the first segment, whose size is given."""
+        if second and not self._is_original:
+            return False
+        if not first or size + len(line) < target:
+            return True
+        return not second and size < target and self.generator.random() < 0.5
 
-    def _fill(self, first_target):
+    def _fill(self, target):
         """Take lines until the example is full; the rest stays waiting."""
         first, second, size, rest = [], [], 0, []
         lines = iter(self._lines)
         for line in lines:
-            to_first = not second and (
-                not first
-                or size + len(line) < first_target
-                or (size < first_target and self.generator.random() < 0.5)
-            )
-            room = self._target - (2 if to_first else 3) - size
-            (first if to_first else second).append(line[:room])
+            is_first = self._goes_first(line, first, second, size, target)
+            room = self._target - (2 if is_first else 3) - size
+            (first if is_first else second).append(line[:room])
             size += min(len(line), room)
             if len(line) >= room:
                 rest = [line[room:]] if len(line) > room else []
                 break
         self._lines = [*rest, *lines]
         self._length -= size
-        return first, second
+        return _join(first), _join(second)
 
-    def _fill_original(self, first_target):
+    def _fill_original(self, target):
         first, second, size = [], [], 0  # size of the first
         for line in self._lines:
-            if (
-                not first
-                or size + len(line) < first_target
-                or not second
-                and size < first_target
-                and self.generator.random() < 0.5
-            ):
+            if self._goes_first(line, first, second, size, target):
                 first.append(line)
                 size += len(line)
             else:
@@ -105,10 +101,8 @@ class ExamplePacker:
         self._lines, self._length = [], 0
         first = _join(first)[: self.sequence_length - 2]
         room = max(0, self.sequence_length - 3 - len(first))
-        return [first], [_join(second)[:room]]
+        return first, _join(second)[:room]
 
 
 def _join(pieces):
-    if len(pieces) == 1:
-        return pieces[0]
     return np.concatenate(pieces) if pieces else np.zeros(0, "int32")

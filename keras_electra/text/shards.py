@@ -1,10 +1,11 @@
 """The files of a folder of examples, and the record of what they hold.
 
 Examples are in ArrayRecord files, one record each, so that any can be read on
-its own. `metadata.json` has sizes and checksums of the files, says what was
-built with which tokenizer, and is written last.
+its own. `metadata.json`, written last, has sizes and checksums of the files
+and says what was built with which tokenizer.
 """
 
+import collections
 import dataclasses
 import hashlib
 import itertools
@@ -30,11 +31,6 @@ OPTIONS = "group_size:1,uncompressed"
 
 def record_dtype(vocabulary_size, sequence_length):
     """The type of the numbers in a record: `"uint16"` or `"uint32"`."""
-    if vocabulary_size > 2**31:
-        raise ValueError(
-            f"The tokenizer has {vocabulary_size} tokens, too many for 32-bit "
-            "integers. Use a smaller vocabulary."
-        )
     is_small = max(vocabulary_size, sequence_length + 1) <= 2**16
     return "uint16" if is_small else "uint32"
 
@@ -45,49 +41,42 @@ def encode_record(example, cls_token_id, sep_token_id, dtype):
     With `[CLS]` 2 and `[SEP]` 3, `[7]` and `[9]` become `3 | 2 7 3 9 3`.
     """
     first, second = example
-    end = len(first) + 3  # of the first segment, header included
-    record = np.empty(end + len(second) + bool(len(second)), dtype)
-    record[0] = end - 1
-    record[1] = cls_token_id
-    record[2 : end - 1] = first
-    record[end - 1] = sep_token_id
+    parts = [[len(first) + 2, cls_token_id], first, [sep_token_id]]
     if len(second):
-        record[end:-1] = second
-        record[-1] = sep_token_id
-    return record.tobytes()
+        parts += [second, [sep_token_id]]
+    return np.concatenate(parts).astype(dtype).tobytes()
 
 
 class ExampleWriter:
-    """Writes the examples of one split to files in `folder`."""
+    """Packs the lines of one split and writes the examples to `folder`."""
 
-    def __init__(self, folder, split, tokenizer, dtype):
-        self._folder, self._split = folder, split
+    def __init__(self, folder, split, tokenizer, dtype, packer):
+        self.split, self._folder, self._packer = split, folder, packer
         self._format = (tokenizer.cls_token_id, tokenizer.sep_token_id, dtype)
         self._writer = None
-        self.documents = 0  # counted by who adds them
-        self.examples = 0
-        self.tokens = self.positions = 0  # without and with special ones
+        # Of examples, tokens without and positions with special ones; and
+        # what others count.
+        self.counts = collections.Counter()
         self.shards = []  # dicts, as `metadata.json` has them
 
-    def write(self, examples):
-        """Write a list of examples, as an `ExamplePacker` makes them."""
-        for example in examples:
+    def add(self, ids):
+        """Write what is complete with a line; see `ExamplePacker.add`."""
+        for example in self._packer.add(ids):
             if self._writer is None:
-                name = f"{self._split}-{len(self.shards):05d}.array_record"
+                name = f"{self.split}-{len(self.shards):05d}.array_record"
                 self.shards.append({"file": name, "examples": 0})
-                self._path = os.path.join(self._folder, name)
-                self._size = 0  # bytes
+                self._path, self._size = os.path.join(self._folder, name), 0
                 self._writer = array_record_module.ArrayRecordWriter(
                     self._path, OPTIONS
                 )
             record = encode_record(example, *self._format)
             self._writer.write(record)
             tokens = sum(map(len, example))
-            self.examples += 1
-            self.tokens += tokens
-            self.positions += tokens + 2 + bool(len(example[1]))
+            self.counts["examples"] += 1
+            self.counts["tokens"] += tokens
+            self.counts["positions"] += tokens + 2 + bool(len(example[1]))
             self.shards[-1]["examples"] += 1
-            self._size += len(record)
+            self._size += len(record)  # bytes
             doublings = (len(self.shards) - 1) // SHARDS_OF_ONE_SIZE
             if self._size >= SHARD_SIZE * 2**doublings:
                 self.close()
@@ -143,7 +132,7 @@ class BuildReport:
 
 def describe_tokenizer(tokenizer):
     """What `metadata.json` says of a tokenizer, to know it again later."""
-    plain = (str, int, float, bool, type(None))
+    config, plain = tokenizer.get_config(), (str, int, float, bool, type(None))
     return {
         "class": type(tokenizer).__name__,
         "fingerprint": tokenizer.fingerprint(),
@@ -154,7 +143,7 @@ def describe_tokenizer(tokenizer):
         },
         "settings": {
             key: value
-            for key, value in tokenizer.get_config().items()
+            for key, value in config.items()
             if isinstance(value, plain) and key not in IRRELEVANT
         },
     }
@@ -195,13 +184,12 @@ def check_shards(folder, metadata, verify=False):
         path = os.path.join(folder, shard["file"])
         if not os.path.exists(path):
             raise FileNotFoundError(f"{path!r} is missing. {advice}")
-        size, what = os.path.getsize(path), None
+        size, what = os.path.getsize(path), "another checksum than when written"
         if size != shard["bytes"]:
             what = f"{size} bytes instead of {shard['bytes']}"
-        elif verify and _checksum(path) != shard["sha256"]:
-            what = "another checksum than when it was written"
-        if what:
-            raise ValueError(f"{path!r} is damaged: it has {what}. {advice}")
+        elif not verify or _checksum(path) == shard["sha256"]:
+            continue
+        raise ValueError(f"{path!r} is damaged: it has {what}. {advice}")
 
 
 def _checksum(path):

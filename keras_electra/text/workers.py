@@ -6,7 +6,6 @@ second time. Nothing here imports Keras.
 """
 
 import collections
-import concurrent.futures
 import contextlib
 import functools
 import hashlib
@@ -17,6 +16,7 @@ import sys
 import types
 import zipfile
 from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures.process import ProcessPoolExecutor
 
 import numpy as np
 
@@ -44,71 +44,53 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a process a core
 if multiprocessing.parent_process():
     threading.Thread(target=follow, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
-for name, path in packages.items():
+for name in ("keras_electra.text", "keras_electra"):
     package = sys.modules[name] = types.ModuleType(name)
-    package.__path__ = [path]
+    package.__path__ = [folder]
+    folder = os.path.dirname(folder)
     package.__getattr__ = functools.partial(complete, package)
 """
 FOLDER = os.path.dirname(os.path.abspath(__file__))
-PACKAGES = {
-    "keras_electra": os.path.dirname(FOLDER),
-    "keras_electra.text": FOLDER,
-}
 
 
 def tokenize_documents(pieces, tokenizer, dtype, folder, num_processes=1):
-    """Tokenize documents, a block of them at a time.
+    """Tokenize `DocumentPiece`s, a block of them at a time.
 
-    Where a block ends depends on the text alone.
-
-    Args:
-        pieces: iterable of `DocumentPiece`. Read some blocks ahead.
-        tokenizer: `ElectraTokenizer`, or anything with its `encode_batch`
-            and `fingerprint` that can be pickled.
-        dtype: str. Type of the ids.
-        folder: str, an existing folder. Where tokenized blocks are kept.
-        num_processes: int. With 1, this process does the work. A
-            `RuntimeError` if one of them ends before its work is done.
-
-    Yields:
-        Tuples of a list of pieces and what `encode_block` makes of it, in
-        order, whatever process did it.
+    Yields tuples of a list of pieces and what `encode_block` makes of it, in
+    order; where a block ends depends on the text alone. The `tokenizer` needs
+    `encode_batch` and `fingerprint`. With more than one process, others do the
+    work, and a `RuntimeError` tells if one of them ends before it is done.
     """
     salt = f"{tokenizer.fingerprint()} {dtype}"
-    settings = {"dtype": dtype, "folder": folder, "salt": salt}
+    encode = functools.partial(
+        encode_block, _without_keras(tokenizer), dtype, folder, salt
+    )
     blocks = _make_blocks(pieces)
     if num_processes == 1:
-        encode = tokenizer.encode_batch
-        for block in blocks:
-            yield block, *encode_block(block, encode, **settings)
+        yield from ((block, *encode(block)) for block in blocks)
         return
-    function = functools.partial(
-        encode_block, encode=_without_keras(tokenizer), **settings
-    )
     waiting = collections.deque()
-    pool = concurrent.futures.ProcessPoolExecutor(
-        num_processes,
-        multiprocessing.get_context("spawn"),
-        initializer=exec,
-        initargs=(SETUP, {"packages": PACKAGES}),
-    )
     try:
-        for block in blocks:
-            with _hidden_script(tokenizer):
-                waiting.append((block, pool.submit(function, block)))
-            # Some blocks ahead keep all processes busy and memory small.
-            if len(waiting) > 2 * num_processes:
-                block, future = waiting.popleft()
+        with ProcessPoolExecutor(
+            num_processes,
+            multiprocessing.get_context("spawn"),
+            initializer=exec,
+            initargs=(SETUP, {"folder": FOLDER}),
+        ) as pool:
+            for block in blocks:
+                with _hidden_script(tokenizer):
+                    waiting.append((block, pool.submit(encode, block)))
+                # Some blocks ahead keep all processes busy and memory small.
+                if len(waiting) > 2 * num_processes:
+                    block, future = waiting.popleft()
+                    yield block, *future.result()
+            for block, future in waiting:
                 yield block, *future.result()
-        for block, future in waiting:
-            yield block, *future.result()
     except BrokenProcessPool as error:
         raise RuntimeError(
             "A worker process ended before its work was done. Often memory "
             "ran out: use a smaller `num_processes`."
         ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _make_blocks(pieces):
@@ -123,7 +105,7 @@ def _make_blocks(pieces):
         yield block
 
 
-def encode_block(block, encode, dtype, folder, salt):
+def encode_block(encode, dtype, folder, salt, block):
     """Tokenize a block, or find in `folder` what was made of it before.
 
     Returns the ids of all lines `(tokens,)`, the number of ids of each line
@@ -151,7 +133,7 @@ def encode_block(block, encode, dtype, folder, salt):
 
 
 def join_lines(lines):
-    """Lines, which hold no line ends, as one str of bytes to hash."""
+    """Lines, which hold no line ends, as bytes to hash."""
     return "\n".join(lines).encode("utf-8", "surrogatepass")
 
 
@@ -159,17 +141,15 @@ def _without_keras(tokenizer):
     """Its `encode_batch`, or of our tokenizer, a Keras layer, the like."""
     if type(tokenizer).__module__ != "keras_electra.text.tokenizer":
         return tokenizer.encode_batch
-    special_tokens = bool(tokenizer.special_tokens_in_strings)
-    encode = tokenizer.pipeline.encode
-    return functools.partial(encode, special_tokens=special_tokens)
+    special = bool(tokenizer.special_tokens_in_strings)
+    return functools.partial(tokenizer.pipeline.encode, special_tokens=special)
 
 
 @contextlib.contextmanager
 def _hidden_script(tokenizer):
     """Keeps processes that start now from running the user's script first.
 
-    They would, to find what it defines; so it needs no guard where the
-    tokenizer is not from there.
+    They do it to find what it defines, so it stays for a tokenizer from there.
     """
     script = sys.modules["__main__"]
     if type(tokenizer).__module__ != "__main__":

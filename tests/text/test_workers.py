@@ -83,7 +83,7 @@ def test_workers_need_no_keras():
     encode = workers._without_keras(tokenizer)
     assert encode(["a b"]) == tokenizer.encode_batch(["a b"])
     code = (
-        f"packages = {workers.PACKAGES!r}\n{workers.SETUP}\n"
+        f"folder = {workers.FOLDER!r}\n{workers.SETUP}\n"
         f"import pickle; pickle.loads({pickle.dumps(encode)!r})\n"
         "print(sys.modules.keys() & {'keras', 'keras_hub', 'tensorflow'})\n"
         "import keras_electra; print(keras_electra.presets.__name__)\n"
