@@ -11,11 +11,13 @@ from keras import ops
 from keras_electra.data import inputs
 from keras_electra.data.rows import NAMES
 from keras_electra.data.rows import RowPreprocessor
+from keras_electra.data.rows import is_rows
 from keras_electra.model.layers import dense
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.labels import softmax
 from keras_electra.tasks.task import ElectraTask
-from keras_electra.tasks.task import output_layers
+
+SWAG = ("sent1", "ending0", "ending1", "ending2", "ending3")
 
 
 def to_choices(x):
@@ -27,9 +29,9 @@ def to_choices(x):
         )
     contexts, choices = x[0], x[1] if len(x) == 2 else x[1:]
     if isinstance(choices, tuple):
-        choices = [list(texts) for texts in zip(*choices, strict=True)]
+        choices = map(list, zip(*choices, strict=True))
     choices = [c if isinstance(c, list) else [c] for c in choices]
-    counts = sorted({len(texts) for texts in choices})
+    counts = sorted(set(map(len, choices)))
     if len(contexts) != len(choices) or len(counts) != 1 or counts[0] < 2:
         raise ValueError(
             "`x` must hold contexts, and for each the same number of choices, "
@@ -38,11 +40,6 @@ def to_choices(x):
         )
     inputs.check_texts((contexts, *zip(*choices)), ("contexts", "choices"))
     return contexts, choices
-
-
-def is_example(x, y):
-    """Whether rows are of one example: `(choices, length)`."""
-    return isinstance(x, dict) and np.ndim(x["token_ids"]) == 2
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -57,11 +54,11 @@ class ElectraMultipleChoicePreprocessor(RowPreprocessor):
 
     def rows(self, x, y=None, sample_weight=None, length=None):
         contexts, choices = to_choices(x)
-        first = [c for c, texts in zip(contexts, choices) for _ in texts]
+        count = len(choices[0])
+        first = [context for context in contexts for _ in range(count)]
         second = [text for texts in choices for text in texts]
         x = super().rows((first, second), length=length)
-        shape = (len(choices), len(choices[0]), -1)
-        x = {name: array.reshape(shape) for name, array in x.items()}
+        x = {n: rows.reshape(-1, count, rows.shape[1]) for n, rows in x.items()}
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
 
@@ -79,7 +76,7 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
     """Chooses the best continuation or answer for a context.
 
     Inputs are a tuple `(contexts, choices)` with a list of choices for each
-    context, or a tuple of columns, one a choice (or rows `(batch, choices,
+    context, or with a column for each choice (or rows `(batch, choices,
     length)`); labels are the numbers of the right ones, from 0. Outputs are
     logits `(batch, choices)`. The head is that of transformers.
 
@@ -96,12 +93,9 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
 
     preprocessor_cls = ElectraMultipleChoicePreprocessor
     names = inputs.Names(
-        (
-            ("context", "choices"),
-            ("question", "choices"),
-            ("sent1", "ending0", "ending1", "ending2", "ending3"),
-        ),
-        example=is_example,
+        (("context", "choices"), ("question", "choices"), SWAG),
+        # Rows of one example are `(choices, length)`.
+        example=lambda x, y: is_rows(x) and np.ndim(x["token_ids"]) == 2,
     )
 
     def __init__(self, backbone, preprocessor=None, dropout=0.1, **kwargs):
@@ -109,18 +103,16 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
         self.preprocessor = preprocessor
         width = backbone.hidden_dim
         self.hidden_dense = dense(backbone, width, "hidden_dense", "gelu")
-        layers = output_layers(backbone, 1, dropout)
-        self.output_dropout, self.output_dense = layers
-        inputs, flat = {}, {}
+        fields, flat = {}, {}
         for name in NAMES:
             x = keras.Input(shape=(None, None), dtype="int32", name=name)
-            inputs[name] = x
+            fields[name] = x
             flat[name] = ReshapeChoices(name=f"flatten_{name}")(x)
         x = backbone(flat)["sequence_output"][:, 0, :]  # (B * C, D)
-        x = self.output_dense(self.output_dropout(self.hidden_dense(x)))
+        x = self.add_logits(self.hidden_dense(x), 1, dropout)
         scores = ReshapeChoices(dtype=backbone.dtype_policy, name="scores")
-        outputs = scores(x, inputs["token_ids"])  # (B, C)
-        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        outputs = scores(x, fields["token_ids"])  # (B, C)
+        super().__init__(inputs=fields, outputs=outputs, **kwargs)
         self.dropout = dropout
 
     def choose(self, contexts, choices=None, batch_size=8):
@@ -138,14 +130,14 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
         else:
             contexts, choices = self._read((contexts, choices)).x
         results = [None] * len(contexts)
-        for count in {len(texts) for texts in choices}:
+        for count in set(map(len, choices)):
             # Equally many choices at a time: they are one array.
             few = [i for i, texts in enumerate(choices) if len(texts) == count]
             x = ([contexts[i] for i in few], [choices[i] for i in few])
             x, _ = self.read_inputs(x, "choose")
             for i, logits in zip(few, self.predict_rows(x, batch_size)):
-                probabilities = softmax(np.asarray(logits, "float32"))
-                pairs = zip(choices[i], map(float, probabilities))
+                shares = softmax(np.asarray(logits, "float32")).tolist()
+                pairs = zip(choices[i], shares)
                 results[i] = sorted(pairs, key=lambda pair: -pair[1])
         return results[0] if is_one else results
 

@@ -121,8 +121,8 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
     def default_loss(self):
         return span_heads.SpanLoss()
 
-    def default_metrics(self, loss):
-        return []
+    def default_metrics(self):
+        return None
 
     def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
         return self.loss(y, y_pred, sample_weight)

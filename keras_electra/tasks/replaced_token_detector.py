@@ -120,7 +120,7 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
     def default_loss(self):
         return TokenBinaryCrossentropy()
 
-    def default_metrics(self, loss):
+    def default_metrics(self):
         accuracy = keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)
         return [accuracy, keras.metrics.AUC(from_logits=True, name="auc")]
 

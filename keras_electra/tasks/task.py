@@ -16,7 +16,6 @@ from keras_electra.data.rows import is_rows
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks import labels
-from keras_electra.tasks.labels import takes_rows
 from keras_electra.training.fit import FitsExamples
 from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.recipes import finetuning_rate
@@ -25,15 +24,14 @@ from keras_electra.training.recipes import finetuning_rate
 class ElectraTask(FitsExamples, SavesPresets):
     """Training and use of a task; mixed in before KerasHub's base class.
 
+    It is called on a dict of rows, int arrays `(batch, length)`: `token_ids`,
+    `segment_ids` and `padding_mask`.
+
     Args:
         backbone: `ElectraBackbone`.
-        preprocessor: the task's preprocessor, or `None`, the default, to pass
-            rows of token ids instead of raw inputs.
+        preprocessor: the task's, or `None`, the default, to pass rows of token
+            ids instead of raw inputs.
         **kwargs: `name` and `compile` of `keras_hub.models.Task`.
-
-    Call arguments:
-        A dict of rows: int arrays of shape `(batch, length)`, `token_ids`,
-        `segment_ids` and `padding_mask`.
     """
 
     backbone_cls = ElectraBackbone
@@ -42,6 +40,22 @@ class ElectraTask(FitsExamples, SavesPresets):
     padded_output = 0.0  # what `predict` gives for padding
     unsaved = ("backbone", "preprocessor")  # not part of the configuration
 
+    def add_logits(self, x, units, dropout, activation=None, hidden=None):
+        """Logits from vectors by dropout and a linear layer.
+
+        Before them may come dropout, too, and a layer `hidden`.
+        """
+        policy = {"dtype": self.backbone.dtype_policy}
+        self.output_dropout = keras.layers.Dropout(
+            dropout, name="output_dropout", **policy
+        )
+        self.output_dense = keras.layers.Dense(
+            units, activation, name="logits", **policy
+        )
+        if hidden is not None:
+            x = hidden(self.output_dropout(x))
+        return self.output_dense(self.output_dropout(x))
+
     def default_loss(self):
         """The loss that `compile` sets by default."""
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -49,53 +63,37 @@ class ElectraTask(FitsExamples, SavesPresets):
             loss.reduction = "mean_with_sample_weight"
         return loss
 
-    def default_metrics(self, loss):
-        """The metrics that `compile` sets by default for a loss, a list."""
-        if takes_rows(loss) is None:
-            return ["accuracy"]  # by the labels that come
-        if takes_rows(loss):
-            return [keras.metrics.CategoricalAccuracy("accuracy")]
-        return [keras.metrics.SparseCategoricalAccuracy("accuracy")]
+    def default_metrics(self):
+        """The metrics that `compile` sets by default, a list or `None`."""
+        return ["accuracy"]  # whether labels are rows Keras finds out
 
     @known_keywords(keras.Model.compile)
-    def compile(
-        self,
-        optimizer="auto",
-        loss="auto",
-        metrics="auto",
-        weighted_metrics="auto",
-        **kwargs,
-    ):
+    def compile(self, optimizer="auto", loss="auto", metrics="auto", **kwargs):
         """`keras.Model.compile`, by default with what suits the task.
 
         The optimizer is then `ElectraAdamW` at the paper's rate for the size
         of the network (3e-4 small, 1e-4 base, 5e-5 large), constant. Metrics
-        are weighted where labels are one a token.
+        are `weighted_metrics` where labels are one a token.
         """
         if optimizer == "auto":
             # No warm-up, as nobody knows how many steps a run has: the
             # corrected bias of the moments holds the first steps back, too.
             # Weight decay: original `configure_finetuning.py:55`.
+            rate = finetuning_rate(self.backbone.hidden_dim)
             optimizer = ElectraAdamW(
-                finetuning_rate(self.backbone.hidden_dim),
-                weight_decay=0.01,
-                bias_correction=True,
+                rate, weight_decay=0.01, bias_correction=True
             )
         if loss == "auto":
             loss = self.default_loss()
-        defaults = self.default_metrics(loss) if metrics == "auto" else []
-        if metrics == "auto":
-            metrics = [] if self.token_labels else defaults
-        if weighted_metrics == "auto":
-            weighted_metrics = defaults if self.token_labels else []
-        keras.Model.compile(
-            self,
-            optimizer,
-            loss,
-            metrics=metrics or None,
-            weighted_metrics=weighted_metrics or None,
-            **kwargs,
-        )
+        if kwargs.get("weighted_metrics") == "auto":
+            del kwargs["weighted_metrics"]
+        if metrics != "auto":
+            kwargs["metrics"] = metrics
+        else:
+            place = "weighted_metrics" if self.token_labels else "metrics"
+            kwargs.setdefault(place, self.default_metrics())
+        # Keras' own method: KerasHub's has defaults of its own.
+        keras.Model.compile(self, optimizer, loss, **kwargs)
 
     def _weigher(self, class_weight, y=None):
         return labels.weigher(self.label_encoder, class_weight, y)
@@ -107,7 +105,7 @@ class ElectraTask(FitsExamples, SavesPresets):
         parts = x if isinstance(x, tuple) else (x,)
         is_one = bool(parts) and all(map(inputs.is_text, parts))
         if is_one:
-            x = inputs.map_columns(lambda text: [inputs.to_python(text)], x)
+            x = inputs.map_columns(lambda text: [text], x)
         x = self._read(x)
         is_stream = not isinstance(x, inputs.Examples)
         x = streams.read_all(x, self.names) if is_stream else x.x
@@ -208,12 +206,3 @@ class ElectraTask(FitsExamples, SavesPresets):
         names = keyword_names(type(self).__init__)
         own = {n: getattr(self, n) for n in names if n not in self.unsaved}
         return {**super().get_config(), **own}
-
-
-def output_layers(backbone, units, dropout, activation=None):
-    """Dropout and the linear layer of a head, from Glorot uniform."""
-    policy = {"dtype": backbone.dtype_policy}
-    return (
-        keras.layers.Dropout(dropout, name="output_dropout", **policy),
-        keras.layers.Dense(units, activation, name="logits", **policy),
-    )

@@ -9,11 +9,9 @@ from keras_electra.data import inputs
 from keras_electra.data.rows import TextPreprocessor
 from keras_electra.model.layers import dense
 from keras_electra.tasks.labels import LabelEncoder
-from keras_electra.tasks.labels import check_label_names
 from keras_electra.tasks.labels import sigmoid
 from keras_electra.tasks.labels import softmax
 from keras_electra.tasks.task import ElectraTask
-from keras_electra.tasks.task import output_layers
 from keras_electra.training.fit import TEXT_COLUMNS
 
 
@@ -28,26 +26,24 @@ class ElectraTextClassifierPreprocessor(
 class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
     """Classifies texts by the vector of their first token, `[CLS]`.
 
-    Inputs are lists of strings or, for pairs, a tuple of two lists; labels
-    are class numbers from 0 or, with `labels`, names; outputs are logits of
-    shape `(batch, num_classes)`.
+    Inputs are lists of strings or, for pairs, a tuple of two lists; labels are
+    class numbers from 0 or, with `labels`, names; outputs are logits of shape
+    `(batch, num_classes)`.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
-        num_classes: int or `None`. Number of classes, or of targets of a
-            regression. Defaults to the number of `labels`.
+        num_classes: int. Number of classes, or of targets of a regression.
+            Defaults to the number of `labels`.
         activation: string, function or `None`, the default. Of the logits.
         dropout: float. Share of the vectors that is dropped. Defaults to
             `0.1`, the original's.
-        head: string. `"google"`, the default, is the original's, dropout and
-            one linear layer (`classification_tasks.py:270-275`).
-            `"transformers"` is that of Hugging Face's package: dropout, a
+        head: string. `"google"`, the default: dropout and a linear layer
+            (`classification_tasks.py:270-275`). `"transformers"`: dropout, a
             dense layer of the network's width with GELU, dropout, linear.
         labels: list of str or `None`. Names of the classes.
-        problem_type: string. `"single_label"` (one class a text),
-            `"multi_label"` (any number of classes a text; labels are lists
-            of names or rows of 0 and 1) or `"regression"` (numbers).
-            Defaults to `"single_label"`, for one class to `"regression"`.
+        problem_type: string. `"single_label"` (one class a text), the
+            default; `"multi_label"` (labels are lists of names or rows of 0
+            and 1); or `"regression"` (numbers), the default for one class.
         text_pairs: bool or `None`. Whether inputs are pairs. Defaults to
             `None`, to be found out by the first `fit`.
 
@@ -76,33 +72,28 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
         text_pairs=None,
         **kwargs,
     ):
-        labels, num_classes = check_label_names(labels, num_classes)
-        if problem_type is None:
-            problem_type = "regression" if num_classes == 1 else "single_label"
         check_option("head", head, ("google", "transformers"))
-        kinds = ("single_label", "multi_label", "regression")
-        check_option("problem_type", problem_type, kinds)
+        encoder = LabelEncoder(num_classes, labels, problem_type)
         self.backbone = backbone
         self.preprocessor = preprocessor
-        layers = output_layers(backbone, num_classes, dropout, activation)
-        self.output_dropout, self.output_dense = layers
-        x = backbone(backbone.input)["sequence_output"][:, 0, :]  # (B, D)
+        hidden, width = None, backbone.hidden_dim
         if head == "transformers":
-            width = backbone.hidden_dim
-            self.hidden_dense = dense(backbone, width, "hidden_dense", "gelu")
-            x = self.hidden_dense(self.output_dropout(x))
-        outputs = self.output_dense(self.output_dropout(x))
+            hidden = dense(backbone, width, "hidden_dense", "gelu")
+            self.hidden_dense = hidden
+        x = backbone(backbone.input)["sequence_output"][:, 0, :]  # (B, D)
+        count = encoder.num_classes
+        x = self.add_logits(x, count, dropout, activation, hidden)
         # `compile`, called by `super`, needs to know.
-        self.problem_type = problem_type
+        self.problem_type = encoder.problem_type
         activation = keras.activations.get(activation)
         self.activation = keras.activations.serialize(activation)
-        super().__init__(inputs=backbone.input, outputs=outputs, **kwargs)
-        self.num_classes = num_classes
+        super().__init__(inputs=backbone.input, outputs=x, **kwargs)
+        self.num_classes = encoder.num_classes
+        self.labels = encoder.labels
+        self.label_encoder = encoder
         self.dropout = dropout
         self.head = head
-        self.labels = labels
         self.text_pairs = text_pairs
-        self.label_encoder = LabelEncoder(num_classes, labels, problem_type)
 
     def default_loss(self):
         if self.problem_type == "regression":
@@ -112,29 +103,27 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
             loss = keras.losses.BinaryCrossentropy
         return loss(from_logits=self.activation == "linear")
 
-    def default_metrics(self, loss):
+    def default_metrics(self):
         if self.problem_type == "regression":
             return [keras.metrics.MeanAbsoluteError()]
         if self.problem_type == "multi_label":
             limit = 0.0 if self.activation == "linear" else 0.5
             return [keras.metrics.BinaryAccuracy("accuracy", threshold=limit)]
-        return super().default_metrics(loss)
+        return super().default_metrics()
 
     def classify(self, texts, batch_size=32):
         """Pairs `(label, probability)` of a text, most probable first.
 
-        A text is a string, or a tuple of two; for what `fit` takes a list of
-        such lists. A label without name is its number; a regression gives
-        numbers instead.
+        A text is a string or a tuple of two; for what `fit` takes it is a list
+        of such lists. Labels without names are numbers, and so is what a
+        regression gives instead of pairs.
         """
         x, is_one = self.read_inputs(texts, "classify")
-        results = [
-            self._result(np.asarray(outputs, "float32"))
-            for outputs in self.predict_rows(x, batch_size)
-        ]
+        results = list(map(self._result, self.predict_rows(x, batch_size)))
         return results[0] if is_one else results
 
     def _result(self, outputs):
+        outputs = np.asarray(outputs, "float32")
         if self.problem_type == "regression":
             values = outputs.tolist()
             return values[0] if self.num_classes == 1 else values
@@ -142,7 +131,8 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
             many = self.problem_type == "multi_label"
             outputs = sigmoid(outputs) if many else softmax(outputs)
         order = np.argsort(-outputs, kind="stable")
-        return [(self.label_encoder.name(i), float(outputs[i])) for i in order]
+        names = self.label_encoder.names
+        return [(names[i], float(outputs[i])) for i in order]
 
     def check_inputs(self, x):
         inputs.check_texts(x)

@@ -11,13 +11,16 @@ from keras_electra.data.rows import RowPreprocessor
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.task import ElectraTask
 
+# Columns of tables with pairs of texts.
+FIRST = ("anchor", "sentence1", "text1", "question")
+SECOND = ("positive", "sentence2", "text2", "answer")
+
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraTextEmbedderPreprocessor(RowPreprocessor):
-    """Turns texts into rows; pairs into two rows that belong together.
+    """Turns texts, with ints for those that belong together, into rows.
 
-    Labels are the groups (int) of texts that belong together; pairs make
-    their own.
+    Pairs become two rows that belong together.
 
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
@@ -32,20 +35,21 @@ class ElectraTextEmbedderPreprocessor(RowPreprocessor):
         if len(columns) > 1 and y is None:
             y = np.arange(len(columns[0]))
         if y is not None:
-            y = np.repeat(np.asarray(y, "int32"), len(columns))
+            y = np.array(y, "int32").repeat(len(columns))
         if sample_weight is not None:
-            weights = np.asarray(sample_weight, "float32")
-            sample_weight = np.repeat(weights, len(columns))
+            sample_weight = np.array(sample_weight, "float32")
+            sample_weight = sample_weight.repeat(len(columns))
         return super().rows(texts, y, sample_weight, length)
 
     def output_spec(self, x=None, y=None, sample_weight=None):
-        rows = super().output_spec()
-        if y is None and not isinstance(x, tuple):
-            return rows
-        groups, weights = keras.KerasTensor((None,), "int32"), None
-        if sample_weight is not None:
-            weights = keras.KerasTensor((None,), "float32")
-        return keras.utils.pack_x_y_sample_weight(rows, groups, weights)
+        def spec(is_given, dtype):
+            return keras.KerasTensor((None,), dtype) if is_given else None
+
+        return keras.utils.pack_x_y_sample_weight(
+            super().output_spec(),
+            spec(y is not None or isinstance(x, tuple), "int32"),
+            spec(sample_weight is not None, "float32"),
+        )
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -53,7 +57,7 @@ class ContrastiveLoss(keras.losses.Loss):
     """Cross-entropy of finding a text's partners among the batch.
 
     Logits are cosines over a temperature (Gao et al., SimCSE, EMNLP 2021,
-    section 3). It is a mean over those of the same group, 0 without any.
+    section 3). It is a mean over the partners, 0 without any.
     """
 
     def __init__(self, temperature=0.05, **kwargs):
@@ -87,9 +91,9 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
         backbone, preprocessor, **kwargs: as of every task.
         pooling: string. `"mean"`, the default, of the vectors of all tokens
             but padding, or `"cls"`, the vector of `[CLS]`.
-        layer: int or `None`. Layer whose output is used, from 1; by default
-            the middle one, as a discriminator's last know little but which
-            tokens were replaced (sentence-transformers issues 193, 362).
+        layer: int. Layer whose output is used, from 1. Defaults to the middle
+            one: a discriminator's last know little but which tokens were
+            replaced (sentence-transformers issues 193, 362).
         normalize: bool. Whether vectors get length 1. Defaults to `True`.
 
     ```python
@@ -100,16 +104,7 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
     """
 
     preprocessor_cls = ElectraTextEmbedderPreprocessor
-    names = inputs.Names(
-        (
-            ("anchor", "positive"),
-            ("sentence1", "sentence2"),
-            ("text1", "text2"),
-            ("question", "answer"),
-            ("text",),
-            ("sentence",),
-        )
-    )
+    names = inputs.Names((*zip(FIRST, SECOND), ("text",), ("sentence",)))
     # Which texts meet in a batch matters: all others of it count as unlike.
     free_order = False
 
@@ -131,13 +126,13 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
         # Through the layers of the backbone, as far as needed; then float32.
         x = backbone.transformer_layers[layer - 1].output  # (B, L, D)
         x = ops.cast(x, "float32")
-        if pooling == "cls":
-            x = x[:, 0]
-        else:
+        if pooling == "mean":
             mask = ops.cast(backbone.input["padding_mask"], "float32")
             mask = mask[:, :, None]  # (B, L, 1)
             count = ops.maximum(ops.sum(mask, axis=1), 1.0)
             x = ops.sum(x * mask, axis=1) / count
+        else:
+            x = x[:, 0]
         if normalize:
             x = ops.normalize(x, axis=-1)
         super().__init__(inputs=backbone.input, outputs=x, **kwargs)
@@ -148,8 +143,8 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
     def default_loss(self):
         return ContrastiveLoss()
 
-    def default_metrics(self, loss):
-        return []
+    def default_metrics(self):
+        return None
 
     def embed(self, texts, batch_size=32):
         """The vector of a text, float32, or a row for each of several."""

@@ -1,5 +1,7 @@
 """One label for each word of a sentence, and what stretches they mark."""
 
+import collections
+import functools
 import typing
 
 import keras
@@ -11,24 +13,23 @@ from keras_electra.data.rows import RowPreprocessor
 from keras_electra.data.rows import make_rows
 from keras_electra.data.rows import split_windows
 from keras_electra.tasks.labels import LabelEncoder
-from keras_electra.tasks.labels import check_label_names
-from keras_electra.tasks.labels import encode_word_labels
-from keras_electra.tasks.labels import is_sentence
 from keras_electra.tasks.labels import softmax
 from keras_electra.tasks.labels import takes_rows
-from keras_electra.tasks.labels import to_sentences
 from keras_electra.tasks.task import ElectraTask
-from keras_electra.tasks.task import output_layers
 from keras_electra.text.tokenizer import ElectraTokenizer
+
+# Pieces, with `[CLS]` and `[SEP]`, of a sentence (its number) or of a window of
+# it; numbers of the words judged in this row, and where in `ids` they begin.
+FIELDS = ("ids", "sentence", "words", "positions")
+TaggingRow = collections.namedtuple("TaggingRow", FIELDS)
 
 
 class Entity(typing.NamedTuple):
     """Words that bear one label together.
 
     Attributes:
-        label: string, without its prefix, such as `"NP"`.
+        label, text: string. Such as `"NP"`, without prefix; and the words.
         start, end: int. Number of the first word, and of that after the last.
-        text: string. The words, joined by spaces.
         probability: float. The least of its words' probabilities.
     """
 
@@ -39,22 +40,66 @@ class Entity(typing.NamedTuple):
     probability: float
 
 
-class TaggingRow(typing.NamedTuple):
-    """A row of pieces, of a sentence or of a window of it."""
+def to_sentences(x):
+    """Columns of sentences as lists of words, checked."""
+    sentences = [s.split() if isinstance(s, str) else s for s in x]
+    for index, words in enumerate(sentences):
+        is_list = isinstance(words, (list, tuple))
+        is_list = is_list and all(isinstance(word, str) for word in words)
+        if not is_list or not words or not all(map(str.strip, words)):
+            raise (ValueError if is_list else TypeError)(
+                "`x` must hold sentences, strings or lists of words: at least "
+                f"one word, none empty. Sentence {index} is {words!r} of type "
+                f"{type(words).__name__}. Leave it out."
+            )
+    return sentences
 
-    ids: list  # with [CLS] and [SEP]
-    sentence: int  # number of the sentence
-    words: list  # numbers of the words judged in this row
-    positions: list  # where in `ids` each of them begins
+
+def is_sentence(x, y):
+    """Whether `x` is a list of words and `y` their labels, and no batch."""
+    if not isinstance(x, list) or not all(isinstance(w, str) for w in x):
+        return False
+    labels = [] if y is None else list(y)
+    return not any(
+        isinstance(item, (list, tuple)) or len(str(item).split()) > 1
+        for item in [*x, *labels]
+    )
+
+
+def encode_word_labels(sentences, y, encoder=None):
+    """Class numbers of words, a list a sentence, checked."""
+    if len(y) != len(sentences):
+        raise ValueError(
+            "`y` must hold labels of every sentence. Received: "
+            f"{len(sentences)} sentences and labels for {len(y)}."
+        )
+    encoded = []
+    for index, (words, labels) in enumerate(zip(sentences, y)):
+        if isinstance(labels, str):
+            labels = labels.split()
+            if encoder is None or not encoder.labels:
+                labels = [int(i) if i.isdigit() else i for i in labels]
+        labels = labels if np.ndim(labels) else [labels]
+        if len(labels) != len(words):
+            raise ValueError(
+                f"`y` must hold one label a word. Sentence {index}, {words}, "
+                f"has {len(words)} words and {len(labels)} labels."
+            )
+        try:
+            labels = encoder.encode(labels).tolist() if encoder else labels
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"In sentence {index}: {error}") from None
+        encoded.append(labels)
+    return encoded
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraTokenClassifierPreprocessor(RowPreprocessor):
     """Turns sentences into rows of word pieces, and labels of words with them.
 
-    The label of a word is at its first piece (`[UNK]` if it has none), other
-    tokens have weight 0. A long sentence is read in windows that overlap by
-    half, each a row; a word is labelled where it has most text around it.
+    The label of a word is at its first piece (`[UNK]` if it has none); other
+    tokens weigh 0. Long sentences are read in windows that overlap by half,
+    each a row; a word is labelled where it has most text around it.
 
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
@@ -67,7 +112,6 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
     def __init__(self, tokenizer, sequence_length=512, segment_id=0, **kwargs):
         super().__init__(tokenizer, sequence_length, **kwargs)
         self.segment_id = segment_id
-        self._word_tokenizer = None
 
     def split(self, sentences):
         """Lists of words to a list of `TaggingRow`, in order."""
@@ -102,7 +146,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
             return x
         y = encode_word_labels(sentences, y)
         if sample_weight is None:
-            sample_weight = np.ones(len(sentences))
+            sample_weight = np.ones(len(y))
         labels = np.zeros(x["token_ids"].shape, "int32")
         weights = labels.astype("float32")
         for i, row in enumerate(rows):
@@ -112,27 +156,24 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
 
     def output_spec(self, x=None, y=None, sample_weight=None):
         rows = super().output_spec()
-        if y is None:
-            return rows
         labels = rows["token_ids"]
-        return rows, labels, keras.KerasTensor(labels.shape, "float32")
+        weights = keras.KerasTensor(labels.shape, "float32")
+        return rows if y is None else (rows, labels, weights)
 
-    @property
+    # It has no state of its own to be saved, so Keras need not track it.
+    @functools.cached_property
     def word_tokenizer(self):
         """Splits at no CJK character, as `tagging_tasks.py:213-233`."""
         if not self.tokenizer.split_on_cjk:
             return self.tokenizer
-        if self._word_tokenizer is None:
-            config = {**self.tokenizer.get_config(), "split_on_cjk": False}
-            tokenizer = ElectraTokenizer.from_config(config)
-            tokenizer.set_vocabulary(self.tokenizer.pipeline)
-            # Not tracked: it has no state of its own to be saved.
-            object.__setattr__(self, "_word_tokenizer", tokenizer)
-        return self._word_tokenizer
+        config = {**self.tokenizer.get_config(), "split_on_cjk": False}
+        tokenizer = ElectraTokenizer.from_config(config)
+        tokenizer.set_vocabulary(self.tokenizer.pipeline)
+        return tokenizer
 
     @classmethod
     def from_config(cls, config):
-        # `"windows"` in older presets: there is no other way to make rows.
+        # In older presets: there is one way to make rows.
         config = {k: v for k, v in config.items() if k != "rules"}
         return super().from_config(config)
 
@@ -141,13 +182,13 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
 class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
     """Labels words: named entities, chunks, parts of speech.
 
-    Inputs are sentences, lists of words or strings of them. Labels are lists
-    (or strings, too), one a word: class numbers or, with `labels`, names.
+    Inputs are sentences, and labels one a word, class numbers or, with
+    `labels`, names: both are lists, or strings that are split at spaces.
     Outputs are logits `(batch, length, num_classes)`.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
-        num_classes: int or `None`. Defaults to the number of `labels`.
+        num_classes: int. Defaults to the number of `labels`.
         labels: list of str or `None`. Names of the classes.
         dropout: float. Share of the vectors that is dropped. Defaults to
             `0.0`: the original drops none; transformers drops `0.1`.
@@ -179,58 +220,51 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
         dropout=0.0,
         **kwargs,
     ):
-        labels, num_classes = check_label_names(labels, num_classes)
+        encoder = LabelEncoder(num_classes, labels)
         self.backbone = backbone
         self.preprocessor = preprocessor
-        layers = output_layers(backbone, num_classes, dropout)
-        self.output_dropout, self.output_dense = layers
         x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
-        outputs = self.output_dense(self.output_dropout(x))
+        outputs = self.add_logits(x, encoder.num_classes, dropout)
         super().__init__(inputs=backbone.input, outputs=outputs, **kwargs)
-        self.num_classes = num_classes
-        self.labels = labels
+        self.num_classes = encoder.num_classes
+        self.labels = encoder.labels
+        self.label_encoder = encoder
         self.dropout = dropout
-        self.label_encoder = LabelEncoder(num_classes, labels)
 
     def tag(self, sentences, batch_size=32):
-        """A list of labels for a string, of such lists for what `fit` takes.
-
-        They are names or, without `labels`, class numbers.
-        """
-        tagged, is_one = self._tagged(sentences, "tag", batch_size)
-        results = [tags for _, tags, _ in tagged]
-        return results[0] if is_one else results
+        """A label a word for a string; a list of such lists for several."""
+        return self._judge(sentences, "tag", batch_size, lambda *row: row[1])
 
     def find_entities(self, sentences, batch_size=32):
         """As `tag`: the `Entity`s that labels such as `B-NP` mark."""
-        tagged, is_one = self._tagged(sentences, "find_entities", batch_size)
-        results = [[] for _ in tagged]
-        for found, (words, tags, scores) in zip(results, tagged):
-            for label, start, end in find_spans(tags):
-                text = " ".join(words[start:end])
-                score = float(scores[start:end].max(axis=-1).min())
-                found.append(Entity(label, start, end, text, score))
-        return results[0] if is_one else results
+
+        def entities(words, tags, scores):
+            found, best = [], scores.max(axis=-1)
+            for name, start, end in find_spans(tags):
+                text, least = " ".join(words[start:end]), best[start:end].min()
+                found.append(Entity(name, start, end, text, float(least)))
+            return found
+
+        return self._judge(sentences, "find_entities", batch_size, entities)
 
     def word_probabilities(self, sentences, batch_size=32):
         """As `tag`: arrays `(words, num_classes)` of probabilities."""
         name = "word_probabilities"
-        tagged, is_one = self._tagged(sentences, name, batch_size)
-        results = [scores for *_, scores in tagged]
-        return results[0] if is_one else results
+        return self._judge(sentences, name, batch_size, lambda *row: row[-1])
 
-    def _tagged(self, x, method, batch_size):
-        """Words, labels, probabilities of each sentence; whether it is one."""
+    def _judge(self, x, method, batch_size, read):
+        """`read(words, tags, scores)` of a sentence, or a list of several."""
         x, is_one = self.read_inputs(x, method)
-        x, name = to_sentences(x), self.label_encoder.name
+        x, names = to_sentences(x), self.label_encoder.names
         rows = self.preprocessor.split(x)
         scores = [np.zeros((len(w), self.num_classes), "float32") for w in x]
         logits = self.predict_rows(self.preprocessor.pack(rows), batch_size)
         for row, some in zip(rows, logits):
             some = np.asarray(some, "float32")[row.positions]
             scores[row.sentence][row.words] = softmax(some)
-        tags = [[name(i) for i in some.argmax(axis=-1)] for some in scores]
-        return list(zip(x, tags, scores)), is_one
+        tags = [[names[i] for i in some.argmax(axis=-1)] for some in scores]
+        results = list(map(read, x, tags, scores))
+        return results[0] if is_one else results
 
     def check_inputs(self, x):
         to_sentences(x)
@@ -249,19 +283,17 @@ def find_spans(tags):
 
     `["B-NP", "I-NP", "O"]` gives `[("NP", 0, 2)]`.
     """
-    spans, is_open = [], False
+    spans, before = [], "O"  # the prefix of the tag before
     for i, tag in enumerate(tags):
         prefix, dash, label = str(tag).partition("-")
-        if tag == "O":
-            is_open = False
-            continue
-        if not dash or prefix not in tuple("BIESLU"):
+        if tag != "O" and (not dash or prefix not in tuple("BIESLU")):
             raise ValueError(
                 "Spans are read from tags such as `B-NP`, `I-NP` and `O`. "
                 f"Received: {tag!r}."
             )
-        if not is_open or prefix not in "IEL" or spans[-1][0] != label:
-            spans.append((label, i, i))
-        spans[-1] = (label, spans[-1][1], i + 1)
-        is_open = prefix not in "ESLU"
+        goes_on = prefix in "IEL" and before in "BI" and spans[-1][0] == label
+        if prefix != "O":
+            start = spans.pop()[1] if goes_on else i
+            spans.append((label, start, i + 1))
+        before = prefix
     return spans

@@ -3,7 +3,6 @@ import pytest
 
 from keras_electra.arguments import check_option
 from keras_electra.tasks.labels import LabelEncoder
-from keras_electra.tasks.labels import check_label_names
 from keras_electra.tasks.labels import sigmoid
 from keras_electra.tasks.labels import softmax
 from keras_electra.tasks.labels import weigher
@@ -17,8 +16,8 @@ def test_numbers_and_names():
         encoded = encoder.encode(y)
         assert encoded.tolist() == [2, 0] and encoded.dtype == "int32"
     assert encoder.encode([[2], [0]]).tolist() == [2, 0]
-    assert encoder.name(1) == "fair"
-    assert LabelEncoder(3).name(np.int64(1)) == 1
+    assert encoder.names[1] == "fair"
+    assert LabelEncoder(3).names[np.int64(1)] == 1
 
 
 @pytest.mark.parametrize(
@@ -78,7 +77,8 @@ def test_class_weights():
 
 def test_names_without_names():
     with pytest.raises(
-        ValueError, match="integers.*labels=None. Label 0 is 'good'"
+        ValueError,
+        match="integers.*labels=None, none missing. Label 0 is 'good'",
     ):
         LabelEncoder(3).encode(["good"])
 
@@ -92,7 +92,7 @@ def test_several_labels():
         ([[1, 0]], "3 values from 0 to 1"),
         ([[0, 0, 2]], "3 values from 0 to 1"),
         ([["great"]], "names.*Label 0 is 'great'"),
-        ([1], "lists of names or of 3 values"),
+        ([1], "3 values from 0 to 1, or lists of names"),
     ):
         with pytest.raises(ValueError, match=message):
             encoder.encode(y)
@@ -109,15 +109,15 @@ def test_targets():
 
 
 def test_names_of_classes():
-    assert check_label_names(("a", "b")) == (["a", "b"], 2)
-    assert check_label_names(None, 4) == (None, 4)
+    assert LabelEncoder(None, ("a", "b")).num_classes == 2
+    assert LabelEncoder(4).labels is None
     for labels, count, message in (
         ([], None, "num_classes=0"),
         (["a", "a"], None, "different names"),
         (["a", "b"], 3, "num_classes=3"),
     ):
         with pytest.raises(ValueError, match=message):
-            check_label_names(labels, count)
+            LabelEncoder(count, labels)
 
 
 def test_options():

@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 
 from keras_electra.tasks.labels import LabelEncoder
-from keras_electra.tasks.labels import encode_word_labels
-from keras_electra.tasks.labels import to_sentences
 from keras_electra.tasks.token_classifier import ElectraTokenClassifier
 from keras_electra.tasks.token_classifier import (
     ElectraTokenClassifierPreprocessor,
 )
+from keras_electra.tasks.token_classifier import encode_word_labels
 from keras_electra.tasks.token_classifier import find_spans
+from keras_electra.tasks.token_classifier import to_sentences
 from tests import checks
 
 X = checks.ids([2, 5, 6, 7, 3], [2, 12, 10, 3])
