@@ -22,51 +22,37 @@ def load_pickle(path):
     return tensors
 
 
-class TensorBundle:
-    """The variables of one TensorFlow checkpoint.
+def read_checkpoint(path):
+    """Shapes of the variables of a TensorFlow checkpoint; what reads one.
 
     `path` is the prefix of the files, `folder/model.ckpt-40` (or with
     `.index`), or a folder that holds a `checkpoint` file or exactly one
-    `.index` file. Raises a `FileNotFoundError` if a file is missing, a
-    `ValueError` if it is damaged, an `ImportError` without TensorFlow.
+    `.index` file. Returns a dict of tuples by sorted name, and a function of a
+    name that gives the array. Raises a `FileNotFoundError` if a file is
+    missing, `ValueError` if it is damaged, `ImportError` without TensorFlow.
     """
+    prefix = _find_prefix(pathlib.Path(path).expanduser())
+    if not pathlib.Path(f"{prefix}.index").exists():
+        raise FileNotFoundError(
+            f"There is no TensorFlow checkpoint {prefix}.index. Give the "
+            "prefix of a `.index` file, or its folder."
+        )
+    parts = list(prefix.parent.glob(f"{prefix.name}.data-*-of-*"))
+    if not parts or len(parts) < int(parts[0].name.rpartition("-")[2]):
+        raise FileNotFoundError(
+            f"A data file of {prefix} is missing: put `.index` and all "
+            "`.data-*-of-*` files into one folder."
+        )
+    tf = _tensorflow(prefix)
+    with _naming(prefix):
+        reader = tf.train.load_checkpoint(str(prefix))
+        shapes = reader.get_variable_to_shape_map()
 
-    def __init__(self, path):
-        self.prefix = _find_prefix(pathlib.Path(path).expanduser())
-        if not pathlib.Path(f"{self.prefix}.index").exists():
-            raise FileNotFoundError(
-                f"There is no TensorFlow checkpoint {self.prefix}.index. Give "
-                "the prefix of a `.index` file, or its folder."
-            )
-        parts = list(self.prefix.parent.glob(f"{self.prefix.name}.data-*-of-*"))
-        if not parts or len(parts) < int(parts[0].name.rpartition("-")[2]):
-            raise FileNotFoundError(
-                f"A data file of {self.prefix} is missing: put `.index` and "
-                "all `.data-*-of-*` files into one folder."
-            )
-        tf = _tensorflow(self.prefix)
-        with _naming(self.prefix):
-            self._reader = tf.train.load_checkpoint(str(self.prefix))
-            self._shapes = self._reader.get_variable_to_shape_map()
+    def read(name):
+        with _naming(f"{prefix}, {name!r},"):
+            return np.array(reader.get_tensor(name))
 
-    def names(self):
-        """Names of all tensors, sorted."""
-        return sorted(self._shapes)
-
-    def shape(self, name):
-        """Shape of a tensor, a tuple of ints."""
-        if name not in self._shapes:
-            raise KeyError(
-                f"There is no {name!r} in {self.prefix}. It holds "
-                f"{len(self._shapes)} tensors, e.g. {self.names()[:3]}."
-            )
-        return tuple(self._shapes[name])
-
-    def read(self, name):
-        """The tensor as an array; a `ValueError` if it is damaged."""
-        self.shape(name)  # it exists
-        with _naming(f"{self.prefix}, {name!r},"):
-            return np.array(self._reader.get_tensor(name))
+    return {name: tuple(shapes[name]) for name in sorted(shapes)}, read
 
 
 def write_checkpoint(prefix, arrays):

@@ -24,33 +24,34 @@ def numpy_function(function, inputs, dtype="int32", sequence_length=None):
     """
     import tensorflow as tf
 
-    def again(inputs):
-        return numpy_function(function, inputs, dtype, sequence_length)
-
     if isinstance(inputs, tf.RaggedTensor):
-        return inputs.with_flat_values(again(inputs.flat_values))
+        flat = inputs.flat_values, dtype, sequence_length
+        return inputs.with_flat_values(numpy_function(function, *flat))
     inputs = tf.convert_to_tensor(inputs)
     rank = inputs.shape.rank
     if inputs.dtype != tf.string or rank is None:
         raise TypeError(
             f"Expected a tensor of strings of known rank, received: {inputs}."
         )
-    if rank == 0:
-        return again(inputs[tf.newaxis])[0]
-    shape = [*inputs.shape, sequence_length]
-    if rank > 1:
-        rows = again(tf.RaggedTensor.from_tensor(inputs, ragged_rank=rank - 1))
-        return rows.to_tensor(shape=shape) if sequence_length else rows
 
     def flat_rows(texts):
         rows = function(texts)
         items = [item for row in rows for item in row]
         return np.array(items, object), np.array([len(row) for row in rows])
 
-    spec = tf.TensorSpec([None], dtype), tf.TensorSpec(inputs.shape, tf.int64)
-    items, lengths = call_python(flat_rows, (inputs,), spec)
+    spec = tf.TensorSpec([None], dtype), tf.TensorSpec([None], tf.int64)
+    items, lengths = call_python(flat_rows, (tf.reshape(inputs, [-1]),), spec)
+    if sequence_length:
+        shape = tf.concat([tf.shape(inputs), [sequence_length]], 0)
+        rows = tf.reshape(items, shape)
+        return tf.ensure_shape(rows, [*inputs.shape, sequence_length])
+    if rank == 0:
+        return items
     rows = tf.RaggedTensor.from_row_lengths(items, lengths, validate=False)
-    return rows.to_tensor(shape=shape) if sequence_length else rows
+    if rank == 1:
+        return rows
+    nesting = tf.RaggedTensor.from_tensor(inputs, ragged_rank=rank - 1)
+    return nesting.with_flat_values(rows)
 
 
 def call_python(function, inputs, spec):
@@ -73,15 +74,12 @@ def call_python(function, inputs, spec):
     flat_spec = tf.nest.flatten(spec)
 
     def call(*values):
-        values = iter(values)
-        nested = tf.nest.pack_sequence_as(
-            inputs, [part if part is None else next(values) for part in flat]
-        )
-        nested = tf.nest.map_structure(_to_python, nested)
-        outputs = tf.nest.flatten(function(*nested))
+        values = map(_to_python, values)
+        parts = [part if part is None else next(values) for part in flat]
+        outputs = function(*tf.nest.pack_sequence_as(inputs, parts))
         return [
             np.asarray(output, tf.as_dtype(part.dtype).as_numpy_dtype)
-            for output, part in zip(outputs, flat_spec, strict=True)
+            for output, part in zip(tf.nest.flatten(outputs), flat_spec)
         ]
 
     outputs = tf.numpy_function(
@@ -96,12 +94,11 @@ def call_python(function, inputs, spec):
 
 def _to_python(value):
     """Nested lists of str in place of arrays of bytes."""
-    if isinstance(value, np.ndarray) and value.dtype.kind == "O":
-        value = value.tolist()
-    if isinstance(value, list):
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="ignore")
+    if isinstance(value, list) or value.dtype.kind == "O":
         return [_to_python(part) for part in value]
-    is_text = isinstance(value, bytes)
-    return value.decode("utf-8", errors="ignore") if is_text else value
+    return value
 
 
 def to_dataset(generator, spec):

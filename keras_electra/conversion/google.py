@@ -7,7 +7,7 @@ shapes. What shapes do not show (heads, dropout, activation) comes from a
 
 import functools
 
-from keras_electra.backend.files import TensorBundle
+from keras_electra.backend.files import read_checkpoint
 from keras_electra.backend.files import write_checkpoint
 from keras_electra.conversion import hugging_face
 from keras_electra.conversion import tokenizer_files
@@ -42,11 +42,11 @@ class GoogleCheckpoint(weights.Checkpoint):
 
     def __init__(self, files):
         super().__init__(files)
-        bundle = TensorBundle(files.path)
-        self.tensors = {}
-        for name in bundle.names():
-            read = functools.partial(bundle.read, name)
-            self.tensors[name] = weights.Tensor(bundle.shape(name), read)
+        shapes, read = read_checkpoint(files.path)
+        self.tensors = {
+            name: weights.Tensor(shape, functools.partial(read, name))
+            for name, shape in shapes.items()
+        }
         self._config = files.read_json(hugging_face.CONFIG)
         # What it says of the program, not of a network.
         program = self._config.get("pretraining_config", self._config)
@@ -55,7 +55,7 @@ class GoogleCheckpoint(weights.Checkpoint):
         if not self.networks:
             raise ValueError(
                 f"{self.source} holds no ELECTRA. Expected variables such as "
-                f"{MARKS['discriminator']!r}, found {bundle.names()[:3]}."
+                f"{MARKS['discriminator']!r}, found {list(shapes)[:3]}."
             )
         # Else one encoder is both (original `untied_generator=False`).
         self._has_two = f"generator/{KERNEL.format(0)}" in self.tensors
