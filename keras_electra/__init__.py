@@ -1,14 +1,10 @@
-"""ELECTRA for Keras 3: pre-train, fine-tune and share text encoders.
-
-The public names, in the order in which data flows.
-"""
+"""ELECTRA for Keras 3: pre-train, fine-tune and share text encoders."""
 
 from keras_electra.arguments import with_named_keywords
-from keras_electra.conversion.pairs import register as _register_forms
+from keras_electra.conversion import pairs as _pairs  # noqa: F401  (registers)
 from keras_electra.data.examples import load_examples
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets import presets
-from keras_electra.presets import register_presets as _register_presets
 from keras_electra.presets_saving import upload_preset
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.pretraining.pretrainer import ElectraPretrainerPreprocessor
@@ -48,11 +44,7 @@ from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.recipes import finetuning_optimizer
 from keras_electra.training.recipes import pretraining_optimizer
 
-# From here on the function hides the module `keras_electra.presets`, of which
-# names are imported only by `from keras_electra.presets import ...`.
-_register_forms()
-_register_presets(ElectraBackbone)
-
+# In the order in which data flows. `presets` hides the module of its name.
 __all__ = [
     "presets",
     "train_vocabulary",

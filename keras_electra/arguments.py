@@ -1,8 +1,7 @@
 """Checks of arguments that every room shares.
 
-No argument may vanish: a keyword that nobody knows is an error which names the
-closest known one. Python's own message does not, and `**kwargs` that are passed
-on reach code that may ignore them.
+A keyword that nobody knows is an error which names the closest known one:
+`**kwargs` that are passed on may reach code that ignores them.
 """
 
 import difflib
@@ -31,18 +30,27 @@ def known_keywords(*others):
             else:
                 names = getattr(other, "keywords", None)
                 known.update(names or keyword_names(other))
-
-        @functools.wraps(function)
-        def checked(*args, **kwargs):
-            reject_unknown(function.__qualname__, kwargs, known)
-            return function(*args, **kwargs)
-
-        # Keras asks for the signature in a way that sees no `__wrapped__`.
-        checked.__signature__ = inspect.signature(function)
-        checked.keywords = known
-        return checked
+        return _checked(function, known)
 
     return decorate
+
+
+def _checked(function, known=None):
+    """The function, checked; by default a constructor, whose class decides."""
+
+    @functools.wraps(function)
+    def checked(*args, **kwargs):
+        if known is None:
+            cls = type(args[0])
+            reject_unknown(cls.__name__, kwargs, constructor_keywords(cls))
+        else:
+            reject_unknown(function.__qualname__, kwargs, known)
+        return function(*args, **kwargs)
+
+    # Keras asks for the signature in a way that sees no `__wrapped__`.
+    checked.__signature__ = inspect.signature(function)
+    checked.keywords = known
+    return checked
 
 
 def with_named_keywords(value):
@@ -54,35 +62,25 @@ def with_named_keywords(value):
     that take `**kwargs` say by `known_keywords` what they take.
     """
     if not inspect.isclass(value):
-        return value if _is_checked(value) else known_keywords()(value)
-    foreign = next(b for b in value.__mro__ if not _is_ours(b))
-    for base in filter(_is_ours, value.__mro__):
+        return value if hasattr(value, "keywords") else known_keywords()(value)
+    ours = [b for b in value.__mro__ if "keras_electra." in b.__module__]
+    foreign = next(b for b in value.__mro__ if b not in ours)
+    for base in ours:
         for name, member in list(vars(base).items()):
             function = getattr(member, "__func__", member)
-            if not inspect.isfunction(function) or _is_checked(function):
+            is_function = inspect.isfunction(function)
+            if not is_function or hasattr(function, "keywords"):
                 continue
             if name == "__init__":
-                function = _checked_constructor(function)
+                function = _checked(function)
             elif name.startswith("_") or hasattr(foreign, name):
                 continue
-            elif not _takes_any(function):
+            else:
                 function = known_keywords()(function)
             if not inspect.isfunction(member):  # a class method stays one
                 function = type(member)(function)
             setattr(base, name, function)
     return value
-
-
-def _checked_constructor(function):
-    @functools.wraps(function)
-    def checked(self, *args, **kwargs):
-        cls = type(self)
-        reject_unknown(cls.__name__, kwargs, constructor_keywords(cls))
-        function(self, *args, **kwargs)
-
-    checked.__signature__ = inspect.signature(function)
-    checked.keywords = None  # they depend on the class
-    return checked
 
 
 @functools.cache
@@ -93,19 +91,6 @@ def constructor_keywords(cls):
         if "__init__" in vars(base):
             known.update(keyword_names(base.__init__))
     return known
-
-
-def _is_ours(cls):
-    return cls.__module__.startswith("keras_electra.")
-
-
-def _is_checked(function):
-    return hasattr(function, "keywords")
-
-
-def _takes_any(function):
-    parameters = inspect.signature(function).parameters.values()
-    return any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def keyword_names(function):
@@ -120,9 +105,7 @@ def keyword_names(function):
 
 def reject_unknown(where, given, known):
     """Raises a `TypeError` for names `given` to `where` that are not known."""
-    for name in given:
-        if name in known:
-            continue
+    for name in (name for name in given if name not in known):
         where = where.removesuffix(".__init__")
         advice = f"It takes: {', '.join(sorted(known))}."
         for close in difflib.get_close_matches(name, known, 1, cutoff=0.4):
@@ -141,9 +124,8 @@ def check_option(name, value, options):
 
 def check_count(name, value, at_least=1):
     """Raises a `ValueError` unless `value` is an integer of some size."""
-    is_count = isinstance(value, numbers.Integral)
-    is_count = is_count and not isinstance(value, bool)
-    if not is_count or value < at_least:
+    good = isinstance(value, numbers.Integral) and value >= at_least
+    if not good or isinstance(value, bool):
         raise ValueError(
             f"`{name}` must be an integer of at least {at_least}. "
             f"Received: {name}={value!r}."

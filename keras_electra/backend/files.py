@@ -43,8 +43,9 @@ def read_checkpoint(path):
             f"A data file of {prefix} is missing: put `.index` and all "
             "`.data-*-of-*` files into one folder."
         )
-    tf = _tensorflow(prefix)
     with _naming(prefix):
+        import tensorflow as tf
+
         reader = tf.train.load_checkpoint(str(prefix))
         shapes = reader.get_variable_to_shape_map()
 
@@ -58,7 +59,8 @@ def read_checkpoint(path):
 def write_checkpoint(prefix, arrays):
     """Writes a dict of arrays as `folder/model.ckpt`; the folder exists."""
     prefix = pathlib.Path(prefix)
-    tf = _tensorflow(prefix)
+    with _naming(prefix):
+        import tensorflow as tf
     with tf.device("cpu"):
         tf.raw_ops.SaveV2(
             prefix=str(prefix),
@@ -74,25 +76,19 @@ def write_checkpoint(prefix, arrays):
 
 @contextlib.contextmanager
 def _naming(where):
-    """Names the file in whatever TensorFlow raises."""
+    """Names the checkpoint in whatever TensorFlow, or its lack, raises."""
     try:
         yield
+    except ImportError as error:
+        raise ImportError(
+            f"The checkpoint {where} needs TensorFlow: `pip install "
+            "tensorflow` (the backend stays)."
+        ) from error
     except Exception as error:
         raise ValueError(
             f"The checkpoint {where} cannot be read: it is damaged or cut off. "
             f"Download it again. TensorFlow says: {str(error).splitlines()[:1]}"
         ) from error
-
-
-def _tensorflow(prefix):
-    try:
-        import tensorflow
-    except ImportError as error:
-        raise ImportError(
-            f"The checkpoint {prefix} needs TensorFlow: `pip install "
-            "tensorflow` (the backend stays)."
-        ) from error
-    return tensorflow
 
 
 def _find_prefix(path):

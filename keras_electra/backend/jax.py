@@ -1,10 +1,7 @@
 """JAX: the training step, and one encoder layer as XLA is fast in on a CPU.
 
-XLA has fast products only of operands that lie in memory row by row and, in
-half precision, with a float32 result: here operands are laid out, and results
-rounded afterwards. Batch and length are one axis: gradients of biases summed
-over two take 50 times as long.
-
+Its fast products need operands that lie in memory row by row, and a float32
+result. Batch and length are one axis: sums over two take 50 times as long.
 Shapes: B batch, L length, D hidden, F feed-forward, N heads, H = D / N.
 """
 
@@ -65,7 +62,8 @@ def run(layer, x, padding_mask, training, seeds):
     """What `layer.call` returns; see there."""
     rates = layer.attention_dropout, layer.dropout
     settings = layer.num_heads, layer.intermediate_dense.activation, *rates
-    weights = numerics.weights_of(layer)
+    weights = [weight.value for weight in layer.weights]
+    weights = list(zip(weights[::2], weights[1::2]))  # kernels and biases
     return _layer(settings, weights, x, padding_mask, seeds)
 
 
@@ -91,10 +89,9 @@ def _attend(x, padding_mask, heads, rate, seed):
     query, key, value = jnp.split(x.reshape(-1, length, head), 3)  # (BN, L, H)
     query = query * head**-0.5
     scores = product(query, key.swapaxes(1, 2), jnp.float32)  # (BN, L, L)
-    padding = 1.0 - padding_mask.astype(jnp.float32)
     scores = scores.reshape(batch, heads, length, length)
-    scores = scores + numerics.MASKED_SCORE * padding[:, None, None, :]
-    weights = numerics.drop(jax.nn.softmax(scores).astype(x.dtype), rate, seed)
+    settings = padding_mask, x.dtype, rate, seed
+    weights = numerics.attention_weights(scores, *settings)
     x = product(weights.reshape(-1, length, length), value, x.dtype)
     x = x.reshape(batch, heads, length, head).transpose(0, 2, 1, 3)
     return x.reshape(-1, width)
@@ -107,13 +104,7 @@ def _dense(weights, x):
 
 
 def _normalize(weights, x):
-    """Layer normalization of each row, in float32."""
-    dtype, x = x.dtype, x.astype(jnp.float32)
-    x = x - x.mean(-1, keepdims=True)
-    variance = (x * x).mean(-1, keepdims=True)
-    x = x * jax.lax.rsqrt(variance + numerics.EPSILON)
-    gamma, beta = (spread(weight, len(x)) for weight in weights)
-    return (x * gamma + beta).astype(dtype)
+    return numerics.normalize(x, *(spread(w, len(x)) for w in weights))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -82,6 +82,25 @@ def drop(x, rate, seed):
     return x * ops.where(kept, scale, ops.zeros_like(scale))
 
 
+def attention_weights(scores, padding_mask, dtype, rate, seed):
+    """From scores `(B, N, L, L)` to weights of a `dtype`, some dropped."""
+    # float32: a softmax over hundreds of keys in half precision loses the
+    # small weights.
+    scores = ops.cast(scores, "float32")
+    padding = 1.0 - ops.cast(padding_mask, "float32")
+    scores = scores + MASKED_SCORE * padding[:, None, None, :]
+    return drop(ops.cast(ops.softmax(scores), dtype), rate, seed)
+
+
+def normalize(x, gamma, beta):
+    """Layer normalization of each row, in float32."""
+    wide = ops.cast(x, "float32")
+    wide = wide - ops.mean(wide, -1, keepdims=True)
+    variance = ops.mean(wide * wide, -1, keepdims=True)
+    wide = wide * ops.rsqrt(variance + EPSILON)
+    return ops.cast(wide * gamma + beta, x.dtype)
+
+
 def finish_step(pretrainer, x, outputs, loss, norms, finite):
     """Updates the metrics of a `train_step`; returns their values."""
     rows = ops.shape(x["token_ids"])[0]
@@ -107,10 +126,3 @@ def is_plain(layer, x):
         dense.lora_enabled or dense.quantization_mode
         for dense in (*denses, layer.intermediate_dense, layer.output_dense)
     )
-
-
-def weights_of(layer):
-    """Pairs of weights of a `TransformerLayer`, in the order of their use."""
-    # Attention (query, key and value; output), norm, inner, outer, norm.
-    values = [weight.value for weight in layer.weights]
-    return list(zip(values[::2], values[1::2]))

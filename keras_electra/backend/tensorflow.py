@@ -1,10 +1,7 @@
 """TensorFlow: the training step, and one encoder layer in it on a CPU.
 
-Between the products of the layer, half of the time of a step, are three
-functions that XLA compiles once for all layers, with a backward function that
-computes again what it needs, so that nothing in between is written. A gradient
-of a bias is summed by a product: XLA's sum over thousands of rows is slow.
-
+What is between the products of the layer, half of the step's time, XLA compiles
+once for all layers; the backward pass computes it again, instead of writing it.
 Shapes: B batch, L length, D hidden, F feed-forward, N heads, H = D / N.
 """
 
@@ -58,15 +55,11 @@ def can_run(layer, x, training):
 
 def run(layer, x, padding_mask, training, seeds):
     """What `layer.call` returns; see there."""
-    weights = [map(tf.convert_to_tensor, p) for p in numerics.weights_of(layer)]
-    (w_qkv, b_qkv), (w_out, b_out), norm, *weights = weights
-    (w_inner, b_inner), (w_back, b_back), norm_2 = weights
-    rates = layer.attention_dropout, *2 * (layer.dropout,)
-    nothing = tf.zeros((2,), tf.int32)  # a seed of what drops nothing
-    (rate, seed), *drops = (
-        (0.0, nothing) if seed is None else (rate, tf.cast(seed, tf.int32))
-        for rate, seed in zip(rates, seeds)
-    )
+    weights = [tf.convert_to_tensor(weight.value) for weight in layer.weights]
+    w_qkv, w_out, gamma, w_inner, w_back, gamma_2 = weights[::2]
+    b_qkv, b_out, beta, b_inner, b_back, beta_2 = weights[1::2]
+    nothing = tf.zeros((2,), tf.int32)  # a seed where no rate drops anything
+    seeds = [nothing if s is None else tf.cast(s, tf.int32) for s in seeds]
     batch, length = tf.unstack(tf.shape(padding_mask))
     heads, width, shape = layer.num_heads, x.shape[-1], tf.shape(x)
     head = width // heads
@@ -76,18 +69,16 @@ def run(layer, x, padding_mask, training, seeds):
     y = tf.reshape(y, (batch, length, 3, heads, head))
     query, key, value = tf.unstack(tf.transpose(y, (2, 0, 3, 1, 4)))
     scores = tf.matmul(query, key, transpose_b=True)  # (B, N, L, L)
-    padding = 1.0 - tf.cast(padding_mask, tf.float32)
-    shares = fused(_shares, rate, head**-0.5)(scores, padding, seed)
-    y = tf.transpose(tf.matmul(shares, value), (0, 2, 1, 3))
-    y = _product(tf.reshape(y, (-1, width)), w_out)
-
-    def add(x, y, bias, norm, rate, seed):
-        return fused(_sum_normalized, rate)(x, y, bias, *norm, seed)
-
-    x = add(x, y, b_out, norm, *drops[0])
+    padding_mask = tf.cast(padding_mask, tf.float32)
+    attend = fused(_shares, layer.attention_dropout, head**-0.5)
+    y = tf.matmul(attend(scores, padding_mask, seeds[0]), value)
+    y = tf.reshape(tf.transpose(y, (0, 2, 1, 3)), (-1, width))
+    add = fused(_sum_normalized, layer.dropout)
+    x = add(x, _product(y, w_out), b_out, gamma, beta, seeds[1])
     activated = fused(_activated, layer.intermediate_dense.activation)
-    y = _product(activated(_product(x, w_inner), b_inner, nothing), w_back)
-    return tf.reshape(add(x, y, b_back, norm_2, *drops[1]), shape)
+    y = activated(_product(x, w_inner), b_inner, nothing)
+    x = add(x, _product(y, w_back), b_back, gamma_2, beta_2, seeds[2])
+    return tf.reshape(x, shape)
 
 
 def _product(x, kernel):
@@ -117,21 +108,17 @@ def fused(function, *settings):
     return call
 
 
-def _shares(rate, scale, scores, padding, seed):
-    """From products of queries and keys to weights, some of them dropped."""
+def _shares(rate, scale, scores, padding_mask, seed):
     wide = scale * tf.cast(scores, tf.float32)
-    wide += numerics.MASKED_SCORE * padding[:, None, None, :]
-    return numerics.drop(tf.cast(tf.nn.softmax(wide), scores.dtype), rate, seed)
+    settings = padding_mask, scores.dtype, rate, seed
+    return numerics.attention_weights(wide, *settings)
 
 
 def _sum_normalized(rate, x, y, bias, gamma, beta, seed):
     """The layer normalization of `x + dropout(y + bias)`."""
     y += spread(tf.cast(bias, y.dtype), y)
-    x = tf.cast(x + numerics.drop(y, rate, seed), tf.float32)
-    x -= tf.reduce_mean(x, -1, keepdims=True)
-    variance = tf.reduce_mean(tf.square(x), -1, keepdims=True)
-    x *= tf.math.rsqrt(variance + numerics.EPSILON)
-    return tf.cast(x * spread(gamma, x) + spread(beta, x), y.dtype)
+    x += numerics.drop(y, rate, seed)
+    return numerics.normalize(x, spread(gamma, x), spread(beta, x))
 
 
 def _activated(activation, y, bias, unused):
@@ -140,7 +127,10 @@ def _activated(activation, y, bias, unused):
 
 @tf.custom_gradient
 def spread(vector, like):
-    """A vector in each row of a matrix; its gradient is summed by a product."""
+    """A vector in each row of a matrix; its gradient is summed by a product.
+
+    XLA's sum over thousands of rows is slow.
+    """
 
     def gradients(gradient):
         ones = tf.ones((8, tf.shape(gradient)[0]), gradient.dtype)

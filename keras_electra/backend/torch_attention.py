@@ -1,10 +1,8 @@
 """Self-attention on a CPU, forward and backward, for rows of similar length.
 
 In training rows are taken in groups by length, each cut to its longest row.
-Tokens are in the order of the groups, which have a slice of them each.
-
-Shapes: B rows of a group, L its length, T its tokens that are not padding (or
-B * L), D hidden, N heads, H = D / N.
+Tokens are in the order of the groups. Shapes: B rows of a group, L its length,
+T its tokens but padding (or B * L), D hidden, N heads, H = D / N.
 """
 
 import dataclasses

@@ -1,11 +1,8 @@
 """One encoder layer on a CPU, forward and backward written out.
 
-Products add biases and residual sums, dropout is one pass over integers, and a
-hundred small operations are not each recorded for autograd. In training only
-tokens are computed: for padding, which nothing reads, the result is zero.
-
-Shapes: B batch, L length, T tokens that are not padding (or B * L), D hidden,
-F feed-forward.
+No small operation is recorded for autograd. In training only tokens are
+computed: for padding, which nothing reads, the result is zero. Shapes: B batch,
+L length, T tokens but padding (or B * L), D hidden, F feed-forward.
 """
 
 import functools
@@ -33,10 +30,7 @@ def run(layer, x, padding_mask, training, seeds):
     dtype, x = x.dtype, x.to(operations.type_to_compute_in(x.dtype))
     groups, rows = attention.make_groups(padding_mask, x.dtype, training)
     rates = layer.attention_dropout, layer.dropout
-    scales = [
-        1.0 if seed is None else numerics.scale_of_kept(rate)
-        for seed, rate in zip(seeds, rates)
-    ]
+    scales = [numerics.scale_of_kept(r) if training else 1.0 for r in rates]
 
     def draw(mask, shape, rate, seed, pick):
         return None if seed is None else mask(shape, rate, seed, pick)
@@ -89,8 +83,8 @@ class EncoderLayer(torch.autograd.Function):
         y = operations.drop_(product(active, w_back, b_back), keeps[1])
         total_2 = torch.add(middle, y, alpha=scales[1])
         result, *moments_2 = _normalize(total_2, *norm_2)
-        ctx.groups, ctx.num_heads, ctx.gelu = groups, num_heads, gelu
-        ctx.scales, ctx.keeps, ctx.drops = scales, keeps, signs[0] is not None
+        drops = signs[0] is not None
+        ctx.settings = groups, keeps, scales, num_heads, gelu, drops
         ctx.save_for_backward(
             rows, x, read, middle, inner, w_qkv, w_out, w_in, w_back,
             total, *moments, *norm, total_2, *moments_2, *norm_2,
@@ -104,26 +98,27 @@ class EncoderLayer(torch.autograd.Function):
         rows, x, read, middle, inner, *saved = ctx.saved_tensors
         w_qkv, w_out, w_in, w_back, *saved = saved
         first, second, attended = saved[:5], saved[5:10], saved[10:]
-        groups, shape, scales = ctx.groups, gradient.shape, ctx.scales
+        groups, keeps, scales, num_heads, gelu, drops = ctx.settings
+        shape = gradient.shape
         gradient = attention.pick(gradient.reshape(-1, shape[-1]), rows)
 
         d_total_2, *d_norm_2 = _normalize_backward(gradient, *second)
-        d_y = operations.drop_(d_total_2 * scales[1], ctx.keeps[1])
+        d_y = operations.drop_(d_total_2 * scales[1], keeps[1])
         # Computed again in little time: kept, it takes a tenth of the memory.
-        active = functional.gelu(inner, approximate=ctx.gelu)
+        active = functional.gelu(inner, approximate=gelu)
         d_back = operations.weight_gradients(active, d_y)
         del active
         d_inner = torch.ops.aten.gelu_backward(
-            operations.product(d_y, w_back.t()), inner, approximate=ctx.gelu
+            operations.product(d_y, w_back.t()), inner, approximate=gelu
         )
         d_in = operations.weight_gradients(middle, d_inner)
         d_middle = operations.input_gradient(d_inner, w_in, d_total_2)
 
         d_total, *d_norm = _normalize_backward(d_middle, *first)
-        d_y = operations.drop_(d_total * scales[1], ctx.keeps[0])
+        d_y = operations.drop_(d_total * scales[1], keeps[0])
         d_out = operations.weight_gradients(read, d_y)
         d_read = operations.product(d_y, w_out.t())
-        settings = ctx.drops, ctx.num_heads, scales[0]
+        settings = drops, num_heads, scales[0]
         qkv, shares = attended[: len(groups)], attended[len(groups) :]
         d_y = [
             attention.attend_backward(d_read[g.tokens], *tensors, g, *settings)

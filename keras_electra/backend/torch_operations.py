@@ -1,9 +1,7 @@
 """Products and dropout of an encoder layer on a CPU.
 
-torch sends float32 to MKL; oneDNN is twice as fast on an AMD EPYC. It also adds
-a bias in registers, by which half precision gains. Dropout draws the bits of
-`HashDropout` in one buffer; a mask of all or no bits makes dropping one `and`.
-
+In float32 oneDNN is twice as fast as torch's MKL on an AMD EPYC, and it adds a
+bias in registers. A mask of all or no bits makes dropping one `and`.
 Shapes: T rows, I inputs, O outputs.
 """
 

@@ -36,14 +36,6 @@ TASKS = {
 }
 
 
-def register():
-    """Makes `from_preset` and `export_to_...` know all forms."""
-    OPENERS.extend([open_pretrainer, open_part, load.open_preset])
-    EXPORTERS["transformers"] = functools.partial(_write, hugging_face)
-    EXPORTERS["keras_hub"] = functools.partial(_write, keras_hub)
-    EXPORTERS["tf1"] = google.write
-
-
 def _write(form, task, folder):
     """Writes a task, or the networks of a pre-trainer, each into a folder."""
     if not isinstance(task, ElectraPretrainer):
@@ -232,3 +224,10 @@ def _summary(tasks, notes):
         new,
         list(dict.fromkeys(found)),
     )
+
+
+# `from_preset` and `export_to_...` know all forms when this is imported.
+OPENERS.extend([open_pretrainer, open_part, load.open_preset])
+EXPORTERS["transformers"] = functools.partial(_write, hugging_face)
+EXPORTERS["keras_hub"] = functools.partial(_write, keras_hub)
+EXPORTERS["tf1"] = google.write

@@ -12,6 +12,7 @@ from keras_electra.arguments import check_count
 from keras_electra.model.embeddings import ElectraEmbeddings
 from keras_electra.model.transformer import TransformerLayer
 from keras_electra.presets import OpensPresets
+from keras_electra.presets import register_presets
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -182,3 +183,6 @@ def _check_shared_embeddings(embeddings, config):
                 f"{config[name]}. Received: {getattr(embeddings, name)}. "
                 "Build both networks alike, or do not share the embeddings."
             )
+
+
+register_presets(ElectraBackbone)

@@ -13,7 +13,7 @@ import keras
 from keras import ops
 
 from keras_electra.backend import encoder_layer
-from keras_electra.backend.numerics import MASKED_SCORE
+from keras_electra.backend.numerics import attention_weights
 from keras_electra.backend.numerics import drop
 from keras_electra.backend.numerics import on_accelerator
 from keras_electra.model.layers import HashDropout
@@ -86,13 +86,8 @@ class SelfAttention(keras.layers.Layer):
         query, key, value = ops.unstack(x, 3)
         query = query * head**-0.5
         scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (B, N, L, L)
-        # float32: a softmax over hundreds of keys in half precision loses
-        # the small weights.
-        scores = ops.cast(scores, "float32")
-        padding = 1.0 - ops.cast(padding_mask, "float32")
-        scores = scores + MASKED_SCORE * padding[:, None, None, :]
-        weights = ops.cast(ops.softmax(scores), self.compute_dtype)
-        weights = drop(weights, self.dropout, seed)
+        settings = padding_mask, self.compute_dtype, self.dropout, seed
+        weights = attention_weights(scores, *settings)
         return ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
 
     def compute_output_spec(self, x, padding_mask, seed=None):
