@@ -1,11 +1,4 @@
-"""How the pre-trainer is compiled, gets its data, and is watched.
-
-Where no optimizer is given, `fit` takes the recipe's, stretched to the length
-of the run; evaluation draws the same masks every time; and arguments that mean
-nothing here are errors.
-"""
-
-import functools
+"""How the pre-trainer is compiled, gets its data, and is watched."""
 
 import keras
 import numpy as np
@@ -39,25 +32,22 @@ class PretrainingFit(TrainStep, FitsExamples):
             optimizer: `keras.optimizers.Optimizer`, or `"auto"`, the default,
                 for `keras_electra.pretraining_optimizer` of the size that
                 comes closest, for as many steps as `fit` will take.
-            generator_optimizer: `keras.optimizers.Optimizer` or `None`, the
-                default, for weights that only the generator has. Each clips
-                the gradients of its own weights.
-            **kwargs: `jit_compile`, `steps_per_execution`, `run_eagerly`,
-                `auto_scale_loss` and the like of `keras.Model.compile`.
+            generator_optimizer: `keras.optimizers.Optimizer` or `None`, for
+                weights that only the generator has. Each clips its own.
+            **kwargs: of `keras.Model.compile`, such as `jit_compile`.
         """
         if loss is not None:
             raise ValueError(
                 "`loss` must be `None`: the pre-trainer has its own losses. "
                 f"Received: loss={loss!r}."
             )
-        self._auto_optimizer = optimizer == "auto"
-        self._compile_kwargs = kwargs
-        # Not the optimizer itself, which Keras would save twice.
-        self._compile_with = functools.partial(
-            self.compile, generator_optimizer=generator_optimizer, **kwargs
-        )
-        if self._auto_optimizer:
-            optimizer = pretraining_optimizer(self._recipe())
+        self._compile_kwargs, self._compile_auto = kwargs, None
+        if optimizer == "auto":
+            # A function, as Keras would save an optimizer twice.
+            self._compile_auto = lambda steps: self.compile(
+                self._recipe(steps), generator_optimizer, **kwargs
+            )
+            optimizer = self._recipe()
         if generator_optimizer is not None:
             if self.generator is None or self.generator is self.backbone:
                 raise ValueError(
@@ -75,9 +65,10 @@ class PretrainingFit(TrainStep, FitsExamples):
         optimizer = keras.saving.serialize_keras_object(self.optimizer)
         return {"optimizer": optimizer, **self._compile_kwargs}
 
-    def _recipe(self):
-        """Name of the size whose recipe is the default."""
-        return closest_size(self.backbone.hidden_dim, self.backbone.num_layers)
+    def _recipe(self, num_steps=None):
+        """The optimizer of the size that comes closest."""
+        width, depth = self.backbone.hidden_dim, self.backbone.num_layers
+        return pretraining_optimizer(closest_size(width, depth), num_steps)
 
     # What there is to train on; see `FitsExamples`.
 
@@ -89,12 +80,7 @@ class PretrainingFit(TrainStep, FitsExamples):
 
     def _read(self, x, y=None, sample_weight=None):
         reject_labels(y=y, sample_weight=sample_weight)
-        return x if hasattr(x, "endless") else super()._read(x)
-
-    def _read_validation(self, data):
-        if isinstance(data, tuple) and len(data) == 1:
-            (data,) = data
-        return self._read(data)  # a tuple is of columns: there are no labels
+        return super()._read(x)
 
     def _source(self, examples, size, order, class_weight=None, **kwargs):
         reject_labels(class_weight=class_weight)
@@ -114,11 +100,9 @@ class PretrainingFit(TrainStep, FitsExamples):
         return check_ids(x, self.backbone.vocabulary_size)
 
     def _begin_fit(self, stream, epochs):
-        is_new = self._auto_optimizer and not self.optimizer.built
+        is_new = self._compile_auto and not self.optimizer.built
         if is_new and stream.steps is not None:
-            steps = stream.steps * epochs
-            recipe = pretraining_optimizer(self._recipe(), num_steps=steps)
-            self._compile_with(recipe)
+            self._compile_auto(stream.steps * epochs)
         return [StopOnSkippedSteps(self.max_skipped_steps)]
 
     # What is reported.
@@ -133,16 +117,12 @@ class PretrainingFit(TrainStep, FitsExamples):
     def get_metrics_result(self):
         # Those of gradients are reported by the training step alone.
         results = super().get_metrics_result()
-        for metric in self.pretraining_metrics.gradients:
-            results.pop(metric.name, None)
-        return results
+        names = {metric.name for metric in self.pretraining_metrics.gradients}
+        return {n: value for n, value in results.items() if n not in names}
 
     @property
     def metrics(self):
-        if not hasattr(self, "pretraining_metrics"):
-            return super().metrics
-        ours = self.pretraining_metrics.all
-        return [m for m in super().metrics if m not in ours] + ours
+        return super().metrics + self.pretraining_metrics.all
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         self.pretraining_metrics.update(x["padding_mask"], y_pred)
@@ -155,8 +135,7 @@ class PretrainingFit(TrainStep, FitsExamples):
     def gradient_norms(self, gradients, scaled_loss, loss):
         """Norms of the gradients: of all, and of the generator's own weights.
 
-        `gradients` are of `trainable_variables`, of the loss as it was scaled.
-        The norms, float32 scalars, are those of the loss.
+        `gradients` are those of the scaled loss, the norms, float32, the loss'.
         """
         own, others = [], []
         for gradient, variable in zip(gradients, self.trainable_variables):
@@ -181,7 +160,7 @@ def reject_labels(**arguments):
 def check_ids(x, vocabulary_size):
     """Raises unless a dict of int arrays `(batch, length)` is a batch of rows.
 
-    Tensors of a graph that is being traced are not looked into.
+    Tensors, which may be of a graph, are not looked into.
     """
     missing = {"token_ids", "segment_ids", "padding_mask"} - set(x)
     if missing:

@@ -19,8 +19,7 @@ def weighted_mean(values, weights):
 def exponentials(logits):
     """Unnormalized probabilities: a softmax before it is divided.
 
-    The largest array of a step, of which loss and draw are both made. For
-    logits `(..., vocabulary_size)` it returns float32 arrays, `exp(logits -
+    For logits `(..., vocabulary_size)` it returns float32 arrays, `exp(logits -
     top)` and the greatest score `top`, `(..., 1)`, and its index, `(...,)`.
     """
     logits = ops.cast(logits, "float32")
@@ -86,35 +85,28 @@ class PretrainingMetrics:
 
     def update(self, padding_mask, outputs):
         """Adds a batch: its padding mask, and outputs of the pre-trainer."""
-        weights = outputs["mask_weights"]
-        loss = weighted_mean(outputs["token_loss"], weights)
-        predicted, sampled = (
-            ops.cast(outputs[key] == outputs["mask_ids"], "float32")
-            for key in ("predicted_ids", "sampled_ids")
-        )
-        updates = {
-            "generator_loss": (loss, ops.sum(weights)),
-            "generator_accuracy": (predicted, weights),
-        }
+        right, used = outputs["mask_ids"], outputs["mask_weights"]
+        updates = [
+            (outputs["token_loss"], used),
+            (outputs["predicted_ids"] == right, used),
+        ]
         if "discriminator_logits" in outputs:
-            tokens = ops.cast(padding_mask, "float32")
             logits = ops.cast(outputs["discriminator_logits"], "float32")
-            replaced = ops.cast(outputs["replaced"], "float32")
-            loss = replaced_token_loss(logits, replaced)
-            guess = ops.cast(logits > 0, "float32")
-            right = ops.cast(guess == replaced, "float32")
-            updates |= {
-                "discriminator_loss": (loss, tokens),
-                "sampled_accuracy": (sampled, weights),
-                "replaced_fraction": (replaced, tokens),
-                "discriminator_accuracy": (right, tokens),
-                "discriminator_precision": (replaced, guess, tokens),
-                "discriminator_recall": (replaced, guess, tokens),
-                "discriminator_auc": (replaced, ops.sigmoid(logits), tokens),
-            }
-        for metric in self.all:
-            if metric.name in updates:
-                metric.update_state(*updates[metric.name])
+            replaced, guess = outputs["replaced"], ops.cast(logits > 0, "int32")
+            updates += [
+                (replaced_token_loss(logits, replaced), padding_mask),
+                (outputs["sampled_ids"] == right, used),
+                (replaced, padding_mask),
+                (guess == replaced, padding_mask),
+                (replaced, guess, padding_mask),
+                (replaced, guess, padding_mask),
+                (replaced, ops.sigmoid(logits), padding_mask),
+            ]
+        for metric, values in zip(self.all, updates):
+            # Flat, or Keras takes the mean of each row: those of short batches
+            # would count for more.
+            flat = (ops.reshape(value, (-1,)) for value in values)
+            metric.update_state(*(ops.cast(v, "float32") for v in flat))
 
     def update_gradients(self, norm, generator_norm, applied):
         """Adds a step, norms of gradients before clipping; gives results.
@@ -134,8 +126,8 @@ class PretrainingMetrics:
 class StopOnSkippedSteps(keras.callbacks.Callback):
     """Raises a `FloatingPointError` when `limit` steps in a row were skipped.
 
-    Loss scaling for float16 starts at 2^15 and halves at every skipped step,
-    so it may take 15 of them to find its scale.
+    Loss scaling for float16 starts at 2^15 and halves at every skipped step: it
+    may take 15 of them to find its scale.
     """
 
     # Keras may then go on to the next step before this one's logs are here.
@@ -161,7 +153,7 @@ class StopOnSkippedSteps(keras.callbacks.Callback):
         if self.in_a_row >= self.limit:
             raise FloatingPointError(
                 f"The gradients of the last {self.limit} steps were not "
-                "finite, so none of them changed a weight. Lower the learning "
-                "rate, lengthen the warm-up, use `mixed_bfloat16` instead of "
-                "`mixed_float16`, or look for NaN in weights that were loaded."
+                "finite, so no weight changed. Lower the learning rate, warm "
+                "up longer, use `mixed_bfloat16` instead of `mixed_float16`, "
+                "or look for NaN in weights that were loaded."
             )

@@ -14,9 +14,8 @@ SEED_KEY = "seed_generator_state"
 class SeededLayer(keras.layers.Layer):
     """A layer that draws: by `seed` in training, always alike in evaluation.
 
-    It saves the state of its seed, as Keras does not, and has no config: the
-    pre-trainer's is enough. The draws of a seed differ between backends, and
-    on TensorFlow between XLA and the plain graph.
+    It saves the state of its seed, as Keras does not, and has no config. Draws
+    differ between backends, and on TensorFlow between XLA and the plain graph.
     """
 
     def __init__(self, seed, evaluation_seed, **kwargs):
@@ -29,8 +28,9 @@ class SeededLayer(keras.layers.Layer):
 
     def uniform(self, like, training):
         """float32 numbers in `[0, 1)`, of the shape of an array."""
-        own, fixed = self.seed_generator, self.evaluation_seed_generator
-        seed = own if training else fixed
+        seed = self.evaluation_seed_generator
+        if training:
+            seed = self.seed_generator
         return keras.random.uniform(ops.shape(like), dtype="float32", seed=seed)
 
     def restart_evaluation(self):
@@ -46,11 +46,15 @@ class SeededLayer(keras.layers.Layer):
         self.seed_generator.state.assign(store[SEED_KEY][()])
 
 
-def max_predictions(length, mask_fraction):
-    """Prediction slots of a row of `length` tokens, an int or int scalar.
+def specs(shape, *names, dtype="int32"):
+    """Symbolic arrays of one shape, by name."""
+    return {name: keras.KerasTensor(shape, dtype) for name in names}
 
-    `int((mask_fraction + 0.005) * length)` (original
-    `configure_pretraining.py:106`), at least 1.
+
+def max_predictions(length, mask_fraction):
+    """Prediction slots of a row of `length` tokens, at least 1.
+
+    An int or int scalar (original `configure_pretraining.py:106`).
     """
     if isinstance(length, int):
         return max(1, int((mask_fraction + 0.005) * length))
@@ -129,16 +133,10 @@ class MaskTokens(SeededLayer):
         self.random_token_rate = random_token_rate
 
     def call(self, token_ids, padding_mask, training=None):
-        length = ops.shape(token_ids)[1]
-        if length is None:
-            raise ValueError(
-                "`token_ids` must have a known length to be masked. Received "
-                f"shape {token_ids.shape}. Pad all batches to one length."
-            )
-        limit = max_predictions(length, self.mask_fraction)
+        limit = max_predictions(ops.shape(token_ids)[1], self.mask_fraction)
         candidates = ops.cast(padding_mask, "bool")
         for token_id in self.unselectable_token_ids:
-            candidates = ops.logical_and(candidates, token_ids != token_id)
+            candidates = candidates & (token_ids != token_id)
         keys = self.uniform(token_ids, training)
         num_tokens = ops.sum(ops.cast(padding_mask, "int32"), axis=1)
         counts = count_predictions(num_tokens, self.mask_fraction, limit)
@@ -148,17 +146,12 @@ class MaskTokens(SeededLayer):
         if self.random_token_rate:
             # What was selected in the row before, or at another position of
             # a batch of one; where nothing was, the token stays.
-            others, used = (
-                ops.roll(ops.roll(x, 1, axis=0), 1, axis=1)
-                for x in (mask_ids, weights)
-            )
-            above = shown >= 1.0 - self.random_token_rate
-            new_ids = ops.where(
-                ops.logical_and(above, used > 0), others, new_ids
-            )
-        new_ids = ops.where(
-            shown < self.mask_token_rate, self.mask_token_id, new_ids
-        )
+            others = ops.roll(mask_ids, (1, 1), (0, 1))
+            used = ops.roll(weights, (1, 1), (0, 1)) > 0
+            is_random = used & (shown >= 1.0 - self.random_token_rate)
+            new_ids = ops.where(is_random, others, new_ids)
+        is_hidden = shown < self.mask_token_rate
+        new_ids = ops.where(is_hidden, self.mask_token_id, new_ids)
         return {
             "token_ids": replace_ids(token_ids, positions, new_ids, weights),
             "mask_positions": positions,
@@ -170,29 +163,25 @@ class MaskTokens(SeededLayer):
         batch, length = token_ids.shape
         slots = (batch, length and max_predictions(length, self.mask_fraction))
         return {
-            "token_ids": keras.KerasTensor(token_ids.shape, dtype="int32"),
-            "mask_positions": keras.KerasTensor(slots, dtype="int32"),
-            "mask_ids": keras.KerasTensor(slots, dtype="int32"),
-            "mask_weights": keras.KerasTensor(slots, dtype="float32"),
+            **specs(token_ids.shape, "token_ids"),
+            **specs(slots, "mask_positions", "mask_ids"),
+            **specs(slots, "mask_weights", dtype="float32"),
         }
 
 
 class ReplaceTokens(keras.layers.Layer):
     """Puts the drawn tokens into the text, and says which are new.
 
-    A draw that hits the right token leaves the token original (paper,
-    section 2). Returns a dict of `token_ids` and `replaced` (int32, 1 where
-    the token is another one), of the shape of the text, `(batch, length)`.
+    A draw that hits the right token leaves it original (paper, section 2).
+    Returns `token_ids` and `replaced` (1 where the token is another one), int32
+    arrays of the shape of the text, `(batch, length)`.
     """
 
     def call(self, token_ids, mask_positions, sampled_ids, mask_weights):
-        new_ids = replace_ids(
-            token_ids, mask_positions, sampled_ids, mask_weights
-        )
+        slots = mask_positions, sampled_ids, mask_weights
+        new_ids = replace_ids(token_ids, *slots)
         replaced = ops.cast(new_ids != token_ids, "int32")
         return {"token_ids": new_ids, "replaced": replaced}
 
     def compute_output_spec(self, token_ids, *others):
-        names = ("token_ids", "replaced")
-        shape = token_ids.shape
-        return {n: keras.KerasTensor(shape, dtype="int32") for n in names}
+        return specs(token_ids.shape, "token_ids", "replaced")

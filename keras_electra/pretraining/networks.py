@@ -11,10 +11,7 @@ from keras_electra.presets_saving import SavesPresets
 
 
 def prepare_generator(backbone, generator, share_embeddings):
-    """`generator`, or a copy of it with the embeddings of `backbone`.
-
-    A `ValueError` says where the two do not go together.
-    """
+    """`generator`, or a copy of it with the embeddings of `backbone`."""
     if generator is None or generator is backbone:
         return generator
     if generator.vocabulary_size != backbone.vocabulary_size:
@@ -29,8 +26,8 @@ def prepare_generator(backbone, generator, share_embeddings):
     if is_shared and not share_embeddings:
         raise ValueError(
             "`share_embeddings=False` needs a `generator` with embeddings of "
-            "its own, such as `generator.with_embeddings(None)`. Received one "
-            "that was built with the backbone's."
+            "its own: `generator.with_embeddings(None)`. Received one that was "
+            "built with the backbone's."
         )
     return generator
 
@@ -72,15 +69,13 @@ class PretrainingSaving(SavesPresets):
             preset: string or path. A built-in name, a folder, the prefix of a
                 TF1 checkpoint, or a handle such as `"hf://user/model"`. One
                 without a generator gets a fresh one of the paper's size.
-            load_weights: bool. Whether to load the weights. Defaults to
-                `True`.
+            load_weights: bool, whether to load the weights.
             discriminator: where the discriminator is, in place of `preset`.
-            generator: where the generator is, of any form and size. `None`,
-                the default: beside the discriminator.
-            **kwargs: arguments of constructor, preprocessor and tokenizer.
-                Unless `share_embeddings` is given, the networks share the
-                discriminator's embeddings if their sizes permit it;
-                `conversion_summary` says by how much they differed.
+            generator: where the generator is, of any form and size; by default
+                beside the discriminator.
+            **kwargs: of constructor, preprocessor and tokenizer. Unless
+                `share_embeddings` is given, the discriminator's embeddings are
+                shared if sizes permit; see `conversion_summary`.
         """
         if (preset is None) == (discriminator is None):
             raise ValueError(
@@ -96,12 +91,10 @@ class PretrainingSaving(SavesPresets):
         for name in keyword_names(type(self).__init__):
             if name not in ("backbone", "generator", "preprocessor"):
                 config[name] = getattr(self, name)
-        generator = self.generator
-        if generator is self.backbone:
-            generator = "backbone"
-        elif generator is not None:
-            generator = keras.layers.serialize(generator)
-        return {**config, "generator": generator}
+        config["generator"] = "backbone"
+        if self.generator is not self.backbone:
+            config["generator"] = keras.layers.serialize(self.generator)
+        return config
 
     @classmethod
     def from_config(cls, config):

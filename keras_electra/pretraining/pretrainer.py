@@ -2,7 +2,7 @@
 
 The generator fills masked positions, its draws go into the text, and the
 discriminator says for every token whether it is the original one (paper,
-section 2). What a graph cannot do, the training step does (`backend/`).
+section 2). The training step is in `backend/`.
 """
 
 import keras
@@ -20,7 +20,7 @@ from keras_electra.pretraining import masking
 from keras_electra.pretraining import networks
 from keras_electra.pretraining import sampling
 from keras_electra.pretraining.fit import PretrainingFit
-from keras_electra.training.recipes import pretraining_recipe
+from keras_electra.training.recipes import RECIPES
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -30,10 +30,8 @@ class ElectraPretrainerPreprocessor(TextPreprocessor):
     Documents are packed into full rows by `keras_electra.build_examples`.
 
     Args:
-        tokenizer: `ElectraTokenizer`.
+        tokenizer, truncate, **kwargs: as of the tasks' preprocessors.
         sequence_length: int. Length of the rows, in tokens. Defaults to `128`.
-        truncate: string. How a pair that is too long is shortened:
-            `"round_robin"`, the default, or `"waterfall"`.
     """
 
     def __init__(
@@ -69,12 +67,11 @@ class ElectraPretrainer(
         generator_weight, discriminator_weight: floats. Weights of the losses.
             Default to `1.0` and `50.0` (paper, table 6). With `0.0` there is
             no discriminator: masked language modelling alone.
-        temperature: float, of the generator's draws. Defaults to `1.0`.
+        temperature: float, of the generator's draws.
         disallow_correct: bool. Whether the right token is never drawn.
-            Defaults to `False`.
         share_embeddings: bool. Whether the generator uses the embeddings of
-            the discriminator. Defaults to `True`: a `generator` with its own
-            is then rebuilt; take it from `pretrainer.generator`.
+            the discriminator: one with its own is then rebuilt; take it from
+            `pretrainer.generator`.
         mask_token_id: int. Defaults to the tokenizer's, as what follows.
         unselectable_token_ids: list of ints, what is never predicted: [CLS],
             [SEP], [MASK] and [PAD].
@@ -82,15 +79,11 @@ class ElectraPretrainer(
         generator_head_activation: string or `None`, for the generator's own.
         **kwargs: `name`, and `compile=False` to leave it uncompiled.
 
-    Call arguments:
-        Rows: a dict of int arrays of shape `(batch, length)`, `token_ids`
-        (without masks), `segment_ids`, `padding_mask`.
-
-    Returns:
-        A dict: `mask_positions`, `mask_ids`, `mask_weights`, `token_loss`,
-        `predicted_ids`, `sampled_ids` of shape `(batch, positions)`;
-        `corrupted_token_ids`, `replaced`, `discriminator_logits` of shape
-        `(batch, length)`, the last in the precision of the network.
+    It is called on rows, a dict of int arrays `(batch, length)`, `token_ids`
+    (without masks), `segment_ids` and `padding_mask`. It returns a dict:
+    `mask_positions`, `mask_ids`, `mask_weights`, `token_loss`, `predicted_ids`,
+    `sampled_ids`, `(batch, positions)`; `corrupted_token_ids`, `replaced`,
+    `discriminator_logits` (in the network's precision), `(batch, length)`.
     """
 
     backbone_cls = ElectraBackbone
@@ -123,7 +116,7 @@ class ElectraPretrainer(
             "random_token_rate", random_token_rate, at_least=0, at_most=rest
         )
         check_number("temperature", temperature, above=0)
-        mask_token_id, unselectable_token_ids = networks.special_ids(
+        mask_token_id, unselectable_token_ids = special = networks.special_ids(
             preprocessor, mask_token_id, unselectable_token_ids
         )
         generator = networks.prepare_generator(
@@ -131,14 +124,9 @@ class ElectraPretrainer(
         )
 
         # === Layers ===
+        shares = mask_fraction, mask_token_rate, random_token_rate
         mask_tokens = masking.MaskTokens(
-            mask_token_id,
-            unselectable_token_ids,
-            mask_fraction,
-            mask_token_rate,
-            random_token_rate,
-            seed,
-            name="mask_tokens",
+            *special, *shares, seed, name="mask_tokens"
         )
         if generator is None:
             generator_head = sampling.UniformLogits(
@@ -180,23 +168,14 @@ class ElectraPretrainer(
             x = generator({**inputs, "token_ids": masked_ids})
             logits = generator_head(x["sequence_output"], positions)
         sampled = sample_tokens(logits, masked["mask_ids"])
-        corrupted = replace_tokens(
-            inputs["token_ids"],
-            positions,
-            sampled["sampled_ids"],
-            masked["mask_weights"],
-        )
-        outputs = {
-            **masked,
-            **sampled,
-            "corrupted_token_ids": corrupted["token_ids"],
-            "replaced": corrupted["replaced"],
-        }
+        slots = positions, sampled["sampled_ids"], masked["mask_weights"]
+        corrupted = replace_tokens(inputs["token_ids"], *slots)
+        new_ids = corrupted.pop("token_ids")
+        outputs = {**masked, **sampled, "corrupted_token_ids": new_ids}
+        outputs |= corrupted  # "replaced"
         if discriminator_head is not None:
-            x = backbone({**inputs, "token_ids": corrupted["token_ids"]})
-            outputs["discriminator_logits"] = discriminator_head(
-                x["sequence_output"]
-            )
+            x = backbone({**inputs, "token_ids": new_ids})["sequence_output"]
+            outputs["discriminator_logits"] = discriminator_head(x)
         compile = kwargs.pop("compile", True)
         super().__init__(inputs, outputs, compile=False, **kwargs)
 
@@ -221,9 +200,8 @@ class ElectraPretrainer(
         self.seed = seed
         self.mask_tokens = mask_tokens
         self.sample_tokens = sample_tokens
-        self.pretraining_metrics = losses.PretrainingMetrics(
-            bool(discriminator_weight)
-        )
+        has_discriminator = bool(discriminator_weight)
+        self.pretraining_metrics = losses.PretrainingMetrics(has_discriminator)
         if compile:
             self.compile()
 
@@ -248,10 +226,10 @@ class ElectraPretrainer(
             vocabulary_size: int. Defaults to the tokenizer's.
             sequence_length: int, tokens in rows made of raw text. Defaults to
                 the recipe's, as `mask_fraction` does.
-            dropout, max_sequence_length, dtype: as of both `ElectraBackbone`.
-            **kwargs: arguments of `ElectraPretrainer`.
+            dropout, max_sequence_length, dtype: of both `ElectraBackbone`s.
+            **kwargs: of `ElectraPretrainer`.
         """
-        sizes, recipe = get_size(size), pretraining_recipe(size)
+        sizes, recipe = get_size(size), RECIPES[size]
         if tokenizer is None and vocabulary_size is None:
             raise ValueError("Give a `tokenizer` or a `vocabulary_size`.")
         common = dict(
@@ -271,11 +249,9 @@ class ElectraPretrainer(
                 embeddings=backbone.embeddings if shares else None,
                 name="generator",
             )
-        preprocessor = None
+        preprocessor, length = None, sequence_length or recipe.sequence_length
         if tokenizer is not None:
-            preprocessor = ElectraPretrainerPreprocessor(
-                tokenizer, sequence_length or recipe.sequence_length
-            )
+            preprocessor = ElectraPretrainerPreprocessor(tokenizer, length)
         kwargs.setdefault("mask_fraction", recipe.mask_fraction)
         return cls(backbone, generator, preprocessor=preprocessor, **kwargs)
 

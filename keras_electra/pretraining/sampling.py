@@ -1,9 +1,8 @@
 """Drawing the replacements from what the generator predicts.
 
-One uniform number a position becomes a token by inverting cumulative sums, in
-two steps of about the square root of the vocabulary: a block of tokens, then
-one of it. That is exact up to float32 rounding, like a Gumbel draw, which needs
-a random number and two logarithms for every token of the vocabulary.
+One uniform number a position becomes a token by inverting cumulative sums: a
+block of tokens, then one of it. It is as exact as a Gumbel draw, which needs a
+random number and two logarithms for every token of the vocabulary.
 """
 
 import keras
@@ -11,6 +10,7 @@ from keras import ops
 
 from keras_electra.pretraining import losses
 from keras_electra.pretraining.masking import SeededLayer
+from keras_electra.pretraining.masking import specs
 
 if keras.config.backend() == "torch":
     from keras_electra.backend import torch_vocabulary
@@ -35,17 +35,17 @@ def adjust_logits(logits, temperature=1.0, disallowed_ids=None):
 
 
 def sample_tokens(unnormalized, uniform):
-    """Draws one id a position, an int32 array, inverting cumulative sums.
+    """Draws one id a position, an int32 array `(...,)`.
 
     Takes probabilities, or multiples of them, `(..., vocabulary_size)`, and
     numbers in `[0, 1)`, `(...,)`, in float32.
     """
     # Shapes: R rows (positions of all examples), N blocks, W block width.
-    parts, vocabulary_size = unnormalized, unnormalized.shape[-1]
+    vocabulary_size = unnormalized.shape[-1]
+    parts = ops.reshape(unnormalized, (-1, vocabulary_size))
     blocks = -(-vocabulary_size // BLOCK_WIDTH)
     padding = blocks * BLOCK_WIDTH - vocabulary_size
     if padding:
-        parts = ops.reshape(parts, (-1, vocabulary_size))
         parts = ops.pad(parts, ((0, 0), (0, padding)))
     parts = ops.reshape(parts, (-1, blocks, BLOCK_WIDTH))
     ends = ops.cumsum(ops.sum(parts, axis=-1), axis=-1)  # (R, N)
@@ -76,19 +76,17 @@ def _first_above(ends, target):
 
 
 class SampleTokens(SeededLayer):
-    """Loss, best guess and draw from the logits of the generator.
+    """Loss, best guess and draw from the logits, the largest array of a step.
 
-    The logits, the largest array of the whole step, need not leave it. Takes
-    them, `(batch, positions, vocabulary_size)`, and the right ids. Returns a
-    dict of arrays `(batch, positions)`: `token_loss` (float32, nats),
+    Takes logits `(batch, positions, vocabulary_size)` and the right ids.
+    Returns a dict of arrays `(batch, positions)`: `token_loss` (float32, nats),
     `predicted_ids` (most probable) and `sampled_ids`.
     """
 
     def __init__(
         self, temperature=1.0, disallow_correct=False, seed=None, **kwargs
     ):
-        # float32: sampling and losses in half precision favour some tokens.
-        # Cast where it is cheap.
+        # Half precision favours some tokens; cast where it is cheap.
         kwargs.update(dtype="float32", autocast=False)
         super().__init__(seed, evaluation_seed=2, **kwargs)
         self.temperature = temperature
@@ -115,19 +113,14 @@ class SampleTokens(SeededLayer):
         return {"token_loss": loss, "predicted_ids": best, "sampled_ids": ids}
 
     def compute_output_spec(self, logits, mask_ids, training=None):
-        shape = mask_ids.shape
         return {
-            "token_loss": keras.KerasTensor(shape, dtype="float32"),
-            "predicted_ids": keras.KerasTensor(shape, dtype="int32"),
-            "sampled_ids": keras.KerasTensor(shape, dtype="int32"),
+            **specs(mask_ids.shape, "token_loss", dtype="float32"),
+            **specs(mask_ids.shape, "predicted_ids", "sampled_ids"),
         }
 
 
 class UniformLogits(keras.layers.Layer):
-    """Stands for a generator that knows nothing: every token is as likely.
-
-    Makes zeros `(batch, positions, vocabulary_size)` for positions.
-    """
+    """Zeros `(batch, positions, vocabulary_size)`, for no generator at all."""
 
     def __init__(self, vocabulary_size, **kwargs):
         super().__init__(**kwargs)

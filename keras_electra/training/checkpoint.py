@@ -14,8 +14,8 @@ import re
 import shutil
 import types
 import warnings
-import zipfile
 import zlib
+from zipfile import BadZipFile
 
 import keras
 import ml_dtypes  # noqa: F401  (teaches NumPy "bfloat16" and its like)
@@ -27,28 +27,23 @@ from keras_electra.arguments import check_option
 if keras.config.backend() == "torch":  # has generators of its own
     from keras_electra.backend import torch as backend_random
 else:  # all is drawn from seeds of layers, which are variables
-    backend_random = types.SimpleNamespace(
-        get_states=list, set_states=lambda states: None
-    )
+    backend_random = types.SimpleNamespace(get_states=list, set_states=list)
 # Metrics of which more is better; of all others, such as losses, less is.
 RISING = ("acc", "auc", "precision", "recall", "f1")
 UNFINISHED = ".unfinished-"
 # What reading a damaged or cut off file raises.
-DAMAGE = (OSError, EOFError, KeyError, ValueError)
-DAMAGE += (zlib.error, zipfile.BadZipFile)
+DAMAGE = OSError, EOFError, KeyError, ValueError, zlib.error, BadZipFile
 
 
 class ResumableCheckpoint(keras.callbacks.Callback):
     """Saves the whole training state after every epoch, and resumes from it.
 
-    Run the same program again after an interruption: `fit` goes on after the
-    last finished epoch, in the data too. A finished run trains nothing. Use:
-    `fit(data, epochs=100, callbacks=[ResumableCheckpoint("run/")])`.
-
-    Build and compile the model as it was the first time: checkpoints of another
-    one are a `ValueError`, and none is restored. Data of your own is gone on
-    with if it is `model.training_data` and has an integer `position` (batches
-    consumed; the next `iter()` starts there). Other callbacks are not saved.
+    Run the same program, `fit(..., callbacks=[ResumableCheckpoint("run/")])`,
+    again after an interruption: it goes on after the last finished epoch, in
+    the data too. A finished run trains nothing. Build and compile the model as
+    it was: checkpoints of another one are a `ValueError`. Data of your own is
+    gone on with if it is `model.training_data` and has an integer `position`
+    (batches; the next `iter()` starts there). Other callbacks are not saved.
 
     Args:
         directory: str or path, folder for the checkpoints of this run only.
@@ -56,9 +51,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             one more. Defaults to `3`.
         monitor: str, a metric such as `"val_loss"`, or `None`, the default.
             The checkpoint where it was best is kept; see `restore_best()`.
-        mode: `"min"`, `"max"` or `"auto"`, the default: which is best, by
-            itself the greatest accuracy, AUC, precision, recall or F1, else
-            the smallest.
+        mode: `"min"`, `"max"` or `"auto"`, the default: the greatest accuracy,
+            AUC, precision, recall or F1 is best, and of all else the smallest.
         verbose: 0 or 1, the default: whether to print where it resumes.
     """
 
@@ -80,10 +74,9 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self._batches, self._random_states = 0, None  # of the last batch
         data = getattr(self.model, "training_data", None)
         self._start = getattr(data, "position", None)
-        epochs = self._epochs()
-        if not epochs:
+        state = self._restore_newest()
+        if state is None:
             return
-        state = self._restore_newest(epochs)
         self._batches = state["batches"]
         if state["monitor"] == self.monitor:
             self.best.epoch = state["best_epoch"]
@@ -139,17 +132,15 @@ class ResumableCheckpoint(keras.callbacks.Callback):
 
         Returns the number of epochs, an int, after which they were saved.
         """
-        model, best = model or self.model, None
+        best = None
         for epoch in self._epochs()[:1]:
-            text = (self._folder(epoch) / "state.json").read_text()
-            best = json.loads(text)["best_epoch"]
+            best = self._read(epoch)[1]["best_epoch"]
         if best is None:
             raise ValueError(
                 f"There is no best checkpoint in {self.directory}: train with "
                 f"a `monitor`. Received: monitor={self.monitor!r}."
             )
-        groups = {"model": model.variables}
-        self._assign(best, model, groups, *self._read(best))
+        self._assign(best, {"model": model or self.model}, *self._read(best))
         return best
 
     def _best_with(self, epoch, logs):
@@ -180,7 +171,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             position = int(self._start) + self._batches
             if not getattr(data, "endless", True):
                 position %= len(data)
-        groups = _variables(self.model)
+        groups = {n: o.variables for n, o in _owners(self.model).items()}
         state = {
             "epoch": epoch,
             "batches": self._batches,
@@ -190,7 +181,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             "best_value": self.best.value,
             "model": type(self.model).__name__,
             "optimizer": type(self.model.optimizer).__name__,
-            "variables": {g: [*map(_describe, v)] for g, v in groups.items()},
+            "variables": {n: [*map(_describe, v)] for n, v in groups.items()},
         }
         # The state is among the arrays too, so that checksums cover it.
         text = json.dumps(state, indent=1)
@@ -221,9 +212,9 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             arrays = dict(archive)
         return arrays, json.loads(str(arrays["state"]))
 
-    def _restore_newest(self, epochs):
-        """Restores the newest checkpoint that can be read; gives its state."""
-        groups = _variables(self.model)
+    def _restore_newest(self):
+        """Restores the newest that can be read; its state, `None` of none."""
+        epochs = self._epochs()
         for epoch in epochs:
             try:
                 arrays, state = self._read(epoch)
@@ -234,34 +225,35 @@ class ResumableCheckpoint(keras.callbacks.Callback):
                     stacklevel=2,
                 )
                 continue
-            self._assign(epoch, self.model, groups, arrays, state)
+            self._assign(epoch, _owners(self.model), arrays, state)
             names = sorted(name for name in arrays if "random/" in name)
             self._random_states = [arrays[name] for name in names]
             backend_random.set_states(self._random_states)
             return state
-        raise ValueError(
-            f"None of the {len(epochs)} checkpoints in {self.directory} can "
-            "be read. Restore the folder, or move it away."
-        )
+        if epochs:
+            raise ValueError(
+                f"None of the {len(epochs)} checkpoints in {self.directory} "
+                "can be read. Restore the folder, or move it away."
+            )
 
-    def _assign(self, epoch, model, groups, arrays, state):
-        _check_same(self._folder(epoch), model, groups, state)
-        for group, variables in groups.items():
-            for i, row in enumerate(state["variables"][group]):
+    def _assign(self, epoch, owners, arrays, state):
+        _check_same(self._folder(epoch), owners, state)
+        for group, owner in owners.items():
+            for i, variable in enumerate(owner.variables):
                 # NumPy's format forgets what a bfloat16 is.
-                array = arrays[f"{group}/{i:05d}"].view(np.dtype(row["dtype"]))
-                variables[i].assign(array)
+                dtype = np.dtype(state["variables"][group][i]["dtype"])
+                variable.assign(arrays[f"{group}/{i:05d}"].view(dtype))
 
 
-def _variables(model):
-    """Those that are saved; not of metrics, which every epoch resets."""
+def _owners(model):
+    """Whose variables are saved; not metrics, which every epoch resets."""
     if not model.built:
         raise ValueError(
             f"The model {model.name!r} is not built. Call it before `fit`."
         )
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    return {"model": model.variables, "optimizer": model.optimizer.variables}
+    return {"model": model, "optimizer": model.optimizer}
 
 
 def _flush(*paths):
@@ -274,12 +266,11 @@ def _flush(*paths):
             os.close(descriptor)
 
 
-def _check_same(folder, model, groups, state):
-    owners = {"model": model, "optimizer": model.optimizer}
-    for group, variables in groups.items():
+def _check_same(folder, owners, state):
+    for group, owner in owners.items():
         there = [state[group], *map(_words, state["variables"][group])]
-        here = [type(owners[group]).__name__]
-        here += map(_words, map(_describe, variables))
+        own = map(_words, map(_describe, owner.variables))
+        here = [type(owner).__name__, *own]
         rows = itertools.zip_longest(there, here, fillvalue="missing")
         for i, (old, new) in enumerate(rows):
             if _identity(old, group) != _identity(new, group):

@@ -1,8 +1,7 @@
 """Examples as users give them -> rows of token ids -> `fit` and `evaluate`.
 
-What is in memory is checked as a whole, becomes rows once and is batched by
-`data/batches.py`; streams are read batch by batch. Price: rows of all examples
-in memory are kept, without padding, while they are trained on.
+What is in memory becomes rows once, and they are kept without padding; streams
+are read batch by batch.
 """
 
 import functools
@@ -68,10 +67,6 @@ class FitsExamples:
         # So that the slots of a saved optimizer find their place.
         self.optimizer.build(self.trainable_variables)
 
-    def _read_validation(self, data):
-        data = data if isinstance(data, tuple) else (data,)
-        return self._read(*keras.utils.unpack_x_y_sample_weight(data))
-
     def _begin_fit(self, stream, epochs):
         """Called before training; returns a list of further callbacks."""
         return []
@@ -101,25 +96,31 @@ class FitsExamples:
         remembered if there are several epochs and no `steps_per_epoch`.
 
         Args:
-            x: examples as the class describes them: a list, an array, a
-                column or Series of any library, a tuple of such columns, a
-                table; rows of token ids; or a stream of examples or of
-                batches with their labels: a loader, a data set, a generator.
+            x: examples as the class describes them: a list, an array, a column
+                or Series of any library, a tuple of columns, a table; rows of
+                token ids; or a stream of examples or of batches with their
+                labels: a loader, a data set, a generator.
             y: labels as the class describes them; `None` for a stream or a
                 table that holds them.
-            batch_size: int or `None`, for `32`. Examples a step.
+            batch_size: int, examples a step. Defaults to `32`.
             sample_weight: one weight an example, or `None`.
             validation_data: tuple of `x` and `y`, a table or a stream.
-            validation_split: float. Share of the examples in memory, from the
-                end, to validate on. Defaults to `0.0`.
-            shuffle: bool. Whether examples in memory are shuffled and grouped
-                by length. Defaults to `True`.
+            validation_split: float, share of the examples in memory, from the
+                end, to validate on.
+            shuffle: bool, whether examples in memory are shuffled and grouped
+                by length.
             class_weight: dict from classes, names or numbers, to weights;
                 `"balanced"` makes up for the numbers of examples; or `None`.
         """
         examples, held_out = self._read(x, y, sample_weight), None
         if validation_data is not None:
-            held_out = self._read_validation(validation_data)
+            parts = validation_data
+            # Without labels a tuple is of columns.
+            if not isinstance(parts, tuple) or (
+                parts[1:] and not self.names.labels
+            ):
+                parts = (parts,)
+            held_out = self._read(*keras.utils.unpack_x_y_sample_weight(parts))
         elif validation_split:
             examples, held_out = inputs.split_examples(
                 examples, validation_split
@@ -248,13 +249,9 @@ class FitsExamples:
             return self._rows(())
         examples = self._encode(*examples)
         weigh = self._weigher(weights, examples.y)
-
-        def chunks():
-            for start in range(0, len(examples), CHUNK):
-                part = examples.part(slice(start, start + CHUNK))
-                yield weigh(self._pack(*part))
-
-        return self._rows(chunks())
+        starts = range(0, len(examples), CHUNK)
+        parts = (examples.part(slice(i, i + CHUNK)) for i in starts)
+        return self._rows(weigh(self._pack(*part)) for part in parts)
 
     def _to_rows(self, x, y=None, sample_weight=None):
         return self._pack(*self._encode(x, y, sample_weight))

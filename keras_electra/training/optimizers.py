@@ -32,20 +32,19 @@ class ElectraAdamW(keras.optimizers.Optimizer):
     w = w - learning_rate * (m / (sqrt(v) + epsilon) + weight_decay * w)
     ```
 
-    Not decayed are variables named `bias`, `gamma` or `beta`, layers with
-    `layer_norm` or `LayerNorm` in their name, and what is given to
-    `exclude_from_weight_decay()`, which is not part of the config.
+    Not decayed are variables named `bias`, `gamma` or `beta`, layers named
+    after `layer_norm` or `LayerNorm`, and what `exclude_from_weight_decay()`
+    was given, which is not part of the config.
 
     Args:
-        learning_rate: float, `LearningRateSchedule` or callable. Defaults to
+        learning_rate: float, `LearningRateSchedule` or callable; by default
             `5e-4`, ELECTRA-Small's.
-        weight_decay: float >= 0 or `None`, times the learning rate per step.
-            Defaults to `0.01`.
-        beta_1, beta_2, epsilon: floats. Default to `0.9`, `0.999`, `1e-6`.
+        weight_decay: float >= 0, times the learning rate a step, or `None`.
+        beta_1, beta_2, epsilon: floats.
         bias_correction: bool, whether to divide the moments by
-            `1 - beta ** step`, as Adam was published. Defaults to `False`.
+            `1 - beta ** step`, as Adam was published.
         global_clipnorm: float, the greatest length of all gradients together,
-            or `None` to use `clipnorm` or `clipvalue`. Defaults to `1.0`.
+            or `None` to use `clipnorm` or `clipvalue`.
         layer_rates: dict or `None`. From the name of a layer to a factor of
             its learning rate, as `keras_electra.finetuning_optimizer` sets it.
         **kwargs: further arguments of `keras.optimizers.Optimizer`, e.g.
@@ -92,6 +91,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         # that no longer knows its path.
         self._decays = tuple(self._decay_of(v) for v in variables)
         self._rates = tuple(self._rate_of(v) for v in variables)
+        self._built = True  # where Keras' `exclude_from_weight_decay()` looks
 
     def update_step(self, gradient, variable, learning_rate):
         index = self._get_variable_index(variable)
@@ -115,23 +115,14 @@ class ElectraAdamW(keras.optimizers.Optimizer):
             update = update + variable * decay
         self.assign_sub(variable, update * rate)
 
-    def exclude_from_weight_decay(self, var_list=None, var_names=None):
-        if self.built:
-            raise ValueError(
-                "`exclude_from_weight_decay()` must be called before the "
-                f"optimizer is built, which {self.name!r} is already."
-            )
-        super().exclude_from_weight_decay(var_list, var_names)
-
     def get_config(self):
         names = ("beta_1", "beta_2", "epsilon", "bias_correction")
         own = {name: getattr(self, name) for name in (*names, "layer_rates")}
         return {**super().get_config(), **own}
 
     def _decay_of(self, variable):
-        if any(part in variable.name for part in UNDECAYED_NAMES):
-            return 0.0
-        if any(part in variable.path for part in UNDECAYED_PATHS):
+        is_undecayed = any(part in variable.name for part in UNDECAYED_NAMES)
+        if is_undecayed or any(p in variable.path for p in UNDECAYED_PATHS):
             return 0.0
         # Keras' own rule for what `exclude_from_weight_decay()` was given.
         return (self.weight_decay or 0.0) * self._use_weight_decay(variable)
@@ -192,7 +183,7 @@ def clip_by_global_norm(gradients, clip_norm):
     One not finite value makes every gradient NaN, as in the original, instead
     of setting the finite ones to zero in silence.
     """
-    gradients = [densify(gradient) for gradient in gradients]
+    gradients = list(map(densify, gradients))
     norm = global_norm(gradients)
     scale = clip_norm / ops.maximum(norm, clip_norm) + (norm - norm)
     if keras.config.backend() == "torch":

@@ -1,11 +1,10 @@
 """How each size is pre-trained and fine-tuned: numbers, schedule, optimizers.
 
-`small`, `base` and `large` are the paper's (Clark et al. 2020, tables 6 and
-7); the original program holds the last two only in a comment. `tiny` and
-`mini` are our own, for runs of hours on one machine, without a paper.
+`small`, `base` and `large` are the paper's (Clark et al., ICLR 2020, tables 6
+and 7), `tiny` and `mini` our own, for runs of hours on one machine.
 """
 
-import dataclasses
+import typing
 
 import keras
 from keras import ops
@@ -18,20 +17,17 @@ from keras_electra.model.sizes import closest_size
 from keras_electra.training.optimizers import ElectraAdamW
 
 
-@dataclasses.dataclass(frozen=True)
-class Recipe:
+class Recipe(typing.NamedTuple):
     """The numbers of one size."""
 
-    # Pre-training.
-    learning_rate: float  # before warm-up and decay
+    learning_rate: float  # of pre-training, before warm-up and decay
     num_steps: int  # weight updates, where the linear decay reaches 0
     warmup_steps: int  # weight updates
     batch_size: int  # rows a weight update
     sequence_length: int  # tokens a row
     mask_fraction: float  # of the tokens of a row
-    # Fine-tuning.
     finetuning_rates: dict  # by protocol
-    layer_decay: float  # the rate of a layer over that of the layer above
+    layer_decay: float  # in fine-tuning, a layer's rate over that of the next
 
 
 _SMALL = ({"paper": 3e-4, "google": 1e-4}, 0.8)
@@ -47,20 +43,12 @@ RECIPES = {
     "large": Recipe(2e-4, 400_000, 10_000, 2048, 512, 0.25, *_LARGE),
 }
 PROTOCOLS = {
-    # Clark et al., ICLR 2020, table 7.
-    "paper": dict(
-        weight_decay=0.0,
-        skipped_steps=0,
-        loss_reduction="sum_over_batch_size",
-    ),
+    "paper": dict(weight_decay=0.0, skipped_steps=0),
     # The original program (`configure_finetuning.py:54-56, 149-151`,
-    # `model/optimization.py:181-193`, `run_finetuning.py:71-73`). Its decay by
-    # layers skips a step below the heads; by its sum, with which the task is
-    # to be compiled, clipping is nearly always at work.
-    "google": dict(weight_decay=0.01, skipped_steps=1, loss_reduction="sum"),
+    # `model/optimization.py:181-193`). Its decay by layers skips a step below
+    # the heads; its losses are sums (`run_finetuning.py:71-73`).
+    "google": dict(weight_decay=0.01, skipped_steps=1),
 }
-# Share of all steps (original `configure_finetuning.py:60`; paper, table 7).
-WARMUP_FRACTION = 0.1
 _OPTIMIZER = constructor_keywords(ElectraAdamW)
 
 
@@ -74,8 +62,7 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     Args:
         learning_rate: float >= 0.
-        num_steps, warmup_steps: numbers, in steps, whole or not. Without
-            warm-up the factor is 1; the original divides zero by zero there.
+        num_steps, warmup_steps: numbers, in steps, whole or not.
         power: float > 0. Exponent of the decay. Defaults to `1.0`, linear.
     """
 
@@ -95,7 +82,7 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
         # Clamped before dividing, as the original: exactly 0 at the end.
         done = ops.minimum(step, float(self.num_steps)) / float(self.num_steps)
         rate = ops.power(1.0 - done, self.power) * float(self.learning_rate)
-        if self.warmup_steps:
+        if self.warmup_steps:  # where the original divides zero by zero
             rate = rate * ops.minimum(1.0, step / float(self.warmup_steps))
         return rate
 
@@ -104,21 +91,8 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
         return {name: getattr(self, name) for name in names}
 
 
-def pretraining_recipe(size):
-    """The `Recipe` of a size; a `ValueError` names the sizes there are."""
-    check_option("size", size, RECIPES)
-    return RECIPES[size]
-
-
-def finetuning_protocol(name):
-    """One of `PROTOCOLS`; a `ValueError` names those there are."""
-    check_option("protocol", name, PROTOCOLS)
-    return PROTOCOLS[name]
-
-
 def finetuning_rate(hidden_dim, protocol="paper"):
     """The learning rate of the size that is closest in width, a float."""
-    finetuning_protocol(protocol)
     return RECIPES[closest_size(hidden_dim)].finetuning_rates[protocol]
 
 
@@ -134,18 +108,17 @@ def pretraining_optimizer(
     """An `ElectraAdamW` with the learning rate that a size is pre-trained with.
 
     Args:
-        size: str, one of `"tiny"`, `"mini"`, `"small"`, `"base"`, `"large"`.
-            Defaults to `"small"`.
+        size: str, `"tiny"`, `"mini"`, `"small"`, `"base"` or `"large"`.
         num_steps: int > 0, weight updates of the whole run: the rate reaches
             0 there. Defaults to the recipe's, as `learning_rate` does.
         learning_rate: float, the rate before warm-up and decay.
         warmup_steps: number >= 0, weight updates of warm-up. Defaults to the
             recipe's, but to no more than a tenth of a given `num_steps`.
-        weight_decay: float >= 0. Defaults to `0.01`.
-        **kwargs: of `ElectraAdamW`. `gradient_accumulation_steps` stretches
-            the schedule, because Keras' schedules count batches.
+        weight_decay, **kwargs: of `ElectraAdamW`. Schedules of Keras count
+            batches: `gradient_accumulation_steps` stretches this one.
     """
-    recipe = pretraining_recipe(size)
+    check_option("size", size, RECIPES)
+    recipe = RECIPES[size]
     if warmup_steps is None:
         warmup_steps = recipe.warmup_steps
         if num_steps is not None:
@@ -169,34 +142,33 @@ def finetuning_optimizer(
     learning_rate=None,
     layer_decay=None,
     weight_decay=None,
-    warmup_fraction=WARMUP_FRACTION,
+    warmup_fraction=0.1,
     **kwargs,
 ):
     """An `ElectraAdamW` with the rates that a network is fine-tuned with.
 
-    A linear warm-up, a linear decay to 0, a rate for every layer, gradients
-    clipped to a common length of 1, no bias correction.
+    A linear warm-up, a linear decay to 0, and a rate for every layer.
 
     Args:
         backbone: the `ElectraBackbone` of the task.
         num_steps: int > 0, weight updates of the whole run, such as
             `3 * len(texts) // 32`.
         protocol: string. `"paper"`, the default, or `"google"` for what the
-            original program does. Its loss is a sum over the batch: compile
-            with a loss of `reduction="sum"` to have all of it.
+            original program does; its losses are of `reduction="sum"`, by
+            which clipping is nearly always at work.
         learning_rate, layer_decay, weight_decay: floats, the rate of the heads
             before warm-up and decay, the rate of a layer over that of the
             layer above, and decay. Default to the protocol's for the size.
         warmup_fraction: float in [0, 1], share of `num_steps`. Defaults to
-            `0.1`.
+            `0.1` (original `configure_finetuning.py:60`; paper, table 7).
         **kwargs: as of `keras_electra.pretraining_optimizer`.
     """
-    chosen = finetuning_protocol(protocol)
-    recipe = RECIPES[closest_size(backbone.hidden_dim)]
+    check_option("protocol", protocol, PROTOCOLS)
+    chosen = PROTOCOLS[protocol]
     if learning_rate is None:
-        learning_rate = recipe.finetuning_rates[protocol]
+        learning_rate = finetuning_rate(backbone.hidden_dim, protocol)
     if layer_decay is None:
-        layer_decay = recipe.layer_decay
+        layer_decay = RECIPES[closest_size(backbone.hidden_dim)].layer_decay
     if weight_decay is None:
         weight_decay = chosen["weight_decay"]
     check_number("layer_decay", layer_decay, above=0, at_most=1)
@@ -220,7 +192,4 @@ def layer_rates(backbone, layer_decay, skipped_steps=0):
     depths = {layer.name: len(layers) - i for i, layer in enumerate(layers)}
     if backbone.embeddings_projection is not None:
         depths[backbone.embeddings_projection.name] = len(layers)
-    return {
-        name: layer_decay ** (depth + skipped_steps)
-        for name, depth in depths.items()
-    }
+    return {n: layer_decay ** (d + skipped_steps) for n, d in depths.items()}

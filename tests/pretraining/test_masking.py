@@ -182,20 +182,6 @@ def test_nothing_but_padding():
     assert y["mask_weights"].sum() == 0
 
 
-def test_unknown_length():
-    with pytest.raises(ValueError, match="known length.*None"):
-        keras.Model(
-            (x := keras.Input((None,), dtype="int32")), Unspecified()(x)
-        )
-
-
-class Unspecified(keras.layers.Layer):
-    """Traces the masking itself, which a functional graph would not."""
-
-    def compute_output_spec(self, x):
-        return build().call(x, x)["token_ids"]
-
-
 # When, and from which seed.
 
 

@@ -14,11 +14,9 @@ from keras_electra.training.recipes import PROTOCOLS
 from keras_electra.training.recipes import RECIPES
 from keras_electra.training.recipes import WarmupPolynomialDecay
 from keras_electra.training.recipes import finetuning_optimizer
-from keras_electra.training.recipes import finetuning_protocol
 from keras_electra.training.recipes import finetuning_rate
 from keras_electra.training.recipes import layer_rates
 from keras_electra.training.recipes import pretraining_optimizer
-from keras_electra.training.recipes import pretraining_recipe
 from tests import recorded
 from tests.training.test_optimizers import LoopAdamW
 from tests.training.test_optimizers import apply
@@ -35,7 +33,7 @@ from tests.training.test_optimizers import values
     ],
 )
 def test_table_6_of_the_paper(size, rate, steps, batch, length, masked):
-    recipe = pretraining_recipe(size)
+    recipe = RECIPES[size]
     assert recipe.learning_rate == rate
     assert recipe.num_steps == steps
     assert recipe.warmup_steps == 10_000
@@ -69,7 +67,7 @@ def test_warmup_of_a_short_run(num_steps, warmup):
 
 def test_unknown_size_is_named():
     with pytest.raises(ValueError, match="'tiny', 'mini'.*size='medium'"):
-        pretraining_recipe("medium")
+        pretraining_optimizer("medium")
 
 
 # Fine-tuning.
@@ -177,9 +175,6 @@ def test_arguments_take_the_place_of_the_protocol():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         finetuning_optimizer(network(1), **{"num_steps": 10, **arguments})
-    if "protocol" in arguments:
-        with pytest.raises(ValueError, match=message):
-            finetuning_protocol(**{"name": arguments["protocol"]})
 
 
 def test_each_layer_moves_at_its_rate():

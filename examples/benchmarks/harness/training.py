@@ -5,7 +5,6 @@ import time
 import keras
 
 from keras_electra.training.recipes import finetuning_optimizer
-from keras_electra.training.recipes import finetuning_protocol
 
 
 def num_steps(data, batch_size, epochs=1):
@@ -25,11 +24,14 @@ def prepare(task, steps, protocol="paper", jit_compile="auto", **arguments):
         **arguments: of `keras_electra.finetuning_optimizer`, e.g.
             `learning_rate`.
     """
-    loss, reduction = task.loss, finetuning_protocol(protocol)["loss_reduction"]
-    if reduction == "sum":  # a task's own is a mean already
-        loss = with_reduction(loss, reduction)
+    optimizer = finetuning_optimizer(
+        task.backbone, steps, protocol, **arguments
+    )
+    loss = task.loss  # a mean, as in the paper
+    if protocol == "google":
+        loss = with_reduction(loss, "sum")
     task.compile(
-        finetuning_optimizer(task.backbone, steps, protocol, **arguments),
+        optimizer,
         loss=loss,
         metrics=None,
         jit_compile=jit_compile,
