@@ -1,7 +1,6 @@
 """The network's outputs for the windows of a document -> answers, best first.
 
-As in the original (`finetune/qa/qa_metrics.py:88-247`), but for the texts: an
-answer is cut from the document at the characters of its tokens.
+As the original (`finetune/qa/qa_metrics.py:88-247`), but cut from the document.
 """
 
 import collections
@@ -65,24 +64,22 @@ def rank_answers(
         nulls.append(output.get("answerable_logit", starts[0] + ends[0]))
     tokens, scores = map(np.concatenate, zip(*parts))
     sums = scores.sum(axis=-1)
-    spans = {}  # from the text to its place and its best scores
+    found = {}  # the best answer of each text
     for i in np.argsort(-sums, kind="stable"):
-        if len(spans) == n_best:
+        if len(found) == n_best:
             break
         first, last = tokens[i]
         start, end = document.offsets[first][0], document.offsets[last][1]
-        spans.setdefault(document.text[start:end], (start, end, i))
-    kept = sums[[i for *_, i in spans.values()]]
-    shares = np.exp(kept - kept.max(initial=-np.inf))
-    shares = (shares / shares.sum()).tolist()
-    answers = [
-        Answer(text, start, end, share, *scores[i].tolist())
-        for (text, (start, end, i)), share in zip(spans.items(), shares)
-    ]
+        text, share = document.text[start:end], np.exp(sums[i] - sums.max())
+        answer = Answer(text, start, end, float(share), *scores[i].tolist())
+        found.setdefault(text, answer)
+    best = list(found.values())
+    total = sum(answer.probability for answer in best)
+    best = [a._replace(probability=a.probability / total) for a in best]
     null = min(nulls)  # one window that answers is enough
-    if answers and "answerable_logit" not in output:
-        null -= kept[0]
-    result = Answers("", answers, float(null))
+    if best and "answerable_logit" not in output:
+        null -= sums.max()
+    result = Answers("", best, float(null))
     if null_threshold is None or result.null_score <= null_threshold:
         result = result._replace(text=result.best_text)
     return result
@@ -127,8 +124,7 @@ def f1_score(text, gold):
     return 2 * common.total() / (len(words) + len(right))
 
 
-# As in SQuAD's official scripts.
-SCORES = {"exact": exact_match, "f1": f1_score}
+SCORES = {"exact": exact_match, "f1": f1_score}  # as SQuAD's official scripts
 
 
 def best_score(score, text, golds):

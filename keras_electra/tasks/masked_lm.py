@@ -22,18 +22,16 @@ class ElectraMaskedLMPreprocessor(
 ):
     """Masks texts or pairs: `(x, y, sample_weight)`.
 
-    These are rows with `mask_positions`, the original ids, and their weights,
-    0 for an unused position; all of shape `(batch, mask_selection_length)`.
+    Rows with `mask_positions`, the original ids there, and weights, 0 for an
+    unused position; all of shape `(batch, mask_selection_length)`.
 
     Args:
         tokenizer, sequence_length, truncate, **kwargs: as of the classifier's.
         mask_selection_rate: float. Probability that a token is selected.
         mask_selection_length: int. Most tokens selected in a row, by default
-            the original's `(mask_selection_rate + 0.005) * sequence_length`
-            (`configure_pretraining.py:106-107`).
-        mask_token_rate, random_token_rate: float. Shares of the selected
-            tokens that become `[MASK]`, and that become a random token; the
-            others stay (original `pretrain/pretrain_helpers.py:201`).
+            the original's `(mask_selection_rate + 0.005) * sequence_length`.
+        mask_token_rate, random_token_rate: float. Shares of the selected that
+            become `[MASK]`, or a random token (`pretrain_helpers.py:201`).
     """
 
     def __init__(
@@ -47,36 +45,33 @@ class ElectraMaskedLMPreprocessor(
         random_token_rate=0.0,
         **kwargs,
     ):
-        if mask_selection_length is None:
-            share = mask_selection_rate + 0.005
-            mask_selection_length = max(1, int(share * sequence_length))
         super().__init__(tokenizer, sequence_length, truncate, **kwargs)
+        most = max(1, int((mask_selection_rate + 0.005) * sequence_length))
         self.mask_selection_rate = mask_selection_rate
-        self.mask_selection_length = mask_selection_length
+        self.mask_selection_length = mask_selection_length or most
         self.mask_token_rate = mask_token_rate
         self.random_token_rate = random_token_rate
 
     def mask(self, x, seed=None, width=None):
-        """Masks rows by a `seed`, or Python's generator, at `width` positions.
+        """Masks rows, at `width` positions or as many as are needed.
 
-        These are by default as many as are needed.
+        Without a `seed` one is drawn from Python's generator.
         """
         ids, most = x["token_ids"], self.mask_selection_length
+        tokenizer = self.tokenizer
         seed = random.getrandbits(64) if seed is None else seed
         draws = np.random.default_rng(seed)
         selected, order, fate = draws.random((3, *ids.shape))
-        special = np.isin(ids, self.tokenizer.special_token_ids)
+        special = np.isin(ids, tokenizer.special_token_ids)
         # Of too many, which ones stay is drawn.
         order[special | (selected >= self.mask_selection_rate)] = 2.0
         chosen = order.argsort(axis=-1).argsort(axis=-1) < most
         chosen &= order < 2.0
         places, used = _places(chosen, width, min(most, ids.shape[-1]))
         y = np.take_along_axis(ids, places, axis=-1) * used
-        others = draws.integers(
-            self.tokenizer.vocabulary_size(), size=ids.shape
-        )
+        others = draws.integers(tokenizer.vocabulary_size(), size=ids.shape)
+        others[fate < self.mask_token_rate] = tokenizer.mask_token_id
         is_other = fate < self.mask_token_rate + self.random_token_rate
-        others[fate < self.mask_token_rate] = self.tokenizer.mask_token_id
         ids = np.where(chosen & is_other, others, ids).astype("int32")
         x = {**x, "token_ids": ids, "mask_positions": places}
         return x, y.astype("int32"), used.astype("float32")
@@ -95,8 +90,7 @@ class ElectraMaskedLMPreprocessor(
 def _places(chosen, width=None, limit=None):
     """Where rows are chosen, `(rows, width)`, and what is no padding of it."""
     counts = chosen.sum(axis=-1)
-    if width is None:
-        width = round_length(int(counts.max(initial=1)), limit)
+    width = width or round_length(int(counts.max(initial=1)), limit)
     used = np.arange(width) < counts[:, None]
     places = np.argsort(~chosen, axis=-1, kind="stable")
     places = np.pad(places, ((0, 0), (0, width)))[:, :width] * used
@@ -171,34 +165,30 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
     def fill_mask(self, texts, top_k=5, batch_size=32):
         """For each `[MASK]` of a text `top_k` pairs `(token, probability)`.
 
-        Most probable first, each `[MASK]` on its own; for several texts a list
-        of that.
+        Best first, filled independently; a list of that for several texts.
         """
         texts, is_one = self.read_inputs(texts, "fill_mask")
         tokenizer, results = self.preprocessor.tokenizer, []
-        num_tokens, mask = tokenizer.vocabulary_size(), tokenizer.mask_token_id
-        check_number("top_k", top_k, at_least=1, at_most=num_tokens)
+        tokens, mask = tokenizer.get_vocabulary(), tokenizer.mask_token_id
+        check_number("top_k", top_k, at_least=1, at_most=len(tokens))
         ids = tokenizer.encode_batch(texts, special_tokens=True)
         length = self.preprocessor.sequence_length
         length = min(length, self.backbone.max_sequence_length)
         for text, row in zip(texts, ids):
             if mask not in row or len(row) > length - 2:
                 raise ValueError(
-                    "`fill_mask` fills the [MASK] tokens of texts of at most "
-                    f"{length - 2} tokens. Received one of {len(row)} tokens, "
-                    f"{row.count(mask)} of them [MASK]: {text[:60]!r}. Pass "
-                    "the part around a [MASK]."
+                    f"`fill_mask` takes texts of at most {length - 2} tokens, "
+                    f"some of them [MASK]. Received {len(row)} tokens, "
+                    f"{row.count(mask)} of them [MASK]: {text[:60]!r}."
                 )
         x = text_rows(ids, None, tokenizer, length)
         x["mask_positions"], used = _places(x["token_ids"] == mask)
         for logits, row in zip(self.predict_rows(x, batch_size), used):
+            results.append([])
             # A table may be padded beyond the vocabulary.
-            shares = softmax(logits[row, :num_tokens].astype("float32"))
-            best = np.argsort(-shares, axis=-1, kind="stable")[:, :top_k]
-            results.append(
-                [
-                    [(tokenizer.id_to_token(i), float(some[i])) for i in order]
-                    for some, order in zip(shares, best.tolist())
-                ]
-            )
+            logits = logits[row, : len(tokens)].astype("float32")
+            for shares in softmax(logits):
+                best = np.argsort(-shares, kind="stable")[:top_k]
+                pairs = [(tokens[i], float(shares[i])) for i in best]
+                results[-1].append(pairs)
         return results[0] if is_one else results

@@ -5,6 +5,7 @@ long is read in windows, with the question in all of them.
 """
 
 import bisect
+import collections
 import numbers
 import re
 import typing
@@ -17,16 +18,11 @@ from keras_electra.data.inputs import check_texts
 from keras_electra.data.rows import RowPreprocessor
 from keras_electra.data.rows import make_rows
 
-# A word of a document, and what ends it (`qa_tasks.py:132-133`).
-WORD = re.compile(r"[^ \t\r\n\u202f]+")
+WORD = re.compile(r"[^ \t\r\n\u202f]+")  # as in `qa_tasks.py:132-133`
 
 
-class Document(typing.NamedTuple):
-    """A text in tokens."""
-
-    text: str
-    ids: list  # token ids
-    offsets: list  # (start, end) of each token, in characters
+# A text in tokens; `offsets` are `(start, end)` of each, in characters.
+Document = collections.namedtuple("Document", "text ids offsets")
 
 
 class QAWindow(typing.NamedTuple):
@@ -52,8 +48,8 @@ def split_document(document, question, tokenizer, length, stride):
     if room < 1:
         raise ValueError(
             "`sequence_length` must leave room for the document. Received: "
-            f"sequence_length={length} for a question of {len(question)} "
-            "tokens. Lower `max_question_length`."
+            f"{length} for a question of {len(question)} tokens. Lower "
+            "`max_question_length`."
         )
     step = min(stride, room)
     starts = range(0, max(0, count - room) + step, step)
@@ -77,8 +73,8 @@ def split_document(document, question, tokenizer, length, stride):
 def find_answer(document, answer, start, tokenizer):
     """First and last token of an answer (str), `None` if it is not there.
 
-    `start` is its first character, `None` for where it is first. Looks for
-    whole words between spaces, in these for the tokens that spell it.
+    `start` is its first character, by default the first place. Looks for whole
+    words between spaces, in these for the tokens that spell it.
     """
     text, ids, offsets = document
     start = text.find(answer) if start is None else start
@@ -129,15 +125,15 @@ def to_answers(y, count):
 
 
 def _to_answer(answer, index):
-    text, start = answer, None
+    parts = answer, None
     if isinstance(answer, dict):
-        text, start = answer.get("text", answer), answer.get("answer_start")
-    elif isinstance(answer, (list, tuple)) and len(answer) == 2:
-        text, start = answer
+        parts = answer.get("text", answer), answer.get("answer_start")
+    elif isinstance(answer, list | tuple) and len(answer) == 2:
+        parts = answer
     # SQuAD lists all right answers, of which the first counts.
     text, start = (
-        next(iter(part), None) if isinstance(part, (list, tuple)) else part
-        for part in (text, start)
+        (*part, None)[0] if isinstance(part, list | tuple) else part
+        for part in parts
     )
     if text is None or text == "":
         return None
@@ -157,10 +153,9 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
     Takes `(questions, contexts)`, columns of strings, or a dict of `question`
     and `context`; as labels a column of answers: strings, tuples of a string
     and its first character in the context, dicts of `text` and `answer_start`
-    as in SQuAD, `None` for no answer; or a tuple of two columns. Rows with
-    labels have `start_positions` `(rows,)` and come with an int array
-    `(rows, 3)`: first and last token of the answer (0, `[CLS]`, if it is not
-    in the row), 1 for no answer.
+    as in SQuAD, `None` for no answer; or a tuple of two columns. Labels become
+    `start_positions` `(rows,)` of the rows and an int array `(rows, 3)`: first
+    and last token of the answer (0 if not in the row), 1 for no answer.
 
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
@@ -199,9 +194,8 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
 
     def pack(self, windows, length=None):
         """Pads the windows of all questions to a dict of arrays."""
-        flat = [window for some in windows for window in some]
-        ids = [window.ids for window in flat]
-        offsets = [window.offset for window in flat]
+        pairs = [(w.ids, w.offset) for some in windows for w in some]
+        ids, offsets = zip(*pairs) if pairs else ((), ())
         return make_rows(ids, offsets, self.tokenizer.pad_token_id, length)
 
     def rows(self, x, y=None, sample_weight=None, length=None):

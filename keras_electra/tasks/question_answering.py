@@ -18,21 +18,20 @@ from keras_electra.tasks.task import ElectraTask
 class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
     """Finds the answer to a question in a text, or that it has none.
 
-    For inputs and labels see `ElectraQuestionAnsweringPreprocessor`. Rows give
-    a dict of float32 arrays: `start_logits` and `end_logits`, and for the
-    simple head an `answer_mask`, `(batch, length)`; the joint head's beams, see
-    `JointSpanHead`; with `answerability` an `answerable_logit` `(batch,)`,
-    positive for no answer. Rows may have `start_positions` `(batch,)`, to
-    which the joint head's ends then belong.
+    For inputs and labels see `ElectraQuestionAnsweringPreprocessor`. Outputs
+    are float32: `start_logits`, `end_logits` and, of the simple head, an
+    `answer_mask`, `(batch, length)`; the beams of `JointSpanHead`; with
+    `answerability` an `answerable_logit` `(batch,)`, positive for no answer.
+    The joint head's ends belong to the `start_positions` `(batch,)` of rows
+    that have them.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
         head: string. `"joint"` is the original's, which scores the end given
             the start; `"simple"`, that of transformers, scores them apart.
-        answerability: what tells that there is no answer: `"span"`, a layer
-            on `[CLS]` and the expected start (default of the joint head);
-            `"first_token"`, a layer on `[CLS]`; `None`, the scores of `[CLS]`
-            as start and end (default of the simple head).
+        answerability: what tells that there is no answer: `"span"`, a layer on
+            `[CLS]` and the expected start (default of `"joint"`);
+            `"first_token"`, one on `[CLS]`; or `None`, the scores of `[CLS]`.
         beam_size: int. Starts followed up by the joint head.
         null_threshold: float, or `None` for never. Null score above which
             `answer` gives an empty text; see `tune_null_threshold`.
@@ -64,7 +63,6 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
         options = ("span", "first_token", None)
         check_option("answerability", answerability, options)
         check_count("beam_size", beam_size)
-
         self.backbone = backbone
         self.preprocessor = preprocessor
         fields = dict(backbone.input)
@@ -135,8 +133,7 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
         return self.get_metrics_result()
 
     def test_step(self, *args):
-        # Neither the loss nor the metric looks at the beams.
-        self.span_head.has_beams = False
+        self.span_head.has_beams = False  # neither loss nor metric needs them
         try:
             return super().test_step(*args)
         finally:
@@ -159,8 +156,7 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
         """`Answers` to a question about a text, or a list for several.
 
         Takes strings, columns of strings, or as `questions` alone what `fit`
-        takes; the most answers of a list, the most tokens of an answer, and
-        how many windows are computed together.
+        takes. Answers have at most `max_answer_length` tokens.
         """
         x = questions if contexts is None else (questions, contexts)
         x, is_one = self.read_inputs(x, "answer")
@@ -168,10 +164,9 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
         rows = self.preprocessor.pack(windows)
         outputs = iter(self.predict_rows(rows, batch_size))
         limits = (n_best, max_answer_length, self.null_threshold)
-        results = [
-            # Of the outputs each takes those of its own windows.
-            ranking.rank_answers(text, some, outputs, *limits)
-            for text, some in zip(documents, windows)
+        results = [  # each from the next outputs, one a window
+            ranking.rank_answers(*pair, outputs, *limits)
+            for pair in zip(documents, windows)
         ]
         return results[0] if is_one else results
 
@@ -185,7 +180,7 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
         `metric` `"f1"` or `"exact"`; the others are those of `answer`.
         Returns the mean of the metric, 0.0 to 1.0, and the threshold.
         """
-        check_option("metric", metric, tuple(ranking.SCORES))
+        check_option("metric", metric, ranking.SCORES)
         answers = inputs.to_column(answers)
         if len(answers) != len(questions):
             raise ValueError(

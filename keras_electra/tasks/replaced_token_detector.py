@@ -34,8 +34,7 @@ class DetectedToken(typing.NamedTuple):
 class TokenBinaryCrossentropy(keras.losses.Loss):
     """Binary cross-entropy of logits, averaged over the weighted tokens.
 
-    As in the original (`run_pretraining.py:197-203`). Keras' averages over
-    the last axis before it weights.
+    As `run_pretraining.py:197-203`; Keras' averages the last axis first.
     """
 
     def __init__(self, reduction="mean_with_sample_weight", **kwargs):
@@ -48,36 +47,27 @@ class TokenBinaryCrossentropy(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraReplacedTokenDetectorPreprocessor(TextPreprocessor):
-    """Rows of texts or of pairs; labels are one a token, `[CLS]` included.
-
-    Where no weights come with them, padding gets weight 0.
+    """Rows; labels are one a token, without weights padding gets weight 0.
 
     Args:
         tokenizer, sequence_length, truncate, **kwargs: as of the classifier's.
     """
 
     def call(self, x, y=None, sample_weight=None):
-        data = _weighted(super().call(x), y, sample_weight)
-        return keras.utils.pack_x_y_sample_weight(*data)
+        x = super().call(x)
+        if y is not None and sample_weight is None:
+            sample_weight = x["padding_mask"]
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
     def rows(self, x, y=None, sample_weight=None, length=None):
         x = super().rows(x, length=length)
         mask = x["padding_mask"]
         if sample_weight is not None and np.ndim(sample_weight[0]) == 0:
             sample_weight = mask * np.reshape(sample_weight, (-1, 1))
-
-        def fit(values):  # one a token, 0 for padding
-            options = ("float32", "post", "post")
-            return keras.utils.pad_sequences(values, mask.shape[1], *options)
-
-        data = inputs.map_columns(fit, (y, sample_weight))
+        pad = keras.utils.pad_sequences  # one a token, 0 for padding
+        how = (mask.shape[1], "float32", "post", "post")
+        data = inputs.map_columns(lambda v: pad(v, *how), (y, sample_weight))
         return keras.utils.pack_x_y_sample_weight(x, *data)
-
-
-def _weighted(x, y=None, sample_weight=None):
-    if y is not None and sample_weight is None:
-        sample_weight = x["padding_mask"]
-    return x, y, sample_weight
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -85,13 +75,11 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
     """Scores every token of a text as original or replaced.
 
     `from_preset` on the folder of an `ElectraPretrainer` opens its
-    discriminator with its head. Gives logits `(batch, length)`, positive for
-    replaced.
+    discriminator and head. Logits `(batch, length)` are positive for replaced.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
-        head: `ReplacedTokenHead` of the same network, or `None` for a fresh
-            one; not part of the configuration.
+        head: `ReplacedTokenHead` of the network, or `None` for a fresh one.
 
     ```python
     detector = ElectraReplacedTokenDetector.from_preset("electra_tiny_en")
@@ -129,7 +117,9 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
         inputs.check_texts(x, may_be_empty=True)
 
     def finish_batch(self, x, y=None, sample_weight=None, training=False):
-        return _weighted(x, y, sample_weight)
+        if y is not None and sample_weight is None:
+            sample_weight = x["padding_mask"]
+        return x, y, sample_weight
 
     def detect(self, texts, batch_size=32):
         """A list of `DetectedToken` for a text, of such lists for several.

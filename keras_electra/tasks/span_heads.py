@@ -1,8 +1,7 @@
 """Heads and the loss of answers that are stretches of a text.
 
-As in the original (`finetune/qa/qa_tasks.py:440-530`). Scores are float32
-whatever the precision: they meet in softmaxes over hundreds of tokens.
-Shapes: B batch, L length, D hidden, K beam.
+As in the original (`finetune/qa/qa_tasks.py:440-530`). Scores are float32: they
+meet in softmaxes over hundreds of tokens. B batch, L length, D hidden, K beam.
 """
 
 import math
@@ -12,10 +11,8 @@ from keras import ops
 
 from keras_electra.model.layers import exact_gelu
 
-# Width of the hidden layers (original `finetune/qa/qa_tasks.py:479, 519`).
-HIDDEN_DIM = 512
-# Added to the scores of tokens that cannot be in an answer (`:452`).
-MASKED_SCORE = -1000.0
+HIDDEN_DIM = 512  # of the original (`qa_tasks.py:479, 519`)
+MASKED_SCORE = -1000.0  # added where no answer can begin or end (`:452`)
 
 
 def answer_mask(padding_mask, segment_ids, **others):
@@ -26,16 +23,15 @@ def answer_mask(padding_mask, segment_ids, **others):
 
 def masked_logits(outputs):
     """Scores of starts and ends of either span head, low where none may be."""
-    penalty = 0.0
-    if "answer_mask" in outputs:  # the joint head's are masked already
-        penalty = MASKED_SCORE * (1.0 - outputs["answer_mask"])
+    # The joint head's are masked already.
+    penalty = MASKED_SCORE * (1.0 - outputs.get("answer_mask", 1.0))
     return [outputs[name] + penalty for name in ("start_logits", "end_logits")]
 
 
-def _add_dense(layer, name, width, units, **kwargs):
+def _add_dense(layer, name, width, units, activation=None, **kwargs):
     """Gives a layer, as an attribute, a built dense layer of its precision."""
     kwargs.update(name=name, dtype=layer.dtype_policy)
-    dense = keras.layers.Dense(units, **kwargs)
+    dense = keras.layers.Dense(units, activation, **kwargs)
     dense.build((None, width))
     setattr(layer, name, dense)
 
@@ -88,8 +84,7 @@ class JointSpanHead(keras.layers.Layer):
             logits = ops.map(end_logits, starts)  # (K, B, L)
             tops += self._top(ops.transpose(logits, (1, 0, 2)))
         else:
-            size = self.beam_size
-            tops += [ops.repeat(0 * top[:, None], size, axis=1) for top in tops]
+            tops += [0 * (top[:, None] + top[:, :, None]) for top in tops]
         return {
             "start_logits": start_logits,
             "end_logits": end_logits(given),
@@ -110,10 +105,7 @@ class JointSpanHead(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class SimpleSpanHead(keras.layers.Layer):
-    """Scores every token as start and as end, one apart from the other.
-
-    As transformers, and the original without joint prediction (`:491-494`).
-    """
+    """Scores start and end apart, as transformers and `qa_tasks.py:491-494`."""
 
     def build(self, x_shape):
         _add_dense(self, "output_dense", x_shape[-1], 2)
@@ -125,10 +117,7 @@ class SimpleSpanHead(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class AnswerabilityHead(keras.layers.Layer):
-    """Logits `(B,)`, positive for no answer, from `[CLS]` (`:508-525`).
-
-    With `use_span` from the expected start too.
-    """
+    """Logits `(B,)` of no answer, from `[CLS]`, if `use_span` the start too."""
 
     def __init__(self, use_span=True, **kwargs):
         # Scores come in float32 and are not to be rounded.
@@ -138,8 +127,7 @@ class AnswerabilityHead(keras.layers.Layer):
     def build(self, x_shape, *shapes):
         width = x_shape[-1]
         if self.use_span:
-            options = {"activation": exact_gelu}
-            _add_dense(self, "hidden_dense", 2 * width, HIDDEN_DIM, **options)
+            _add_dense(self, "hidden_dense", 2 * width, HIDDEN_DIM, exact_gelu)
             width = HIDDEN_DIM
         _add_dense(self, "output_dense", width, 1)
 
@@ -148,8 +136,8 @@ class AnswerabilityHead(keras.layers.Layer):
         if self.use_span:
             weights = ops.cast(ops.softmax(start_logits), x.dtype)
             expected = ops.matmul(weights[:, None], x)[:, 0]
-            features = ops.concatenate([features, expected], axis=-1)
-            features = self.hidden_dense(features)
+            both = ops.concatenate([features, expected], axis=-1)
+            features = self.hidden_dense(both)
         return ops.cast(self.output_dense(features)[:, 0], "float32")
 
 
@@ -157,9 +145,8 @@ class AnswerabilityHead(keras.layers.Layer):
 class SpanLoss(keras.losses.Loss):
     """Mean of the cross-entropies of start and end, plus answerability.
 
-    As in the original (`qa_tasks.py:496-528`). `y_true` is `(B, 3)`: start,
-    end, and whether the question has no answer, whose cross-entropy has the
-    `answerability_weight` (`configure_finetuning.py:87`).
+    `y_true` is `(B, 3)`: start, end, and whether there is no answer, whose
+    cross-entropy has the `answerability_weight` (`configure_finetuning.py:87`).
     """
 
     def __init__(self, answerability_weight=0.5, **kwargs):
