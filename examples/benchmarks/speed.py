@@ -24,6 +24,8 @@ import sys
 import tempfile
 import time
 
+import kernels
+
 LAYOUT = "{:<26} {:>8} {:>9} {:>7} {:>8} {:>9} {:>8}"
 VOCABULARY = 30522  # of the published models
 SPECIAL = {"pad": 0, "cls": 101, "sep": 102, "mask": 103}
@@ -51,7 +53,8 @@ def list_contenders(args):
     found = []
     for dtype in args.dtypes:
         found.append((*MATMUL, dtype))
-        found += [("keras_electra", b, dtype) for b in args.backends]
+        names = ["keras_electra", *(f"without {n}" for n in args.without)]
+        found += [(n, b, dtype) for b in args.backends for n in names]
         for peer in args.peers if args.against else []:
             backends = args.backends if peer == "kerashub" else ["torch"]
             found += [(peer, backend, dtype) for backend in backends]
@@ -66,7 +69,7 @@ def run(contender, args):
         the program failed, which is reported.
     """
     name, backend, dtype = contender
-    ours = name in ("keras_electra", MATMUL[0])
+    ours = name in ("keras_electra", MATMUL[0]) or name.startswith("without ")
     command = [sys.executable, __file__ if ours else args.against]
     command += ["--worker", name] if ours else ["--peer", name]
     for option in ("size", "batch", "seq", "dropout", "steps"):
@@ -110,7 +113,7 @@ def print_table(results, args):
         rows = {c: r for c, r in results.items() if c[2] == dtype and r}
         product = rows.pop((*MATMUL, dtype), None)
         rates = {c: median(r, "tokens_per_s") for c, r in rows.items()}
-        peers = [rate for c, rate in rates.items() if c[0] != "keras_electra"]
+        peers = [rate for c, rate in rates.items() if c[0] in args.peers]
         best = max(peers, default=None)
         for contender, rate in rates.items():
             name, backend, _ = contender
@@ -164,6 +167,8 @@ def work(args):
 
     import keras_electra
 
+    if args.worker.startswith("without "):
+        kernels.remove(args.worker.removeprefix("without "))
     policy = dtype if dtype == "float32" else f"mixed_{dtype}"
     keras.config.set_dtype_policy(policy)
     # For activations that are computed twice instead of kept.
@@ -278,6 +283,13 @@ def parse_arguments():
         "--backends", nargs="+", default=["torch", "jax", "tensorflow"]
     )
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument(
+        "--without",
+        nargs="*",
+        choices=kernels.PIECES,
+        default=[],
+        help="also time without these pieces",
+    )
     parser.add_argument("--against", metavar="PROGRAM")
     parser.add_argument(
         "--peers",

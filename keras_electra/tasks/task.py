@@ -10,7 +10,6 @@ from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
 from keras_electra.data import streams
 from keras_electra.data.batches import Batches
-from keras_electra.data.batches import Rows
 from keras_electra.data.inputs import checked_size
 from keras_electra.data.rows import is_rows
 from keras_electra.model.backbone import ElectraBackbone
@@ -143,39 +142,62 @@ class ElectraTask(FitsExamples, SavesPresets):
         width = rows.width
         if not is_rows(x):
             width = getattr(self.preprocessor, "sequence_length", width)
-        outputs = self.predict_rows(rows, batch_size, verbose, callbacks)
 
-        def gather(spec, *parts):
+        def start(spec, part=None):
             shape = [width if n is None else n for n in spec.shape[1:]]
-            if parts and not self.token_outputs:
-                shape = np.max([part.shape for part in parts], axis=0)
-            dtype = parts[0].dtype if parts else spec.dtype
-            whole = np.zeros((len(parts), *shape), dtype)
+            if part is not None and not self.token_outputs:
+                shape = part.shape[1:]
+            dtype = spec.dtype if part is None else part.dtype
+            whole = np.zeros((len(rows), *shape), dtype)
             if self.padded_output:
                 whole.fill(self.padded_output)
-            for place, part in enumerate(parts):
-                whole[(place, *map(slice, part.shape))] = part
             return whole
 
-        return keras.tree.map_structure(gather, self.output, *outputs)
+        def put(whole, part):
+            more = np.maximum(0, np.subtract(part.shape, whole.shape))[1:]
+            if more.any():  # an axis of other things than tokens
+                whole = np.pad(whole, [(0, 0), *((0, n) for n in more)])
+            whole[(places, *map(slice, part.shape[1:]))] = part
+            return whole
 
-    def predict_rows(self, rows, batch_size=None, verbose=0, callbacks=None):
+        whole, done = keras.tree.map_structure(start, self.output), []
+        for places, outputs in self._predict(
+            rows, batch_size, verbose, callbacks
+        ):
+            if not done:
+                whole = keras.tree.map_structure(start, self.output, outputs)
+            whole = keras.tree.map_structure(put, whole, outputs)
+            done.extend(places)
+        if len(done) < len(rows):  # a callback has stopped it
+            whole = keras.tree.map_structure(lambda a: a[sorted(done)], whole)
+        return whole
+
+    def predict_rows(self, rows, batch_size=None):
         """A list of the network's outputs for each row, nested arrays.
 
-        `rows` are `data.batches.Rows`, a dict of arrays, or checked columns.
-        Those of alike length are computed together; an axis of tokens is at
-        least as long as the row.
+        `rows` are a dict of arrays, or checked columns. Those of alike length
+        are computed together; an axis of tokens is at least as long as the
+        row.
         """
-        if is_rows(rows):
+        if not is_rows(rows):
+            rows = self._memory_rows(inputs.Examples(rows))
+        else:
             count = len(rows["token_ids"])
             rows = self._rows([(rows, None, None)] if count else ())
-        elif not isinstance(rows, Rows):
-            rows = self._memory_rows(inputs.Examples(rows))
+        results = [None] * len(rows)
+        for places, outputs in self._predict(rows, batch_size):
+            for i, row in enumerate(places):
+                results[row] = keras.tree.map_structure(
+                    lambda array: array[i], outputs
+                )
+        return results
+
+    def _predict(self, rows, batch_size, verbose=0, callbacks=None):
+        """Yields places of rows (int array) and the network's outputs."""
         if not len(rows):
-            return []
+            return
         size = checked_size(batch_size)
         batches = Batches(rows, size, "by_length", finish=self.finish_batch)
-        results = [None] * len(rows)
         callbacks = keras.callbacks.CallbackList(
             callbacks,
             add_progbar=verbose != 0,
@@ -192,15 +214,11 @@ class ElectraTask(FitsExamples, SavesPresets):
             x = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
             # Keras' own method: KerasHub's would run the preprocessor.
             outputs = keras.Model.predict_on_batch(self, x)
-            for place, row in enumerate(batches.indices(step)):
-                results[row] = keras.tree.map_structure(
-                    lambda array: array[place], outputs
-                )
+            yield batches.indices(step), outputs
             callbacks.on_predict_batch_end(step, {"outputs": outputs})
             if self.stop_predicting:
                 break
         callbacks.on_predict_end()
-        return [result for result in results if result is not None]
 
     def get_config(self):
         names = keyword_names(type(self).__init__)
