@@ -1,7 +1,6 @@
 """Labels as users give them -> arrays, in the form that the loss takes.
 
-What does not fit is an error with its place, before the training: a loss would
-give nonsense or NaN for a number out of range.
+What does not fit is an error: a loss would give nonsense or NaN for it.
 """
 
 import keras
@@ -37,8 +36,7 @@ class LabelEncoder:
             count = len(set(labels))
             if count != len(labels) or num_classes not in (None, count):
                 raise ValueError(
-                    "`labels` must be the different names of the classes, and "
-                    "`num_classes` their number or left out. Received: "
+                    "`labels` must be `num_classes` different names. Received: "
                     f"labels={labels}, num_classes={num_classes}."
                 )
             num_classes = count
@@ -67,10 +65,9 @@ class LabelEncoder:
             return rows.reshape(shape)
         if has_rows:
             raise ValueError(
-                "`y` must hold one number or name of a class an example, for "
-                f"the loss {getattr(loss, 'name', loss)}. Received rows of "
-                "several. Compile with `categorical_crossentropy` or the like, "
-                'or build the task with `problem_type="multi_label"`.'
+                "`y` must hold one class an example, for the loss "
+                f"{getattr(loss, 'name', loss)}. Received rows of several. Use "
+                '`categorical_crossentropy`, or `problem_type="multi_label"`.'
             )
         numbers = np.array([self._number(*label) for label in y], "int32")
         return np.eye(count, dtype="float32")[numbers] if wanted else numbers
@@ -112,8 +109,7 @@ def weigher(encoder, class_weight, y=None):
     given, count = class_weight, encoder.num_classes
     if class_weight == "balanced" and y is not None:
         counts = np.bincount(class_numbers(y).ravel(), minlength=count)
-        shares = counts.sum() / (count * np.maximum(counts, 1))
-        given = dict(enumerate(shares))
+        given = dict(enumerate(counts.sum() / (count * np.maximum(counts, 1))))
     numbers = {i: i for i in range(count)} | encoder.numbers
     if not isinstance(given, dict) or not numbers.keys() >= {
         *map(to_python, given)
@@ -128,11 +124,9 @@ def weigher(encoder, class_weight, y=None):
         weights[numbers[to_python(name)]] = weight
 
     def weigh(data):
-        x, y, sample_weight = data
-        if sample_weight is None:
-            sample_weight = 1.0
-        found = np.asarray(sample_weight, "float32") * weights[class_numbers(y)]
-        return x, y, found
+        x, y, own = data
+        own = 1.0 if own is None else np.asarray(own, "float32")
+        return x, y, weights[class_numbers(y)] * own
 
     return weigh
 

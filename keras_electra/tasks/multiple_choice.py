@@ -1,7 +1,4 @@
-"""Which of several texts goes best with a context?
-
-Shapes: B batch, C choices, L length, D hidden.
-"""
+"""Which of several texts goes best with a context? (B batch, C choices)"""
 
 import keras
 import keras_hub
@@ -75,14 +72,13 @@ class ReshapeChoices(keras.layers.Layer):
 class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
     """Chooses the best continuation or answer for a context.
 
-    Inputs are a tuple `(contexts, choices)` with a list of choices for each
-    context, or with a column for each choice (or rows `(batch, choices,
-    length)`); labels are the numbers of the right ones, from 0. Outputs are
-    logits `(batch, choices)`. The head is that of transformers.
+    Inputs are a tuple of contexts and of lists of choices, or columns of
+    choices (or rows `(batch, choices, length)`); labels are numbers of choices,
+    from 0; outputs are logits `(batch, choices)`. The head is transformers'.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
-        dropout: float. Share of the vectors that is dropped. Defaults to `0.1`.
+        dropout: float. Share of the vectors dropped. Defaults to `0.1`.
 
     ```python
     chooser = keras_electra.ElectraMultipleChoice.from_preset("electra_tiny_en")
@@ -105,7 +101,7 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
         self.hidden_dense = dense(backbone, width, "hidden_dense", "gelu")
         fields, flat = {}, {}
         for name in NAMES:
-            x = keras.Input(shape=(None, None), dtype="int32", name=name)
+            x = keras.Input((None, None), dtype="int32", name=name)
             fields[name] = x
             flat[name] = ReshapeChoices(name=f"flatten_{name}")(x)
         x = backbone(flat)["sequence_output"][:, 0, :]  # (B * C, D)
@@ -122,13 +118,10 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
         or anything that `fit` takes, a list of such lists.
         """
         is_one = inputs.is_text(contexts)
-        if is_one:
-            contexts, choices = [contexts], [choices]
+        x = ([contexts], [choices]) if is_one else (contexts, choices)
         if choices is None:
-            x, _ = self.read_inputs(contexts, "choose")
-            contexts, choices = to_choices(x)
-        else:
-            contexts, choices = self._read((contexts, choices)).x
+            x = to_choices(self.read_inputs(contexts, "choose")[0])
+        contexts, choices = self._read(x).x
         results = [None] * len(contexts)
         for count in set(map(len, choices)):
             # Equally many choices at a time: they are one array.

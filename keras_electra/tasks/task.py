@@ -28,8 +28,7 @@ class ElectraTask(FitsExamples, SavesPresets):
 
     Args:
         backbone: `ElectraBackbone`.
-        preprocessor: the task's, or `None`, the default, to pass rows of token
-            ids instead of raw inputs.
+        preprocessor: the task's, or `None`, the default, to pass only rows.
         **kwargs: `name` and `compile` of `keras_hub.models.Task`.
     """
 
@@ -40,20 +39,14 @@ class ElectraTask(FitsExamples, SavesPresets):
     unsaved = ("backbone", "preprocessor")  # not part of the configuration
 
     def add_logits(self, x, units, dropout, activation=None, hidden=None):
-        """Logits from vectors by dropout and a linear layer.
-
-        Before them may come dropout, too, and a layer `hidden`.
-        """
+        """Logits of vectors: dropout, `hidden` and dropout again, linear."""
         policy = {"dtype": self.backbone.dtype_policy}
-        self.output_dropout = keras.layers.Dropout(
-            dropout, name="output_dropout", **policy
-        )
-        self.output_dense = keras.layers.Dense(
-            units, activation, name="logits", **policy
-        )
+        drop = keras.layers.Dropout(dropout, name="output_dropout", **policy)
+        dense = keras.layers.Dense(units, activation, name="logits", **policy)
+        self.output_dropout, self.output_dense = drop, dense
         if hidden is not None:
-            x = hidden(self.output_dropout(x))
-        return self.output_dense(self.output_dropout(x))
+            x = hidden(drop(x))
+        return dense(drop(x))
 
     def default_loss(self):
         """The loss that `compile` sets by default."""
@@ -70,18 +63,15 @@ class ElectraTask(FitsExamples, SavesPresets):
     def compile(self, optimizer="auto", loss="auto", metrics="auto", **kwargs):
         """`keras.Model.compile`, by default with what suits the task.
 
-        The optimizer is then `ElectraAdamW` at the paper's rate for the size
-        of the network (3e-4 small, 1e-4 base, 5e-5 large), constant. Metrics
-        are `weighted_metrics` where labels are one a token.
+        The optimizer is `ElectraAdamW` at the paper's rate for the size of the
+        network (3e-4 small, 1e-4 base, 5e-5 large), constant. Metrics are
+        `weighted_metrics` where labels are one a token.
         """
         if optimizer == "auto":
-            # No warm-up, as nobody knows how many steps a run has: the
-            # corrected bias of the moments holds the first steps back, too.
-            # Weight decay: original `configure_finetuning.py:55`.
+            # No warm-up, as nobody knows how many steps a run has: corrected
+            # moments hold the first back. Decay: `configure_finetuning.py:55`.
             rate = finetuning_rate(self.backbone.hidden_dim)
-            optimizer = ElectraAdamW(
-                rate, weight_decay=0.01, bias_correction=True
-            )
+            optimizer = ElectraAdamW(rate, 0.01, bias_correction=True)
         if loss == "auto":
             loss = self.default_loss()
         if kwargs.get("weighted_metrics") == "auto":
@@ -91,7 +81,6 @@ class ElectraTask(FitsExamples, SavesPresets):
         else:
             place = "weighted_metrics" if self.token_labels else "metrics"
             kwargs.setdefault(place, self.default_metrics())
-        # Keras' own method: KerasHub's has defaults of its own.
         keras.Model.compile(self, optimizer, loss, **kwargs)
 
     def _weigher(self, class_weight, y=None):

@@ -26,17 +26,14 @@ class ElectraTextClassifierPreprocessor(
 class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
     """Classifies texts by the vector of their first token, `[CLS]`.
 
-    Inputs are lists of strings or, for pairs, a tuple of two lists; labels are
-    class numbers from 0 or, with `labels`, names; outputs are logits of shape
-    `(batch, num_classes)`.
+    Inputs are lists of strings, or tuples of two for pairs; labels are numbers
+    from 0 or, with `labels`, names. Gives logits `(batch, num_classes)`.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
-        num_classes: int. Number of classes, or of targets of a regression.
-            Defaults to the number of `labels`.
+        num_classes: int. Of classes or of targets. By default of `labels`.
         activation: string, function or `None`, the default. Of the logits.
-        dropout: float. Share of the vectors that is dropped. Defaults to
-            `0.1`, the original's.
+        dropout: float. Share of the vectors dropped, by default `0.1`.
         head: string. `"google"`, the default: dropout and a linear layer
             (`classification_tasks.py:270-275`). `"transformers"`: dropout, a
             dense layer of the network's width with GELU, dropout, linear.
@@ -44,8 +41,7 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
         problem_type: string. `"single_label"` (one class a text), the
             default; `"multi_label"` (labels are lists of names or rows of 0
             and 1); or `"regression"` (numbers), the default for one class.
-        text_pairs: bool or `None`. Whether inputs are pairs. Defaults to
-            `None`, to be found out by the first `fit`.
+        text_pairs: bool. Whether inputs are pairs. The first `fit` finds out.
 
     ```python
     classifier = keras_electra.ElectraTextClassifier.from_preset(
@@ -81,16 +77,14 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
             hidden = dense(backbone, width, "hidden_dense", "gelu")
             self.hidden_dense = hidden
         x = backbone(backbone.input)["sequence_output"][:, 0, :]  # (B, D)
-        count = encoder.num_classes
-        x = self.add_logits(x, count, dropout, activation, hidden)
+        x = self.add_logits(x, encoder.num_classes, dropout, activation, hidden)
         # `compile`, called by `super`, needs to know.
         self.problem_type = encoder.problem_type
         activation = keras.activations.get(activation)
         self.activation = keras.activations.serialize(activation)
         super().__init__(inputs=backbone.input, outputs=x, **kwargs)
-        self.num_classes = encoder.num_classes
-        self.labels = encoder.labels
         self.label_encoder = encoder
+        self.num_classes, self.labels = encoder.num_classes, encoder.labels
         self.dropout = dropout
         self.head = head
         self.text_pairs = text_pairs
@@ -114,9 +108,8 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
     def classify(self, texts, batch_size=32):
         """Pairs `(label, probability)` of a text, most probable first.
 
-        A text is a string or a tuple of two; for what `fit` takes it is a list
-        of such lists. Labels without names are numbers, and so is what a
-        regression gives instead of pairs.
+        A text is a string or a tuple of two; for several texts it is a list of
+        such lists. A regression gives numbers instead.
         """
         x, is_one = self.read_inputs(texts, "classify")
         results = list(map(self._result, self.predict_rows(x, batch_size)))
@@ -125,8 +118,7 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
     def _result(self, outputs):
         outputs = np.asarray(outputs, "float32")
         if self.problem_type == "regression":
-            values = outputs.tolist()
-            return values[0] if self.num_classes == 1 else values
+            return outputs.tolist() if self.num_classes > 1 else outputs.item()
         if self.activation == "linear":
             many = self.problem_type == "multi_label"
             outputs = sigmoid(outputs) if many else softmax(outputs)

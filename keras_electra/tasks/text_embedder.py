@@ -18,9 +18,7 @@ SECOND = ("positive", "sentence2", "text2", "answer")
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraTextEmbedderPreprocessor(RowPreprocessor):
-    """Turns texts, with ints for those that belong together, into rows.
-
-    Pairs become two rows that belong together.
+    """Turns texts into rows, and pairs into two rows of one group, an int.
 
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
@@ -42,14 +40,15 @@ class ElectraTextEmbedderPreprocessor(RowPreprocessor):
         return super().rows(texts, y, sample_weight, length)
 
     def output_spec(self, x=None, y=None, sample_weight=None):
-        def spec(is_given, dtype):
-            return keras.KerasTensor((None,), dtype) if is_given else None
-
-        return keras.utils.pack_x_y_sample_weight(
+        rows, groups = (
             super().output_spec(),
-            spec(y is not None or isinstance(x, tuple), "int32"),
-            spec(sample_weight is not None, "float32"),
+            keras.KerasTensor((None,), "int32"),
         )
+        if y is None and not isinstance(x, tuple):
+            return rows
+        if sample_weight is None:
+            return rows, groups
+        return rows, groups, keras.KerasTensor((None,), "float32")
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -89,10 +88,9 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.
-        pooling: string. `"mean"`, the default, of the vectors of all tokens
-            but padding, or `"cls"`, the vector of `[CLS]`.
-        layer: int. Layer whose output is used, from 1. Defaults to the middle
-            one: a discriminator's last know little but which tokens were
+        pooling: string. `"mean"` of the tokens, the default, or `"cls"`.
+        layer: int. Layer whose output is used, from 1; by default the middle
+            one, as a discriminator's last know little but which tokens were
             replaced (sentence-transformers issues 193, 362).
         normalize: bool. Whether vectors get length 1. Defaults to `True`.
 
@@ -105,8 +103,7 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
 
     preprocessor_cls = ElectraTextEmbedderPreprocessor
     names = inputs.Names((*zip(FIRST, SECOND), ("text",), ("sentence",)))
-    # Which texts meet in a batch matters: all others of it count as unlike.
-    free_order = False
+    free_order = False  # all others in a batch count as unlike
 
     def __init__(
         self,
@@ -127,8 +124,8 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
         x = backbone.transformer_layers[layer - 1].output  # (B, L, D)
         x = ops.cast(x, "float32")
         if pooling == "mean":
-            mask = ops.cast(backbone.input["padding_mask"], "float32")
-            mask = mask[:, :, None]  # (B, L, 1)
+            mask = backbone.input["padding_mask"][:, :, None]  # (B, L, 1)
+            mask = ops.cast(mask, "float32")
             count = ops.maximum(ops.sum(mask, axis=1), 1.0)
             x = ops.sum(x * mask, axis=1) / count
         else:

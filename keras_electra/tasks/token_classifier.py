@@ -1,8 +1,8 @@
 """One label for each word of a sentence, and what stretches they mark."""
 
-import collections
 import functools
 import typing
+from collections import namedtuple
 
 import keras
 import keras_hub
@@ -20,8 +20,7 @@ from keras_electra.text.tokenizer import ElectraTokenizer
 
 # Pieces, with `[CLS]` and `[SEP]`, of a sentence (its number) or of a window of
 # it; numbers of the words judged in this row, and where in `ids` they begin.
-FIELDS = ("ids", "sentence", "words", "positions")
-TaggingRow = collections.namedtuple("TaggingRow", FIELDS)
+TaggingRow = namedtuple("TaggingRow", "ids sentence words positions")
 
 
 class Entity(typing.NamedTuple):
@@ -57,13 +56,10 @@ def to_sentences(x):
 
 def is_sentence(x, y):
     """Whether `x` is a list of words and `y` their labels, and no batch."""
-    if not isinstance(x, list) or not all(isinstance(w, str) for w in x):
+    if not isinstance(x, list) or not all(map(inputs.is_text, x)):
         return False
-    labels = [] if y is None else list(y)
-    return not any(
-        isinstance(item, (list, tuple)) or len(str(item).split()) > 1
-        for item in [*x, *labels]
-    )
+    items = x if y is None else [*x, *y]
+    return all(np.ndim(i) == 0 and len(str(i).split()) < 2 for i in items)
 
 
 def encode_word_labels(sentences, y, encoder=None):
@@ -103,8 +99,8 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
 
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
-        segment_id: int. Segment of the sentences. Defaults to `0`; the
-            original tags with `1` (`finetune/tagging/tagging_tasks.py:149`).
+        segment_id: int. Of the sentences. Defaults to `0`; `1` in the original
+            (`finetune/tagging/tagging_tasks.py:149`).
     """
 
     makes_labels = True
@@ -133,8 +129,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
     def pack(self, rows, length=None):
         """Pads rows of `split` to a dict of arrays."""
         ids = [row.ids for row in rows]
-        pad = self.tokenizer.pad_token_id
-        x = make_rows(ids, map(len, ids), pad, length)
+        x = make_rows(ids, map(len, ids), self.tokenizer.pad_token_id, length)
         x["segment_ids"] = x["padding_mask"] * self.segment_id
         return x
 
@@ -190,8 +185,7 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
         backbone, preprocessor, **kwargs: as of every task.
         num_classes: int. Defaults to the number of `labels`.
         labels: list of str or `None`. Names of the classes.
-        dropout: float. Share of the vectors that is dropped. Defaults to
-            `0.0`: the original drops none; transformers drops `0.1`.
+        dropout: float. Share of the vectors dropped. Defaults to `0.0`.
 
     ```python
     tagger = keras_electra.ElectraTokenClassifier.from_preset(
@@ -226,9 +220,8 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
         x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
         outputs = self.add_logits(x, encoder.num_classes, dropout)
         super().__init__(inputs=backbone.input, outputs=outputs, **kwargs)
-        self.num_classes = encoder.num_classes
-        self.labels = encoder.labels
         self.label_encoder = encoder
+        self.num_classes, self.labels = encoder.num_classes, encoder.labels
         self.dropout = dropout
 
     def tag(self, sentences, batch_size=32):
