@@ -1,8 +1,8 @@
 """Rows of token ids -> batches without padding for nothing.
 
 Every batch is cut to its longest row, and where the order is free rows of alike
-length go together. The batch at any position is found without making those
-before it, so training goes on exactly where it was.
+length go together. The batch at any position is found without those before it,
+so training goes on exactly where it was.
 """
 
 import functools
@@ -29,15 +29,10 @@ def round_length(length, limit=None):
 class Rows:
     """Rows in memory, without their padding.
 
-    Args:
-        chunks: iterable of `(x, y, sample_weight)`, of the same structure;
-            `x` is a dict of arrays `(rows, ..., length)`. What has not the
-            shape of `token_ids` is not cut.
-        token_labels: bool. Whether `y` and `sample_weight` are one a token.
-
-    Attributes:
-        lengths: int array, tokens of every row, at least 1.
-        width: int. Length of the rows as they were given.
+    `chunks` are `(x, y, sample_weight)`, `x` a dict of arrays `(rows, ...,
+    length)`; what has not the shape of `token_ids` is not cut, nor are labels
+    and weights without `token_labels`. `lengths` are the tokens of every row,
+    at least 1; `width` is the longest length given.
     """
 
     def __init__(self, chunks, pad_token_id=0, token_labels=False):
@@ -54,14 +49,14 @@ class Rows:
             # Tokens of every row up to the last that is not padding.
             mask = data[0].get("padding_mask", np.ones_like(ids)) != 0
             used = np.where(mask, np.arange(1, mask.shape[-1] + 1), 1)
-            used = used.reshape(len(ids), -1).max(axis=1, initial=1)
-            lengths.append(used)
-            leaves.append([_strip(*p, used) for p in zip(arrays, self._pads)])
+            lengths.append(used.reshape(len(ids), -1).max(axis=1, initial=1))
+            pairs = zip(arrays, self._pads)
+            leaves.append([_strip(*pair, lengths[-1]) for pair in pairs])
             self.width = max(self.width, ids.shape[-1])
         self.lengths = np.concatenate(lengths)
         self._starts = np.cumsum(self.lengths) - self.lengths
         self._leaves = [
-            None if parts[0] is None else np.concatenate(parts)
+            parts[0] if parts[0] is None else np.concatenate(parts)
             for parts in zip(*leaves)
         ]
 
@@ -73,24 +68,22 @@ class Rows:
         steps = np.arange(length)
         is_used = steps < self.lengths[places][:, None]
         index = np.where(is_used, self._starts[places][:, None] + steps, 0)
-
-        def pick(like, pad, leaf):
-            if leaf is None or pad is None:
-                return leaf if leaf is None else leaf[places]
-            rows = leaf[index]  # (rows, length, ...)
-            rows[~is_used] = pad
-            return np.moveaxis(rows, 1, -1).astype(like.dtype)
-
-        arrays = keras.tree.flatten(self._like)
-        taken = list(map(pick, arrays, self._pads, self._leaves))
+        taken, arrays = [], keras.tree.flatten(self._like)
+        for like, pad, leaf in zip(arrays, self._pads, self._leaves):
+            if pad is not None:
+                leaf = leaf[index]  # (rows, length, ...)
+                leaf[~is_used] = pad
+                leaf = np.moveaxis(leaf, 1, -1).astype(like.dtype)
+            elif leaf is not None:
+                leaf = leaf[places]
+            taken.append(leaf)
         return keras.tree.pack_sequence_as(self._like, taken)
 
 
 def _to_numpy(leaf):
     if leaf is None:
         return None
-    if not isinstance(leaf, np.ndarray):
-        leaf = np.asarray(keras.ops.convert_to_numpy(leaf))
+    leaf = np.asarray(keras.ops.convert_to_numpy(leaf))
     # Python's numbers in Keras' width, not in NumPy's.
     narrow = {"float64": "float32", "int64": "int32", "bool": "int32"}
     return leaf.astype(narrow.get(leaf.dtype.name, leaf.dtype))
@@ -108,35 +101,24 @@ def _strip(array, pad, lengths):
 
 
 class Batches:
-    """Batches of rows in memory, found by their position.
+    """Batches of `Rows`, at least one, found by their position.
 
     Args:
-        rows: `Rows`, at least one.
-        batch_size: int. Units a batch.
+        batch_size: int. Units of `unit` neighbouring rows a batch.
         order: string. `"given"`; `"by_length"`, the longest first: what does
             not fit into memory fails at once; `"grouped"`, a new order of
             rows of alike length in every pass; `"shuffled"`, of all.
-        unit: int. Neighbouring rows that stay together.
-        seed: int. By default drawn from Python's generator.
         finish: function of a batch, for what is done anew in every pass.
     """
 
-    def __init__(
-        self, rows, batch_size=32, order="given", unit=1, seed=None, finish=None
-    ):
-        self._rows = rows
-        self._batch_size = batch_size
-        self._order = order
-        self._unit = unit
-        self._finish = finish
+    def __init__(self, rows, batch_size=32, order="given", unit=1, finish=None):
+        self._rows, self._batch_size, self._order = rows, batch_size, order
+        self._unit, self._finish = unit, finish
         self._round = functools.partial(round_length, limit=rows.width)
         self._lengths = rows.lengths.reshape(-1, unit).max(axis=1, initial=1)
-        # Whether every pass has an order of its own.
-        self.endless = order in ("grouped", "shuffled")
+        self.endless = order in ("grouped", "shuffled")  # new in every pass
         self.is_ragged = len(set(map(self._round, rows.lengths.tolist()))) > 1
-        if self.endless and seed is None:
-            seed = random.randrange(2**31)
-        self._seed = seed
+        self._seed = random.randrange(2**31) if self.endless else None
         self._plan = functools.lru_cache(maxsize=3)(self._make_plan)
 
     def __len__(self):
@@ -153,35 +135,34 @@ class Batches:
         places = self.indices(position)
         length = self._round(int(self._rows.lengths[places].max()))
         data = self._rows.take(places, length)
-        if self._finish is not None:
-            data = self._finish(*data)
+        data = self._finish(*data) if self._finish else data
         return keras.utils.pack_x_y_sample_weight(*data)
 
     def _make_plan(self, pass_number):
         """The units of every batch of a pass."""
         order, size = np.arange(len(self._lengths)), self._batch_size
+
+        def split(order):
+            return [order[i : i + size] for i in range(0, len(order), size)]
+
         if self._order == "by_length":
             order = np.argsort(-self._lengths, kind="stable")
         if self.endless:
             generator = np.random.default_rng((self._seed, pass_number))
             order = generator.permutation(order)
         if self._order != "grouped":
-            return _split(order, size)
+            return split(order)
         buckets = np.searchsorted(LENGTHS, self._lengths[order])
         batches, rest = [], []
         for bucket in range(len(LENGTHS) + 1):
             units = order[buckets == bucket]
             full = len(units) - len(units) % size
-            batches += _split(units[:full], size)
+            batches += split(units[:full])
             rest.append(units[full:])
         # What is left over, from short to long.
-        batches += _split(np.concatenate(rest), size)
+        batches += split(np.concatenate(rest))
         generator.shuffle(batches)
         return batches
-
-
-def _split(order, size):
-    return [order[i : i + size] for i in range(0, len(order), size)]
 
 
 class PositionedDataset(grain.IterDataset):

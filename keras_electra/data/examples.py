@@ -1,7 +1,7 @@
 """A folder of examples -> batches, in an order that any step can return to.
 
-The order is a function from position to examples: it takes no memory, and
-training goes on after an interruption exactly where it was.
+It is a function from position to examples: it takes no memory, and training
+goes on after an interruption exactly where it was.
 """
 
 import hashlib
@@ -38,20 +38,14 @@ def load_examples(
             pass and never end. With `None`, they come once, in order.
         tokenizer: `ElectraTokenizer` or `None`. If given, it must encode as
             the one that the examples were built with.
-        process_index, num_processes: int. Which of how many shares to read;
-            all are different and have as many batches. Defaults to 0 and 1.
-        drop_remainder: bool. Without a seed, whether to leave out a last
-            batch that is not full. Defaults to `False`.
-        verify: bool. Whether to read all files and compare their checksums,
-            not only their sizes. Defaults to `False`.
+        process_index, num_processes: int. Which of how many shares to read,
+            which are different and have as many batches.
+        drop_remainder: bool. Whether, without a seed, the last batch is left
+            out if it is not full.
+        verify: bool. Whether to compare the checksums of all files, too.
 
-    Returns:
-        `ExampleDataset`.
-
-    Raises:
-        FileNotFoundError: if the folder or one of its files is missing.
-        ValueError: if an argument is out of range, the split is empty, a
-            file is damaged, or the tokenizer another one.
+    Returns an `ExampleDataset`. A missing file is a `FileNotFoundError`, an
+    empty split, a damaged file or another tokenizer a `ValueError`.
     """
     folder = os.path.abspath(os.fspath(output_dir))
     check_option("split", split, shards.SPLITS)
@@ -66,65 +60,60 @@ def load_examples(
     shards.check_shards(folder, metadata, verify)
     count = sum(shard["examples"] for shard in metadata["shards"][split])
     if not count:
-        raise ValueError(
-            f"{folder!r} has no {split} examples: {metadata['settings']}."
-        )
+        settings = metadata["settings"]
+        raise ValueError(f"{folder!r} has no {split} examples: {settings}.")
     order = order_examples(
         count, batch_size, seed, process_index, num_processes, drop_remainder
     )
-    steps = -(-count // (batch_size * num_processes))
-    steps = min(steps, len(order))
-    return ExampleDataset(folder, metadata, split, order, steps)
+    return ExampleDataset(
+        folder, metadata, split, order, batch_size * num_processes
+    )
 
 
 def order_examples(count, batch_size, seed, index, processes, drop_rest):
     """The examples of each batch, a `grain.MapDataset` of int arrays.
 
-    One global order is dealt out to all processes like cards. With a seed,
-    passes follow one another without end, each a new permutation, and batches
-    run across their ends. Without one there is a single pass, from which some
-    examples are left out so that all processes have equally many.
+    One global order is dealt out to all processes like cards. With a seed it
+    has passes without end, each a new permutation; batches run across them.
+    Without one it has one pass, less what makes the shares unequal.
     """
     check_count("batch_size", batch_size)
     if not 0 <= index < processes <= count:
         raise ValueError(
-            f"`process_index` must be in [0, num_processes), for {count} "
-            f"examples. Received: process_index={index}, "
-            f"num_processes={processes}."
+            f"`process_index` must be in [0, num_processes), for {count} exam"
+            f"ples. Received: process_index={index}, num_processes={processes}."
         )
     order = grain.MapDataset.range(count)
     if seed is None:
         order = order[: count - count % processes]
     else:
-        # The shuffle of pass `p` uses `seed + p`; near seeds must not give
-        # the same orders a pass later.
+        # Pass `p` is shuffled with `seed + p`, so near seeds would repeat it.
         digest = hashlib.blake2b(str(int(seed)).encode(), digest_size=4)
         seed = int.from_bytes(digest.digest(), "big")
         order = order.shuffle(seed=seed).repeat()
-    order = order[index::processes]
-    return order.batch(batch_size, drop_remainder=drop_rest)
+    return order[index::processes].batch(batch_size, drop_remainder=drop_rest)
 
 
 class ExampleDataset(PositionedDataset):
     """Batches of examples; made by `load_examples`.
 
-    Its elements are dicts of int32 arrays `(batch_size, sequence_length)`:
-    `token_ids`, `segment_ids` and `padding_mask` (1 = token, 0 = padding).
-    `len` is the number of batches in one pass, rounded up; `position` that of
-    batches before the next `iter`, and can be set.
+    They are dicts of int32 arrays `(batch_size, sequence_length)`: `token_ids`,
+    `segment_ids` and `padding_mask` (1 = token, 0 = padding). `len` is the
+    number of batches in one pass, rounded up; `position` that of batches before
+    the next `iter`, and can be set.
     """
 
     is_ragged = False
 
-    def __init__(self, folder, metadata, split, order, steps):
+    def __init__(self, folder, metadata, split, order, step_size):
         super().__init__()
         files = metadata["shards"][split]
         self.metadata = metadata  # what `build_examples` recorded
-        self.endless = len(order) > steps
         self.num_examples = sum(file["examples"] for file in files)
         self.sequence_length = metadata["settings"]["sequence_length"]
         self._order = order
-        self._steps = steps
+        self._steps = min(-(-self.num_examples // step_size), len(order))
+        self.endless = len(order) > self._steps
         self._name = f"{split} examples of {folder!r}"
         self._source = grain.sources.ArrayRecordDataSource(
             [os.path.join(folder, file["file"]) for file in files]
@@ -139,19 +128,16 @@ class ExampleDataset(PositionedDataset):
 
     def batch(self, position):
         """The batch at a position (int, batches)."""
-        tokenizer = self.metadata["tokenizer"]
-        batch = decode_records(
-            self._source.__getitems__(self._order[position].tolist()),
-            self.metadata["dtype"],
-            self.sequence_length,
-            tokenizer["special_token_ids"]["pad"],
-        )
-        largest = np.max(batch["token_ids"])
-        if largest >= tokenizer["vocabulary_size"]:
+        records = self._source.__getitems__(self._order[position].tolist())
+        tokenizer, dtype = self.metadata["tokenizer"], self.metadata["dtype"]
+        pad, size = tokenizer["special_token_ids"]["pad"], self.sequence_length
+        batch = decode_records(records, dtype, size, pad)
+        largest, size = batch["token_ids"].max(), tokenizer["vocabulary_size"]
+        if largest >= size:
             raise ValueError(
                 f"The {self._name} hold the token id {largest}, but their "
-                f"vocabulary has {tokenizer['vocabulary_size']} tokens. They "
-                "are damaged: see `load_examples(verify=True)`."
+                f"vocabulary has {size} tokens. They are damaged: see "
+                "`load_examples(verify=True)`."
             )
         return batch
 

@@ -1,8 +1,7 @@
-"""The one door: whatever holds examples becomes columns, or a stream of them.
+"""The one door: what holds examples in memory becomes columns of them.
 
-What is in memory becomes columns: lists of Python objects, or arrays of
-numbers. All else (loaders, data sets, generators) is a stream. Things are known
-by what they can do, so that nothing has to be imported.
+These are lists of Python objects, or arrays of numbers; all else is a stream.
+Things are known by what they can do: nothing has to be imported.
 """
 
 import typing
@@ -13,24 +12,18 @@ import numpy as np
 
 from keras_electra.arguments import check_count
 
+NAMES = ("token_ids", "segment_ids", "padding_mask")  # of the parts of rows
 # What preprocessors make; a table with the first of them is ready.
-ROW_FIELDS = (
-    "token_ids",
-    "segment_ids",
-    "padding_mask",
-    "mask_positions",
-    "start_positions",
-)
+ROW_FIELDS = (*NAMES, "mask_positions", "start_positions")
 WEIGHT_NAMES = ("sample_weight", "weight")
 
 
 class Names(typing.NamedTuple):
     """Which columns of a table a task reads, of alternatives the first."""
 
-    inputs: tuple  # of tuples of str, alternatives
-    labels: tuple = ("label", "labels")  # alternatives
-    # Function of `(x, y)`: whether they are one example and no batch. By
-    # default where a text is a string by itself.
+    inputs: tuple  # of tuples of str
+    labels: tuple = ("label", "labels")
+    # Tells of `(x, y)` whether it is an example, as one is with a single text.
     example: typing.Any = None
 
 
@@ -98,14 +91,13 @@ def is_in_memory(x):
 
 def to_column(x):
     """A list of Python objects, or an array of numbers, of any column."""
-    if not isinstance(x, (list, tuple, np.ndarray)):
-        if hasattr(x, "detach"):  # torch
-            x = x.detach().cpu()
-        convert = getattr(x, "to_pylist", None) or getattr(x, "to_list", None)
-        if convert:
-            x = convert()
-        else:
-            x = np.asarray(x) if hasattr(x, "__array__") else list(x)
+    if hasattr(x, "detach"):  # torch
+        x = x.detach().cpu()
+    convert = getattr(x, "to_pylist", None) or getattr(x, "to_list", None)
+    if convert:
+        x = convert()
+    elif hasattr(x, "__array__"):
+        x = np.asarray(x)
     if isinstance(x, np.ndarray) and x.dtype.kind not in "OUS":
         return x
     return to_python(list(x))
@@ -113,25 +105,20 @@ def to_column(x):
 
 def to_python(value):
     """Strings for bytes and lists for arrays, nested as they are."""
-    return keras.tree.map_structure(_leaf_to_python, value)
 
+    def convert(leaf):
+        if isinstance(leaf, bytes):
+            return leaf.decode("utf-8")
+        for name in ("to_pylist", "tolist", "numpy"):
+            if hasattr(leaf, name):
+                return to_python(getattr(leaf, name)())
+        return leaf
 
-def _leaf_to_python(value):
-    if isinstance(value, bytes):
-        return value.decode("utf-8")
-    if isinstance(value, (str, int, float)):
-        return value
-    convert = getattr(value, "to_pylist", None) or getattr(
-        value, "tolist", None
-    )
-    return to_python(convert()) if convert else value
+    return keras.tree.map_structure(convert, value)
 
 
 def read_memory(x, y, sample_weight, names):
-    """`Examples` of a column, a tuple of columns, or a table in memory.
-
-    `y` may be a column, or a tuple or a dict of columns; `names` is a `Names`.
-    """
+    """`Examples` of columns or a table in memory, with the `Names` to read."""
     if isinstance(x, tuple) and any(map(is_text, x)):
         raise TypeError(
             "`x` must be a list of texts, or a tuple of lists for pairs. "
@@ -150,19 +137,17 @@ def read_memory(x, y, sample_weight, names):
 
 def pick_columns(table, names):
     """`(x, y, sample_weight)` of a table or dict, `None` for what is not."""
-    found = getattr(table, "column_names", None)
-    if found is None:
-        found = table if isinstance(table, abc.Mapping) else table.columns
-    found = list(found)
+    found = getattr(table, "column_names", getattr(table, "columns", None))
+    found = list(table if isinstance(table, abc.Mapping) else found)
     y, weight = (
         next((table[name] for name in some if name in found), None)
         for some in (names.labels, WEIGHT_NAMES)
     )
     if "token_ids" in found:
-        others = {*names.labels, *WEIGHT_NAMES}
-        fields = found if isinstance(table, dict) else ROW_FIELDS
-        fields = [n for n in fields if n in found and n not in others]
-        return {name: table[name] for name in fields}, y, weight
+        fields = set(ROW_FIELDS)
+        if isinstance(table, dict):
+            fields = {*found} - {*names.labels, *WEIGHT_NAMES}
+        return {n: table[n] for n in found if n in fields}, y, weight
     for alternative in names.inputs:
         if set(alternative) <= set(found):
             x = tuple(table[name] for name in alternative)
@@ -176,23 +161,19 @@ def pick_columns(table, names):
 
 
 def split_examples(examples, share):
-    """Parts examples in memory into those to train and to validate on."""
+    """Parts `Examples` into those to train and those to validate on."""
     size = len(examples) if isinstance(examples, Examples) else 0
     start = int(size * (1 - share))
     if not 0 < start < size:
         raise ValueError(
-            "`validation_split` needs examples in memory. Received: "
-            f"validation_split={share} and {size} {type(examples).__name__}. "
-            "Pass `validation_data` instead."
+            "`validation_split` needs examples in memory, or `validation_data`."
+            f" Received: {share} and {size} {type(examples).__name__}."
         )
     return examples.part(slice(start)), examples.part(slice(start, None))
 
 
 def check_texts(x, kinds=("texts",), may_be_empty=False):
-    """Raises unless a list, or each of a tuple of lists, holds texts.
-
-    `kinds` is what the lists hold, for the message.
-    """
+    """Raises unless lists hold texts; `kinds` says which, for the message."""
     columns = x if isinstance(x, tuple) else (x,)
     sizes = list(map(len, columns))
     if len(set(sizes)) != 1:

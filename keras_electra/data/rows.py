@@ -1,8 +1,7 @@
 """Inputs as users give them -> rows of token ids, the network's inputs.
 
-Rows are made in Python, as windows, words and answers need it; a TensorFlow
-graph (`tf.data`, on every backend) calls back into Python. Price: such a
-graph runs only in the process that made it.
+Rows are made in Python; a TensorFlow graph (`tf.data`, on every backend) calls
+back into it. Price: such a graph runs only in the process that made it.
 """
 
 import keras
@@ -14,13 +13,12 @@ from keras_electra.arguments import check_option
 from keras_electra.arguments import keyword_names
 from keras_electra.backend import graph_text
 from keras_electra.data import inputs
+from keras_electra.data.inputs import NAMES
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets import OpensPresets
 from keras_electra.text.tokenizer import ElectraTokenizer
 
-NAMES = ("token_ids", "segment_ids", "padding_mask")
-# Where the original fine-tunes and reads: no network of it has more positions.
-MAX_SEQUENCE_LENGTH = 512
+MAX_SEQUENCE_LENGTH = 512  # as many positions as networks of the original have
 
 
 def is_rows(x):
@@ -45,20 +43,15 @@ def make_rows(sequences, firsts, pad_token_id, length=None):
 def text_rows(
     first, second, tokenizer, most, truncate="round_robin", length=None
 ):
-    """Packs lists of ids, or of pairs (else `second` is `None`), into rows.
-
-    A pair whose second text has no tokens is packed as a text (original
-    `classification_tasks.py:66-70`).
-    """
+    """Packs lists of ids, or of pairs (else `second` is `None`), into rows."""
     cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
     sequences, firsts = [], []
-    for i, ids in enumerate(first):
-        other = second[i] if second is not None else []
-        if other:
+    for ids, other in zip(first, second or [None] * len(first)):
+        if other:  # one without tokens is none: `classification_tasks.py:66`
             ids, other = trim_pair(ids, other, most - 3, truncate)
             other = [*other, sep]
         head = [cls, *ids[: most - 2], sep]
-        sequences.append(head + other)
+        sequences.append(head + (other or []))
         firsts.append(len(head))
     return make_rows(sequences, firsts, tokenizer.pad_token_id, length)
 
@@ -76,10 +69,8 @@ def split_windows(count, room):
     Tokens `start:stop` are read and `first:last` judged, where borders are
     far: `(7, 4)` gives `(0, 4, 0, 3)`, `(2, 6, 3, 4)`, `(3, 7, 4, 7)`.
     """
-    if not count:
-        return []
     final = max(0, count - room)
-    starts = [*range(0, final, max(1, room // 2)), final]
+    starts = [*range(0, final, max(1, room // 2)), final] if count else []
     borders = [(a + room + b) // 2 for a, b in zip(starts, starts[1:])]
     return [
         (start, min(start + room, count), first, last)
@@ -90,15 +81,10 @@ def split_windows(count, room):
 class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
     """Turns texts and pairs into rows; subclasses have `rows` of their own.
 
-    Args:
-        tokenizer: `ElectraTokenizer`.
-        sequence_length: int. Length of the rows, in tokens. Defaults to
-            `512`; loaded from a preset, to at most its network's positions.
-
-    It is called on a string, a list of strings, a tuple of two of either
-    (pairs; then with `y=None`) or a dict of rows, which stays as it is. It
-    gives a dict of int32 arrays `(batch, sequence_length)`, with labels in a
-    tuple: `token_ids`, `segment_ids` and `padding_mask`.
+    Takes a string, a list of strings, a tuple of two of either (pairs; then
+    with `y=None`) or rows, which stay as they are. Gives a dict of int32 arrays
+    `(batch, sequence_length)`, `token_ids`, `segment_ids`, `padding_mask`; with
+    labels a tuple. A preset's network may make the length less than 512.
     """
 
     backbone_cls = ElectraBackbone
@@ -112,22 +98,19 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         if "tokenizer" in keyword_names(super().__init__):  # KerasHub's
             kwargs.update(tokenizer=tokenizer, sequence_length=sequence_length)
         super().__init__(**kwargs)
-        self.tokenizer = tokenizer
-        self.sequence_length = sequence_length
+        self.tokenizer, self.sequence_length = tokenizer, sequence_length
         # It has no weights; `quantize` of a task refuses unbuilt layers.
         self.built = True
 
     def call(self, x, y=None, sample_weight=None):
-        if is_rows(x):
-            return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
         first = x[0] if isinstance(x, tuple) else x
         is_one = inputs.is_text(first) or getattr(first, "shape", 0) == ()
         if is_one:
             x = inputs.map_columns(lambda text: [text], x)
-        if self.makes_labels:
+        if self.makes_labels and not is_rows(x):
             y = [y] if is_one and y is not None else y
             return self._run(x, y, sample_weight)
-        data = self._run(x)
+        data = x if is_rows(x) else self._run(x)
         if is_one:
             data = keras.tree.map_structure(lambda array: array[0], data)
         if isinstance(data, tuple):  # with labels, made of the texts alone
@@ -135,24 +118,20 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         return keras.utils.pack_x_y_sample_weight(data, y, sample_weight)
 
     def rows(self, x, y=None, sample_weight=None, length=None):
-        """Packs checked columns; by default as long as the longest row."""
+        """Packs checked columns, by default (in `fit`) to the longest row."""
         parts = x if isinstance(x, tuple) else (x,)
         ids = [*map(self.tokenizer.encode_batch, parts), None][:2]
         most = self.sequence_length
         x = text_rows(*ids, self.tokenizer, most, self.truncate, length)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
-    def _whole_rows(self, *data):
-        """What `call` returns: rows of full length, of any columns."""
-        data = inputs.map_columns(inputs.to_column, data)
-        return self.rows(*data, length=self.sequence_length)
-
     def _run(self, *data):
-        """Calls `_whole_rows`; in a TensorFlow graph on its tensors."""
+        """Rows of full length, of any columns; in a TensorFlow graph too."""
         if graph_text.is_in_graph():
             spec = self.output_spec(*data)
-            return graph_text.call_python(self._whole_rows, data, spec)
-        return self._whole_rows(*data)
+            return graph_text.call_python(self._run, data, spec)
+        data = inputs.map_columns(inputs.to_column, data)
+        return self.rows(*data, length=self.sequence_length)
 
     def output_spec(self, x=None, y=None, sample_weight=None):
         """What a call returns, with a `keras.KerasTensor` for each array."""
@@ -162,9 +141,8 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
     @classmethod
     def _add_missing_kwargs(cls, loader, kwargs):
         # KerasHub's hook for a preset without one; `config` is the backbone's.
-        config = loader.config.get("config", {})
-        length = config.get("max_sequence_length", MAX_SEQUENCE_LENGTH)
-        length = min(length, MAX_SEQUENCE_LENGTH)
+        config, most = loader.config.get("config", {}), MAX_SEQUENCE_LENGTH
+        length = min(config.get("max_sequence_length", most), most)
         kwargs = {"sequence_length": length, **kwargs}
         return super()._add_missing_kwargs(loader, kwargs)
 
@@ -178,7 +156,6 @@ class TextPreprocessor(RowPreprocessor):
     """Texts to `[CLS] text [SEP]`, pairs to `[CLS] first [SEP] second [SEP]`.
 
     Args:
-        tokenizer, sequence_length, **kwargs: as of `RowPreprocessor`.
         truncate: string. `"round_robin"`, the default, cuts the longer text of
             a pair, as the original; `"waterfall"` the second before the first.
     """

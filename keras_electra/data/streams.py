@@ -1,13 +1,13 @@
-"""Streams: what is iterated, and what Keras gets to iterate over.
+"""Streams: loaders, data sets, generators and iterators, read batch by batch.
 
-Loaders, data sets, generators and iterators are read batch by batch; examples
-that come one by one are put together. What can be read once is remembered only
-if it is needed again.
+Examples that come one by one are put together. What can be read once is
+remembered only if it is needed again.
 """
 
 import contextlib
 import functools
 import itertools
+import operator
 import sys
 import warnings
 from collections import abc
@@ -19,36 +19,28 @@ from keras_electra.backend import graph_text
 from keras_electra.data import inputs
 from keras_electra.data.batches import PositionedDataset
 
-# Batches that Keras looks at before it begins.
-PEEKED = 8
+PEEKED = 8  # batches that Keras looks at before it begins
 
 
 class Stream(PositionedDataset):
     """The batches of a source as Keras takes them: again and again.
 
     Keras warns when data ends that did not say how long it is, and stays at
-    the end of data that did.
-
-    Args:
-        source: `Batches`, `ExampleDataset` or `StreamBatches`.
-        steps: int or `None`. Batches of an epoch. Defaults to a pass.
-
-    Attributes:
-        endless: bool. `False`: the position of a pass counts, not of all.
-        error: exception that ended it, or `None`.
-        position, steps: int, or `None` for a pass that nobody counted.
+    the end of data that did. The source is `Batches`, an `ExampleDataset` or
+    `StreamBatches`; `steps` are the batches of an epoch, by default of a pass.
+    They and `position` (of a pass unless `endless`) may be unknown, `None`.
     """
+
+    error = None  # the exception that ended it
 
     def __init__(self, source, steps=None):
         super().__init__()
-        self._source = source
+        self._source, self.endless = source, source.endless
         is_read = isinstance(source, StreamBatches)
         self._length = source.count() if is_read else len(source)
         self.steps = steps or self._length
-        self.endless = source.endless
         counted = self._length is not None
         self.position = getattr(source, "position", 0) if counted else None
-        self.error = None
 
     def __len__(self):
         return self._length
@@ -85,9 +77,11 @@ class Stream(PositionedDataset):
 
         x, *labels = keras.utils.unpack_x_y_sample_weight(next(iter(self)))
         like = functools.partial(spec, varies=token_labels)
-        specs = keras.utils.pack_x_y_sample_weight(
-            inputs.map_columns(spec, x), *inputs.map_columns(like, (*labels,))
+        specs = (
+            inputs.map_columns(spec, x),
+            *inputs.map_columns(like, (*labels,)),
         )
+        specs = keras.utils.pack_x_y_sample_weight(*specs)
         return graph_text.to_dataset(self.__iter__, specs)
 
 
@@ -107,38 +101,34 @@ def errors_of(stream):
 
 
 class StreamBatches:
-    """The batches of a loader, a data set, a generator or an iterator.
+    """What `prepare` makes of the batches `(x, y, sample_weight)` of a source.
 
-    Args:
-        source: iterable of batches, or of examples, `batch_size` to a batch.
-        names: `Names`.
-        prepare: function of `(x, y, sample_weight)`; what a batch becomes.
-        remember: bool. Whether an iterator can be read again.
+    The source may have examples, `batch_size` to a batch. Only if an iterator
+    is remembered it can be read again.
     """
 
     is_ragged, endless = True, False
 
     def __init__(self, source, names, batch_size, prepare, remember=True):
-        self._source = source
-        self._names = names
+        self._source, self._names, self._prepare = source, names, prepare
         self._batch_size = inputs.checked_size(batch_size)
-        self._prepare = prepare
         # Elements of an iterator, which may be examples, to be read again.
         self._most = sys.maxsize if remember else PEEKED * self._batch_size
         self._first, self._drawn = [], 0
 
     def __iter__(self):
         getattr(self._source, "on_epoch_begin", lambda: None)()
-        pending = []
-        for batch, is_example in self._elements():
-            if is_example:
-                pending.append(batch)
-                if len(pending) < self._batch_size:
-                    continue
-                batch, pending = inputs.map_columns(_stack, *pending), []
-            yield self._prepare(*batch)
-        if pending:
-            yield self._prepare(*inputs.map_columns(_stack, *pending))
+        groups = itertools.groupby(self._elements(), operator.itemgetter(1))
+        for are_examples, elements in groups:
+            size = self._batch_size if are_examples else 1
+            while some := [
+                data for data, _ in itertools.islice(elements, size)
+            ]:
+                if are_examples:
+                    some = [
+                        inputs.map_columns(lambda *column: [*column], *some)
+                    ]
+                yield self._prepare(*some[0])
         getattr(self._source, "on_epoch_end", lambda: None)()
 
     def count(self):
@@ -157,7 +147,7 @@ class StreamBatches:
         if hasattr(elements, "__next__"):
             elements = self._read_once()
         elif not hasattr(elements, "__iter__"):
-            elements = (self._source[i] for i in range(len(self._source)))
+            elements = map(elements.__getitem__, range(len(elements)))
         return (read_element(element, self._names) for element in elements)
 
     def _read_once(self):
@@ -174,22 +164,18 @@ class StreamBatches:
             yield element
 
 
-def _stack(*values):
-    """A column of one value from each example."""
-    return np.stack(values) if isinstance(values[0], np.ndarray) else [*values]
-
-
 def read_element(element, names):
     """`((x, y, sample_weight), is_example)` of what a stream holds."""
-    collated = isinstance(element, list) and not _all_texts(element)
     if isinstance(element, abc.Mapping):
         data = inputs.pick_columns(element, names)
     else:
-        data = element if isinstance(element, tuple) or collated else (element,)
-        data = keras.utils.unpack_x_y_sample_weight(tuple(data))
-    x, y, weight = map(_to_leaves, data)
+        is_texts = isinstance(element, list) and _all_texts(element)
+        element = (element,) if is_texts else element
+        data = keras.utils.unpack_x_y_sample_weight(element)
+    x, y, weight = map(_to_columns, data)
     is_pair = isinstance(data[0], tuple) and _all_texts(data[0])
-    if is_pair and not collated and not isinstance(y, list) and np.ndim(y) == 0:
+    is_collated = isinstance(element, list) or isinstance(y, list)
+    if is_pair and not is_collated and np.ndim(y) == 0:
         x = data[0]
     if isinstance(x, dict):
         is_example = np.ndim(x.get("padding_mask", x.get("token_ids"))) < 2
@@ -204,26 +190,23 @@ def _all_texts(part):
     return bool(part) and all(map(inputs.is_text, part))
 
 
-def _to_leaves(part):
+def _to_columns(part):
     """Columns, below tuples and dicts, of a batch as libraries collate it."""
-    if part is None or inputs.is_text(part):
-        return inputs.to_python(part)
     if isinstance(part, abc.Mapping):
-        return {name: _to_leaves(item) for name, item in part.items()}
-    # torch makes tuples of the strings of a batch, in lists for examples
-    # of several parts.
+        return {name: _to_columns(item) for name, item in part.items()}
+    # torch makes tuples of the strings of a batch, in lists for pairs.
     if isinstance(part, (list, tuple)) and not _all_texts(part):
         texts = (isinstance(i, tuple) and _all_texts(i) for i in part)
         if isinstance(part, tuple) or any(texts):
-            return tuple(map(_to_leaves, part))
-    if np.isscalar(part) or hasattr(part, "__array__") and np.ndim(part) == 0:
-        return inputs.to_python(np.asarray(part).item())
-    return inputs.to_column(part)
+            return tuple(map(_to_columns, part))
+    # Examples that come one by one have values in place of columns.
+    is_value = part is None or np.isscalar(part)
+    is_value = is_value or getattr(part, "ndim", 1) == 0
+    return (inputs.to_python if is_value else inputs.to_column)(part)
 
 
 def read_all(source, names):
     """The inputs of a whole stream, as columns."""
     batches = [*StreamBatches(source, names, None, lambda x, y, weight: x)]
-    if not batches:
-        return []
-    return inputs.map_columns(lambda *x: list(itertools.chain(*x)), *batches)
+    join = inputs.map_columns
+    return join(lambda *x: [*itertools.chain(*x)], *batches) if batches else []

@@ -9,7 +9,6 @@ import collections
 import contextlib
 import errno
 import hashlib
-import itertools
 import os
 import random
 import shutil
@@ -23,10 +22,10 @@ from keras_electra.arguments import check_count
 from keras_electra.arguments import check_number
 from keras_electra.text import shards
 from keras_electra.text.corpus import list_files
-from keras_electra.text.corpus import read_documents
+from keras_electra.text.corpus import read_blocks
 from keras_electra.text.packing import ExamplePacker
 from keras_electra.text.workers import join_lines
-from keras_electra.text.workers import tokenize_documents
+from keras_electra.text.workers import tokenize_blocks
 
 HASH_RANGE = 2**64  # of the places of documents
 SAMPLE_SIZE = 2**16  # bytes, at either end of a file
@@ -56,8 +55,7 @@ def build_examples(
         tokenizer: `ElectraTokenizer`.
         sequence_length: int. Most tokens of an example, special ones included.
         validation_fraction: float in `[0, 1)`. Fraction of the documents to
-            hold out, chosen by content and seed. Above 0, at least one is held
-            out and one is not.
+            hold out, at least one, chosen by content and seed.
         seed: int, of all random choices.
         num_processes: int. With more than 1, as many further processes
             tokenize. Has no influence on the result.
@@ -69,17 +67,16 @@ def build_examples(
 
     Returns a `BuildReport`. Raises a `FileExistsError` if `output_dir` holds
     something else, an `OSError` if a file cannot be read or written (after a
-    full disk the same call goes on), and a `ValueError` if an argument is out
-    of range or the files hold no text.
+    full disk the same call goes on), a `ValueError` if there is no text.
     """
     start = time.perf_counter()
     ExamplePacker(rules, sequence_length)  # checks its arguments
     check_count("num_processes", num_processes)
     check_number("validation_fraction", validation_fraction, 0, below=1)
     files = list_files(files)
-    described = shards.describe_tokenizer(tokenizer)
+    size = tokenizer.vocabulary_size()
     description = {
-        "tokenizer": described,
+        "tokenizer": shards.describe_tokenizer(tokenizer),
         "settings": {
             "sequence_length": int(sequence_length),
             "validation_fraction": float(validation_fraction),
@@ -88,9 +85,7 @@ def build_examples(
             "rules": rules,
             "blank_lines_separate_documents": blank_lines_separate_documents,
         },
-        "dtype": shards.record_dtype(
-            described["vocabulary_size"], sequence_length
-        ),
+        "dtype": shards.record_dtype(size, sequence_length),
         "inputs": list(map(_describe_file, files)),
     }
     output_dir = os.path.abspath(os.fspath(output_dir))
@@ -111,12 +106,10 @@ def _describe_file(path):
     """Name, size, and digest of both ends: to read all would take too long."""
     filesystem, name = fsspec.core.url_to_fs(path)
     size = filesystem.size(name) or 0  # some servers do not tell
-    digest = hashlib.blake2b(digest_size=8)
-    with filesystem.open(name, "rb") as file:
-        digest.update(file.read(SAMPLE_SIZE))
-        file.seek(max(0, size - SAMPLE_SIZE))
-        digest.update(file.read(SAMPLE_SIZE))
-    return {"file": path, "bytes": size, "digest": digest.hexdigest()}
+    starts = 0, max(0, size - SAMPLE_SIZE)
+    ends = [filesystem.read_block(name, at, SAMPLE_SIZE) for at in starts]
+    digest = hashlib.blake2b(b"".join(ends), digest_size=8).hexdigest()
+    return {"file": path, "bytes": size, "digest": digest}
 
 
 def _counts_of_same_build(folder, description):
@@ -165,32 +158,55 @@ def _partial_folder(output_dir):
         raise OSError(errno.ENOSPC, message) from error
 
 
-def _build(folder, files, tokenizer, description, *how):
+def _build(folder, files, tokenizer, description, num_processes, verbose):
     """Make `folder/result`; returns the counts of a `BuildReport`."""
-    settings = description["settings"]
-    arguments = folder, files, tokenizer, description, *how
-    fraction = settings["validation_fraction"]
-    threshold = int(fraction * HASH_RANGE)
-    writers, tally, places = _assemble(*arguments, threshold)
-    reused_tokens = tally["reused_tokens"]
-    if not tally["tokens"]:
-        raise ValueError(
-            f"There is no text in {files[0]!r} and {len(files) - 1} more "
-            "files. Check `files`, and `text_field` if they are JSON lines."
+    settings, dtype = description["settings"], description["dtype"]
+    seed, length = settings["seed"], settings["sequence_length"]
+    rules, fraction = settings["rules"], settings["validation_fraction"]
+    ends = settings["blank_lines_separate_documents"]
+    result, tokens = (os.path.join(folder, n) for n in ("result", "tokens"))
+    threshold, reused = int(fraction * HASH_RANGE), []
+    while True:
+        shutil.rmtree(result, ignore_errors=True)
+        os.makedirs(result)
+        # What is held out has draws of its own, so that holding out one more
+        # document changes little.
+        draws = random.Random(seed), random.Random(f"validation {seed}")
+        order = list(files)
+        if rules == "original":
+            draws[0].shuffle(order)
+        writers = []
+        for split, source in zip(shards.SPLITS, draws):
+            packer = ExamplePacker(rules, length, source)
+            writers.append(
+                shards.ExampleWriter(result, split, tokenizer, dtype, packer)
+            )
+        blocks = read_blocks(order, settings["text_field"], ends)
+        blocks = tokenize_blocks(
+            blocks, tokenizer, dtype, tokens, num_processes
         )
-    first, last = places
-    if fraction and first == last:
-        raise ValueError(
-            "`validation_fraction` above 0 needs at least two different "
-            f"documents. Found: {tally['documents']}."
+        unknown = tokenizer.unk_token_id
+        tally, places = _write(
+            blocks, writers, threshold, seed, unknown, verbose
         )
-    if fraction and not first < threshold <= last:
+        reused.append(tally["reused_tokens"])
+        if not tally["tokens"]:
+            raise ValueError(
+                f"There is no text in {files[0]!r} and {len(files) - 1} more "
+                "files. Check `files`, and `text_field` if they are JSON lines."
+            )
+        first, last = places
+        if not fraction or first < threshold <= last:
+            break
+        if first == last:
+            raise ValueError(
+                "`validation_fraction` above 0 needs at least two different "
+                f"documents. Found: {tally['documents']}."
+            )
         # Happens with few documents only. All tokens are kept: it is quick.
         threshold = min(max(threshold, first + 1), last)
-        writers, tally, _ = _assemble(*arguments, threshold)
     train, held_out = (writer.counts for writer in writers)
     both = train + held_out
-    positions = both["examples"] * settings["sequence_length"]
     counts = {
         "documents": tally["documents"],
         "validation_documents": held_out["documents"],
@@ -199,69 +215,44 @@ def _build(folder, files, tokenizer, description, *how):
         "dropped_tokens": tally["tokens"] - both["tokens"],
         "train_examples": train["examples"],
         "validation_examples": held_out["examples"],
-        "padding_fraction": 1 - both["positions"] / positions,
+        "padding_fraction": 1 - both["positions"] / (both["examples"] * length),
         "shards": sum(len(writer.shards) for writer in writers),
     }
     files = {writer.split: writer.shards for writer in writers}
     metadata = {**description, "report": counts, "shards": files}
-    shards.write_metadata(os.path.join(folder, "result"), metadata)
-    return {**counts, "reused_tokens": reused_tokens}
+    shards.write_metadata(result, metadata)
+    return {**counts, "reused_tokens": reused[0]}
 
 
-def _assemble(
-    folder, files, tokenizer, description, num_processes, verbose, threshold
-):
-    """Read, tokenize, pack and write all documents.
+def _write(blocks, writers, threshold, seed, unk_token_id, verbose):
+    """Hand all documents to the writers of the splits.
 
-    Each has a place in `HASH_RANGE`, a hash of its first piece; those below
-    `threshold` are held out. Returns the writers of the splits, counts of
-    tokens, and the lowest and the highest place.
+    Each has a place in `HASH_RANGE`, a hash of what its first block has of it;
+    those below `threshold` are held out. Returns counts, the lowest and the
+    highest place.
     """
-    settings, dtype = description["settings"], description["dtype"]
-    seed, rules = settings["seed"], settings["rules"]
-    key, draws = str(seed).encode()[:64], random.Random(seed)
-    if rules == "original":
-        files = list(files)
-        draws.shuffle(files)
-    result = os.path.join(folder, "result")
-    shutil.rmtree(result, ignore_errors=True)
-    os.makedirs(result)
-    # What is held out has draws of its own, so that holding out one more
-    # document changes little.
-    writers, sources = [], (draws, random.Random(f"validation {seed}"))
-    for split, source in zip(shards.SPLITS, sources):
-        packer = ExamplePacker(rules, settings["sequence_length"], source)
-        writer = shards.ExampleWriter(result, split, tokenizer, dtype, packer)
-        writers.append(writer)
-    tally, places = collections.Counter(), []
-    ends = settings["blank_lines_separate_documents"]
-    pieces = read_documents(files, settings["text_field"], ends)
-    told = time.perf_counter()
-    for block, ids, lengths, is_reused in tokenize_documents(
-        pieces, tokenizer, dtype, os.path.join(folder, "tokens"), num_processes
-    ):
+    tally, places, told = collections.Counter(), [], time.perf_counter()
+    key = str(seed).encode()[:64]
+    for lines, starts, ids, lengths, is_reused in blocks:
         tally["tokens"] += len(ids)
-        tally["unknown_tokens"] += int((ids == tokenizer.unk_token_id).sum())
+        tally["unknown_tokens"] += int((ids == unk_token_id).sum())
         tally["reused_tokens"] += len(ids) * is_reused
-        rows = iter(np.split(ids, np.cumsum(lengths)))
-        for piece in block:
-            if piece.starts_document:
-                writer.add(None)
-                text = join_lines(piece.lines)
+        ends = dict(zip(starts, [*starts[1:], len(lines)]))
+        for i, row in enumerate(np.split(ids, np.cumsum(lengths))):
+            if i in ends:
+                text = join_lines(lines[i : ends[i]])
                 digest = hashlib.blake2b(text, digest_size=8, key=key).digest()
                 place = int.from_bytes(digest, "big")
                 places = [min([place, *places]), max([place, *places])]
                 writer = writers[place < threshold]
+                writer.add(None)  # ends the one before
                 writer.counts["documents"] += 1
                 tally["documents"] += 1
-            for row in itertools.islice(rows, len(piece.lines)):
-                writer.add(row)
+            writer.add(row)
         if verbose and time.perf_counter() > told + PROGRESS_INTERVAL:
             told = time.perf_counter()
-            print(
-                f"{tally['documents']:,} documents, {tally['tokens']:,} tokens"
-            )
+            print(f"{tally['tokens']:,} tokens so far")
     for writer in writers:
         writer.add(None)
         writer.close()
-    return writers, tally, places
+    return tally, places

@@ -1,38 +1,29 @@
-"""Corpus files -> lines and documents, one at a time, whatever their size.
+"""Corpus files -> lines and blocks of them, whatever the size of the files.
 
 Lines end at "\\n" only and carriage returns are dropped, as the reader of the
 original ELECTRA program does. What cannot be text is refused with file and
 line: a wrong encoding found after a week of pre-training is found too late.
 """
 
+import itertools
 import json
 import lzma
 import os
 import zlib
-from typing import NamedTuple
 
 import fsspec
 
-# A line longer than this (bytes) is handed on in pieces, cut at a space: some
-# corpora are one single line.
+# In bytes. A longer line comes in pieces: some corpora are one single line.
 LINE_LIMIT = 2**20
-# Text has few NUL characters; UTF-16 read as UTF-8 has them everywhere.
-NUL_FRACTION = 0.1
-
-
-class DocumentPiece(NamedTuple):
-    """Lines of one document; more than one piece if the document is long."""
-
-    lines: list  # of str, no blank ones, stripped
-    starts_document: bool  # whether this is the document's first piece
+NUL_FRACTION = 0.1  # text has fewer; UTF-16 read as UTF-8 has far more
+BLOCK_SIZE = 2**20  # characters
 
 
 def list_files(patterns):
     """The files that paths or patterns name, sorted and without duplicates.
 
-    `patterns` is a str, path, or an iterable of them: files, or patterns with
-    `*`, `?`, `[...]` or `**`, local or with a protocol that `fsspec` knows
-    (`"gs://bucket/*.txt"`).
+    `patterns` is a str, path, or an iterable of them, with `*`, `?`, `[...]` or
+    `**`, local or with a protocol that `fsspec` knows (`"gs://bucket/*.txt"`).
     """
     if isinstance(patterns, (str, os.PathLike)):
         patterns = [patterns]
@@ -64,27 +55,31 @@ def _match(pattern):
     return matches if os.path.isabs(pattern) else map(os.path.relpath, matches)
 
 
-def read_documents(
-    files, text_field="text", blank_lines_separate_documents=True, limit=2**20
-):
-    """Read the documents of files (paths), in order, as `DocumentPiece`s.
+def read_blocks(files, text_field="text", blank_lines_separate_documents=True):
+    """Read the lines of files (paths) in blocks of some `BLOCK_SIZE`.
 
-    A document ends at a blank line, unless these mean nothing, and at the end
-    of its file; one with nothing in it does not count. One of more than
-    `limit` characters comes in several pieces.
+    Yields lists of lines, stripped and not blank, each with the list of the
+    indices at which documents start. These end at a blank line, unless these
+    mean nothing, and at the end of their file; only long ones are cut.
     """
+    lines, starts, size = [], [], 0
+    is_start, before = True, 0  # characters before the document
     for path in files:
-        lines, size, starts = [], 0, True
-        for line in map(str.strip, read_lines(path, text_field)):
-            lines += [line] * bool(line)
-            size += len(line)
-            is_end = not line and blank_lines_separate_documents
-            if lines and (is_end or size >= limit):
-                yield DocumentPiece(lines, starts)
-                lines, size, starts = [], 0, False
-            starts = starts or is_end
-        if lines:
-            yield DocumentPiece(lines, starts)
+        texts = map(str.strip, read_lines(path, text_field))
+        for line in itertools.chain(texts, [None]):
+            if line:
+                if is_start:
+                    starts.append(len(lines))
+                    is_start, before = False, size
+                lines.append(line)
+                size += len(line)
+            elif line is None or blank_lines_separate_documents:
+                is_start, before = True, 0
+            if size - before >= BLOCK_SIZE:
+                yield lines, starts
+                lines, starts, size, before = [], [], 0, 0
+    if lines:
+        yield lines, starts
 
 
 def read_lines(path, text_field="text"):

@@ -14,10 +14,8 @@ from keras_electra.arguments import check_option
 # Probabilities of the original program, build_pretraining_dataset.py.
 SINGLE_SEGMENT_PROBABILITY = 0.1
 SHORT_PROBABILITY = 0.05
-# First-segment target, in tokens, that stands for one segment only.
-SINGLE_SEGMENT_TARGET = 100_000
-# Two segments of one token and three special tokens.
-MIN_LENGTH = 5
+SINGLE_SEGMENT_TARGET = 100_000  # tokens of the first; more than any has
+MIN_LENGTH = 5  # two segments of one token and three special tokens
 
 
 class ExamplePacker:
@@ -26,10 +24,9 @@ class ExamplePacker:
     Args:
         rules: str. `"default"`: what does not fit goes on in the next example,
             so that no token is lost and all keep their order. `"original"`:
-            as the original program, draw by draw. What is cut off of a line
-            is lost; a line that is short enough goes to the first segment,
-            even after the second has begun; and a random short target only
-            ends the collecting of lines, the last may reach beyond it.
+            as the original program, draw by draw. What is cut off is lost; a
+            line that is short enough goes to the first segment even after the
+            second has begun; a random short target only ends the collecting.
         sequence_length: int, the most tokens, special ones included.
         generator: `random.Random`. By default one seeded with 0.
     """
@@ -53,9 +50,9 @@ class ExamplePacker:
             self._lines.append(np.asarray(ids))
             self._length += len(ids)
         fill = self._fill_original if self._is_original else self._fill
-        spare, examples = (0 if self._is_original else 2), []
+        examples, special = [], 0 if self._is_original else 2
         while self._length and (
-            ids is None or self._length >= self._target - spare
+            ids is None or self._length + special >= self._target
         ):
             first_target = SINGLE_SEGMENT_TARGET
             if self.generator.random() >= SINGLE_SEGMENT_PROBABILITY:

@@ -1,8 +1,8 @@
 """The files of a folder of examples, and the record of what they hold.
 
-Examples are in ArrayRecord files, one record each, so that any can be read on
-its own. `metadata.json`, written last, has sizes and checksums of the files
-and says what was built with which tokenizer.
+Examples are records of ArrayRecord files, so that any can be read on its own.
+`metadata.json`, written last, has sizes and checksums of the files and says
+what was built with which tokenizer.
 """
 
 import collections
@@ -21,10 +21,8 @@ SPLITS = ("train", "validation")
 SPECIAL_TOKENS = ("pad", "unk", "cls", "sep", "mask")
 # Settings of every Keras layer or KerasHub tokenizer, without influence on ids.
 IRRELEVANT = ("name", "trainable", "config_file", "vocabulary")
-# Bytes of records after which a new file is begun. After so many files the
-# size doubles, because a data set keeps all its files open.
-SHARD_SIZE = 2**26
-SHARDS_OF_ONE_SIZE = 128
+SHARD_SIZE = 2**26  # bytes of records after which a new file is begun
+SHARDS_OF_ONE_SIZE = 128  # then it doubles: a data set keeps its files open
 # One record a chunk: random access reads nothing else. Ids hardly compress.
 OPTIONS = "group_size:1,uncompressed"
 
@@ -54,8 +52,7 @@ class ExampleWriter:
         self.split, self._folder, self._packer = split, folder, packer
         self._format = (tokenizer.cls_token_id, tokenizer.sep_token_id, dtype)
         self._writer = None
-        # Of examples, tokens without and positions with special ones; and
-        # what others count.
+        # Of examples, tokens, and positions, which special tokens have, too.
         self.counts = collections.Counter()
         self.shards = []  # dicts, as `metadata.json` has them
 
@@ -66,9 +63,8 @@ class ExampleWriter:
                 name = f"{self.split}-{len(self.shards):05d}.array_record"
                 self.shards.append({"file": name, "examples": 0})
                 self._path, self._size = os.path.join(self._folder, name), 0
-                self._writer = array_record_module.ArrayRecordWriter(
-                    self._path, OPTIONS
-                )
+                make = array_record_module.ArrayRecordWriter
+                self._writer = make(self._path, OPTIONS)
             record = encode_record(example, *self._format)
             self._writer.write(record)
             tokens = sum(map(len, example))
@@ -133,14 +129,12 @@ class BuildReport:
 def describe_tokenizer(tokenizer):
     """What `metadata.json` says of a tokenizer, to know it again later."""
     config, plain = tokenizer.get_config(), (str, int, float, bool, type(None))
+    ids = {n: int(getattr(tokenizer, f"{n}_token_id")) for n in SPECIAL_TOKENS}
     return {
         "class": type(tokenizer).__name__,
         "fingerprint": tokenizer.fingerprint(),
         "vocabulary_size": int(tokenizer.vocabulary_size()),
-        "special_token_ids": {
-            name: int(getattr(tokenizer, f"{name}_token_id"))
-            for name in SPECIAL_TOKENS
-        },
+        "special_token_ids": ids,
         "settings": {
             key: value
             for key, value in config.items()
@@ -152,23 +146,22 @@ def describe_tokenizer(tokenizer):
 def write_metadata(folder, metadata):
     """Write `metadata.json`; `metadata["shards"]` lists each split's files."""
     with open(os.path.join(folder, METADATA), "w", encoding="utf-8") as file:
-        json.dump({"format": FORMAT, **metadata}, file, indent=1)
-        file.write("\n")
+        print(json.dumps({"format": FORMAT, **metadata}, indent=1), file=file)
 
 
 def read_metadata(folder):
     """Read `metadata.json` (a dict), or say what is wrong with it."""
     path = os.path.join(folder, METADATA)
-    if not os.path.exists(path):
-        raise FileNotFoundError(
-            f"{folder!r} holds no examples: there is no {METADATA} in it. "
-            "Make them with `build_examples`."
-        )
     try:
         with open(path, encoding="utf-8") as file:
             metadata = json.load(file)
         if metadata["format"] != FORMAT:
             raise ValueError(f"it has format {metadata['format']}")
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{folder!r} holds no examples: there is no {METADATA} in it. "
+            "Make them with `build_examples`."
+        ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path!r} is damaged or of another version ({error!r}); this one "

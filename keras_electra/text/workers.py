@@ -1,4 +1,4 @@
-"""Documents -> token ids, block by block, in this process or in others.
+"""Blocks of lines -> token ids, in this process or in others.
 
 The ids of each block are kept in a folder, so that a build that was stopped
 goes on where it was. Price: while a build runs, its tokens are on disk a
@@ -19,8 +19,6 @@ from concurrent.futures.process import BrokenProcessPool
 from concurrent.futures.process import ProcessPoolExecutor
 
 import numpy as np
-
-BLOCK_SIZE = 2**20  # characters
 
 # The first that a worker runs. It ends with its parent, however that ends. As
 # tokenizing needs no Keras, the `__init__` of this package, which imports it,
@@ -53,21 +51,17 @@ for name in ("keras_electra.text", "keras_electra"):
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
-def tokenize_documents(pieces, tokenizer, dtype, folder, num_processes=1):
-    """Tokenize `DocumentPiece`s, a block of them at a time.
+def tokenize_blocks(blocks, tokenizer, dtype, folder, num_processes=1):
+    """Tokenize what `read_blocks` yields.
 
-    Yields tuples of a list of pieces and what `encode_block` makes of it, in
-    order; where a block ends depends on the text alone. The `tokenizer` needs
-    `encode_batch` and `fingerprint`. With more than one process, others do the
-    work, and a `RuntimeError` tells if one of them ends before it is done.
+    Adds to each block what `encode_block` makes of its lines, in order. With
+    more than one process, others do the work; a `RuntimeError` tells if one
+    ends too early.
     """
-    salt = f"{tokenizer.fingerprint()} {dtype}"
-    encode = functools.partial(
-        encode_block, _without_keras(tokenizer), dtype, folder, salt
-    )
-    blocks = _make_blocks(pieces)
+    how = _without_keras(tokenizer), dtype, folder, tokenizer.fingerprint()
+    encode = functools.partial(encode_block, *how)
     if num_processes == 1:
-        yield from ((block, *encode(block)) for block in blocks)
+        yield from ((*block, *encode(block[0])) for block in blocks)
         return
     waiting = collections.deque()
     try:
@@ -79,13 +73,13 @@ def tokenize_documents(pieces, tokenizer, dtype, folder, num_processes=1):
         ) as pool:
             for block in blocks:
                 with _hidden_script(tokenizer):
-                    waiting.append((block, pool.submit(encode, block)))
+                    waiting.append((block, pool.submit(encode, block[0])))
                 # Some blocks ahead keep all processes busy and memory small.
                 if len(waiting) > 2 * num_processes:
                     block, future = waiting.popleft()
-                    yield block, *future.result()
+                    yield *block, *future.result()
             for block, future in waiting:
-                yield block, *future.result()
+                yield *block, *future.result()
     except BrokenProcessPool as error:
         raise RuntimeError(
             "A worker process ended before its work was done. Often memory "
@@ -93,26 +87,14 @@ def tokenize_documents(pieces, tokenizer, dtype, folder, num_processes=1):
         ) from error
 
 
-def _make_blocks(pieces):
-    block, size = [], 0
-    for piece in pieces:
-        block.append(piece)
-        size += sum(map(len, piece.lines))
-        if size >= BLOCK_SIZE:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
-
-
-def encode_block(encode, dtype, folder, salt, block):
-    """Tokenize a block, or find in `folder` what was made of it before.
+def encode_block(encode, dtype, folder, fingerprint, lines):
+    """Tokenize lines, or find in `folder` what was made of them before.
 
     Returns the ids of all lines `(tokens,)`, the number of ids of each line
-    `(lines,)`, and whether they were found. They depend on the text and `salt`.
+    `(lines,)`, and whether they were found.
     """
-    lines = [line for piece in block for line in piece.lines]
-    digest = hashlib.blake2b(salt.encode(), digest_size=8)
+    salt = f"{fingerprint} {dtype}".encode()
+    digest = hashlib.blake2b(salt, digest_size=8)
     digest.update(b"\n" + join_lines(lines))
     path = os.path.join(folder, f"{digest.hexdigest()}.npz")
     try:
@@ -121,9 +103,8 @@ def encode_block(encode, dtype, folder, salt, block):
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         pass  # not there, or cut short: do it again
     rows = encode(lines)
-    lengths = np.array([len(row) for row in rows], "int64")
-    chained = itertools.chain.from_iterable(rows)
-    ids = np.fromiter(chained, dtype, lengths.sum())
+    lengths = np.array(list(map(len, rows)), "int64")
+    ids = np.fromiter(itertools.chain(*rows), dtype, lengths.sum())
     # A name of its own until it is whole, in case the build is stopped.
     partial = f"{path}.{os.getpid()}"
     with open(partial, "wb") as file:

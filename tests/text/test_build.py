@@ -14,6 +14,7 @@ import filelock
 import numpy as np
 import pytest
 
+from keras_electra.text import corpus as corpus_files
 from keras_electra.text import shards
 from keras_electra.text import workers
 from keras_electra.text.build import build_examples
@@ -30,7 +31,7 @@ from tests.text.tiny_corpus import write_corpus
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(workers, "BLOCK_SIZE", 1000)
+    monkeypatch.setattr(corpus_files, "BLOCK_SIZE", 1000)
 
 
 @pytest.fixture
@@ -341,7 +342,7 @@ import os, sys, time
 folder = {folder!r}
 exec({setup!r})  # starts in no time
 sys.path.insert(0, {root!r})
-from keras_electra.text import workers
+from keras_electra.text import corpus
 from keras_electra.text.build import build_examples
 from tests.text.tiny_corpus import NumberTokenizer
 
@@ -350,7 +351,7 @@ class SlowTokenizer(NumberTokenizer):
         time.sleep(0.1)
         return super().encode_batch(texts)
 
-workers.BLOCK_SIZE = 1000
+corpus.BLOCK_SIZE = 1000
 build_examples({path!r}, {out!r}, SlowTokenizer(), sequence_length=16)
 """
 

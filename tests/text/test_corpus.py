@@ -9,7 +9,7 @@ import pytest
 
 from keras_electra.text import corpus
 from keras_electra.text.corpus import list_files
-from keras_electra.text.corpus import read_documents
+from keras_electra.text.corpus import read_blocks
 from keras_electra.text.corpus import read_lines
 
 
@@ -54,30 +54,37 @@ def test_list_files_errors(tmp_path):
 def test_documents(tmp_path):
     first = write(tmp_path / "a.txt", "\n\n one \ntwo\n \t \n\nthree\n")
     second = write(tmp_path / "b.txt", "four\n\n")
-    pieces = list(read_documents([first, second]))
-    assert [p.lines for p in pieces] == [["one", "two"], ["three"], ["four"]]
-    assert all(piece.starts_document for piece in pieces)
-    pieces = read_documents(
+    lines = ["one", "two", "three", "four"]
+    assert list(read_blocks([first, second])) == [(lines, [0, 2, 3])]
+    (block,) = read_blocks(
         [first, second], blank_lines_separate_documents=False
     )
-    assert [p.lines for p in pieces] == [["one", "two", "three"], ["four"]]
+    assert block == (lines, [0, 3])
 
 
 @pytest.mark.parametrize("blanks", [True, False])
-def test_long_documents_come_in_pieces(tmp_path, blanks):
-    path = write(tmp_path / "a.txt", "12345\n" * 4 + "\n\nnext\n")
-    pieces = list(read_documents([path], "text", blanks, limit=10))
-    assert pieces[0] == (["12345"] * 2, True)
-    assert pieces[1] == (["12345"] * 2, False)
-    assert pieces[2] == (["next"], blanks)
+def test_only_long_documents_are_cut(tmp_path, monkeypatch, blanks):
+    monkeypatch.setattr(corpus, "BLOCK_SIZE", 10)
+    text = "1\n2\n\n" + "12345\n" * 4 + "\n\nnext\n"
+    path = write(tmp_path / "a.txt", text)
+    blocks = list(read_blocks([path], "text", blanks))
+    long = ["12345"] * 2
+    if blanks:
+        assert blocks == [
+            (["1", "2", *long], [0, 2]),
+            (long, []),
+            (["next"], [0]),
+        ]
+    else:
+        assert blocks == [(["1", "2", *long], [0]), (long, []), (["next"], [])]
 
 
 def test_a_json_record_is_a_document(tmp_path):
     records = [{"body": "one\n\ntwo"}, {"body": ""}, {"body": "three"}]
     text = "\n".join(map(json.dumps, records))
     path = write(tmp_path / "a.jsonl", text)
-    pieces = list(read_documents([path], text_field="body"))
-    assert [piece.lines for piece in pieces] == [["one", "two"], ["three"]]
+    blocks = list(read_blocks([path], text_field="body"))
+    assert blocks == [(["one", "two", "three"], [0, 2])]
 
 
 def test_lines_end_at_newline_only(tmp_path):

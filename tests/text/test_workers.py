@@ -8,37 +8,30 @@ import numpy as np
 import pytest
 
 from keras_electra.text import workers
-from keras_electra.text.corpus import DocumentPiece
 from keras_electra.text.tokenizer import ElectraTokenizer
-from keras_electra.text.workers import tokenize_documents
+from keras_electra.text.workers import tokenize_blocks
 from tests.text.tiny_corpus import EndingTokenizer
 from tests.text.tiny_corpus import NumberTokenizer
 
-PIECES = [DocumentPiece([f"{i}", f"{i} {i + 1}"], True) for i in range(5, 25)]
+BLOCKS = [([f"{i}", f"{i} {i + 1}"], [0]) for i in range(5, 25)]
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"]
-
-
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr(workers, "BLOCK_SIZE", 6)
 
 
 def tokenize(folder, tokenizer=None, **settings):
     tokenizer = tokenizer or NumberTokenizer()
-    return tokenize_documents(PIECES, tokenizer, "uint16", folder, **settings)
+    return tokenize_blocks(BLOCKS, tokenizer, "uint16", folder, **settings)
 
 
 @pytest.mark.parametrize("num_processes", [1, 2])
 def test_in_order_and_kept(tmp_path, num_processes):
     for was_found in (False, True):
         results = list(tokenize(tmp_path, num_processes=num_processes))
-        pieces = [piece for block, *_ in results for piece in block]
-        assert pieces == PIECES and len(results) > 5
+        assert [block for *block, _, _, _ in results] == list(map(list, BLOCKS))
         assert all(is_reused is was_found for *_, is_reused in results)
-        for block, ids, lengths, _ in results:
-            numbers = " ".join(line for p in block for line in p.lines)
+        for lines, _, ids, lengths, _ in results:
+            numbers = " ".join(lines)
             assert ids.tolist() == [int(word) for word in numbers.split()]
-            np.testing.assert_array_equal(lengths, [1, 2] * len(block))
+            np.testing.assert_array_equal(lengths, [1, 2])
     others = tokenize(tmp_path, NumberTokenizer(name="others"))
     assert not any(is_reused for *_, is_reused in others)
 
@@ -55,15 +48,14 @@ def test_stopping_half_way_ends_the_processes(tmp_path):
 
 
 SCRIPT = """
-from keras_electra.text.corpus import DocumentPiece
 from keras_electra.text.tokenizer import ElectraTokenizer
-from keras_electra.text.workers import tokenize_documents
+from keras_electra.text.workers import tokenize_blocks
 
 print("run")  # no guard: once all the same
 tokenizer = ElectraTokenizer({vocabulary!r})
-pieces = [DocumentPiece(["a b"], True)]
-results = tokenize_documents(pieces, tokenizer, "uint16", {folder!r}, 2)
-((_, ids, _, _),) = results
+blocks = [(["a b"], [0])]
+results = tokenize_blocks(blocks, tokenizer, "uint16", {folder!r}, 2)
+((_, _, ids, _, _),) = results
 print(ids.tolist())
 """
 
