@@ -166,8 +166,9 @@ def split_examples(examples, share):
     start = int(size * (1 - share))
     if not 0 < start < size:
         raise ValueError(
-            "`validation_split` needs examples in memory, or `validation_data`."
-            f" Received: {share} and {size} {type(examples).__name__}."
+            "`validation_split` needs examples in memory. Received: "
+            f"validation_split={share} and {size} {type(examples).__name__}. "
+            "Pass `validation_data` instead."
         )
     return examples.part(slice(start)), examples.part(slice(start, None))
 
