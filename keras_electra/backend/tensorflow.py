@@ -94,7 +94,7 @@ def fused(function, *settings):
     @tf.function(jit_compile=True)
     def backward(gradient, *inputs):
         with tf.GradientTape() as tape:
-            tape.watch(inputs)
+            tape.watch(inputs[:-1])
             output = function(*inputs)
         return tape.gradient(output, inputs[:-1], gradient)
 
