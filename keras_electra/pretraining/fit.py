@@ -7,6 +7,7 @@ from keras import ops
 from keras_electra.arguments import known_keywords
 from keras_electra.backend import TrainStep
 from keras_electra.data import inputs
+from keras_electra.data import streams
 from keras_electra.data.rows import is_rows
 from keras_electra.model.sizes import closest_size
 from keras_electra.pretraining.losses import StopOnSkippedSteps
@@ -82,11 +83,11 @@ class PretrainingFit(TrainStep, FitsExamples):
         reject_labels(y=y, sample_weight=sample_weight)
         return super()._read(x)
 
-    def _source(self, examples, size, order, class_weight=None, **kwargs):
+    def _stream(self, examples, size, order, steps, class_weight=None, *args):
         reject_labels(class_weight=class_weight)
         if hasattr(examples, "endless"):  # it knows the batch at any position
-            return examples
-        return super()._source(examples, size, order, **kwargs)
+            return streams.Stream(examples, steps)
+        return super()._stream(examples, size, order, steps, None, *args)
 
     def _pack(self, x, y=None, sample_weight=None):
         reject_labels(y=y, sample_weight=sample_weight)

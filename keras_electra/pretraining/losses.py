@@ -1,8 +1,7 @@
 """The two losses of ELECTRA, and what is watched while they fall.
 
-Losses are means over the tokens that count, in float32, with the original's
-1e-6 in the denominator (`run_pretraining.py:177, 226`): a batch without any
-such token has a loss of zero. Padding never counts.
+Means over the tokens that count, in float32, with the original's 1e-6 in the
+denominator (`run_pretraining.py:177, 226`): without any, a loss is zero.
 """
 
 import keras
@@ -11,16 +10,15 @@ from keras import ops
 
 def weighted_mean(values, weights):
     """Mean of `values` where `weights` is 1; both of the same shape."""
-    weights = ops.cast(weights, "float32")
-    values = ops.cast(values, "float32")
+    values, weights = (ops.cast(x, "float32") for x in (values, weights))
     return ops.sum(values * weights) / (ops.sum(weights) + 1e-6)
 
 
 def exponentials(logits):
-    """Unnormalized probabilities: a softmax before it is divided.
+    """A softmax before it is divided, of logits `(..., vocabulary_size)`.
 
-    For logits `(..., vocabulary_size)` it returns float32 arrays, `exp(logits -
-    top)` and the greatest score `top`, `(..., 1)`, and its index, `(...,)`.
+    Returns `exp(logits - top)`, the greatest score `top`, `(..., 1)`, both in
+    float32, and its index, `(...,)`.
     """
     logits = ops.cast(logits, "float32")
     best = ops.argmax(logits, axis=-1)
@@ -29,10 +27,7 @@ def exponentials(logits):
 
 
 def token_prediction_loss(logits, token_ids, unnormalized, top):
-    """Negative log-likelihood of the right tokens `(...,)`, float32, in nats.
-
-    `unnormalized` and `top` are what `exponentials` makes of `logits`.
-    """
+    """Negative log-likelihood `(...,)`, in nats, by those `exponentials`."""
     ids = ops.arange(logits.shape[-1], dtype="int32")
     is_right = ids == ops.expand_dims(ops.cast(token_ids, "int32"), -1)
     # Not picked out by position: the gradient of that is slow on a CPU.
@@ -54,11 +49,7 @@ def replaced_token_loss(logits, replaced):
 
 
 class PretrainingMetrics:
-    """The metrics of a pre-trainer with or without a `discriminator`.
-
-    `all` is a list in the order of the logs; `gradients` are the last of them,
-    which only a training step updates.
-    """
+    """All metrics in a list; `gradients`, the last, are for training steps."""
 
     def __init__(self, discriminator=True):
         mean = keras.metrics.Mean
@@ -109,11 +100,7 @@ class PretrainingMetrics:
             metric.update_state(*(ops.cast(v, "float32") for v in flat))
 
     def update_gradients(self, norm, generator_norm, applied):
-        """Adds a step, norms of gradients before clipping; gives results.
-
-        `applied` is `False` for a step that was skipped, because its gradients
-        were not finite.
-        """
+        """Adds a step by the norms before clipping; returns the results."""
         applied = ops.cast(applied, "float32")
         *norms, skipped = self.gradients
         for metric, value in zip(norms, (norm, generator_norm)):

@@ -1,8 +1,7 @@
 """Choosing the tokens that the generator has to predict, and replacing them.
 
-A fixed number of distinct positions a row is drawn anew at every step. The
-original draws with replacement (`pretrain/pretrain_helpers.py:188`): a row of
-128 masks 17.7 tokens on average, not 19, and averages ids drawn twice.
+Distinct positions are drawn anew at every step. The original's may be the same
+(`pretrain/pretrain_helpers.py:188`): of 128 tokens it masks 17.7, not 19.
 """
 
 import keras
@@ -21,21 +20,18 @@ class SeededLayer(keras.layers.Layer):
     def __init__(self, seed, evaluation_seed, **kwargs):
         super().__init__(**kwargs)
         self.seed_generator = keras.random.SeedGenerator(seed)
-        generator = keras.random.SeedGenerator(evaluation_seed)
-        self.evaluation_seed_generator = generator
-        self._evaluation_start = ops.convert_to_numpy(generator.state.value)
+        self.evaluation = keras.random.SeedGenerator(evaluation_seed)
+        self._start = ops.convert_to_numpy(self.evaluation.state.value)
         self.built = True
 
     def uniform(self, like, training):
         """float32 numbers in `[0, 1)`, of the shape of an array."""
-        seed = self.evaluation_seed_generator
-        if training:
-            seed = self.seed_generator
+        seed = self.seed_generator if training else self.evaluation
         return keras.random.uniform(ops.shape(like), dtype="float32", seed=seed)
 
     def restart_evaluation(self):
         """Lets the next evaluation draw what the first one drew."""
-        self.evaluation_seed_generator.state.assign(self._evaluation_start)
+        self.evaluation.state.assign(self._start)
 
     def save_own_variables(self, store):
         super().save_own_variables(store)
@@ -64,10 +60,9 @@ def max_predictions(length, mask_fraction):
 
 
 def count_predictions(num_tokens, mask_fraction, limit):
-    """Tokens to predict, from 1 to `limit`, an int32 array `(batch,)`.
+    """Tokens to predict, from 1 to `limit`, for arrays `(batch,)` of tokens.
 
-    `num_tokens` is an int array `(batch,)`: what is not padding; special
-    tokens count, as in the original (`pretrain/pretrain_helpers.py:173`).
+    Special ones count, as in the original (`pretrain/pretrain_helpers.py:173`).
     """
     wanted = ops.round(ops.cast(num_tokens, "float32") * mask_fraction)
     wanted = ops.maximum(ops.cast(wanted, "int32"), 1)
@@ -109,10 +104,9 @@ def replace_ids(ids, positions, new_ids, weights):
 class MaskTokens(SeededLayer):
     """Masks a share of the tokens, and says which and what they were.
 
-    Arguments are those of `ElectraPretrainer`. Takes `token_ids` and
-    `padding_mask`, int arrays `(batch, length)`. Returns a dict: `token_ids`
-    with the masks, and `mask_positions`, `mask_ids` (the original ids),
-    `mask_weights` (1 for a slot in use), `(batch, positions)`.
+    Returns `token_ids` `(batch, length)` with the masks and, `(batch,
+    positions)`, `mask_positions`, `mask_ids` (the original ids) and
+    `mask_weights` (1 for a slot in use). Arguments as of `ElectraPretrainer`.
     """
 
     def __init__(
@@ -173,8 +167,7 @@ class ReplaceTokens(keras.layers.Layer):
     """Puts the drawn tokens into the text, and says which are new.
 
     A draw that hits the right token leaves it original (paper, section 2).
-    Returns `token_ids` and `replaced` (1 where the token is another one), int32
-    arrays of the shape of the text, `(batch, length)`.
+    Returns `token_ids` and `replaced`, 1 where they differ, `(batch, length)`.
     """
 
     def call(self, token_ids, mask_positions, sampled_ids, mask_weights):

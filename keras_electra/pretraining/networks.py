@@ -1,7 +1,7 @@
 """How the two networks of a pre-trainer go together, are saved and restored.
 
-A preset of a pre-trainer is one of KerasHub: the backbone is the
-discriminator's, and generator and heads are the weights of the task.
+In a preset the backbone is the discriminator's; generator and heads are the
+weights of the task.
 """
 
 import keras

@@ -61,20 +61,17 @@ class ElectraPretrainer(
             Defaults to `0.15` (paper, table 6; large: 0.25).
         mask_token_rate, random_token_rate: floats. Shares of these that are
             shown as [MASK], and as another token of the text. Default to
-            `0.85` (original `pretrain/pretrain_helpers.py:201`) and `0.0`; a
-            masked language model that is to be fine-tuned gains by BERT's 0.8
-            and 0.1, as it must read what is not masked, too.
+            `0.85` (original `pretrain/pretrain_helpers.py:201`) and `0.0`;
+            for masked language modelling alone BERT's 0.8 and 0.1 are better.
         generator_weight, discriminator_weight: floats. Weights of the losses.
             Default to `1.0` and `50.0` (paper, table 6). With `0.0` there is
             no discriminator: masked language modelling alone.
         temperature: float, of the generator's draws.
         disallow_correct: bool. Whether the right token is never drawn.
-        share_embeddings: bool. Whether the generator uses the embeddings of
-            the discriminator: one with its own is then rebuilt; take it from
-            `pretrainer.generator`.
+        share_embeddings: bool. Whether the generator uses the discriminator's
+            embeddings: one with its own is rebuilt as `pretrainer.generator`.
         mask_token_id: int. Defaults to the tokenizer's, as what follows.
-        unselectable_token_ids: list of ints, what is never predicted: [CLS],
-            [SEP], [MASK] and [PAD].
+        unselectable_token_ids: list of ints, what is never predicted.
         seed: int or `None`, of training; evaluation always draws alike.
         generator_head_activation: string or `None`, for the generator's own.
         **kwargs: `name`, and `compile=False` to leave it uncompiled.
@@ -124,10 +121,8 @@ class ElectraPretrainer(
         )
 
         # === Layers ===
-        shares = mask_fraction, mask_token_rate, random_token_rate
-        mask_tokens = masking.MaskTokens(
-            *special, *shares, seed, name="mask_tokens"
-        )
+        given = mask_fraction, mask_token_rate, random_token_rate, seed
+        mask_tokens = masking.MaskTokens(*special, *given, name="mask_tokens")
         if generator is None:
             generator_head = sampling.UniformLogits(
                 backbone.vocabulary_size, name="generator_head"
@@ -200,8 +195,7 @@ class ElectraPretrainer(
         self.seed = seed
         self.mask_tokens = mask_tokens
         self.sample_tokens = sample_tokens
-        has_discriminator = bool(discriminator_weight)
-        self.pretraining_metrics = losses.PretrainingMetrics(has_discriminator)
+        self.pretraining_metrics = losses.PretrainingMetrics(discriminator_head)
         if compile:
             self.compile()
 
@@ -226,8 +220,8 @@ class ElectraPretrainer(
             vocabulary_size: int. Defaults to the tokenizer's.
             sequence_length: int, tokens in rows made of raw text. Defaults to
                 the recipe's, as `mask_fraction` does.
-            dropout, max_sequence_length, dtype: of both `ElectraBackbone`s.
-            **kwargs: of `ElectraPretrainer`.
+            dropout, max_sequence_length, dtype, **kwargs: of `ElectraBackbone`
+                (both), and of `ElectraPretrainer`.
         """
         sizes, recipe = get_size(size), RECIPES[size]
         if tokenizer is None and vocabulary_size is None:

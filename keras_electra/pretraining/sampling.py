@@ -66,10 +66,8 @@ def sample_tokens(unnormalized, uniform):
 
 
 def _first_above(ends, target):
-    """Index of the first cumulative sum above the target.
-
-    Where rounding puts the target at the last: the last of any probability.
-    """
+    """Index of the first cumulative sum above the target."""
+    # Where rounding puts it at the last sum: the last of any probability.
     below = ops.sum(ops.cast(ends <= target, "int32"), -1, keepdims=True)
     last = ops.sum(ops.cast(ends < ends[:, -1:], "int32"), -1, keepdims=True)
     return ops.minimum(below, last)

@@ -1,8 +1,7 @@
 """Save after every epoch; go on after any interruption as if there was none.
 
-A resumed run gives the weights of an uninterrupted one bit for bit, where the
-backend itself gives the same result twice. Keras' `BackupAndRestore` keeps one
-file, does not write it atomically, and starts the data anew.
+A resumed run gives the weights of an uninterrupted one bit for bit. Keras'
+`BackupAndRestore` does not write atomically, and starts the data anew.
 """
 
 import itertools
@@ -73,10 +72,11 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         self._batches, self._random_states = 0, None  # of the last batch
         data = getattr(self.model, "training_data", None)
-        self._start = getattr(data, "position", None)
-        state = self._restore_newest()
-        if state is None:
+        self._start = getattr(data, "position", None)  # of the whole run
+        epochs = self._epochs()
+        if not epochs:
             return
+        state = self._restore_newest(epochs)
         self._batches = state["batches"]
         if state["monitor"] == self.monitor:
             self.best.epoch = state["best_epoch"]
@@ -95,8 +95,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         # Torch's data loaders draw when they are opened, which a resumed run
-        # does once more, for training and for validation. So every epoch
-        # trains on from where the training of the last one ended.
+        # does once more: an epoch trains on from where the last one ended.
         if batch == 0 and self._random_states is not None:
             backend_random.set_states(self._random_states)
 
@@ -128,13 +127,11 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self.model._initial_epoch = None
 
     def restore_best(self, model=None):
-        """Sets weights, by default of the trained model, to the best.
-
-        Returns the number of epochs, an int, after which they were saved.
-        """
+        """Sets weights to the best; returns after how many epochs they were."""
         best = None
         for epoch in self._epochs()[:1]:
-            best = self._read(epoch)[1]["best_epoch"]
+            text = (self._folder(epoch) / "state.json").read_text()
+            best = json.loads(text)["best_epoch"]
         if best is None:
             raise ValueError(
                 f"There is no best checkpoint in {self.directory}: train with "
@@ -166,9 +163,9 @@ class ResumableCheckpoint(keras.callbacks.Callback):
 
     def _save(self, epoch):
         """Writes a checkpoint: all of it, or an `OSError` and nothing."""
-        data, position = getattr(self.model, "training_data", None), None
-        if self._start is not None:
-            position = int(self._start) + self._batches
+        position = self._start
+        if position is not None:
+            data, position = self.model.training_data, position + self._batches
             if not getattr(data, "endless", True):
                 position %= len(data)
         groups = {n: o.variables for n, o in _owners(self.model).items()}
@@ -186,9 +183,9 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         # The state is among the arrays too, so that checksums cover it.
         text = json.dumps(state, indent=1)
         states = self._random_states or backend_random.get_states()
-        arrays = {f"random/{i:05d}": each for i, each in enumerate(states)}
-        for group, own in groups.items():
-            values = (keras.ops.convert_to_numpy(v.value) for v in own)
+        arrays = {"state": text}
+        for group, own in (*groups.items(), ("random", states)):
+            values = map(keras.ops.convert_to_numpy, own)
             arrays |= {f"{group}/{i:05d}": v for i, v in enumerate(values)}
         folder = self._folder(epoch)
         temporary = self.directory / (UNFINISHED + folder.name)
@@ -196,7 +193,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             shutil.rmtree(path, ignore_errors=True)
         try:
             temporary.mkdir(parents=True)
-            np.savez(temporary / "variables.npz", **arrays, state=text)
+            np.savez(temporary / "variables.npz", **arrays)
             (temporary / "state.json").write_text(text + "\n")
             _flush(*temporary.iterdir(), temporary)
             shutil.rmtree(folder, ignore_errors=True)  # if it was damaged
@@ -212,9 +209,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             arrays = dict(archive)
         return arrays, json.loads(str(arrays["state"]))
 
-    def _restore_newest(self):
-        """Restores the newest that can be read; its state, `None` of none."""
-        epochs = self._epochs()
+    def _restore_newest(self, epochs):
+        """Restores the newest checkpoint that can be read; gives its state."""
         for epoch in epochs:
             try:
                 arrays, state = self._read(epoch)
@@ -230,11 +226,10 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             self._random_states = [arrays[name] for name in names]
             backend_random.set_states(self._random_states)
             return state
-        if epochs:
-            raise ValueError(
-                f"None of the {len(epochs)} checkpoints in {self.directory} "
-                "can be read. Restore the folder, or move it away."
-            )
+        raise ValueError(
+            f"None of the {len(epochs)} checkpoints in {self.directory} can "
+            "be read. Restore the folder, or move it away."
+        )
 
     def _assign(self, epoch, owners, arrays, state):
         _check_same(self._folder(epoch), owners, state)

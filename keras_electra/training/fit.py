@@ -114,43 +114,34 @@ class FitsExamples:
         """
         examples, held_out = self._read(x, y, sample_weight), None
         if validation_data is not None:
-            parts = validation_data
+            parts, named = validation_data, self.names.labels
             # Without labels a tuple is of columns.
-            if not isinstance(parts, tuple) or (
-                parts[1:] and not self.names.labels
-            ):
+            if not isinstance(parts, tuple) or parts[1:] and not named:
                 parts = (parts,)
             held_out = self._read(*keras.utils.unpack_x_y_sample_weight(parts))
         elif validation_split:
-            examples, held_out = inputs.split_examples(
-                examples, validation_split
-            )
+            parts = inputs.split_examples(examples, validation_split)
+            examples, held_out = parts
         if held_out is not None:
             size = validation_batch_size or batch_size
-            held_out = self._evaluation_stream(held_out, size, validation_steps)
+            given = held_out, size, "by_length", validation_steps
+            held_out = self._stream(*given)
             kwargs["validation_data"] = held_out.for_keras(self.token_labels)
             kwargs["validation_steps"] = held_out.steps
         order = "grouped" if shuffle else "given"
         remember = epochs > 1 and steps_per_epoch is None
-        source = self._source(
-            examples, batch_size, order, class_weight, remember=remember
-        )
-        stream = streams.Stream(source, steps_per_epoch)
+        given = examples, batch_size, order, steps_per_epoch
+        stream = self._stream(*given, class_weight, remember)
         callbacks = [*(callbacks or []), *self._begin_fit(stream, epochs)]
+        kwargs.update(epochs=epochs, callbacks=callbacks, shuffle=False)
         # Where `ResumableCheckpoint` finds the position.
         self.training_data = stream
         try:
             with streams.errors_of(stream):
+                x = stream.for_keras(self.token_labels)
+                kwargs["steps_per_epoch"] = stream.steps
                 # Keras' own method: KerasHub's would run the preprocessor.
-                return keras.Model.fit(
-                    self,
-                    stream.for_keras(self.token_labels),
-                    epochs=epochs,
-                    steps_per_epoch=stream.steps,
-                    callbacks=callbacks,
-                    shuffle=False,
-                    **kwargs,
-                )
+                return keras.Model.fit(self, x, **kwargs)
         finally:
             self.training_data = None
 
@@ -168,18 +159,10 @@ class FitsExamples:
         if kwargs.get("_use_cached_eval_dataset"):
             return keras.Model.evaluate(self, x, steps=steps, **kwargs)
         examples = self._read(x, y, sample_weight)
-        stream = self._evaluation_stream(examples, batch_size, steps)
+        stream = self._stream(examples, batch_size, "by_length", steps)
         with streams.errors_of(stream):
-            return keras.Model.evaluate(
-                self,
-                stream.for_keras(self.token_labels),
-                steps=stream.steps,
-                **kwargs,
-            )
-
-    def _evaluation_stream(self, examples, size, steps):
-        source = self._source(examples, size, "by_length", steps=steps)
-        return streams.Stream(source, steps)
+            x = stream.for_keras(self.token_labels)
+            return keras.Model.evaluate(self, x, steps=stream.steps, **kwargs)
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """A batch of raw data to a batch of rows, for `train_on_batch`."""
@@ -206,35 +189,32 @@ class FitsExamples:
                 )
         return x
 
-    def _source(
-        self, examples, size, order, weights=None, steps=None, remember=True
-    ):
+    def _stream(self, source, size, order, steps, weights=None, remember=True):
         """Batches of what `_read` returns; `"by_length"` is evaluation."""
         size, training = checked_size(size), order != "by_length"
         finish = functools.partial(self.finish_batch, training=training)
-        if not isinstance(examples, inputs.Examples):
+        if not isinstance(source, inputs.Examples):
             weigh = self._weigher(weights)
 
             def prepare(x, y, sample_weight):
                 self._require_labels(x, y)
-                data = self._to_rows(x, y, sample_weight)
-                rows = self._rows([weigh(data)])
+                rows = self._rows([weigh(self._to_rows(x, y, sample_weight))])
                 return Batches(rows, max(1, len(rows)), finish=finish).batch(0)
 
-            return streams.StreamBatches(
-                examples, self.names, size, prepare, remember
-            )
-        if not len(examples):
+            given = source, self.names, size, prepare, remember
+            return streams.Stream(streams.StreamBatches(*given), steps)
+        if not len(source):
             raise ValueError("`x` must hold at least one example.")
-        self._require_labels(examples.x, examples.y)
-        if steps is not None:
-            examples = examples.part(slice(steps * size))
+        self._require_labels(source.x, source.y)
+        if steps is not None and not training:
+            source = source.part(slice(steps * size))
         if not self.free_order:
             others = {"grouped": "shuffled", "by_length": "given"}
             order = others.get(order, order)
-        rows = self._memory_rows(examples, weights)
-        unit = self.rows_together(examples.x)
-        return Batches(rows, size, order, unit, finish=finish)
+        rows = self._memory_rows(source, weights)
+        unit = self.rows_together(source.x)
+        batches = Batches(rows, size, order, unit, finish=finish)
+        return streams.Stream(batches, steps)
 
     def _require_labels(self, x, y):
         if y is None and self.needs_labels(x) and self.loss is not None:
@@ -277,9 +257,8 @@ class FitsExamples:
             return x, y, sample_weight
         # Not through `__call__` if it can be helped: Keras would wrap errors.
         make_rows = getattr(self.preprocessor, "rows", self.preprocessor)
-        return keras.utils.unpack_x_y_sample_weight(
-            make_rows(x, y=y, sample_weight=sample_weight)
-        )
+        rows = make_rows(x, y=y, sample_weight=sample_weight)
+        return keras.utils.unpack_x_y_sample_weight(rows)
 
     def _require_preprocessor(self, x):
         if self.preprocessor is None:

@@ -1,8 +1,7 @@
 """The optimizer of the original program.
 
 Keras' `AdamW` corrects the bias of the moments, which makes its first steps up
-to three times smaller here, and decays everything. The price of an own class:
-it leaves Keras' fused path on torch, so it brings one (`_backend_update_step`).
+to three times smaller here, and decays everything.
 """
 
 import keras
@@ -10,9 +9,8 @@ from keras import ops
 
 from keras_electra.arguments import check_number
 
-# In a variable's own name: biases, and the two vectors of a LayerNorm.
+# In the name of a variable, and anywhere in its path.
 UNDECAYED_NAMES = ("bias", "gamma", "beta")
-# Anywhere in its path: layers whose variables bear other names.
 UNDECAYED_PATHS = ("layer_norm", "LayerNorm")
 
 if keras.config.backend() == "torch":
@@ -32,13 +30,11 @@ class ElectraAdamW(keras.optimizers.Optimizer):
     w = w - learning_rate * (m / (sqrt(v) + epsilon) + weight_decay * w)
     ```
 
-    Not decayed are variables named `bias`, `gamma` or `beta`, layers named
-    after `layer_norm` or `LayerNorm`, and what `exclude_from_weight_decay()`
-    was given, which is not part of the config.
+    Not decayed are, by their names, biases and LayerNorms, and what is given
+    to `exclude_from_weight_decay()`, which is not part of the config.
 
     Args:
-        learning_rate: float, `LearningRateSchedule` or callable; by default
-            `5e-4`, ELECTRA-Small's.
+        learning_rate: float, `LearningRateSchedule` or callable.
         weight_decay: float >= 0, times the learning rate a step, or `None`.
         beta_1, beta_2, epsilon: floats.
         bias_correction: bool, whether to divide the moments by
@@ -47,13 +43,13 @@ class ElectraAdamW(keras.optimizers.Optimizer):
             or `None` to use `clipnorm` or `clipvalue`.
         layer_rates: dict or `None`. From the name of a layer to a factor of
             its learning rate, as `keras_electra.finetuning_optimizer` sets it.
-        **kwargs: further arguments of `keras.optimizers.Optimizer`, e.g.
-            `gradient_accumulation_steps`, `use_ema`, `loss_scale_factor`.
+        **kwargs: of `keras.optimizers.Optimizer`, e.g. `use_ema`,
+            `gradient_accumulation_steps`, `loss_scale_factor`.
     """
 
     def __init__(
         self,
-        learning_rate=5e-4,
+        learning_rate=5e-4,  # ELECTRA-Small's
         weight_decay=0.01,
         beta_1=0.9,
         beta_2=0.999,
@@ -68,12 +64,8 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         check_number("beta_1", beta_1, at_least=0, below=1)
         check_number("beta_2", beta_2, at_least=0, below=1)
         check_number("epsilon", epsilon, at_least=0)
-        super().__init__(
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            global_clipnorm=global_clipnorm,
-            **kwargs,
-        )
+        kwargs["global_clipnorm"] = global_clipnorm
+        super().__init__(learning_rate, weight_decay, **kwargs)
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon
@@ -89,8 +81,8 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         )
         # Decided here, by index: TensorFlow hands `update_step` a variable
         # that no longer knows its path.
-        self._decays = tuple(self._decay_of(v) for v in variables)
-        self._rates = tuple(self._rate_of(v) for v in variables)
+        self._decays = tuple(map(self._decay_of, variables))
+        self._rates = tuple(map(self._rate_of, variables))
         self._built = True  # where Keras' `exclude_from_weight_decay()` looks
 
     def update_step(self, gradient, variable, learning_rate):
@@ -131,8 +123,6 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         layers = set(variable.path.split("/")[:-1])
         found = layers & set(self.layer_rates or ())
         return self.layer_rates[found.pop()] if found else 1.0
-
-    # The methods below replace hooks of Keras' optimizers, by name.
 
     def _apply_weight_decay(self, variables):
         pass  # part of the update above, so that one rate governs both
@@ -180,8 +170,7 @@ def global_norm(gradients):
 def clip_by_global_norm(gradients, clip_norm):
     """Scales all gradients alike if their common length is over `clip_norm`.
 
-    One not finite value makes every gradient NaN, as in the original, instead
-    of setting the finite ones to zero in silence.
+    One not finite value makes every gradient NaN, as in the original.
     """
     gradients = list(map(densify, gradients))
     norm = global_norm(gradients)

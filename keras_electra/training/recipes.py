@@ -22,7 +22,7 @@ class Recipe(typing.NamedTuple):
 
     learning_rate: float  # of pre-training, before warm-up and decay
     num_steps: int  # weight updates, where the linear decay reaches 0
-    warmup_steps: int  # weight updates
+    warmup_steps: int
     batch_size: int  # rows a weight update
     sequence_length: int  # tokens a row
     mask_fraction: float  # of the tokens of a row
@@ -57,13 +57,11 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
     """`learning_rate * min(1, step / warmup_steps) * (1 - step / num_steps)^p`.
 
     In float32, 0 from `num_steps` on. The warm-up multiplies a rate that is
-    decaying already, as in the original (`model/optimization.py:27-45`): the
-    peak lies a little below `learning_rate`, and the first step has rate 0.
+    decaying already, as in the original (`model/optimization.py:27-45`).
 
     Args:
-        learning_rate: float >= 0.
-        num_steps, warmup_steps: numbers, in steps, whole or not.
-        power: float > 0. Exponent of the decay. Defaults to `1.0`, linear.
+        learning_rate, warmup_steps: floats >= 0.
+        num_steps, power: floats > 0, the latter by default `1.0`, linear.
     """
 
     def __init__(self, learning_rate, num_steps, warmup_steps=0, power=1.0):
@@ -110,27 +108,23 @@ def pretraining_optimizer(
     Args:
         size: str, `"tiny"`, `"mini"`, `"small"`, `"base"` or `"large"`.
         num_steps: int > 0, weight updates of the whole run: the rate reaches
-            0 there. Defaults to the recipe's, as `learning_rate` does.
-        learning_rate: float, the rate before warm-up and decay.
-        warmup_steps: number >= 0, weight updates of warm-up. Defaults to the
-            recipe's, but to no more than a tenth of a given `num_steps`.
+            0 there. Defaults to the recipe's, as what follows.
+        learning_rate: float, before warm-up and decay.
+        warmup_steps: number >= 0; by default at most a tenth of `num_steps`.
         weight_decay, **kwargs: of `ElectraAdamW`. Schedules of Keras count
             batches: `gradient_accumulation_steps` stretches this one.
     """
     check_option("size", size, RECIPES)
     recipe = RECIPES[size]
-    if warmup_steps is None:
-        warmup_steps = recipe.warmup_steps
-        if num_steps is not None:
-            warmup_steps = min(warmup_steps, int(num_steps) // 10)
     if num_steps is None:
         num_steps = recipe.num_steps
+    if warmup_steps is None:
+        warmup_steps = min(recipe.warmup_steps, int(num_steps) // 10)
     if learning_rate is None:
         learning_rate = recipe.learning_rate
     batches = kwargs.get("gradient_accumulation_steps") or 1
-    schedule = WarmupPolynomialDecay(
-        learning_rate, num_steps * batches, warmup_steps * batches
-    )
+    steps = num_steps * batches, warmup_steps * batches
+    schedule = WarmupPolynomialDecay(learning_rate, *steps)
     return ElectraAdamW(schedule, weight_decay=weight_decay, **kwargs)
 
 
@@ -153,9 +147,8 @@ def finetuning_optimizer(
         backbone: the `ElectraBackbone` of the task.
         num_steps: int > 0, weight updates of the whole run, such as
             `3 * len(texts) // 32`.
-        protocol: string. `"paper"`, the default, or `"google"` for what the
-            original program does; its losses are of `reduction="sum"`, by
-            which clipping is nearly always at work.
+        protocol: `"paper"`, or `"google"` for what the original program does;
+            its losses are of `reduction="sum"`.
         learning_rate, layer_decay, weight_decay: floats, the rate of the heads
             before warm-up and decay, the rate of a layer over that of the
             layer above, and decay. Default to the protocol's for the size.
@@ -185,8 +178,8 @@ def finetuning_optimizer(
 def layer_rates(backbone, layer_decay, skipped_steps=0):
     """Factors of the learning rate by the name of the layer, a dict.
 
-    `layer_decay ** depth`, where the depth is 1 for the top layer, `n` for the
-    first of `n`, `n + 1` for the embeddings, and `skipped_steps` more.
+    `layer_decay ** depth`: 1 for the top layer, the most for the embeddings;
+    `skipped_steps` are added.
     """
     layers = [backbone.embeddings, *backbone.transformer_layers]
     depths = {layer.name: len(layers) - i for i, layer in enumerate(layers)}
