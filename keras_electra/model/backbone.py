@@ -31,11 +31,10 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         intermediate_dim: int. Width inside the feed-forward blocks.
         embedding_dim: int or `None`. Width of the embeddings, projected where
             it is another. Defaults to `None`: `hidden_dim`.
-        dropout: float. Dropout of embeddings and layer outputs. Defaults to
-            `0.1`.
+        dropout: float. Dropout of embeddings and outputs. Defaults to `0.1`.
         attention_dropout: float or `None`. Dropout of the attention weights.
             Defaults to `None`: `dropout`.
-        max_sequence_length: int. Number of positions, in tokens. A longer row
+        max_sequence_length: int. Number of positions; a longer row of tokens
             is a `ValueError`. Defaults to `512`.
         num_segments: int. Number of segment ids. Defaults to `2`.
         activation: string. `"gelu"` (exact), or `"gelu_approximate"` for
@@ -44,12 +43,9 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         initializer_range: float. Standard deviation of the truncated normal
             that kernels and tables start from, but for the projection: Glorot
             uniform (original `modeling.py:59, 226`). Defaults to `0.02`.
-        embeddings: `ElectraEmbeddings` of another backbone, to share it, or
-            `None`. Not part of the configuration: whoever shares it restores
-            the sharing. Defaults to `None`: an own one.
-        dtype: string or `keras.DTypePolicy`. Precision of computation and
-            weights. Defaults to the global policy.
-        **kwargs: `name` and `trainable` of `keras.Model`.
+        embeddings: `ElectraEmbeddings` of another backbone, to share it, which
+            is not part of the configuration. Defaults to `None`: an own one.
+        dtype: string or `keras.DTypePolicy`. Defaults to the global policy.
     """
 
     def __init__(
@@ -70,43 +66,43 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         dtype=None,
         **kwargs,
     ):
-        config = {
+        embedding_dim = embedding_dim or hidden_dim
+        if attention_dropout is None:
+            attention_dropout = dropout
+        table_sizes = {
             "vocabulary_size": vocabulary_size,
+            "embedding_dim": embedding_dim,
+            "max_sequence_length": max_sequence_length,
+            "num_segments": num_segments,
+        }
+        config = {
+            **table_sizes,
             "num_layers": num_layers,
             "num_heads": num_heads,
             "hidden_dim": hidden_dim,
             "intermediate_dim": intermediate_dim,
-            "embedding_dim": embedding_dim or hidden_dim,
-            "max_sequence_length": max_sequence_length,
-            "num_segments": num_segments,
         }
         for name, value in config.items():
             check_count(name, value)
-        if attention_dropout is None:
-            attention_dropout = dropout
-        config.update(
-            dropout=dropout,
-            attention_dropout=attention_dropout,
-            activation=activation,
-            initializer_range=initializer_range,
-        )
+        shared = {"dropout": dropout, "initializer_range": initializer_range}
+        inner = {"attention_dropout": attention_dropout}
+        inner["activation"] = activation
+        config.update(shared, **inner)
 
         # === Layers ===
         if embeddings is None:
             embeddings = ElectraEmbeddings(
-                vocabulary_size,
-                config["embedding_dim"],
-                max_sequence_length=max_sequence_length,
-                num_segments=num_segments,
-                dropout=dropout,
-                initializer_range=initializer_range,
-                dtype=dtype,
-                name="embeddings",
+                **table_sizes, **shared, dtype=dtype, name="embeddings"
             )
-        else:
-            _check_shared_embeddings(embeddings, config)
+        for name, size in table_sizes.items():
+            if getattr(embeddings, name) != size:
+                raise ValueError(
+                    f"Shared `embeddings` must have the backbone's `{name}`, "
+                    f"{size}. Received: {getattr(embeddings, name)}. Build "
+                    "both networks alike, or do not share the embeddings."
+                )
         projection = None
-        if config["embedding_dim"] != hidden_dim:
+        if embedding_dim != hidden_dim:
             projection = keras.layers.Dense(
                 hidden_dim, dtype=dtype, name="embeddings_projection"
             )
@@ -114,10 +110,8 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
             TransformerLayer(
                 num_heads,
                 intermediate_dim,
-                dropout=dropout,
-                attention_dropout=attention_dropout,
-                activation=activation,
-                initializer_range=initializer_range,
+                **shared,
+                **inner,
                 dtype=dtype,
                 name=f"transformer_layer_{i}",
             )
@@ -172,17 +166,6 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
     def get_config(self):
         own = {name: getattr(self, name) for name in self._config_names}
         return {**super().get_config(), **own}
-
-
-def _check_shared_embeddings(embeddings, config):
-    names = ("vocabulary_size", "embedding_dim", "max_sequence_length")
-    for name in (*names, "num_segments"):
-        if getattr(embeddings, name) != config[name]:
-            raise ValueError(
-                f"Shared `embeddings` must have the backbone's `{name}`, "
-                f"{config[name]}. Received: {getattr(embeddings, name)}. "
-                "Build both networks alike, or do not share the embeddings."
-            )
 
 
 register_presets(ElectraBackbone)

@@ -8,27 +8,20 @@ network is not part of it, because each network has its own.
 import keras
 import keras_hub
 
+from keras_electra.model.layers import ConfiguredLayer
 from keras_electra.model.layers import HashDropout
 from keras_electra.model.layers import layer_norm
 from keras_electra.model.layers import truncated_normal
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraEmbeddings(keras.layers.Layer):
+class ElectraEmbeddings(ConfiguredLayer):
     """Sums three embeddings, then layer normalization and dropout.
 
-    Args:
-        vocabulary_size: int. Number of token ids.
-        embedding_dim: int. Width of all three tables.
-        max_sequence_length: int. Number of positions; a longer row is a
-            `ValueError`. Defaults to `512`.
-        num_segments: int. Number of segment ids. Defaults to `2`.
-        dropout: float. Share of the outputs that is dropped. Defaults to `0.1`.
-        initializer_range: float. As in `ElectraBackbone`. Defaults to `0.02`.
-        **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
-
-    Called with int arrays `(batch, length)` of token ids and segment ids.
-    Returns `(batch, length, embedding_dim)`.
+    Arguments are those of `ElectraBackbone`; `embedding_dim` is the width of
+    all three tables, `dropout` that of the output. Called with int arrays
+    `(batch, length)` of token ids and segment ids. Returns `(batch, length,
+    embedding_dim)`.
     """
 
     def __init__(
@@ -88,11 +81,10 @@ class ElectraEmbeddings(keras.layers.Layer):
         length = token_ids.shape[1]
         if length is not None and length > self.max_sequence_length:
             raise ValueError(
-                "`token_ids` is longer than the network has positions. "
-                f"Expected at most max_sequence_length="
-                f"{self.max_sequence_length}, received length {length}. "
-                "Shorten the input (`sequence_length` of the preprocessor or "
-                "of `build_examples`), or build the backbone with more."
+                "`token_ids` is longer than the network has positions: "
+                f"max_sequence_length={self.max_sequence_length}, received "
+                f"length {length}. Lower `sequence_length` of the preprocessor "
+                "or of `build_examples`, or build the backbone with more."
             )
         tokens = self.token_embedding(token_ids)  # (B, L, E)
         x = tokens + self.position_embedding(tokens)
@@ -106,9 +98,3 @@ class ElectraEmbeddings(keras.layers.Layer):
     def reverse(self, x):
         """Scores `(..., vocabulary_size)` of `x`, `(..., embedding_dim)`."""
         return self.token_embedding(x, reverse=True)
-
-    def get_config(self):
-        names = ("vocabulary_size", "embedding_dim", "max_sequence_length")
-        names += ("num_segments", "dropout", "initializer_range")
-        own = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **own}

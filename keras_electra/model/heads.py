@@ -1,12 +1,12 @@
 """The two outputs of pre-training: which token, and is it the original one?
 
-Shapes: B batch, L length, P predicted positions, D hidden, E embedding, V
-vocabulary.
+B batch, L length, P predicted positions, D hidden, E embedding, V vocabulary.
 """
 
 import keras
 from keras import ops
 
+from keras_electra.model.layers import ConfiguredLayer
 from keras_electra.model.layers import dense
 from keras_electra.model.layers import layer_norm
 from keras_electra.model.layers import truncated_normal
@@ -36,11 +36,9 @@ class TokenPredictionHead(keras.layers.Layer):
         activation, initializer_range: as in `ElectraBackbone`.
         tie_embeddings: bool. `False` is for checkpoints with an output matrix
             of their own. Defaults to `True`, as in the original.
-        **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
 
-    Called with `x`, `(batch, length, hidden_dim)`, and int `mask_positions`,
-    `(batch, num_positions)`. Returns logits
-    `(batch, num_positions, vocabulary_size)`.
+    Called with `x`, `(B, L, D)`, and int `mask_positions`, `(B, P)`. Returns
+    logits `(B, P, V)`.
     """
 
     def __init__(
@@ -85,13 +83,12 @@ class TokenPredictionHead(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ReplacedTokenHead(keras.layers.Layer):
+class ReplacedTokenHead(ConfiguredLayer):
     """Scores every token as replaced or not (the discriminator's head).
 
     Dense layer of the network's width, activation, one output, which starts
-    from Glorot uniform (original `run_pretraining.py:180-203`). Arguments are
-    those of `TokenPredictionHead`. Called with `x`, `(batch, length,
-    hidden_dim)`. Returns logits `(batch, length)`; positive means replaced.
+    from Glorot uniform (original `run_pretraining.py:180-203`). Called with
+    `x`, `(B, L, D)`. Returns logits `(B, L)`; positive means replaced.
     """
 
     def __init__(self, activation="gelu", initializer_range=0.02, **kwargs):
@@ -113,8 +110,3 @@ class ReplacedTokenHead(keras.layers.Layer):
 
     def compute_output_spec(self, x):
         return keras.KerasTensor(x.shape[:-1], dtype=self.compute_dtype)
-
-    def get_config(self):
-        names = ("activation", "initializer_range")
-        own = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **own}

@@ -7,29 +7,34 @@ of what is kept follows it), and its numbers are good enough for dropout only.
 import keras
 
 from keras_electra.arguments import check_number
+from keras_electra.arguments import keyword_names
 from keras_electra.backend.numerics import EPSILON
 from keras_electra.backend.numerics import drop
 from keras_electra.backend.numerics import dropped_levels
 
 
-@keras.saving.register_keras_serializable(package="keras_electra")
-class HashDropout(keras.layers.Layer):
-    """Sets a share of its input to zero in training, and scales the rest.
+class ConfiguredLayer(keras.layers.Layer):
+    """Keeps all arguments but Keras' as attributes, which are its config."""
 
-    Args:
-        rate: float. Share of the elements that is dropped, in `[0, 1)`.
-        seed: int or `None`. Seed of the draws.
-        **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
+    def get_config(self):
+        names = keyword_names(type(self).__init__)
+        own = {name: getattr(self, name) for name in names}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class HashDropout(ConfiguredLayer):
+    """Sets a share `rate`, in `[0, 1)`, of its input to zero in training.
+
+    The rest is scaled. `seed` is of the draws: int or `None`.
     """
 
     def __init__(self, rate, seed=None, **kwargs):
         super().__init__(**kwargs)
         check_number("rate", rate, at_least=0, below=1)
-        self.rate = rate
-        self.seed = seed
+        self.rate, self.seed = rate, seed
         if rate > 0:
             self.seed_generator = keras.random.SeedGenerator(seed)
-        self.supports_masking = True
         self.built = True
 
     def call(self, x, training=False):
@@ -40,12 +45,6 @@ class HashDropout(keras.layers.Layer):
         if not training or not dropped_levels(self.rate):
             return None
         return self.seed_generator.next()
-
-    def compute_output_shape(self, input_shape):
-        return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
 def activation_function(name):

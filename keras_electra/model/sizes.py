@@ -4,13 +4,12 @@ Small, base and large are the paper's (Clark et al., ICLR 2020, table 6). Mini
 and tiny are ours, for short runs and tests of an idea.
 """
 
-import dataclasses
+from typing import NamedTuple
 
 from keras_electra.arguments import check_option
 
 
-@dataclasses.dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """One row: arguments of the discriminator, and the generator's width."""
 
     num_layers: int
@@ -22,7 +21,7 @@ class Size:
 
     def discriminator(self):
         """Keyword arguments of `ElectraBackbone` for the discriminator."""
-        arguments = dataclasses.asdict(self)
+        arguments = self._asdict()
         del arguments["generator_hidden_dim"]
         return arguments
 
@@ -57,11 +56,8 @@ def closest_size(hidden_dim, num_layers=12, names=tuple(SIZES)):
     """Which of `names` is closest in width, then in depth."""
 
     def distance(name):
-        size = SIZES[name]
-        return (
-            abs(size.hidden_dim - hidden_dim),
-            abs(size.num_layers - num_layers),
-        )
+        layers, width, *_ = SIZES[name]
+        return abs(width - hidden_dim), abs(layers - num_layers)
 
     return min(names, key=distance)
 

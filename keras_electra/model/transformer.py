@@ -16,25 +16,19 @@ from keras_electra.backend import encoder_layer
 from keras_electra.backend.numerics import attention_weights
 from keras_electra.backend.numerics import drop
 from keras_electra.backend.numerics import on_accelerator
+from keras_electra.model.layers import ConfiguredLayer
 from keras_electra.model.layers import HashDropout
 from keras_electra.model.layers import dense
 from keras_electra.model.layers import layer_norm
 
 
-@keras.saving.register_keras_serializable(package="keras_electra")
 class SelfAttention(keras.layers.Layer):
     """Every token reads from every token of its row that is not padding.
 
-    Args:
-        num_heads: int. Number of heads; divides the width of the input.
-        dropout: float. Share of the attention weights that is dropped.
-            Defaults to `0.1`.
-        initializer_range: float. As in `ElectraBackbone`. Defaults to `0.02`.
-        **kwargs: `name`, `dtype` and the like of `keras.layers.Layer`.
-
-    Called with `x`, `(batch, length, hidden_dim)`, as the result is,
-    `padding_mask`, `(batch, length)`, 1 for a token, 0 for padding, and the
-    `seed` of the dropout, of `dropout_layer.draw_seed`, or `None`.
+    Arguments are those of `ElectraBackbone`; `dropout` is that of the attention
+    weights. Called with `x`, `(B, L, D)`, as the result is, `padding_mask`,
+    `(B, L)`, 1 for a token, 0 for padding, and the `seed` of the dropout, of
+    `dropout_layer.draw_seed`, or `None`.
     """
 
     def __init__(
@@ -90,32 +84,15 @@ class SelfAttention(keras.layers.Layer):
         weights = attention_weights(scores, *settings)
         return ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
 
-    def compute_output_spec(self, x, padding_mask, seed=None):
-        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
-
-    def get_config(self):
-        names = ("num_heads", "dropout", "initializer_range")
-        own = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **own}
-
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class TransformerLayer(keras.layers.Layer):
+class TransformerLayer(ConfiguredLayer):
     """Self-attention, then a feed-forward block, each added to its input.
 
     Each sum is normalized. Dropout is where the original has it
-    (`model/modeling.py:830-880`): on what is added.
-
-    Args:
-        num_heads, initializer_range, **kwargs: as those of `SelfAttention`.
-        intermediate_dim: int. Width inside the feed-forward block.
-        dropout: float. Dropout of both outputs. Defaults to `0.1`.
-        attention_dropout: float. Dropout of the attention weights. Defaults
-            to `0.1`.
-        activation: string. As in `ElectraBackbone`. Defaults to `"gelu"`.
-
-    Called with `x` and `padding_mask` as `SelfAttention`. `seeds` are of
-    `draw_seeds(training)`, which draws them by default.
+    (`model/modeling.py:830-880`): on what is added. Arguments are those of
+    `ElectraBackbone`. Called with `x` and `padding_mask` as `SelfAttention`;
+    `seeds` are of `draw_seeds(training)`, which draws them by default.
     """
 
     def __init__(
@@ -187,9 +164,3 @@ class TransformerLayer(keras.layers.Layer):
 
     def compute_output_spec(self, x, padding_mask, training=None, seeds=None):
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
-
-    def get_config(self):
-        names = ("num_heads", "intermediate_dim", "dropout")
-        names += ("attention_dropout", "activation", "initializer_range")
-        own = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **own}

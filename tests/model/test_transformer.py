@@ -236,12 +236,3 @@ def test_attention_initial_values():
 def test_heads_must_divide_the_width():
     with pytest.raises(ValueError, match="num_heads=4, hidden_dim=6"):
         SelfAttention(4).build((None, None, 6))
-
-
-def test_attention_config():
-    layer = build_attention(dropout=0.3, initializer_range=0.2)
-    config = layer.get_config()
-    assert SelfAttention.from_config(config).get_config() == config
-    assert layer.compute_output_spec(
-        keras.KerasTensor((2, 4, 6)), TWO_SHORT
-    ).shape == (2, 4, 6)
