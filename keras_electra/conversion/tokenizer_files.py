@@ -7,16 +7,13 @@
 import contextlib
 import json
 
+from keras_electra.text import vocabulary
 from keras_electra.text.pipeline import Pipeline
 from keras_electra.text.tokenizer import ElectraTokenizer
-from keras_electra.text.vocabulary import read_text
-from keras_electra.text.vocabulary import read_vocabulary
-from keras_electra.text.vocabulary import write_text
-from keras_electra.text.vocabulary import write_vocabulary
 
-VOCABULARY = "vocab.txt"
-TOKENIZER = "tokenizer.json"
+VOCABULARY, TOKENIZER = "vocab.txt", "tokenizer.json"
 CONFIG = "tokenizer_config.json"
+OURS = "PreTrainedTokenizerFast"  # transformers makes others' pipelines anew
 # In `tokenizer_config.json` -> ours.
 SETTINGS = {
     "do_lower_case": "lowercase",
@@ -30,63 +27,54 @@ def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
 
     `find` gives the local path of a file, or `None`; `source` is for messages.
     `lowercase_unless_said` holds where no file says it (`None`: what the
-    vocabulary suggests), `**kwargs` in place of what the files say. Files that
-    contradict one another, or an argument that cannot be obeyed, are a
-    `ValueError`.
+    vocabulary suggests), `**kwargs` in place of what the files say.
     """
     full, plain, config = map(find, (TOKENIZER, VOCABULARY, CONFIG))
-    said = {}
-    if config is not None:
-        config = json.loads(read_text(config))
-        said = {SETTINGS[key]: config[key] for key in SETTINGS.keys() & config}
-    tokens = None if plain is None else read_vocabulary(plain)
-    if full is not None:
+    said = json.loads(vocabulary.read_text(config)) if config else {}
+    said = {ours: said[key] for key, ours in SETTINGS.items() if key in said}
+    tokens = vocabulary.read_vocabulary(plain) if plain else None
+    if full:
         try:
-            pipeline = Pipeline(read_text(full))
+            pipeline = Pipeline(vocabulary.read_text(full))
         except ValueError as error:
             raise ValueError(f"{TOKENIZER} of {source}: {error}") from error
-        if pipeline.is_word_piece and tokens is not None:
+        if pipeline.is_word_piece and tokens:
             if tokens != pipeline.tokens[: len(tokens)]:
                 raise ValueError(
                     f"{source} has two vocabularies that differ: {TOKENIZER} "
-                    f"of {len(pipeline.tokens)} entries and {VOCABULARY} of "
-                    f"{len(tokens)}. Remove the wrong one."
+                    f"and {VOCABULARY}. Remove the wrong one."
                 )
         # Of other kinds than BERT's, transformers does not heed them either.
         with contextlib.suppress(ValueError):
             pipeline = pipeline.adjust(**said)
         return ElectraTokenizer(pipeline, **kwargs)
-    if tokens is None:
+    if not tokens:
         return None
     if lowercase_unless_said is None:  # letters and [UNK] do not count
         words = [t.removeprefix("##") for t in tokens if t[:1] + t[-1:] != "[]"]
         lowercase_unless_said = all(w == w.lower() or len(w) < 2 for w in words)
-    said = {"lowercase": lowercase_unless_said, **said}
-    return ElectraTokenizer(tokens, **{**said, **kwargs})
+    settings = {"lowercase": lowercase_unless_said, **said, **kwargs}
+    return ElectraTokenizer(tokens, **settings)
 
 
 def write_tokenizer(tokenizer, folder, max_sequence_length, is_full=True):
     """Writes a tokenizer into a folder (`Path`) so that transformers opens it.
 
-    Unless `is_full` in the older form, without `tokenizer.json`, if that can
-    express it. `max_sequence_length` is the number of positions.
+    Unless `is_full` without `tokenizer.json`, if the older form can express it.
     """
     pipeline = tokenizer.pipeline
     is_full = is_full or not pipeline.is_original
     if pipeline.is_word_piece:
-        write_vocabulary(folder / VOCABULARY, pipeline.tokens)
+        vocabulary.write_vocabulary(folder / VOCABULARY, pipeline.tokens)
     if is_full:
-        write_text(folder / TOKENIZER, pipeline.content)
+        vocabulary.write_text(folder / TOKENIZER, pipeline.content)
     names = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
     config = {
-        # Of other classes transformers makes the pipeline anew.
-        "tokenizer_class": (
-            "PreTrainedTokenizerFast" if is_full else "BertTokenizer"
-        ),
+        "tokenizer_class": OURS if is_full else "BertTokenizer",
         **{key: getattr(tokenizer, our) for key, our in SETTINGS.items()},
         **{name: getattr(tokenizer, name) for name in names},
         "model_max_length": max_sequence_length,
         "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
     }
     text = json.dumps(config, indent=2, ensure_ascii=False)
-    write_text(folder / CONFIG, text + "\n")
+    vocabulary.write_text(folder / CONFIG, text + "\n")

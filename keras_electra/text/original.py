@@ -4,12 +4,14 @@ It ran under Unicode 11.0, which `unicode_11.txt` and the patterns below stand
 for. Nothing here imports Keras.
 """
 
-import json
-import os
+import pathlib
 import re
 from bisect import bisect_right
 
-from tokenizers import Tokenizer
+import tokenizers
+from tokenizers import Regex
+from tokenizers import normalizers
+from tokenizers import pre_tokenizers
 
 # In this order and at the start, as in the original's vocabularies; only our
 # own vocabularies rely on it, ids are always looked up.
@@ -20,7 +22,7 @@ SUFFIX_PREFIX = "##"
 # The package's own nonspacing marks, punctuation and CJK characters lack what
 # is younger than Unicode 8.0, and a block.
 MARKS = r"[\p{Mn}&&[^\x{A9BD}]]"
-PUNCTUATION, MORE_CJK = r"\p{P}", r"\x{2B820}-\x{2B91F}"
+MORE_CJK = r"\x{2B820}-\x{2B91F}"
 # It has a lower case of its own, which the package does not know.
 FINAL_SIGMA = (
     r"(?<=\p{Cased}\p{Case_Ignorable}*)Σ(?!\p{Case_Ignorable}*\p{Cased})"
@@ -32,11 +34,10 @@ SURROGATES = re.compile("[\ud800-\udfff]")
 
 # First code points of the spans that are dropped, kept, dropped, ...
 BOUNDARIES = []
-_folder = os.path.dirname(os.path.abspath(__file__))
-with open(os.path.join(_folder, "unicode_11.txt"), encoding="utf-8") as _file:
-    for _span in re.sub("#.*", "", _file.read()).split():
-        _first, _, _last = _span.partition("-")
-        BOUNDARIES += [int(_first, 16), int(_last or _first, 16) + 1]
+_table = pathlib.Path(__file__).with_name("unicode_11.txt").read_text("utf-8")
+for _span in re.sub("#.*", "", _table).split():
+    _first, _, _last = _span.partition("-")
+    BOUNDARIES += [int(_first, 16), int(_last or _first, 16) + 1]
 
 
 def is_dropped(code_point):
@@ -44,21 +45,20 @@ def is_dropped(code_point):
     return bisect_right(BOUNDARIES, code_point) % 2 == 1
 
 
-def original(
+def tokenizer(
     tokens,
     lowercase=False,
     strip_accents=None,
-    split_on_cjk=True,
+    split_on_cjk=None,
     drops_younger=True,
 ):
-    """The pipeline of the original, a dict as in `tokenizer.json`.
+    """The original's `tokenizers.Tokenizer` of `tokens`, its vocabulary.
 
-    Args:
-        tokens: list of str. The vocabulary, with `SPECIAL_TOKENS`.
-        lowercase, strip_accents, split_on_cjk: see `ElectraTokenizer`.
-        drops_younger: bool. Whether characters younger than Unicode 11.0 are
-            dropped, as there, unless `tokens` have them, such as a new emoji.
+    The settings are those of `ElectraTokenizer`. With `drops_younger`,
+    characters younger than Unicode 11.0 are dropped, as there, unless `tokens`
+    have them, such as a new emoji.
     """
+    splits_cjk = split_on_cjk is None or bool(split_on_cjk)
     replaced = []
     if drops_younger:
         kept = sorted(c for c in set("".join(tokens)) if is_dropped(ord(c)))
@@ -71,65 +71,37 @@ def original(
         replaced.append((MARKS, ""))
     if lowercase:
         replaced.append((FINAL_SIGMA, "ς"))
-    steps = [
-        _step("Replace", pattern={"Regex": old}, content=new)
-        for old, new in replaced
-    ]
-    bert = _step(
-        "BertNormalizer",
-        clean_text=True,
-        handle_chinese_chars=bool(split_on_cjk),
+    steps = [normalizers.Replace(Regex(old), new) for old, new in replaced]
+    bert = normalizers.BertNormalizer(
+        handle_chinese_chars=splits_cjk,
         strip_accents=None if strip_accents is None else bool(strip_accents),
         lowercase=bool(lowercase),
     )
-    alone = f"[{PUNCTUATION}{MORE_CJK * bool(split_on_cjk)}]"
-    split = _step("Split", pattern={"Regex": alone}, behavior="Isolated")
-    split["invert"] = False
+    alone = Regex(r"[\p{P}" + MORE_CJK * splits_cjk + "]")
+    split = pre_tokenizers.Split(alone, "isolated")
     ids = {token: id for id, token in enumerate(tokens)}
-    names = ("single_word", "lstrip", "rstrip", "normalized")
-    flags = {**dict.fromkeys(names, False), "special": True}
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [
-            {"id": ids[token], "content": token, **flags}
-            for token in sorted(SPECIAL_TOKENS, key=ids.get)
-        ],
-        "normalizer": _step("Sequence", normalizers=[*steps, bert]),
-        "pre_tokenizer": _step(
-            "Sequence", pretokenizers=[split, _step("BertPreTokenizer")]
-        ),
-        "post_processor": _step(
-            "BertProcessing",
-            sep=["[SEP]", ids["[SEP]"]],
-            cls=["[CLS]", ids["[CLS]"]],
-        ),
-        "decoder": _step("WordPiece", prefix=SUFFIX_PREFIX, cleanup=False),
-        "model": _step(
-            "WordPiece",
-            unk_token="[UNK]",
-            continuing_subword_prefix=SUFFIX_PREFIX,
-            max_input_chars_per_word=MAX_WORD_LENGTH,
-            vocab=ids,
-        ),
-    }
-
-
-def _step(kind, **fields):
-    return {"type": kind, **fields}
-
-
-def word_splitter(lowercase=False, *settings):
-    """A function from a text to its words, by the settings of `original`."""
-    content = original(
-        SPECIAL_TOKENS, lowercase, *settings, drops_younger=False
+    model = tokenizers.models.WordPiece(
+        ids, unk_token="[UNK]", max_input_chars_per_word=MAX_WORD_LENGTH
     )
-    steps = Tokenizer.from_str(json.dumps(content))
+    made = tokenizers.Tokenizer(model)
+    made.normalizer = normalizers.Sequence([*steps, bert])
+    words = [split, pre_tokenizers.BertPreTokenizer()]
+    made.pre_tokenizer = pre_tokenizers.Sequence(words)
+    ends = [(token, ids[token]) for token in ("[SEP]", "[CLS]")]
+    made.post_processor = tokenizers.processors.BertProcessing(*ends)
+    made.decoder = tokenizers.decoders.WordPiece(cleanup=False)
+    made.add_special_tokens(list(SPECIAL_TOKENS))
+    return made
+
+
+def word_splitter(*settings):
+    """A function from a text to its words, by the settings of `tokenizer`."""
+    steps = tokenizer(SPECIAL_TOKENS, *settings, drops_younger=False)
+    lowers = any(settings[:1])
 
     def split(text):
         if text.isascii() and text.isprintable():  # the same, faster
-            return ASCII_WORDS.findall(text.lower() if lowercase else text)
+            return ASCII_WORDS.findall(text.lower() if lowers else text)
         text = steps.normalizer.normalize_str(without_surrogates(text))
         return [w for w, _ in steps.pre_tokenizer.pre_tokenize_str(text)]
 

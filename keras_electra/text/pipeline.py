@@ -4,6 +4,7 @@ Any `tokenizer.json` is obeyed as it is. As words of the original never reach
 across white space, it remembers the ids of what lies between: some 20 MB.
 """
 
+import functools
 import hashlib
 import json
 import unicodedata
@@ -11,15 +12,12 @@ from itertools import chain
 
 from tokenizers import Tokenizer
 
+from keras_electra.text import original
 from keras_electra.text.original import SPECIAL_TOKENS
-from keras_electra.text.original import SUFFIX_PREFIX
-from keras_electra.text.original import original
-from keras_electra.text.original import split_at_spaces
 from keras_electra.text.original import without_surrogates
 
 # Names of `SPECIAL_TOKENS` in tokenizers of other kinds, without brackets.
-ROLES = (("pad",), ("unk",), ("cls", "s", "bos"), ("sep", "/s", "eos"))
-ROLES += (("mask",),)
+ROLES = [["pad"], ["unk"], ["cls", "s", "bos"], ["sep", "/s", "eos"], ["mask"]]
 # Our settings -> fields of the package's `BertNormalizer`.
 SETTINGS = {
     "lowercase": "lowercase",
@@ -33,33 +31,30 @@ MEMORY_KEY_LENGTH = 64  # characters; longer parts hardly come twice
 class Pipeline:
     """What a `tokenizer.json` does to texts; it can be pickled.
 
-    Args:
-        content: str, the text of the file, or dict. A `ValueError` if it is
-            something else.
-
     Attributes:
-        content: str.
+        content: str, the argument, which must be the text of such a file.
         ids, tokens: dict from token to id, list of the tokens by id.
         settings: dict of `lowercase`, `strip_accents` and `split_on_cjk`.
+        strips: bool. Whether accents are taken off.
         is_word_piece: bool. Whether `tokens` is a vocabulary as of BERT.
-        is_original: bool. Whether it is what `original` makes.
+        is_original: bool. Whether it is what `original.tokenizer` makes.
     """
 
     def __init__(self, content):
-        if isinstance(content, dict):
-            content = json.dumps(content, ensure_ascii=False)
-        self.content, self._memories = content, {}
+        self.content = content
+        # With and without special tokens, each made when it is asked for.
+        self._memory = functools.cache(functools.partial(_Memory, content))
         try:
             data = json.loads(content)
-            self.ids = self._memory(False).tokenizer.get_vocab()
+            tokenizer = self._memory(False).tokenizer
         except Exception as error:  # the package raises nothing narrower
             raise ValueError(f"This is no tokenizer.json: {error}.") from error
+        self.ids = tokenizer.get_vocab()
         self.tokens = sorted(self.ids, key=self.ids.get)
-        if list(map(self.ids.get, self.tokens)) != list(range(len(self.ids))):
+        if sorted(self.ids.values()) != list(range(len(self.ids))):
             raise ValueError(
                 "The ids in a tokenizer.json must be 0, 1, 2, ... each once. "
-                f"It has {len(self.ids)} tokens and ids up to "
-                f"{self.ids[self.tokens[-1]]}."
+                f"{len(self.ids)} have ids up to {max(self.ids.values())}."
             )
         steps = {step["type"]: step for step in _steps(data["normalizer"])}
         bert = steps.get("BertNormalizer", {})
@@ -68,55 +63,52 @@ class Pipeline:
             "strip_accents": bert.get("strip_accents", "StripAccents" in steps),
             "split_on_cjk": bert.get("handle_chinese_chars", False),
         }
+        lowers, strips, _ = self.settings.values()
+        self.strips = lowers if strips is None else strips
         prefix = data["model"].get("continuing_subword_prefix")
         kind = (data["model"]["type"], prefix)
-        self.is_word_piece = kind == ("WordPiece", SUFFIX_PREFIX)
+        self.is_word_piece = kind == ("WordPiece", original.SUFFIX_PREFIX)
         self.is_original = (
             self.is_word_piece
-            and set(SPECIAL_TOKENS) <= set(self.tokens)
-            and data == original(self.tokens, **self.settings)
+            and self.ids.keys() >= set(SPECIAL_TOKENS)
+            and not (data.get("truncation") or data.get("padding"))
+            and tokenizer.to_str() == self._original()
         )
 
     def __reduce__(self):
         return Pipeline, (self.content,)  # what is remembered stays behind
 
-    @property
-    def strips(self):
-        """Whether accents are taken off."""
-        strips = self.settings["strip_accents"]
-        return self.settings["lowercase"] if strips is None else strips
+    def _original(self, **settings):
+        settings = {**self.settings, **settings}
+        return original.tokenizer(self.tokens, **settings).to_str()
 
     def adjust(self, **settings):
-        """A `Pipeline` with other settings; where one is `None`, with its own.
-
-        A `ValueError` if it has no step that could obey.
-        """
+        """A `Pipeline` with these settings, but for those that are `None`."""
         given = {k: v for k, v in settings.items() if v is not None}
-        wanted = {**self.settings, **given}
-        if wanted == self.settings:
+        if given.items() <= self.settings.items():
             return self
         if self.is_original:
-            return Pipeline(original(self.tokens, **wanted))
+            return Pipeline(self._original(**given))
         data = json.loads(self.content)
         for step in _steps(data["normalizer"]):
             if step["type"] == "BertNormalizer":
-                step.update({SETTINGS[name]: wanted[name] for name in wanted})
-        changed = Pipeline(data)
+                step.update({SETTINGS[name]: v for name, v in given.items()})
+        changed = Pipeline(json.dumps(data, ensure_ascii=False))
         for name, value in given.items():
             if changed.settings[name] != value:
                 raise ValueError(
-                    f"`{name}={value!r}` cannot be obeyed: the normalizer of "
-                    f"the tokenizer.json means {self.settings[name]!r}, and is "
-                    "no `BertNormalizer`. Leave it out, or change the file."
+                    f"`{name}={value!r}` cannot be obeyed: the tokenizer.json "
+                    f"means {self.settings[name]!r} and has no "
+                    "`BertNormalizer`. Leave it out, or change the file."
                 )
         return changed
 
     def special_tokens(self):
         """The tokens that are what `SPECIAL_TOKENS` are to the original."""
-        names = {token: token.strip("[]<>|").lower() for token in self.tokens}
-        # Names as they are win, and tokens within brackets alone are special.
-        known = {n: t for t, n in names.items() if n != t and t[0] in "[<"}
-        known.update({names[t]: t for t in SPECIAL_TOKENS if t in names})
+        known = {}
+        for token in (*self.tokens, *SPECIAL_TOKENS):  # these win
+            if token[:1] in ("[", "<") and token in self.ids:
+                known[token.strip("[]<>|").lower()] = token
         found = [[known[n] for n in role if n in known] for role in ROLES]
         around = self._memory(False).tokenizer.encode("").tokens
         if len(around) == 2:
@@ -124,8 +116,7 @@ class Pipeline:
         if [] in found:
             raise ValueError(
                 "The tokenizer.json must have the special token "
-                f"{SPECIAL_TOKENS[found.index([])]}, in brackets of any kind. "
-                "Add it there."
+                f"{SPECIAL_TOKENS[found.index([])]}, in brackets of any kind."
             )
         return [tokens[0] for tokens in found]
 
@@ -145,9 +136,9 @@ class Pipeline:
         """
         memory = self._memory(special_tokens)
         if self.is_original:
-            ids = memory.__getitem__
+            split, ids = original.split_at_spaces, memory.__getitem__
             return [
-                list(chain.from_iterable(map(ids, split_at_spaces(text))))
+                list(chain.from_iterable(map(ids, split(text))))
                 for text in texts
             ]
         rows = memory.tokenizer.encode_batch_fast(
@@ -169,12 +160,6 @@ class Pipeline:
         """The text that a list of tokens is read as."""
         decoder = self._memory(False).tokenizer.decoder
         return decoder.decode(tokens) if decoder else " ".join(tokens)
-
-    def _memory(self, special_tokens):
-        if special_tokens not in self._memories:
-            memory = _Memory(self.content, special_tokens)
-            self._memories[special_tokens] = memory
-        return self._memories[special_tokens]
 
 
 class _Memory(dict):

@@ -1,8 +1,7 @@
 """ElectraTokenizer: text <-> ids, with the ids of the original program.
 
-A pipeline of the `tokenizers` package does the work, on every backend; inside
-a `tf.data` pipeline TensorFlow calls back into it. Price: such a graph runs
-only in the process that made it and cannot be exported.
+A pipeline of the `tokenizers` package does the work, on every backend. Price:
+a `tf.data` pipeline, where TensorFlow calls back into it, cannot be exported.
 """
 
 import os
@@ -11,57 +10,49 @@ import keras
 import keras_hub
 import numpy as np
 
+from keras_electra.backend import graph_text
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets import OpensPresets
-from keras_electra.text.original import SPECIAL_TOKENS
-from keras_electra.text.original import original
+from keras_electra.text import original
+from keras_electra.text import vocabulary as vocabularies
 from keras_electra.text.pipeline import SETTINGS
 from keras_electra.text.pipeline import Pipeline
-from keras_electra.text.vocabulary import load_vocabulary
-from keras_electra.text.vocabulary import read_text
-from keras_electra.text.vocabulary import write_text
-from keras_electra.text.vocabulary import write_vocabulary
 
-VOCABULARY_FILE = "vocabulary.txt"
-PIPELINE_FILE = "tokenizer.json"
+VOCABULARY_FILE, PIPELINE_FILE = "vocabulary.txt", "tokenizer.json"
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
     """Tokenizer of ELECTRA: WordPiece, or what a `tokenizer.json` says.
 
-    Called on a string it returns a 1-d integer array, called on a list of
-    strings a list of lists of integers; with `sequence_length` dense arrays,
-    `(sequence_length,)` and `(batch, sequence_length)`; in a graph of
-    TensorFlow tensors, ragged ones in place of lists. It adds no `[CLS]` and
-    `[SEP]`; preprocessors do.
+    Called on a str it returns a 1-d array of int, on a list of str a list of
+    lists of int, ragged tensors in a graph of TensorFlow; with
+    `sequence_length`, arrays `(sequence_length,)` and `(batch,
+    sequence_length)`. Preprocessors add `[CLS]` and `[SEP]`, not the tokenizer.
 
     Args:
         vocabulary: list of str or path of a file with one token a line; it
             must have `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]` and `[MASK]`. Or the
-            path of a `tokenizer.json` of any kind, which is obeyed and saved
-            as it is; settings that are given take the place of what its
-            `BertNormalizer` says. `None`: it is loaded from a preset later.
-        lowercase: bool. Whether to lower the text. Defaults to `False`, or
-            what the `tokenizer.json` says.
+            path of any `tokenizer.json`, obeyed and saved as it is but for
+            settings given here, which its `BertNormalizer` then follows.
+            `None`: it is loaded from a preset later.
+        lowercase: bool. Whether to lower the text. Defaults to `False`.
         strip_accents: bool. Whether to take accents off. Defaults to `None`,
             the same as `lowercase`, as in BERT.
         split_on_cjk: bool. Whether each CJK character is a word. Defaults to
-            `True`, or what the `tokenizer.json` says.
+            `True`. These three default to what a `tokenizer.json` says.
         special_tokens_in_strings: bool. Whether `"[MASK]"` and the like in a
-            text become the special token. Defaults to `False`, as in the
-            original: they are brackets and letters.
-        sequence_length: int. Tokens to which sequences are cut or padded with
-            `[PAD]`. Defaults to `None`, neither.
+            text become the special token. Defaults to `False`, as there.
+        sequence_length: int. Tokens to cut or pad to. Defaults to `None`.
         dtype: str. An integer type, `"int32"` by default, or `"string"` for
             tokens in place of ids.
 
-    Raises:
-        ValueError: if the vocabulary lacks a special token or has an entry
-            twice, if its file is damaged, or if a setting cannot be obeyed.
+    A vocabulary that lacks a special token or has an entry twice, a damaged
+    file or a setting that cannot be obeyed is a `ValueError`.
     """
 
     backbone_cls = ElectraBackbone
+    _pipeline = None
 
     def __init__(
         self,
@@ -74,7 +65,7 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
         dtype="int32",
         **kwargs,
     ):
-        self._name_special_tokens(SPECIAL_TOKENS)
+        self._name_special_tokens(original.SPECIAL_TOKENS)
         super().__init__(dtype=dtype, **kwargs)
         self._is_string = self.compute_dtype == "string"
         if not self._is_string and "int" not in self.compute_dtype:
@@ -93,24 +84,23 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
 
     def set_vocabulary(self, vocabulary):
         """Set the vocabulary: see the class; or a `Pipeline`."""
-        self.pipeline = None
+        self._pipeline = None
         if vocabulary is None:
             return
         settings = {name: getattr(self, name) for name in SETTINGS}
         if str(vocabulary).endswith(".json"):
-            vocabulary = Pipeline(read_text(vocabulary))
-        if isinstance(vocabulary, Pipeline):
-            pipeline = vocabulary.adjust(**settings)
-        else:
-            tokens = load_vocabulary(vocabulary)
-            given = {k: v for k, v in settings.items() if v is not None}
-            pipeline = Pipeline(original(tokens, **given))
+            vocabulary = Pipeline(vocabularies.read_text(vocabulary))
+        elif not isinstance(vocabulary, Pipeline):
+            tokens = vocabularies.load_vocabulary(vocabulary)
+            made = original.tokenizer(tokens, **settings)
+            vocabulary = Pipeline(made.to_str())
+        pipeline = vocabulary.adjust(**settings)
         self._name_special_tokens(pipeline.special_tokens())
         for name, value in pipeline.settings.items():
             setattr(self, name, value)
         is_plain = pipeline.is_original
         self.file_assets = [VOCABULARY_FILE if is_plain else PIPELINE_FILE]
-        self.pipeline = pipeline
+        self._pipeline = pipeline
         self._update_special_token_ids()
 
     def _name_special_tokens(self, tokens):
@@ -121,31 +111,36 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
         self._add_special_token(self.cls_token, "start_token")
         self._add_special_token(self.sep_token, "end_token")
 
+    @property
+    def pipeline(self):
+        """The `Pipeline` at work; a `ValueError` if there is none yet."""
+        if self._pipeline is None:
+            raise ValueError(
+                "The tokenizer has no vocabulary yet: pass `vocabulary`, or "
+                "load it by `from_preset`."
+            )
+        return self._pipeline
+
     def tokenize(self, inputs):
         """Tokenize a string or any nesting, array or tensor of strings.
 
         The nesting stays. Bytes are read as UTF-8, skipping what is none, as
         the original does; another type is a `TypeError`.
         """
-        self._require_pipeline()
-        from keras_electra.backend import graph_text
-
+        flat, length = self._tokenize_flat, self.sequence_length
         if graph_text.is_in_graph():
-            return graph_text.numpy_function(
-                self._tokenize_flat,
-                inputs,
-                dtype=self.compute_dtype,
-                sequence_length=self.sequence_length,
-            )
+            dtype = self.compute_dtype
+            return graph_text.numpy_function(flat, inputs, dtype, length)
         nested = _to_lists(inputs, str)
-        tokens = keras.tree.pack_sequence_as(
-            nested, self._tokenize_flat(keras.tree.flatten(nested))
-        )
-        is_dense = isinstance(nested, str) or self.sequence_length
-        if self._is_string or not is_dense:
+        tokens = flat(keras.tree.flatten(nested))
+        tokens = keras.tree.pack_sequence_as(nested, tokens)
+        if self._is_string or not (length or isinstance(nested, str)):
             return tokens
         tokens = np.array(tokens, dtype=self.compute_dtype)
-        return tokens if nested != [] else tokens.reshape(0, is_dense)
+        return tokens if nested != [] else tokens.reshape(0, length)
+
+    def call(self, inputs, *args, training=None, **kwargs):
+        return self.tokenize(inputs)
 
     def encode_batch(self, texts, special_tokens=None):
         """Ids of texts (list of str): list of lists of int, the fast way.
@@ -153,101 +148,17 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
         With `special_tokens`, those written in a text become their ids; it
         defaults to `special_tokens_in_strings`.
         """
-        return self._encode("encode", texts, special_tokens)
+        return self.pipeline.encode(*self._check(texts, special_tokens))
 
     def encode_with_offsets(self, texts, special_tokens=None):
         """As `encode_batch`, and `(start, end)` in its text of each token.
 
         Returns `(ids, offsets)`. Accents taken off belong to their letter.
         """
-        return self._encode("encode_with_offsets", texts, special_tokens)
+        arguments = self._check(texts, special_tokens)
+        return self.pipeline.encode_with_offsets(*arguments)
 
-    def detokenize(self, inputs):
-        """Join ids of a sequence or of a batch to a str or a list of str.
-
-        No exact inverse: case, accents and spaces at punctuation are gone.
-        """
-        ids = _to_lists(inputs, int)
-        if isinstance(ids, list) and any(isinstance(i, list) for i in ids):
-            return [self.detokenize(row) for row in ids]
-        tokens = map(self.id_to_token, ids if isinstance(ids, list) else [ids])
-        return self._require_pipeline().join(list(tokens))
-
-    def get_vocabulary(self):
-        """The vocabulary as a list of str, by id."""
-        return list(self._require_pipeline().tokens)
-
-    def vocabulary_size(self):
-        """Number of tokens in the vocabulary."""
-        return len(self.get_vocabulary())
-
-    def id_to_token(self, id):
-        """The token (str) of an id (int); `ValueError` if out of range."""
-        tokens = self._require_pipeline().tokens
-        if 0 <= id < len(tokens):
-            return tokens[id]
-        raise ValueError(
-            f"`id` must be in range [0, {len(tokens) - 1}]. Received: id={id}."
-        )
-
-    def token_to_id(self, token):
-        """The id (int) of a token (str); `ValueError` if it has none."""
-        ids = self._require_pipeline().ids
-        if token in ids:
-            return ids[token]
-        raise ValueError(f"The vocabulary has no token {token!r}.")
-
-    def fingerprint(self):
-        """16 hex digits; tokenizers that have the same give the same ids."""
-        pipeline = self._require_pipeline()
-        return pipeline.fingerprint(self.special_tokens_in_strings)
-
-    def save_assets(self, dir_path):
-        path = os.path.join(dir_path, self.file_assets[0])
-        if self.file_assets == [PIPELINE_FILE]:
-            write_text(path, self._require_pipeline().content)
-        else:
-            write_vocabulary(path, self.get_vocabulary())
-
-    def load_assets(self, dir_path):
-        self.set_vocabulary(os.path.join(dir_path, self.file_assets[0]))
-
-    def call(self, inputs, *args, training=None, **kwargs):
-        return self.tokenize(inputs)
-
-    def get_config(self):
-        config = super().get_config()
-        names = (*SETTINGS, "special_tokens_in_strings", "sequence_length")
-        config.update({name: getattr(self, name) for name in names})
-        config["vocabulary"] = None  # saved as an asset
-        if self.file_assets == [PIPELINE_FILE]:
-            config["has_pipeline"] = True
-        return config
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        if isinstance(config.get("vocabulary"), str):
-            raise ValueError(  # it could read any file
-                "The config of a saved tokenizer must not name a vocabulary "
-                f"file. Received: vocabulary={config['vocabulary']!r}."
-            )
-        has_pipeline = config.pop("has_pipeline", False)
-        tokenizer = super().from_config(config)
-        if has_pipeline:
-            tokenizer.file_assets = [PIPELINE_FILE]
-        return tokenizer
-
-    def _require_pipeline(self):
-        if getattr(self, "pipeline", None) is None:
-            raise ValueError(
-                "The tokenizer has no vocabulary yet. Pass `vocabulary`, or "
-                "load it with `from_preset`."
-            )
-        return self.pipeline
-
-    def _encode(self, method, texts, special_tokens):
-        encode = getattr(self._require_pipeline(), method)
+    def _check(self, texts, special_tokens):
         is_one = isinstance(texts, (str, bytes))
         for text in [texts] if is_one else texts:
             if is_one or not isinstance(text, str):
@@ -257,7 +168,7 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
                 )
         if special_tokens is None:
             special_tokens = self.special_tokens_in_strings
-        return encode(texts, bool(special_tokens))
+        return texts, bool(special_tokens)
 
     def _tokenize_flat(self, texts):
         rows, pad = self.encode_batch(texts), self.pad_token_id
@@ -268,6 +179,76 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
         if length:
             rows = [(row + [pad] * length)[:length] for row in rows]
         return rows
+
+    def detokenize(self, inputs):
+        """Join ids of a sequence or of a batch to a str or a list of str.
+
+        No exact inverse: case, accents and spaces at punctuation are gone.
+        """
+        ids = _to_lists(inputs, int)
+        if isinstance(ids, list) and any(isinstance(i, list) for i in ids):
+            return [self.detokenize(row) for row in ids]
+        tokens = map(self.id_to_token, ids if isinstance(ids, list) else [ids])
+        return self.pipeline.join(list(tokens))
+
+    def get_vocabulary(self):
+        """The vocabulary as a list of str, by id."""
+        return list(self.pipeline.tokens)
+
+    def vocabulary_size(self):
+        """Number of tokens in the vocabulary."""
+        return len(self.pipeline.tokens)
+
+    def id_to_token(self, id):
+        """The token (str) of an id (int); `ValueError` if out of range."""
+        tokens = self.pipeline.tokens
+        if 0 <= id < len(tokens):
+            return tokens[id]
+        raise ValueError(
+            f"`id` must be in range [0, {len(tokens) - 1}]. Received: id={id}."
+        )
+
+    def token_to_id(self, token):
+        """The id (int) of a token (str); `ValueError` if it has none."""
+        if token in self.pipeline.ids:
+            return self.pipeline.ids[token]
+        raise ValueError(f"The vocabulary has no token {token!r}.")
+
+    def fingerprint(self):
+        """16 hex digits; tokenizers that have the same give the same ids."""
+        return self.pipeline.fingerprint(self.special_tokens_in_strings)
+
+    def save_assets(self, dir_path):
+        path = os.path.join(dir_path, self.file_assets[0])
+        if self.pipeline.is_original:
+            vocabularies.write_vocabulary(path, self.pipeline.tokens)
+        else:
+            vocabularies.write_text(path, self.pipeline.content)
+
+    def load_assets(self, dir_path):
+        self.set_vocabulary(os.path.join(dir_path, self.file_assets[0]))
+
+    def get_config(self):
+        names = (*SETTINGS, "special_tokens_in_strings", "sequence_length")
+        config = {name: getattr(self, name) for name in names}
+        config["vocabulary"] = None  # saved as an asset
+        if self.file_assets == [PIPELINE_FILE]:
+            config["has_pipeline"] = True
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config):
+        if isinstance(config.get("vocabulary"), str):
+            raise ValueError(  # it could read any file
+                "The config of a saved tokenizer must not name a vocabulary "
+                f"file. Received: vocabulary={config['vocabulary']!r}."
+            )
+        config = dict(config)
+        has_pipeline = config.pop("has_pipeline", False)
+        tokenizer = super().from_config(config)
+        if has_pipeline:
+            tokenizer.file_assets = [PIPELINE_FILE]
+        return tokenizer
 
 
 def _to_lists(inputs, kind):

@@ -96,7 +96,7 @@ def test_damaged_files_are_named(tmp_path):
         read(tmp_path)
     write_tokenizer(checks.tiny_tokenizer(), tmp_path, 16)
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace('"a": 12', '"a": 13'), encoding="utf-8")
+    path.write_text(text.replace('"a":12', '"a":13'), encoding="utf-8")
     with pytest.raises(ValueError, match="0, 1, 2.*ids up to 13"):
         read(tmp_path)
 

@@ -283,5 +283,5 @@ def test_errors_of_files(tmp_path):
         load_vocabulary(LISTED + ["b\n"])
     with pytest.raises(TypeError, match="type int at index 10: 3"):
         load_vocabulary(LISTED + [3])
-    with pytest.raises(TypeError, match="Received: 3"):
+    with pytest.raises(TypeError, match="type int at index 0: 3"):
         load_vocabulary(3)
