@@ -1,7 +1,4 @@
-"""Labels as users give them -> arrays, in the form that the loss takes.
-
-What does not fit is an error: a loss would give nonsense or NaN for it.
-"""
+"""Labels as users give them -> checked arrays, in the form of the loss."""
 
 import keras
 import numpy as np

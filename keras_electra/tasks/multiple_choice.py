@@ -95,8 +95,7 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
     )
 
     def __init__(self, backbone, preprocessor=None, dropout=0.1, **kwargs):
-        self.backbone = backbone
-        self.preprocessor = preprocessor
+        self.backbone, self.preprocessor = backbone, preprocessor
         width = backbone.hidden_dim
         self.hidden_dense = dense(backbone, width, "hidden_dense", "gelu")
         fields, flat = {}, {}
@@ -114,8 +113,8 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
     def choose(self, contexts, choices=None, batch_size=8):
         """Pairs `(choice, probability)` of a context, most probable first.
 
-        For several contexts, with lists of choices that may differ in length,
-        or anything that `fit` takes, a list of such lists.
+        For several contexts, whose choices may differ in number, a list of
+        such lists; takes what `fit` takes, too.
         """
         is_one = inputs.is_text(contexts)
         x = ([contexts], [choices]) if is_one else (contexts, choices)

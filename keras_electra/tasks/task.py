@@ -164,15 +164,10 @@ class ElectraTask(FitsExamples, SavesPresets):
     def predict_rows(self, rows, batch_size=None):
         """A list of the network's outputs for each row, nested arrays.
 
-        `rows` are a dict of arrays, or checked columns. Those of alike length
-        are computed together; an axis of tokens is at least as long as the
-        row.
+        Takes a dict of rows, or checked columns. Those of alike length are
+        computed together; an axis of tokens is at least as long as the row.
         """
-        if not is_rows(rows):
-            rows = self._memory_rows(inputs.Examples(rows))
-        else:
-            count = len(rows["token_ids"])
-            rows = self._rows([(rows, None, None)] if count else ())
+        rows = self._memory_rows(inputs.Examples(rows))
         results = [None] * len(rows)
         for places, outputs in self._predict(rows, batch_size):
             for i, row in enumerate(places):

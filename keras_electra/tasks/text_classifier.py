@@ -38,9 +38,8 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
             (`classification_tasks.py:270-275`). `"transformers"`: dropout, a
             dense layer of the network's width with GELU, dropout, linear.
         labels: list of str or `None`. Names of the classes.
-        problem_type: string. `"single_label"` (one class a text), the
-            default; `"multi_label"` (labels are lists of names or rows of 0
-            and 1); or `"regression"` (numbers), the default for one class.
+        problem_type: string. `"single_label"`, `"multi_label"` (labels are rows
+            of 0 and 1 or lists of names) or, default for one, `"regression"`.
         text_pairs: bool. Whether inputs are pairs. The first `fit` finds out.
 
     ```python
@@ -70,8 +69,7 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
     ):
         check_option("head", head, ("google", "transformers"))
         encoder = LabelEncoder(num_classes, labels, problem_type)
-        self.backbone = backbone
-        self.preprocessor = preprocessor
+        self.backbone, self.preprocessor = backbone, preprocessor
         hidden, width = None, backbone.hidden_dim
         if head == "transformers":
             hidden = dense(backbone, width, "hidden_dense", "gelu")

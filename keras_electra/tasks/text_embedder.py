@@ -90,8 +90,7 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
         backbone, preprocessor, **kwargs: as of every task.
         pooling: string. `"mean"` of the tokens, the default, or `"cls"`.
         layer: int. Layer whose output is used, from 1; by default the middle
-            one, as a discriminator's last know little but which tokens were
-            replaced (sentence-transformers issues 193, 362).
+            one: the last know less (sentence-transformers issues 193, 362).
         normalize: bool. Whether vectors get length 1. Defaults to `True`.
 
     ```python
@@ -118,8 +117,7 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
         if layer is None:
             layer = (backbone.num_layers + 1) // 2
         check_option("layer", layer, range(1, backbone.num_layers + 1))
-        self.backbone = backbone
-        self.preprocessor = preprocessor
+        self.backbone, self.preprocessor = backbone, preprocessor
         # Through the layers of the backbone, as far as needed; then float32.
         x = backbone.transformer_layers[layer - 1].output  # (B, L, D)
         x = ops.cast(x, "float32")

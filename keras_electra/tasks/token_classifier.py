@@ -215,8 +215,7 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
         **kwargs,
     ):
         encoder = LabelEncoder(num_classes, labels)
-        self.backbone = backbone
-        self.preprocessor = preprocessor
+        self.backbone, self.preprocessor = backbone, preprocessor
         x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
         outputs = self.add_logits(x, encoder.num_classes, dropout)
         super().__init__(inputs=backbone.input, outputs=outputs, **kwargs)
@@ -242,10 +241,9 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
 
     def word_probabilities(self, sentences, batch_size=32):
         """As `tag`: arrays `(words, num_classes)` of probabilities."""
-        name = "word_probabilities"
-        return self._judge(sentences, name, batch_size, lambda *row: row[-1])
+        return self._judge(sentences, "word_probabilities", batch_size)
 
-    def _judge(self, x, method, batch_size, read):
+    def _judge(self, x, method, batch_size, read=lambda *row: row[-1]):
         """`read(words, tags, scores)` of a sentence, or a list of several."""
         x, is_one = self.read_inputs(x, method)
         x, names = to_sentences(x), self.label_encoder.names
@@ -272,10 +270,7 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
 
 
 def find_spans(tags):
-    """Reads tags of BIO, IOB and BIOES (also BILOU) as conlleval does.
-
-    `["B-NP", "I-NP", "O"]` gives `[("NP", 0, 2)]`.
-    """
+    """`(label, start, end)` of BIO, IOB, BIOES or BILOU, as conlleval does."""
     spans, before = [], "O"  # the prefix of the tag before
     for i, tag in enumerate(tags):
         prefix, dash, label = str(tag).partition("-")
