@@ -1,8 +1,7 @@
 """Rows of token ids -> batches without padding for nothing.
 
 Every batch is cut to its longest row, and where the order is free rows of alike
-length go together. The batch at any position is found without those before it,
-so training goes on exactly where it was.
+length go together. Any batch is found by its position, to go on exactly there.
 """
 
 import functools
@@ -30,9 +29,9 @@ class Rows:
     """Rows in memory, without their padding.
 
     `chunks` are `(x, y, sample_weight)`, `x` a dict of arrays `(rows, ...,
-    length)`; what has not the shape of `token_ids` is not cut, nor are labels
-    and weights without `token_labels`. `lengths` are the tokens of every row,
-    at least 1; `width` is the longest length given.
+    length)`. Only what has the shape of `token_ids` is cut, labels and weights
+    with `token_labels`. `lengths` are tokens a row, at least 1, and `width`
+    the longest length given.
     """
 
     def __init__(self, chunks, pad_token_id=0, token_labels=False):
@@ -56,8 +55,7 @@ class Rows:
         self.lengths = np.concatenate(lengths)
         self._starts = np.cumsum(self.lengths) - self.lengths
         self._leaves = [
-            parts[0] if parts[0] is None else np.concatenate(parts)
-            for parts in zip(*leaves)
+            p[0] if p[0] is None else np.concatenate(p) for p in zip(*leaves)
         ]
 
     def __len__(self):
@@ -95,20 +93,17 @@ def _strip(array, pad, lengths):
         return array
     is_used = np.arange(array.shape[-1]) < lengths[:, None]
     array = np.moveaxis(array, -1, 1)[is_used]
-    if array.dtype.kind == "i" and array.size and array.min() >= 0:
-        return array.astype(np.min_scalar_type(int(array.max())))
-    return array
+    fits = array.dtype.kind == "i" and array.size and array.min() >= 0
+    return array.astype(np.min_scalar_type(array.max())) if fits else array
 
 
 class Batches:
     """Batches of `Rows`, at least one, found by their position.
 
-    Args:
-        batch_size: int. Units of `unit` neighbouring rows a batch.
-        order: string. `"given"`; `"by_length"`, the longest first: what does
-            not fit into memory fails at once; `"grouped"`, a new order of
-            rows of alike length in every pass; `"shuffled"`, of all.
-        finish: function of a batch, for what is done anew in every pass.
+    `batch_size` counts units of `unit` neighbouring rows; `finish` is done to a
+    batch anew in every pass. The order is `"given"`; `"by_length"`, the longest
+    first: what does not fit into memory fails at once; or new in every pass,
+    `"grouped"` by length or `"shuffled"`.
     """
 
     def __init__(self, rows, batch_size=32, order="given", unit=1, finish=None):
@@ -139,7 +134,6 @@ class Batches:
         return keras.utils.pack_x_y_sample_weight(*data)
 
     def _make_plan(self, pass_number):
-        """The units of every batch of a pass."""
         order, size = np.arange(len(self._lengths)), self._batch_size
 
         def split(order):

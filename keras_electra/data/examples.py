@@ -1,8 +1,4 @@
-"""A folder of examples -> batches, in an order that any step can return to.
-
-It is a function from position to examples: it takes no memory, and training
-goes on after an interruption exactly where it was.
-"""
+"""A folder of examples -> batches, in an order that any step can return to."""
 
 import hashlib
 import os
@@ -36,12 +32,10 @@ def load_examples(
         batch_size: int, examples in a batch of this process.
         seed: int or `None`. With a seed, the examples are shuffled anew each
             pass and never end. With `None`, they come once, in order.
-        tokenizer: `ElectraTokenizer` or `None`. If given, it must encode as
-            the one that the examples were built with.
+        tokenizer: `None`, or `ElectraTokenizer` that must be that of the build.
         process_index, num_processes: int. Which of how many shares to read,
             which are different and have as many batches.
-        drop_remainder: bool. Whether, without a seed, the last batch is left
-            out if it is not full.
+        drop_remainder: bool. Whether a last batch that is not full is left out.
         verify: bool. Whether to compare the checksums of all files, too.
 
     Returns an `ExampleDataset`. A missing file is a `FileNotFoundError`, an
@@ -65,9 +59,8 @@ def load_examples(
     order = order_examples(
         count, batch_size, seed, process_index, num_processes, drop_remainder
     )
-    return ExampleDataset(
-        folder, metadata, split, order, batch_size * num_processes
-    )
+    step = batch_size * num_processes
+    return ExampleDataset(folder, metadata, split, order, step)
 
 
 def order_examples(count, batch_size, seed, index, processes, drop_rest):
@@ -98,9 +91,8 @@ class ExampleDataset(PositionedDataset):
     """Batches of examples; made by `load_examples`.
 
     They are dicts of int32 arrays `(batch_size, sequence_length)`: `token_ids`,
-    `segment_ids` and `padding_mask` (1 = token, 0 = padding). `len` is the
-    number of batches in one pass, rounded up; `position` that of batches before
-    the next `iter`, and can be set.
+    `segment_ids` and `padding_mask` (1 = token, 0 = padding). `len` are those
+    of a pass, rounded up; `position` those before the next `iter`; set it.
     """
 
     is_ragged = False

@@ -23,8 +23,7 @@ class Names(typing.NamedTuple):
 
     inputs: tuple  # of tuples of str
     labels: tuple = ("label", "labels")
-    # Tells of `(x, y)` whether it is an example, as one is with a single text.
-    example: typing.Any = None
+    example: typing.Any = None  # function of `(x, y)`: whether it is no batch
 
 
 class Examples(typing.NamedTuple):

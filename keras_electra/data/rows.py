@@ -1,7 +1,6 @@
 """Inputs as users give them -> rows of token ids, the network's inputs.
 
-Rows are made in Python; a TensorFlow graph (`tf.data`, on every backend) calls
-back into it. Price: such a graph runs only in the process that made it.
+Rows are made in Python; a TensorFlow graph, as of `tf.data`, calls back into it.
 """
 
 import keras
@@ -28,8 +27,7 @@ def is_rows(x):
 
 def make_rows(sequences, firsts, pad_token_id, length=None):
     """Pads lists of ids to int32 arrays, the first `firsts` of segment 0."""
-    if length is None:
-        length = max(map(len, sequences), default=1)
+    length = length or max(map(len, sequences), default=1)
     shape = (len(sequences), length)
     token_ids = np.full(shape, pad_token_id, "int32")
     segment_ids, padding_mask = np.zeros((2, *shape), "int32")
@@ -82,9 +80,9 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
     """Turns texts and pairs into rows; subclasses have `rows` of their own.
 
     Takes a string, a list of strings, a tuple of two of either (pairs; then
-    with `y=None`) or rows, which stay as they are. Gives a dict of int32 arrays
-    `(batch, sequence_length)`, `token_ids`, `segment_ids`, `padding_mask`; with
-    labels a tuple. A preset's network may make the length less than 512.
+    with `y=None`) or rows, which stay. Gives a dict of int32 arrays `(batch,
+    sequence_length)`, `token_ids`, `segment_ids`, `padding_mask`, of 512 tokens
+    or those of a preset's network; with labels a tuple.
     """
 
     backbone_cls = ElectraBackbone
@@ -126,7 +124,6 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
     def _run(self, *data):
-        """Rows of full length, of any columns; in a TensorFlow graph too."""
         if graph_text.is_in_graph():
             spec = self.output_spec(*data)
             return graph_text.call_python(self._run, data, spec)

@@ -5,9 +5,7 @@ remembered only if it is needed again.
 """
 
 import contextlib
-import functools
 import itertools
-import operator
 import sys
 import warnings
 from collections import abc
@@ -56,8 +54,7 @@ class Stream(PositionedDataset):
                 first = next(batches, None)
                 if first is None:
                     raise ValueError("`x` has too few batches: fewer steps?")
-                yield first
-                yield from batches
+                yield from itertools.chain([first], batches)
         except Exception as error:
             self.error = error
             raise
@@ -65,8 +62,7 @@ class Stream(PositionedDataset):
     def for_keras(self, token_labels=False):
         """On TensorFlow a `tf.data` set that is told which axes vary.
 
-        Keras takes for fixed what is alike in the first two batches. The
-        labels' axes vary with `token_labels`.
+        Keras takes for fixed what is alike in the first two batches.
         """
         if keras.config.backend() != "tensorflow" or not self._source.is_ragged:
             return self
@@ -76,12 +72,9 @@ class Stream(PositionedDataset):
             return keras.KerasTensor((None, *axes), array.dtype.name)
 
         x, *labels = keras.utils.unpack_x_y_sample_weight(next(iter(self)))
-        like = functools.partial(spec, varies=token_labels)
-        specs = (
-            inputs.map_columns(spec, x),
-            *inputs.map_columns(like, (*labels,)),
-        )
-        specs = keras.utils.pack_x_y_sample_weight(*specs)
+        labels = inputs.map_columns(lambda a: spec(a, token_labels), (*labels,))
+        x = inputs.map_columns(spec, x)
+        specs = keras.utils.pack_x_y_sample_weight(x, *labels)
         return graph_text.to_dataset(self.__iter__, specs)
 
 
@@ -103,8 +96,7 @@ def errors_of(stream):
 class StreamBatches:
     """What `prepare` makes of the batches `(x, y, sample_weight)` of a source.
 
-    The source may have examples, `batch_size` to a batch. Only if an iterator
-    is remembered it can be read again.
+    Examples are put together. A remembered iterator can be read again.
     """
 
     is_ragged, endless = True, False
@@ -118,7 +110,7 @@ class StreamBatches:
 
     def __iter__(self):
         getattr(self._source, "on_epoch_begin", lambda: None)()
-        groups = itertools.groupby(self._elements(), operator.itemgetter(1))
+        groups = itertools.groupby(self._elements(), lambda element: element[1])
         for are_examples, elements in groups:
             size = self._batch_size if are_examples else 1
             while some := [
@@ -138,8 +130,7 @@ class StreamBatches:
         except TypeError:
             return None
         _, is_example = next(self._elements(), (None, False))
-        if is_example:
-            length = -(-length // self._batch_size)
+        length = -(-length // (self._batch_size if is_example else 1))
         return length if length < sys.maxsize // 2**20 else None
 
     def _elements(self):
@@ -200,9 +191,9 @@ def _to_columns(part):
         if isinstance(part, tuple) or any(texts):
             return tuple(map(_to_columns, part))
     # Examples that come one by one have values in place of columns.
-    is_value = part is None or np.isscalar(part)
-    is_value = is_value or getattr(part, "ndim", 1) == 0
-    return (inputs.to_python if is_value else inputs.to_column)(part)
+    if part is None or np.isscalar(part) or getattr(part, "ndim", 1) == 0:
+        return inputs.to_python(part)
+    return inputs.to_column(part)
 
 
 def read_all(source, names):

@@ -164,7 +164,8 @@ def _build(folder, files, tokenizer, description, num_processes, verbose):
     seed, length = settings["seed"], settings["sequence_length"]
     rules, fraction = settings["rules"], settings["validation_fraction"]
     ends = settings["blank_lines_separate_documents"]
-    result, tokens = (os.path.join(folder, n) for n in ("result", "tokens"))
+    result = os.path.join(folder, "result")
+    how = os.path.join(folder, "tokens"), num_processes
     threshold, reused = int(fraction * HASH_RANGE), []
     while True:
         shutil.rmtree(result, ignore_errors=True)
@@ -175,20 +176,15 @@ def _build(folder, files, tokenizer, description, num_processes, verbose):
         order = list(files)
         if rules == "original":
             draws[0].shuffle(order)
-        writers = []
-        for split, source in zip(shards.SPLITS, draws):
-            packer = ExamplePacker(rules, length, source)
-            writers.append(
-                shards.ExampleWriter(result, split, tokenizer, dtype, packer)
-            )
+        packers = [ExamplePacker(rules, length, source) for source in draws]
+        writers = [
+            shards.ExampleWriter(result, *pair, tokenizer, dtype)
+            for pair in zip(shards.SPLITS, packers)
+        ]
         blocks = read_blocks(order, settings["text_field"], ends)
-        blocks = tokenize_blocks(
-            blocks, tokenizer, dtype, tokens, num_processes
-        )
-        unknown = tokenizer.unk_token_id
-        tally, places = _write(
-            blocks, writers, threshold, seed, unknown, verbose
-        )
+        blocks = tokenize_blocks(blocks, tokenizer, dtype, *how)
+        counted = seed, tokenizer.unk_token_id, verbose
+        tally, places = _write(blocks, writers, threshold, *counted)
         reused.append(tally["reused_tokens"])
         if not tally["tokens"]:
             raise ValueError(
@@ -227,9 +223,8 @@ def _build(folder, files, tokenizer, description, num_processes, verbose):
 def _write(blocks, writers, threshold, seed, unk_token_id, verbose):
     """Hand all documents to the writers of the splits.
 
-    Each has a place in `HASH_RANGE`, a hash of what its first block has of it;
-    those below `threshold` are held out. Returns counts, the lowest and the
-    highest place.
+    Each has a place, a hash of what its first block has of it; those below the
+    threshold are held out. Returns counts, and the lowest and highest place.
     """
     tally, places, told = collections.Counter(), [], time.perf_counter()
     key = str(seed).encode()[:64]

@@ -48,7 +48,7 @@ def encode_record(example, cls_token_id, sep_token_id, dtype):
 class ExampleWriter:
     """Packs the lines of one split and writes the examples to `folder`."""
 
-    def __init__(self, folder, split, tokenizer, dtype, packer):
+    def __init__(self, folder, split, packer, tokenizer, dtype):
         self.split, self._folder, self._packer = split, folder, packer
         self._format = (tokenizer.cls_token_id, tokenizer.sep_token_id, dtype)
         self._writer = None
@@ -128,18 +128,15 @@ class BuildReport:
 
 def describe_tokenizer(tokenizer):
     """What `metadata.json` says of a tokenizer, to know it again later."""
-    config, plain = tokenizer.get_config(), (str, int, float, bool, type(None))
+    settings, plain = tokenizer.get_config(), (str, int, float, type(None))
+    settings = {k: v for k, v in settings.items() if isinstance(v, plain)}
     ids = {n: int(getattr(tokenizer, f"{n}_token_id")) for n in SPECIAL_TOKENS}
     return {
         "class": type(tokenizer).__name__,
         "fingerprint": tokenizer.fingerprint(),
         "vocabulary_size": int(tokenizer.vocabulary_size()),
         "special_token_ids": ids,
-        "settings": {
-            key: value
-            for key, value in config.items()
-            if isinstance(value, plain) and key not in IRRELEVANT
-        },
+        "settings": {k: settings[k] for k in settings if k not in IRRELEVANT},
     }
 
 

@@ -20,7 +20,7 @@ from tests.text.tiny_corpus import NumberTokenizer
 def make_writer(folder):
     packed = types.SimpleNamespace(add=list)  # examples as they are
     return ExampleWriter(
-        str(folder), "train", NumberTokenizer(), "uint16", packed
+        str(folder), "train", packed, NumberTokenizer(), "uint16"
     )
 
 
