@@ -1,6 +1,6 @@
 """Inputs as users give them -> rows of token ids, the network's inputs.
 
-Rows are made in Python; a TensorFlow graph, as of `tf.data`, calls back into it.
+Rows are made in Python; a TensorFlow graph (of `tf.data`) calls back into it.
 """
 
 import keras
