@@ -1,8 +1,7 @@
 """How tasks are saved, exported and uploaded: whole, or not at all.
 
-The card of a preset (`README.md`) says what is known: sizes, tokenizer and
-recipe are read off the model, steps and metrics off its last training. What a
-model cannot know (text, licence) is given by whoever saves it.
+The card of a preset (`README.md`) has all settings of a model and the results
+of its last training; text and licence are given by whoever saves it.
 """
 
 import json
@@ -34,17 +33,6 @@ Opened by `keras_electra.{name}.from_preset("folder or handle")`.
 | --- | --- |
 {rows}
 """
-BACKBONE = (
-    "layers {0.num_layers}, width {0.hidden_dim}, attention heads "
-    "{0.num_heads}, width of the feed-forward blocks {0.intermediate_dim}, "
-    "width of the embeddings {0.embedding_dim}, tokens {0.vocabulary_size}, "
-    "positions {0.max_sequence_length}, activation {0.activation}"
-)
-RECIPE = (
-    "{0.mask_fraction:g} of the tokens predicted, weights of the losses "
-    "{0.generator_weight:g} (generator) and {0.discriminator_weight:g} "
-    "(discriminator), temperature {0.temperature:g}, embeddings {1}"
-)
 PIPELINES = {
     "ElectraMaskedLM": "fill-mask",
     "ElectraTextClassifier": "text-classification",
@@ -54,52 +42,40 @@ PIPELINES = {
 
 
 class SavesPresets(OpensPresets):
-    """How our tasks are saved and exported: whole, without optimizers.
+    """How tasks are saved and exported; mixed in before KerasHub's class.
 
-    To be mixed into a KerasHub task, before its base class.
+    For transformers and KerasHub a pre-trainer makes two folders in the given
+    one, `discriminator` and `generator`. What a form has not is a `ValueError`.
     """
 
     def export_to_transformers(self, folder):
-        """Writes weights, configuration and tokenizer for transformers.
-
-        A pre-trainer makes two folders, `discriminator` and `generator`. A
-        model that transformers does not have is a `ValueError`.
-        """
+        """Writes weights, configuration and tokenizer for transformers."""
         write_whole(folder, lambda f: EXPORTERS["transformers"](self, f))
 
     def export_to_tf1(self, folder):
-        """Writes a checkpoint of TensorFlow 1 for Google's original program.
-
-        Of a task it holds the encoder, of a detector or masked language model
-        also the head. A network that is not the original's is a `ValueError`.
-        """
+        """Writes encoders and heads of pre-training for Google's program."""
         write_whole(folder, lambda f: EXPORTERS["tf1"](self, f))
 
     def export_to_keras_hub(self, folder):
         """Writes the encoder as a preset of KerasHub's `ElectraBackbone`.
 
-        It computes the tanh form of GELU, which changes numbers slightly, and
-        has a random pooler. A pre-trainer makes two folders, `discriminator`
-        and `generator`. Another activation than GELU is a `ValueError`.
+        This has the tanh form of GELU, which changes numbers slightly, and a
+        random pooler.
         """
         write_whole(folder, lambda f: EXPORTERS["keras_hub"](self, f))
 
     def save_to_preset(
         self, preset_dir, max_shard_size=10, card=None, weights_dtype="float32"
     ):
-        """Saves to a folder; a full disk leaves what was there before.
-
-        A `README.md` says what the model is; one written by hand stays.
+        """Saves without optimizer; a full disk leaves what was there before.
 
         Args:
             preset_dir: path of the folder.
-            max_shard_size: float or `None`. Largest file of weights, in GB.
-                Defaults to `10`.
-            card: dict or `None`. More rows of the `README.md`, such as
-                `{"corpus": "...", "licence": "apache-2.0"}`.
-            weights_dtype: string. Precision of the weights on disk,
-                `"float32"` (the default) or `"float16"`, half the size. A
-                weight that is too large for it is a `ValueError`.
+            max_shard_size: float, GB in a file of weights at most, or `None`.
+            card: dict. More rows of the `README.md`, unless that was written
+                by hand, such as `{"corpus": "...", "licence": "apache-2.0"}`.
+            weights_dtype: string. Precision on disk, `"float32"`, the default,
+                or `"float16"`; a weight that is too large is a `ValueError`.
         """
         check_option("weights_dtype", weights_dtype, ("float32", "float16"))
         folder, save = pathlib.Path(preset_dir), super().save_to_preset
@@ -111,7 +87,7 @@ class SavesPresets(OpensPresets):
                 _store_in_half(path)
             readme = folder / "README.md"
             if not readme.exists() or MARK in readme.read_text("utf-8"):
-                text = card_of(self, folder.resolve().name, card)
+                text = _card(self, folder.resolve().name, card or {})
                 (path / readme.name).write_text(text, encoding="utf-8")
 
         write_whole(preset_dir, write)
@@ -126,22 +102,21 @@ class SavesPresets(OpensPresets):
 
     @property
     def _others(self):
-        optimizer = getattr(self, "optimizer", None)  # none if not compiled
-        layers = list(self.backbone._flatten_layers())
-        return layers if optimizer is None else [*layers, optimizer]
+        optimizers = filter(None, [getattr(self, "optimizer", None)])
+        return [*self.backbone._flatten_layers(), *optimizers]
 
 
 def write_whole(folder, write):
     """Writes a folder by `write(path)`; a failure leaves it as it was.
 
-    All files are written to a new subfolder, on the same disk, and then moved,
-    `config.json` last: without it no folder is taken for a preset. Weights and
-    `task.json` of an earlier preset are removed, other files stay.
+    Files are written to a subfolder and then moved, `config.json` last: without
+    it no folder is taken for a preset. Weights and `task.json` of an earlier
+    preset are removed, other files stay.
     """
     if "://" in os.fspath(folder):
         raise ValueError(
-            f"A preset is saved to a local folder. Received: {folder!r}. Save "
-            "it to one, and then copy it, or call `upload_preset`."
+            f"A preset is saved to a local folder. Received: {folder!r}. Then "
+            "copy it, or call `upload_preset`."
         )
     target = pathlib.Path(folder)
     existed = target.is_dir()
@@ -181,17 +156,16 @@ def _store_in_half(folder):
         if isinstance(item, h5py.Group):
             copied = target.require_group(name)
         else:
-            value = half = item[()]
+            value = item[()]
             if item.dtype == np.float32:
-                with np.errstate(over="ignore"):
-                    half = value.astype("float16")
-            if np.any(np.isfinite(value) != np.isfinite(half)):
-                raise ValueError(
-                    '`weights_dtype="float16"` holds numbers up to 65504, and '
-                    f"{name} has one of {np.abs(value).max():.3g}. Save it in "
-                    "float32."
-                )
-            copied = target.create_dataset(name, data=half)
+                largest = np.abs(value).max(initial=0)
+                if 65504 < largest < np.inf:
+                    raise ValueError(
+                        '`weights_dtype="float16"` holds numbers up to 65504; '
+                        f"{name} has one of {largest:.3g}. Save it in float32."
+                    )
+                value = value.astype("float16")
+            copied = target.create_dataset(name, data=value)
         copied.attrs.update(item.attrs)
 
     for path in folder.glob("*.weights.h5"):
@@ -202,9 +176,9 @@ def _store_in_half(folder):
         os.replace(part, path)
 
 
-def card_of(model, title, card=None):
+def _card(model, title, card):
     """The `README.md` of a preset; rows of `card` go before known ones."""
-    rows, name = {**known_rows(model), **(card or {})}, type(model).__name__
+    rows, name = {**known_rows(model), **card}, type(model).__name__
     tags = f"pipeline_tag: {PIPELINES[name]}\n" if name in PIPELINES else ""
     if "licence" in rows:
         tags += f"license: {str(rows['licence']).lower()}\n"
@@ -215,51 +189,38 @@ def card_of(model, title, card=None):
 def known_rows(model):
     """What a task says about itself: names of rows to texts."""
     rows = {"parameters": f"{model.count_params():,}"}
-    networks = {"network": model.backbone}
-    if hasattr(model, "discriminator_head"):
-        networks = {"discriminator": model.backbone}
-        networks["generator"] = model.generator
-    rows |= {n: BACKBONE.format(b) for n, b in networks.items() if b}
-    text = model.preprocessor
-    if text is not None:
-        tokenizer, yes = text.tokenizer, ("no", "yes")
-        rows |= {
-            "text is lowered": yes[bool(tokenizer.lowercase)],
-            "accents are stripped": yes[strips_accents(tokenizer)],
-            "Chinese characters are words": yes[bool(tokenizer.split_on_cjk)],
-            "vocabulary": f"{tokenizer.vocabulary_size():,} word pieces",
-            "sequence length": f"{text.sequence_length} tokens",
-        }
-    if getattr(model, "labels", None):
-        rows["labels"] = ", ".join(model.labels)
-    if hasattr(model, "mask_fraction"):
-        shared = "shared" if model.share_embeddings else "not shared"
-        rows["recipe"] = RECIPE.format(model, shared)
+    parts = {
+        "network": model.backbone,
+        "generator": getattr(model, "generator", None),
+        "task": model,
+        "text": model.preprocessor,
+        "tokenizer": getattr(model.preprocessor, "tokenizer", None),
+    }
+    for row, part in parts.items():
+        config = part.get_config() if part is not None else {}
+        rows[row] = ", ".join(
+            f"{name} {value}"
+            for name, value in config.items()
+            if name not in ("name", "trainable", "config_file")
+            and isinstance(value, (int, float, str))
+        )
+    rows["labels"] = ", ".join(getattr(model, "labels", None) or ())
     optimizer = getattr(model, "optimizer", None)
     steps = int(keras.ops.convert_to_numpy(getattr(optimizer, "iterations", 0)))
     if steps:
         rows |= {"steps": f"{steps:,}", "optimizer": type(optimizer).__name__}
         history = getattr(getattr(model, "history", None), "history", {})
         rows |= {n: f"{float(values[-1]):.4g}" for n, values in history.items()}
-    summary = getattr(model, "conversion_summary", None)
-    if summary is not None:
+    if summary := getattr(model, "conversion_summary", None):
         rows["converted from"] = f"{summary.source} ({summary.form})"
-    return rows
-
-
-def strips_accents(tokenizer):
-    """Whether accents are stripped: unless said, where text is lowered."""
-    if tokenizer.strip_accents is None:
-        return bool(tokenizer.lowercase)
-    return bool(tokenizer.strip_accents)
+    return {row: text for row, text in rows.items() if text}
 
 
 def upload_preset(uri, preset):
     """Uploads a folder as `keras_hub.upload_preset` does, card included.
 
     Args:
-        uri: string. `"hf://user/model"` or
-            `"kaggle://user/model/keras/variant"`.
+        uri: `"hf://user/model"` or `"kaggle://user/model/keras/variant"`.
         preset: path of the folder, as `save_to_preset` wrote it.
     """
     card = pathlib.Path(preset, "README.md")

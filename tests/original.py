@@ -15,8 +15,7 @@ class Arrays(weights.Checkpoint):
 
     def __init__(self, arrays):
         self.tensors = {
-            name: weights.Tensor(array.shape, lambda array=array: array)
-            for name, array in arrays.items()
+            name: weights.in_memory(array) for name, array in arrays.items()
         }
 
     def reasons(self, network):

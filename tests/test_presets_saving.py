@@ -120,12 +120,12 @@ def test_rows_of_a_pretrainer():
     pretrainer = build_pretrainer()
     rows = known_rows(pretrainer)
     assert rows["parameters"] == f"{pretrainer.count_params():,}"
-    assert "width 8" in rows["discriminator"]
-    assert "width 4" in rows["generator"]
-    assert rows["vocabulary"] == "13 word pieces"
-    assert rows["text is lowered"] == rows["accents are stripped"] == "yes"
-    assert rows["sequence length"] == "8 tokens"
-    assert "0.15 of the tokens" in rows["recipe"]
+    assert "hidden_dim 8" in rows["network"]
+    assert "vocabulary_size 13" in rows["network"]
+    assert "hidden_dim 4" in rows["generator"]
+    assert "mask_fraction 0.15" in rows["task"]
+    assert rows["text"] == "sequence_length 8, truncate round_robin"
+    assert "lowercase True" in rows["tokenizer"]
     assert "steps" not in rows
 
 

@@ -1,8 +1,8 @@
 """Google's TF1 checkpoints (google-research/electra), read and written.
 
-They hold a generator and a discriminator, and no sizes: these come from the
-shapes. What shapes do not show (heads, dropout, activation) comes from a
-`config.json` beside them, or else from the paper.
+They hold a generator and a discriminator; sizes come from the shapes. What
+these do not show (heads, dropout, activation) comes from a `config.json` beside
+them, or else from the paper.
 """
 
 import functools
@@ -15,16 +15,13 @@ from keras_electra.conversion import weights
 from keras_electra.conversion.heads import head_of
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 
-# Sections of a `config.json` with the original's configurations.
-SECTIONS = {
-    "discriminator": "discriminator_bert_config",
-    "generator": "generator_bert_config",
-}
+SECTION = "{}_bert_config"  # of a `config.json` with the original's
 KERNEL = "encoder/layer_{}/output/dense/kernel"
 MARKS = {
     "discriminator": f"electra/{KERNEL.format(0)}",
     "generator": "generator_predictions/dense/kernel",
 }
+PREFIXES = {"discriminator": "electra", "generator": "generator"}
 # Variable -> what its shape says.
 SIZES = {
     "embeddings/word_embeddings": ("vocabulary_size", "embedding_dim"),
@@ -59,57 +56,46 @@ class GoogleCheckpoint(weights.Checkpoint):
             )
         # Else one encoder is both (original `untied_generator=False`).
         self._has_two = f"generator/{KERNEL.format(0)}" in self.tensors
-        self.is_pair = len(self.networks) > 1
-        self.is_tied = self.is_pair and not self._has_two
+        self.is_tied = len(self.networks) > 1 and not self._has_two
 
     def _section(self, network):
         """What the configuration beside says about one network."""
         is_other = network == "generator" and "discriminator" in self.networks
         default = {} if is_other else self._config
-        return self._config.get(SECTIONS[network], default)
+        return self._config.get(SECTION.format(network), default)
 
     def backbone_arguments(self, network):
-        layers = 0
+        section, layers = self._section(network), 0
         while self.tensor(f"electra/{KERNEL.format(layers)}", network):
             layers += 1
         sizes = {"num_layers": layers}
         for name, ours in SIZES.items():
             shape = self.tensor(f"electra/{name}", network).shape
             sizes.update(zip(ours, shape))
-        section, said = self._section(network), {}
         for theirs, (ours, _) in hugging_face.NAMES.items():
             value = section.get(theirs)
-            if value not in (None, sizes.get(ours, value)):
+            if value is not None and sizes.setdefault(ours, value) != value:
                 raise ValueError(
                     f"config.json of {self.source} has {theirs}={value}, but "
                     f"the weights of the {network} have {sizes[ours]}. "
                     "Correct it, or take the right files."
                 )
-            if value is not None:
-                said[ours] = value
         return {
             # Not visible in any shape; 64 units in all sizes of the paper.
             "num_heads": max(1, sizes["hidden_dim"] // 64),
             "activation": hugging_face.activation_of(section, self.source),
             **sizes,
-            **said,
         }
 
     def notes(self, network):
         notes, find = [], self.files.find
         if "num_attention_heads" not in self._section(network):
-            notes.append(
-                f"the {network} is taken to have heads of 64 units: no "
-                "config.json says otherwise"
-            )
+            notes.append(f"the {network} has heads of 64 units, if unsaid")
         files = (tokenizer_files.TOKENIZER, tokenizer_files.CONFIG)
         says_case = self.lowercase is not None or any(map(find, files))
         if find(tokenizer_files.VOCABULARY) and not says_case:
             lowers = self.tokenizer().lowercase
-            notes.append(
-                f"text is {'' if lowers else 'not '}lowered, because the "
-                f"vocabulary has {'no ' if lowers else ''}words with capitals"
-            )
+            notes.append(f"lowercase={lowers}, seen from the vocabulary")
         return notes
 
     def stored_name(self, name, network):
@@ -132,36 +118,33 @@ class GoogleCheckpoint(weights.Checkpoint):
 
 def write(task, folder):
     """Writes the networks of a pre-trainer, or of a task, and their heads."""
-    backbone = task.backbone
+    backbone, head = task.backbone, head_of(type(task))
+    network = (head and head.network) or "discriminator"
+    networks = {network: backbone}
     if isinstance(task, ElectraPretrainer):
-        networks, table = {"discriminator": backbone}, weights.pretrainer(task)
+        table = weights.pretrainer(task)
         if task.generator not in (None, backbone):
             networks["generator"] = task.generator
     else:
-        head = head_of(type(task))
-        network = (head and head.network) or "discriminator"
-        prefix = "generator" if network == "generator" else "electra"
-        networks = {network: backbone}
         table = {
             **weights.embeddings(backbone.embeddings),
-            **weights.encoder(backbone, prefix),
+            **weights.encoder(backbone, PREFIXES[network]),
             **(head.weights(task) if head and head.network else {}),
         }
     if (weights.OUTPUT_TABLE,) in table:
         raise ValueError(
-            "The original program's output matrix is the word embeddings. "
-            "This head has one of its own (tie_embeddings=False)."
+            "The original program's output matrix is the word embeddings; this "
+            "head has one of its own (tie_embeddings=False)."
         )
     config = {}
     for network, backbone in networks.items():
-        # The original knows one name only, and means the exact one.
         if backbone.activation != "gelu":
             raise ValueError(
-                "The original program has the exact GELU only. This network "
-                f"has {backbone.activation!r} and would compute otherwise."
+                "The original program has the exact GELU only, not this "
+                f"network's {backbone.activation!r}."
             )
         section = hugging_face.network_config(backbone)
-        config[SECTIONS[network]] = section
+        config[SECTION.format(network)] = section
         program = {"embedding_size": section.pop("embedding_size")}
     tokenizer = getattr(task.preprocessor, "tokenizer", None)
     if tokenizer is not None:

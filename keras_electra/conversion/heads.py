@@ -1,11 +1,9 @@
 """The head mapping: how each task of ours relates to a class of transformers.
 
-The original's classifier is one linear layer on the vector of `[CLS]`, which
-transformers has no class for: `google_to_transformers` says how one of its
-classes computes the same.
+It has none for the original's classifier, a linear layer on the vector of
+`[CLS]`: `google_to_transformers` says how one of its classes computes the same.
 """
 
-import dataclasses
 import typing
 import warnings
 
@@ -20,8 +18,8 @@ SUMMARY = {
 }
 KEY = "keras_electra_head"
 DENSE, OUT = "classifier/dense", "classifier/out_proj"
-# Above this GELU is the identity in float32.
-IDENTITY_FROM = 6.0
+CHOICE = "sequence_summary/summary"
+IDENTITY_FROM = 6.0  # above it GELU is the identity in float32
 
 
 def check_values(config, expected, source):
@@ -50,9 +48,8 @@ def _label_arguments(checkpoint):
         kernel = checkpoint.tensor(f"{OUT}/kernel")
         is_google = checkpoint.has_google_head
         arguments["head"] = "google" if is_google else "transformers"
-        if config.get("problem_type"):
-            kind = config["problem_type"].removesuffix("_classification")
-            arguments["problem_type"] = kind
+        if kind := config.get("problem_type"):
+            arguments["problem_type"] = kind.removesuffix("_classification")
     names = config.get("id2label") or {}
     labels = [str(names[id]) for id in sorted(names, key=int)]
     if labels != [f"LABEL_{i}" for i in range(len(labels))]:
@@ -67,9 +64,8 @@ def _label_settings(task):
     segment_id = getattr(task.preprocessor, "segment_id", 0)  # a tagger's
     if segment_id != 0:
         warnings.warn(
-            "transformers reads sentences as segment 0, but this tagger was "
-            f"trained with segment_id={segment_id}. Pass `token_type_ids` of "
-            f"{segment_id} there, or train it with 0.",
+            f"This tagger was trained with segment_id={segment_id}, but the "
+            "default of transformers is 0: pass `token_type_ids` there.",
             stacklevel=2,
         )
     names = task.labels or [f"LABEL_{i}" for i in range(task.num_classes)]
@@ -87,9 +83,8 @@ def _label_settings(task):
 def _answer_settings(task):
     if task.head != "simple" or task.answerability is not None:
         raise ValueError(
-            "transformers scores start and end of an answer apart, and not "
-            'that there is none. Expected a task with head="simple" and '
-            f"answerability=None, received head={task.head!r}, "
+            'transformers has a task with head="simple" and answerability=None '
+            f"alone. Received head={task.head!r}, "
             f"answerability={task.answerability!r}."
         )
     return {}
@@ -100,8 +95,7 @@ def _choice_arguments(checkpoint):
     return {"dropout": checkpoint.config.get("summary_last_dropout", 0.1)}
 
 
-@dataclasses.dataclass(frozen=True)
-class Head:
+class Head(typing.NamedTuple):
     """One head: a class in transformers, and where its weights are here."""
 
     architecture: str  # in transformers
@@ -112,14 +106,18 @@ class Head:
     # Of a task: entries of `config.json`, or an error if there is no such head.
     settings: typing.Callable = lambda task: {}
 
-    def mark(self):
-        """A name that the head has."""
-        return f"{next(iter(self.parts))}/kernel"
-
     def is_in(self, checkpoint, network):
-        """Whether a checkpoint has this head."""
-        is_ours = checkpoint.architecture in (None, self.architecture)
-        return is_ours and checkpoint.tensor(self.mark(), network) is not None
+        """Whether a checkpoint has this head; an error if it only says so."""
+        claimed, name = checkpoint.architecture, next(iter(self.parts))
+        if claimed not in (None, self.architecture):
+            return False
+        is_there = checkpoint.tensor(f"{name}/kernel", network) is not None
+        if claimed and not is_there:
+            raise ValueError(
+                f"{checkpoint.source} is {claimed} by its config.json, but "
+                f"lacks the weights of its head, such as '{name}/kernel'."
+            )
+        return is_there
 
     def weights(self, task):
         """The table of a task's head."""
@@ -131,88 +129,76 @@ class Head:
 def google_to_transformers(kernel, bias, gamma, beta):
     """The original's head as arrays of transformers', and the true bias.
 
-    That of transformers has a dense layer with GELU before the linear one.
-    Where its argument is large, GELU is the identity: so the dense layer adds
-    a constant that is large enough for the vectors of a layer normalization
-    with `gamma` and `beta`, and the linear layer takes it off again. Price:
-    logits are rounded at the size of that constant, about 1e-6 of it.
+    That of transformers has a dense layer with GELU before the linear one. Of
+    large numbers GELU is the identity: so the dense layer adds a constant that
+    is above all that layer normalization with `gamma` and `beta` gives, and the
+    linear one takes it off again. Price: logits are rounded at 1e-6 of it.
     """
     # No entry of a normalized vector is larger than the root of its width.
     shift = np.abs(gamma) * np.sqrt(len(gamma)) + np.abs(beta) + IDENTITY_FROM
     shift = np.ceil(shift).astype("float32")
-    arrays = {
-        f"{DENSE}/kernel": np.eye(len(gamma), dtype="float32"),
+    return _shifted(kernel, bias, shift), [float(b) for b in bias]
+
+
+def _shifted(kernel, bias, shift):
+    taken_off = shift.astype("float64") @ kernel.astype("float64")
+    return {
+        f"{DENSE}/kernel": np.eye(len(shift), dtype="float32"),
         f"{DENSE}/bias": shift,
         f"{OUT}/kernel": kernel,
-        f"{OUT}/bias": _shifted(kernel, bias, shift),
+        f"{OUT}/bias": (bias - taken_off).astype("float32"),
     }
-    return arrays, [float(b) for b in bias]
 
 
 def google_bias(config, read):
     """The true bias of a head by `google_to_transformers`, from its config.
 
-    `None` when the head is transformers' own, or was trained further as such.
+    `None` if the head is transformers' own, or was trained further as such.
     """
     if config.get(KEY, {}).get("kind") != "google":
         return None
     bias = np.asarray(config[KEY]["bias"], "float32")
-    dense, shift = read(f"{DENSE}/kernel"), read(f"{DENSE}/bias")
-    kernel, shifted = read(f"{OUT}/kernel"), read(f"{OUT}/bias")
-    is_same = (
-        bias.shape == shifted.shape
-        and np.array_equal(dense, np.eye(len(dense)))
-        and np.array_equal(shifted, _shifted(kernel, bias, shift))
-    )
+    kernel, shift = read(f"{OUT}/kernel"), read(f"{DENSE}/bias")
+    if kernel.shape[-1] != len(bias):
+        return None
+    arrays = _shifted(kernel, bias, shift)
+    is_same = all(np.array_equal(read(n), a) for n, a in arrays.items())
     return bias if is_same else None
 
 
-def _shifted(kernel, bias, shift):
-    taken_off = shift.astype("float64") @ kernel.astype("float64")
-    return (bias - taken_off).astype("float32")
-
-
+LABELS = {"arguments": _label_arguments, "settings": _label_settings}
 HEADS = {
     "ElectraMaskedLM": Head(
         "ElectraForMaskedLM",
         weights.TOKEN_HEAD,
-        "generator",
-        lambda checkpoint: checkpoint.token_head,
-        _token_settings,
+        network="generator",
+        arguments=lambda checkpoint: checkpoint.token_head,
+        settings=_token_settings,
     ),
     "ElectraReplacedTokenDetector": Head(
-        "ElectraForPreTraining", weights.REPLACED_HEAD, "discriminator"
+        "ElectraForPreTraining", weights.REPLACED_HEAD, network="discriminator"
     ),
     "ElectraTextClassifier": Head(
         "ElectraForSequenceClassification",
         {OUT: "output_dense", DENSE: "hidden_dense"},
-        None,
-        _label_arguments,
-        _label_settings,
+        **LABELS,
     ),
     "ElectraTokenClassifier": Head(
         "ElectraForTokenClassification",
         {"classifier": "output_dense"},
-        None,
-        _label_arguments,
-        _label_settings,
+        **LABELS,
     ),
     "ElectraQuestionAnswering": Head(
         "ElectraForQuestionAnswering",
         {"qa_outputs": "span_head.output_dense"},
-        None,
-        lambda checkpoint: {"head": "simple"},
-        _answer_settings,
+        arguments=lambda checkpoint: {"head": "simple"},
+        settings=_answer_settings,
     ),
     "ElectraMultipleChoice": Head(
         "ElectraForMultipleChoice",
-        {
-            "sequence_summary/summary": "hidden_dense",
-            "classifier": "output_dense",
-        },
-        None,
-        _choice_arguments,
-        lambda task: {**SUMMARY, "summary_last_dropout": task.dropout},
+        {CHOICE: "hidden_dense", "classifier": "output_dense"},
+        arguments=_choice_arguments,
+        settings=lambda t: {**SUMMARY, "summary_last_dropout": t.dropout},
     ),
 }
 

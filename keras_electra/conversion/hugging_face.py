@@ -1,11 +1,10 @@
 """The form of transformers, read and written: a folder or a hub repository.
 
-Its names are the original's with dots, and dense kernels are transposed. A
-repository holds one network, whose head shows what it is. Weights are in
-safetensors or PyTorch's pickled form, in one file or several with an index.
+Its names are the original's with dots, and dense kernels are transposed. It
+holds one network, whose head shows what it is, in safetensors or PyTorch's
+pickled form, in one file or several with an index.
 """
 
-import functools
 import json
 import re
 
@@ -13,31 +12,25 @@ import ml_dtypes  # noqa: F401  makes NumPy know bfloat16
 import numpy as np
 import safetensors.numpy
 
+from keras_electra.arguments import check_option
 from keras_electra.backend.files import load_pickle
 from keras_electra.conversion import heads
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion import weights
-from keras_electra.conversion.weights import Tensor
 
 CONFIG = "config.json"
 SAFETENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
 INDEX = ".index.json"
 WEIGHT_FILES = (SAFETENSORS, SAFETENSORS + INDEX, PICKLE, PICKLE + INDEX)
 # `hidden_act` of transformers -> `activation` of `ElectraBackbone`.
+APPROXIMATE = ("gelu_new", "gelu_pytorch_tanh", "gelu_fast")
 ACTIVATIONS = {
-    "gelu": "gelu",
-    "gelu_python": "gelu",
-    "gelu_new": "gelu_approximate",
-    "gelu_pytorch_tanh": "gelu_approximate",
-    "gelu_fast": "gelu_approximate",
-    "relu": "relu",
-    "silu": "silu",
-    "swish": "silu",
-    "tanh": "tanh",
+    **{name: name for name in ("gelu", "relu", "silu", "tanh")},
+    **{"gelu_python": "gelu", "swish": "silu"},
+    **dict.fromkeys(APPROXIMATE, "gelu_approximate"),
 }
-# And back: the first that means it.
 HIDDEN_ACT = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
-# Names in both, and what ELECTRA's configuration has when it is not written.
+# Names in both, and what transformers has when it is not written.
 NAMES = {
     "vocab_size": ("vocabulary_size", 30522),
     "num_hidden_layers": ("num_layers", 12),
@@ -51,7 +44,7 @@ NAMES = {
     "attention_probs_dropout_prob": ("attention_dropout", 0.1),
     "initializer_range": ("initializer_range", 0.02),
 }
-# What ours is, and no checkpoint may differ in.
+# No checkpoint may differ in these.
 FIXED = {
     "model_type": "electra",
     "layer_norm_eps": 1e-12,
@@ -84,14 +77,16 @@ def is_transposed(name):
     return not name.endswith(("_embeddings.weight", OUTPUT_TABLE))
 
 
+def _turned(name, tensor):
+    if not is_transposed(name):
+        return tensor
+    return weights.Tensor(tensor.shape[::-1], lambda: tensor.read().T)
+
+
 def activation_of(config, source):
     """The `activation` of `ElectraBackbone` that a configuration means."""
     name = config.get("hidden_act", "gelu")
-    if name not in ACTIVATIONS:
-        raise ValueError(
-            f"{source} has hidden_act={name!r} in its config.json. Expected "
-            f"one of {sorted(ACTIVATIONS)}."
-        )
+    check_option(f"hidden_act of {source}", name, ACTIVATIONS)
     return ACTIVATIONS[name]
 
 
@@ -105,18 +100,11 @@ class TransformersCheckpoint(weights.Checkpoint):
         config = files.read_json(CONFIG)
         heads.check_values(config, FIXED, self.source)
         self.config = {n: value for n, (_, value) in NAMES.items()} | config
-        self._arguments = {n: self.config[t] for t, (n, _) in NAMES.items()}
-        self._arguments["activation"] = activation_of(config, self.source)
         found = read_tensors(files.find, self.source)
         found = {_modern(name): tensor for name, tensor in found.items()}
         if WORDS.removeprefix("electra.") in found:  # `ElectraModel` alone
             found = {f"electra.{name}": t for name, t in found.items()}
-        self.tensors = {}
-        for name, tensor in found.items():
-            if is_transposed(name):
-                shape, read = tensor
-                tensor = Tensor(shape[::-1], lambda read=read: read().T)
-            self.tensors[name] = tensor
+        self.tensors = found = {n: _turned(n, t) for n, t in found.items()}
         for network in self.networks:
             if any(name.startswith(f"{network}_") for name in found):
                 self.networks = (network,)
@@ -127,7 +115,7 @@ class TransformersCheckpoint(weights.Checkpoint):
         self.has_google_head = bias is not None
         if self.has_google_head:
             name = transformers_name(f"{heads.OUT}/bias")
-            self.tensors[name] = Tensor(bias.shape, lambda: bias)
+            self.tensors[name] = weights.in_memory(bias)
         is_tied = OUTPUT_TABLE not in found or np.array_equal(
             found[WORDS].read(), found[OUTPUT_TABLE].read()
         )
@@ -135,7 +123,8 @@ class TransformersCheckpoint(weights.Checkpoint):
         self.token_head = {"head_activation": "gelu", "tie_embeddings": is_tied}
 
     def backbone_arguments(self, network):
-        return self._arguments
+        sizes = {ours: self.config[n] for n, (ours, _) in NAMES.items()}
+        return {**sizes, "activation": activation_of(self.config, self.source)}
 
     def stored_name(self, name, network):
         return transformers_name(name)
@@ -173,23 +162,18 @@ def write(task, head, folder):
         config["pad_token_id"] = tokenizer.pad_token_id
         positions = backbone.max_sequence_length
         tokenizer_files.write_tokenizer(tokenizer, folder, positions)
-    tensors = {}
+    arrays = {transformers_name(n): array for n, array in arrays.items()}
     for name, array in arrays.items():
-        name = transformers_name(name)
         array = array.T if is_transposed(name) else array
-        tensors[name] = np.ascontiguousarray(array)
+        arrays[name] = np.ascontiguousarray(array)
     path = folder / SAFETENSORS
-    safetensors.numpy.save_file(tensors, path, metadata={"format": "pt"})
+    safetensors.numpy.save_file(arrays, path, metadata={"format": "pt"})
     write_config(folder, config)
 
 
 def network_config(backbone):
     """What `config.json` says of a network."""
-    if backbone.activation not in HIDDEN_ACT:
-        raise ValueError(
-            f"transformers has no activation {backbone.activation!r}. "
-            f"Expected one of {sorted(HIDDEN_ACT)}."
-        )
+    check_option("activation", backbone.activation, HIDDEN_ACT)
     sizes = {n: getattr(backbone, ours) for n, (ours, _) in NAMES.items()}
     return {**sizes, "hidden_act": HIDDEN_ACT[backbone.activation]}
 
@@ -210,46 +194,29 @@ def read_tensors(find, source):
     name = find_weights(find)
     if name is None:
         raise FileNotFoundError(
-            f"{source} has a configuration but no weights. Looked for: "
-            f"{', '.join(WEIGHT_FILES)}."
+            f"{source} has no weights. Looked for: {', '.join(WEIGHT_FILES)}."
         )
-    parts = [name]
+    parts, tensors = [name], {}
     if name.endswith(INDEX):
         with open(find(name), encoding="utf-8") as file:
             parts = sorted(set(json.load(file)["weight_map"].values()))
-    tensors = {}
     for part in parts:
         path = find(part)
         if path is None:
             raise FileNotFoundError(
-                f"{source} lacks {part}, which its {name} names. Copy or "
-                "download all parts of the checkpoint."
+                f"{source} lacks {part}, which its {name} names. Get all parts."
             )
-        is_pickle = part.endswith(".bin")
-        read = _read_pickle if is_pickle else _read_safetensors
-        tensors.update(read(str(path)))
+        tensors |= _read_file(str(path))
     return tensors
 
 
-def _read_safetensors(path):
+def _read_file(path):
+    """Of a pickle, which could run any code, tensors alone are read."""
     try:
+        if path.endswith(".bin"):
+            arrays = load_pickle(path)
+            return {n: weights.in_memory(a) for n, a in arrays.items()}
         file = safetensors.safe_open(path, framework="np")
-    except (safetensors.SafetensorError, OSError) as error:
-        raise ValueError(
-            f"The file {path} cannot be read as safetensors ({error}): it is "
-            "damaged or cut off. Copy or download it again."
-        ) from error
-    tensors = {}
-    for name in file.keys():
-        shape = tuple(file.get_slice(name).get_shape())
-        tensors[name] = Tensor(shape, functools.partial(file.get_tensor, name))
-    return tensors
-
-
-def _read_pickle(path):
-    """Tensors alone are read from a pickle, which could run any code."""
-    try:
-        arrays = load_pickle(path)
     except ImportError as error:
         raise ImportError(
             f"Reading {path} needs PyTorch: `pip install torch` (the backend "
@@ -258,8 +225,14 @@ def _read_pickle(path):
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()
         raise ValueError(
-            f"The file {path} cannot be read: it is damaged, cut off, or holds "
-            "more than tensors, which could run any code. Take safetensors "
-            f"instead. PyTorch says: {reason[0]}"
+            f"The file {path} cannot be read: it is damaged, cut off, or a "
+            "pickle of more than tensors, which could run any code. Download "
+            f"it again, or take safetensors. The library says: {reason[0]}"
         ) from error
-    return {n: Tensor(a.shape, lambda a=a: a) for n, a in arrays.items()}
+    return {
+        name: weights.Tensor(
+            tuple(file.get_slice(name).get_shape()),
+            lambda name=name: file.get_tensor(name),
+        )
+        for name in file.keys()
+    }

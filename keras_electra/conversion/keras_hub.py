@@ -1,19 +1,17 @@
 """KerasHub's own ELECTRA presets: an encoder with a pooler and tanh GELU.
 
-KerasHub opens and writes them (and downloads its six presets); here weights
-are taken over under the original's names. Its pooler was never trained,
-because ELECTRA has none: it is left behind, and written as a fresh one.
+KerasHub opens and writes them; weights are taken over by the original's names.
+The pooler, which ELECTRA has not and nobody trained, is left, or written fresh.
 """
 
 import functools
 
 import keras_hub
-import numpy as np
 
+from keras_electra.arguments import check_option
 from keras_electra.arguments import keyword_names
 from keras_electra.conversion import weights
 from keras_electra.model.backbone import ElectraBackbone
-from keras_electra.presets_saving import strips_accents
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 BACKBONE = "keras_hub>ElectraBackbone"
@@ -58,12 +56,9 @@ class KerasHubCheckpoint(weights.Checkpoint):
             if "/attention/" in name:  # with an axis for the heads there
                 axes = 2 if name.endswith("kernel") else 1
                 arrays[name] = array.reshape((backbone.hidden_dim,) * axes)
-        pooler = backbone.pooled_dense.weights
-        arrays.update({w.path: np.asarray(w) for w in pooler})
-        return {
-            name: weights.Tensor(array.shape, lambda array=array: array)
-            for name, array in arrays.items()
-        }
+        pooler = {(w.path,): w for w in backbone.pooled_dense.weights}
+        arrays.update(weights.arrays_of(pooler))
+        return {n: weights.in_memory(array) for n, array in arrays.items()}
 
     def backbone_arguments(self, network):
         config = self.files.read_json("config.json")["config"]
@@ -88,23 +83,15 @@ class KerasHubCheckpoint(weights.Checkpoint):
 def network(backbone):
     """Weights of KerasHub's backbone by the original's names, no pooler."""
     table = weights.of_parts(backbone, EMBEDDINGS, "electra/embeddings/")
-    if hasattr(backbone, "embeddings_projection"):
-        projection = {"embeddings_project": "embeddings_projection"}
-        table.update(weights.of_parts(backbone, projection, "electra/"))
-    for i, layer in enumerate(backbone.transformer_layers):
-        prefix = f"electra/encoder/layer_{i}/"
-        table.update(weights.of_parts(layer, LAYER, prefix))
-    return table
+    return table | weights.encoder(backbone, parts=LAYER)
 
 
 def write(task, head, folder):
     """Writes the encoder of a task."""
     backbone = task.backbone
-    if backbone.activation not in ("gelu", "gelu_approximate"):
-        raise ValueError(
-            "KerasHub's ELECTRA has GELU only. This network has the "
-            f"activation {backbone.activation!r}."
-        )
+    check_option(
+        "activation", backbone.activation, ("gelu", "gelu_approximate")
+    )
     theirs = keras_hub.models.ElectraBackbone(
         vocab_size=backbone.vocabulary_size,
         **{name: getattr(backbone, name) for name in SAME_NAMES},
@@ -117,11 +104,12 @@ def write(task, head, folder):
     if tokenizer is not None:
         if not tokenizer.pipeline.is_word_piece:
             raise ValueError(
-                "KerasHub's ELECTRA has WordPiece only. This tokenizer is of "
-                "another kind: export to transformers."
+                "KerasHub's ELECTRA has WordPiece only, and this tokenizer is "
+                "of another kind: export to transformers."
             )
         settings = {n: bool(getattr(tokenizer, n)) for n in TEXT_SETTINGS}
-        settings["strip_accents"] = strips_accents(tokenizer)
+        if tokenizer.strip_accents is None:  # where text is lowered
+            settings["strip_accents"] = settings["lowercase"]
         keras_hub.tokenizers.ElectraTokenizer(
             tokenizer.get_vocabulary(), **settings
         ).save_to_preset(str(folder))

@@ -18,35 +18,32 @@ from keras_electra.conversion import keras_hub as hub
 from keras_electra.conversion import weights
 from keras_electra.conversion.heads import head_of
 from keras_electra.conversion.hugging_face import CONFIG
-from keras_electra.conversion.hugging_face import WEIGHT_FILES
 from keras_electra.data.rows import MAX_SEQUENCE_LENGTH
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets import download
-from keras_electra.presets import is_known
 from keras_electra.presets import split_arguments
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 LOOKED_FOR = f"""Looked for:
-- {CONFIG} with `registered_name` (this package, KerasHub)
-- {CONFIG} with `model_type` and {" or ".join(WEIGHT_FILES)} (transformers)
-- one `*.index` file, or a `checkpoint` file that names one, with its `*.data-*`
-  (Google's TF1)
+- {CONFIG} with `registered_name` (this package, KerasHub), or with `model_type`
+  and {" or ".join(hugging_face.WEIGHT_FILES)} (transformers)
+- one `*.index` file, or a `checkpoint` that names one, and `*.data-*` (TF1)
 - `discriminator/{CONFIG}` and `generator/{CONFIG}` (an exported pair)"""
 
 
 class Files:
     """Where the files of a preset are: at `path`, or (`None`) in a hub.
 
-    `network` says which folder of an exported pair to take (`is_pair`); if it
-    does not matter, the discriminator's.
+    Of an exported pair (`is_pair`) it is the folder of a network, by default
+    the discriminator's.
     """
 
     def __init__(self, preset, network=None):
         self.preset = os.fspath(preset)
         path = pathlib.Path(self.preset).expanduser()
-        parts = (path / "discriminator" / CONFIG, path / "generator" / CONFIG)
-        is_one = (path / CONFIG).is_file()
-        self.is_pair = not is_one and all(part.is_file() for part in parts)
+        places = (path, path / "discriminator", path / "generator")
+        found = [(place / CONFIG).is_file() for place in places]
+        self.is_pair = found == [False, True, True]
         if self.is_pair:
             path = path / (network or "discriminator")
         has_index = pathlib.Path(f"{path}.index").is_file()
@@ -62,8 +59,7 @@ class Files:
     def find(self, name):
         """The local path of a file, or `None`."""
         if self.path is None:
-            known = is_known(self.preset)
-            return download(self.preset, name) if known else None
+            return download(self.preset, name)
         path = (self.path.parent if self.is_prefix else self.path) / name
         return path if path.is_file() else None
 
@@ -75,18 +71,12 @@ class Files:
             return {**json.loads(text)}
         except (ValueError, TypeError) as error:
             raise ValueError(
-                f"{name} of {self.preset} is no valid JSON: {error}. Copy or "
-                "download it again."
+                f"{name} of {self.preset} is no valid JSON: {error}."
             ) from error
 
 
 def open_checkpoint(files):
-    """The `Checkpoint` in `Files`, if it is of a form that is not ours.
-
-    `None` for what KerasHub is to open, or to say that there is no such thing.
-    """
-    if files.path is None and not is_known(files.preset):
-        return None
+    """The `Checkpoint` in `Files`; `None` if KerasHub is to open it."""
     if files.is_prefix:
         return google.GoogleCheckpoint(files)
     config = files.read_json(CONFIG)
@@ -98,7 +88,7 @@ def open_checkpoint(files):
             raise ValueError(
                 f"{files.source} is ambiguous: it holds both {what} and a TF1 "
                 "checkpoint (*.index). Put them in two folders, or give the "
-                "prefix of the TF1 checkpoint, such as 'folder/model.ckpt-40'."
+                "prefix of the latter, such as 'folder/model.ckpt-40'."
             )
         return google.GoogleCheckpoint(files)
     if name:
@@ -112,14 +102,15 @@ def open_checkpoint(files):
 def open_preset(cls, preset, load_weights, arguments, show=True):
     """One of `presets.OPENERS`: all classes, from one checkpoint."""
     head = head_of(cls)
-    checkpoint = open_checkpoint(Files(preset, head and head.network))
+    network = head and head.network
+    checkpoint = open_checkpoint(Files(preset, network))
     if checkpoint is None:
         return None
     if issubclass(cls, ElectraTokenizer):
         return _load_tokenizer(checkpoint, **arguments)
     if issubclass(cls, keras_hub.models.Preprocessor):
         return _load_preprocessor(cls, checkpoint, **arguments)
-    network = (head and head.network) or checkpoint.networks[0]
+    network = network or checkpoint.networks[0]
     if network not in checkpoint.networks:
         other = checkpoint.networks[0]
         raise ValueError(
@@ -148,14 +139,9 @@ def _build_backbone(checkpoint, network, **kwargs):
 
 def _build_task(cls, checkpoint, network, notes, **kwargs):
     """A task, the table of its head if that is read, and what is new if not."""
-    kwargs, of_text = split_arguments(cls, kwargs)
+    kwargs, text = split_arguments(cls, kwargs)
     head = head_of(cls)
     has_head = head is not None and head.is_in(checkpoint, network)
-    if head and not has_head and checkpoint.architecture == head.architecture:
-        raise ValueError(
-            f"{checkpoint.source} is {head.architecture} by its config.json, "
-            f"but lacks the weights of its head, such as {head.mark()!r}."
-        )
     keeps_head = has_head and "num_classes" not in kwargs
     if keeps_head:
         found = head.arguments(checkpoint)
@@ -166,32 +152,29 @@ def _build_task(cls, checkpoint, network, notes, **kwargs):
         kwargs["backbone"] = _build_backbone(checkpoint, network, dtype=dtype)
     if "preprocessor" not in kwargs:
         kwargs["preprocessor"] = _load_preprocessor(
-            cls.preprocessor_cls, checkpoint, bool(of_text), **of_text
+            cls.preprocessor_cls, checkpoint, bool(text), **text
         )
         if kwargs["preprocessor"] is None:
-            notes.append(
-                "no vocabulary was found: `preprocessor` is None, and inputs "
-                "must be token ids"
-            )
+            notes.append("no vocabulary was found: `preprocessor` is None")
     task = cls(**kwargs)
     if keeps_head:
         return task, head.weights(task), {}
     reason = "as was asked for" if has_head else "not in the checkpoint"
-    of_backbone = {id(weight) for weight in task.backbone.weights}
-    new = [w.path for w in task.weights if id(w) not in of_backbone]
+    known = {id(weight) for weight in task.backbone.weights}
+    new = [w.path for w in task.weights if id(w) not in known]
     return task, {}, dict.fromkeys(new, f"fresh head: {reason}")
 
 
 def _load_tokenizer(checkpoint, needed=True, **kwargs):
     """The tokenizer, checked against the network; `None` if not `needed`."""
     source, tokenizer = checkpoint.source, checkpoint.tokenizer(**kwargs)
-    if tokenizer is None and needed:
+    if tokenizer is None:
+        if not needed:
+            return None
         raise FileNotFoundError(
             f"{source} has no vocabulary. Looked for: vocab.txt, "
             "tokenizer.json (KerasHub: assets/tokenizer/vocabulary.txt)."
         )
-    if tokenizer is None:
-        return None
     sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
     rows, size = sizes["vocabulary_size"], tokenizer.vocabulary_size()
     # There may be more only by padding to a multiple of a power of two.
@@ -209,16 +192,10 @@ def _load_preprocessor(cls, checkpoint, needed=True, **kwargs):
     tokenizer = kwargs.pop("tokenizer", None)
     if tokenizer is None:
         tokenizer = _load_tokenizer(checkpoint, needed, **of_tokens)
-    sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
-    positions = sizes["max_sequence_length"]
-    return build_preprocessor(cls, tokenizer, positions, **kwargs)
-
-
-def build_preprocessor(cls, tokenizer, max_sequence_length, **kwargs):
-    """A preprocessor for rows that the network has positions for, or `None`."""
     if tokenizer is None:
         return None
-    length = min(MAX_SEQUENCE_LENGTH, max_sequence_length)
+    sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
+    length = min(MAX_SEQUENCE_LENGTH, sizes["max_sequence_length"])
     return cls(tokenizer=tokenizer, **{"sequence_length": length, **kwargs})
 
 

@@ -1,10 +1,11 @@
 """Two networks become a pre-trainer, and a pre-trainer's becomes a task.
 
-The two may come from two checkpoints of two forms and sizes. Their embeddings
-are tied again, as in pre-training: the generator takes the discriminator's,
-and by how much its own differed is said. A generator that is missing is made.
+The two may come from checkpoints of two forms and sizes. As in pre-training the
+generator takes the discriminator's embeddings, and by how much its own differed
+is said. A generator that is missing is made.
 """
 
+import contextlib
 import functools
 
 import keras
@@ -16,23 +17,18 @@ from keras_electra.conversion import keras_hub
 from keras_electra.conversion import load
 from keras_electra.conversion import weights
 from keras_electra.conversion.heads import head_of
+from keras_electra.model import sizes
 from keras_electra.model.backbone import ElectraBackbone
-from keras_electra.model.sizes import SIZES
-from keras_electra.model.sizes import closest_size
 from keras_electra.presets import EXPORTERS
 from keras_electra.presets import OPENERS
 from keras_electra.presets import split_arguments
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
-from keras_electra.tasks.masked_lm import ElectraMaskedLM
-from keras_electra.tasks.replaced_token_detector import (
-    ElectraReplacedTokenDetector,
-)
+from keras_electra.tasks import masked_lm
+from keras_electra.tasks import replaced_token_detector
 
-# Why one of two networks drops what the other takes.
-TAKEN_BY_THE_OTHER = ("of the other network", "not of this task's head")
 TASKS = {
-    "discriminator": ElectraReplacedTokenDetector,
-    "generator": ElectraMaskedLM,
+    "discriminator": replaced_token_detector.ElectraReplacedTokenDetector,
+    "generator": masked_lm.ElectraMaskedLM,
 }
 
 
@@ -59,9 +55,10 @@ def open_part(cls, preset, load_weights, arguments):
     network = head_of(cls) and head_of(cls).network
     if network is None or "backbone" in arguments or not is_pretrainer(preset):
         return None
-    own, passed_on = split_arguments(cls, arguments)
+    own, text = split_arguments(cls, arguments)
+    dtype = own.pop("dtype", None)
     pretrainer = ElectraPretrainer.from_preset(
-        preset, load_weights, dtype=own.pop("dtype", None)
+        preset, load_weights, dtype=dtype
     )
     part = weights.tasks_of(pretrainer).get(network)
     if part is None:
@@ -70,8 +67,7 @@ def open_part(cls, preset, load_weights, arguments):
             "as another task."
         )
     if "preprocessor" not in own and part.preprocessor is not None:
-        preprocessor = cls.preprocessor_cls.from_preset(preset, **passed_on)
-        own["preprocessor"] = preprocessor
+        own["preprocessor"] = cls.preprocessor_cls.from_preset(preset, **text)
     return cls(**{"backbone": part.backbone, "head": part.head, **own})
 
 
@@ -82,147 +78,112 @@ def open_pretrainer(cls, preset, load_weights, arguments):
     discriminator = arguments.pop("discriminator", preset)
     generator, is_one = arguments.pop("generator", None), False
     if generator is None:
-        if preset is not None and is_pretrainer(preset):
+        is_ours = is_pretrainer(discriminator)
+        if is_ours and preset is not None:
             return None
-        generator, is_one = _generator_beside(discriminator)
-    own, of_text = split_arguments(cls, arguments)
-    of_text, of_tokens = split_arguments(cls.preprocessor_cls, of_text)
-    common = {"dtype": own.pop("dtype", None), "compile": False, **of_tokens}
+        files = load.Files(discriminator, "generator")
+        if is_ours or files.is_pair:
+            generator = files.source
+        elif files.has_index():  # of other forms only the original's has both
+            checkpoint = load.open_checkpoint(files)
+            if len(checkpoint.networks) == 2:
+                generator, is_one = discriminator, checkpoint.is_tied
+    own, text = split_arguments(cls, arguments)
+    sources = [s for s in (discriminator, generator) if s is not None]
+    common = {"dtype": own.pop("dtype", None), "preprocessor": None}
     tasks = []
-    for task_cls, source in zip(TASKS.values(), (discriminator, generator)):
-        if source is not None:
-            # One summary of both is shown in the end.
-            task = load.open_preset(
-                task_cls, source, load_weights, common, show=False
-            )
-            task = task or task_cls.from_preset(source, load_weights, **common)
-            tasks.append(task)
+    for task_cls, source in zip(TASKS.values(), sources):
+        # One summary of both is shown in the end.
+        task = load.open_preset(
+            task_cls, source, load_weights, common, show=False
+        )
+        task = task or task_cls.from_preset(source, load_weights, **common)
+        tasks.append(task)
     if "preprocessor" not in own:
-        own["preprocessor"] = _preprocessor(cls, tasks, of_text)
+        own["preprocessor"] = _preprocessor(cls.preprocessor_cls, sources, text)
     return _join(cls, tasks, is_one, own)
 
 
-def _generator_beside(preset):
-    """The preset of a discriminator's generator or `None`; if both are one."""
-    files = load.Files(preset, "generator")
-    if files.is_pair:
-        return files.path, False
-    if is_pretrainer(preset):
-        return preset, False
-    # Of all other forms only the original's holds both.
-    checkpoint = load.open_checkpoint(files) if files.has_index() else None
-    if checkpoint is not None and checkpoint.is_pair:
-        return preset, checkpoint.is_tied
-    return None, False
-
-
-def _join(cls, tasks, is_one, arguments):
+def _join(cls, tasks, is_one, own):
     """A pre-trainer of a detector and, if there is one, a token predictor."""
     backbone, generator = tasks[0].backbone, tasks[-1].backbone
-    notes, activation = [], "gelu"  # of a head that every form can hold
-    if len(tasks) == 1:
+    notes, activation = [], tasks[-1].head.activation
+    if is_one:
+        generator = backbone
+    elif len(tasks) == 1:
+        activation = "gelu"  # every form can hold it
         generator = fresh_generator(backbone)
         notes.append(
-            "there is no generator: a fresh one was made, "
-            f"{generator.num_layers} layers of width {generator.hidden_dim}. "
-            "It must learn before its replacements are worth detecting"
+            "there is no generator: a fresh one was made, which must learn "
+            f"first, {generator.num_layers} layers of {generator.hidden_dim}"
         )
-    else:
-        activation = tasks[1].head.activation
-        if not tasks[1].head.tie_embeddings:
-            notes.append(
-                "the generator's output matrix is its embeddings here, as in "
-                "pre-training; the one that it had is dropped"
-            )
-        if is_one:
-            generator = backbone
-        elif "share_embeddings" not in arguments:
-            generator, note = _share(backbone, generator)
-            notes.append(note)
-            is_shared = generator.embeddings is backbone.embeddings
-            arguments["share_embeddings"] = is_shared
-    arguments.setdefault("generator_head_activation", activation)
-    pretrainer = cls(backbone, generator, **arguments)
+    elif "share_embeddings" not in own:
+        generator, note = _share(backbone.embeddings, generator)
+        notes.append(note)
+        own["share_embeddings"] = generator.embeddings is backbone.embeddings
+    own.setdefault("generator_head_activation", activation)
+    pretrainer = cls(backbone, generator, **own)
     parts = weights.tasks_of(pretrainer)
     for task, network in zip(tasks, TASKS):
         if network in parts:
-            head = head_of(type(task))
-            arrays = weights.arrays_of(head.weights(task))
-            weights.fill(head.weights(parts[network]), arrays.get)
-    load.attach(pretrainer, _summary(tasks, notes))
+            table = head_of(type(task)).weights
+            arrays = weights.arrays_of(table(task))
+            weights.fill(table(parts[network]), arrays.get)
+            if weights.OUTPUT_TABLE in arrays:
+                notes.append(
+                    "the generator's output matrix is its embeddings here, not "
+                    "its own, which is dropped"
+                )
+    found = [getattr(task, "conversion_summary", None) for task in tasks]
+    load.attach(pretrainer, weights.join([*filter(None, found)], notes))
     return pretrainer
 
 
-def fresh_generator(backbone):
-    """A random generator, as narrow as that of the paper's nearest size."""
-    size = SIZES[closest_size(backbone.hidden_dim)]
-    width = backbone.hidden_dim * size.generator_hidden_dim // size.hidden_dim
-    heads = max(1, width // 64)
-    width = max(1, width // heads) * heads
-    own = {
-        "hidden_dim": width,
-        "num_heads": heads,
-        "intermediate_dim": 4 * width,
-        "name": "generator",
-        "embeddings": backbone.embeddings,
-        "dtype": backbone.dtype_policy,
-    }
-    with keras.name_scope("generator"):
-        return ElectraBackbone(**{**backbone.get_config(), **own})
-
-
-def _share(backbone, generator):
-    """The generator, with the backbone's embeddings if they fit, and a note."""
-    embeddings, own = backbone.embeddings, generator.embeddings
-    try:
-        shared = generator.with_embeddings(embeddings, name="generator")
-    except ValueError as error:
-        return generator, f"the embeddings are not shared. {error}"
-    pairs = zip(embeddings.get_weights(), own.get_weights())
-    largest = max(float(np.max(np.abs(a - b))) for a, b in pairs)
-    nothing = "" if largest else ", so that nothing was lost"
-    return shared, (
-        "the generator takes the discriminator's embeddings; its own differed "
-        f"by up to {largest:.3g}{nothing}"
-    )
-
-
-def _preprocessor(cls, tasks, of_text):
-    """A preprocessor with the one tokenizer of all tasks, or `None`."""
-    found = [t.preprocessor.tokenizer for t in tasks if t.preprocessor]
-    if not found and of_text:
-        raise ValueError(f"There is no vocabulary for {sorted(of_text)}.")
-    if any(t.get_vocabulary() != found[0].get_vocabulary() for t in found):
-        sizes = " and ".join(str(t.vocabulary_size()) for t in found)
+def _preprocessor(cls, sources, arguments):
+    """The preprocessor for one or two networks, or `None`."""
+    found = []
+    for source in sources:
+        # Without a vocabulary it is `None`, unless it was spoken of.
+        with contextlib.suppress(*[] if arguments else [FileNotFoundError]):
+            found.append(cls.from_preset(source, **arguments))
+    vocabularies = [each.tokenizer.get_vocabulary() for each in found]
+    if vocabularies[1:] not in ([], vocabularies[:1]):
+        sizes = " and ".join(str(len(each)) for each in vocabularies)
         raise ValueError(
             "Discriminator and generator must have one vocabulary. Received "
             f"two that differ, of {sizes} entries. Give two that were trained "
             "together, or no generator: a fresh one is made then."
         )
-    positions = min(task.backbone.max_sequence_length for task in tasks)
-    tokenizer = found[0] if found else None
-    return load.build_preprocessor(
-        cls.preprocessor_cls, tokenizer, positions, **of_text
-    )
+    # Rows have to fit both.
+    return min(found, key=lambda each: each.sequence_length, default=None)
 
 
-def _summary(tasks, notes):
-    """One summary of all that was read."""
-    parts = [getattr(task, "conversion_summary", None) for task in tasks]
-    parts = [part for part in parts if part is not None]
-    taken = TAKEN_BY_THE_OTHER if len(parts) > 1 else ()
-    dropped, new = {}, {}
-    for part in parts:
-        dropped |= {n: w for n, w in part.dropped.items() if w not in taken}
-        new |= part.new
-    found = [*(note for part in parts for note in part.notes), *notes]
-    return weights.Summary(
-        " and ".join(dict.fromkeys(p.source for p in parts)) or "preset",
-        " and ".join(dict.fromkeys(p.form for p in parts)) or "this package",
-        sum(part.used for part in parts),
-        dropped,
-        new,
-        list(dict.fromkeys(found)),
+def fresh_generator(backbone):
+    """A random generator, as narrow as that of the paper's nearest size."""
+    size = sizes.SIZES[sizes.closest_size(backbone.hidden_dim)]
+    width = backbone.hidden_dim * size.generator_hidden_dim // size.hidden_dim
+    heads = max(1, width // 64)
+    width = max(1, width // heads) * heads
+    config = backbone.get_config()
+    config.update(hidden_dim=width, num_heads=heads, intermediate_dim=4 * width)
+    config.update(name="generator", dtype=backbone.dtype_policy)
+    with keras.name_scope("generator"):
+        return ElectraBackbone(**config, embeddings=backbone.embeddings)
+
+
+def _share(embeddings, generator):
+    """The generator, with the embeddings if they fit, and a note."""
+    try:
+        shared = generator.with_embeddings(embeddings, name="generator")
+    except ValueError as error:
+        return generator, f"the embeddings are not shared. {error}"
+    own = generator.embeddings.get_weights()
+    pairs = zip(embeddings.get_weights(), own)
+    largest = max(float(np.max(np.abs(a - b))) for a, b in pairs)
+    nothing = "" if largest else ", so that nothing was lost"
+    return shared, (
+        "the generator takes the discriminator's embeddings; its own differed "
+        f"by up to {largest:.3g}{nothing}"
     )
 
 

@@ -1,11 +1,10 @@
 """The weight map, and how the weights of a checkpoint are taken over.
 
-All forms go through one set of names: the original's, and for heads that it
-lacks transformers' with slashes. A table maps tuples of them to variables: of
-query, key and value, side by side in one matrix here, or of one name.
+All forms go through the original's names, for heads that it lacks transformers'
+with slashes. A table maps tuples of them to variables: of query, key and value,
+which are side by side in one matrix here, or of one name.
 """
 
-import dataclasses
 import operator
 import re
 import types
@@ -51,14 +50,13 @@ def of_parts(root, attributes, prefix=""):
     table = {}
     for names, attribute in attributes.items():
         names = (names,) if isinstance(names, str) else names
-        part = operator.attrgetter(attribute)(root)
-        variables = {} if part is None else {"": part}
+        part, ends = operator.attrgetter(attribute)(root), [""]
         if isinstance(part, keras.Layer):
             is_dense = hasattr(part, "kernel")
-            parts = ("kernel", "bias") if is_dense else ("gamma", "beta")
-            variables = {f"/{name}": getattr(part, name) for name in parts}
-        for end, variable in variables.items():
-            table[tuple(prefix + name + end for name in names)] = variable
+            ends = ["kernel", "bias"] if is_dense else ["gamma", "beta"]
+        for end in ends if part is not None else ():
+            key = tuple(f"{prefix}{name}/{end}".rstrip("/") for name in names)
+            table[key] = getattr(part, end) if end else part
     return table
 
 
@@ -67,12 +65,14 @@ def embeddings(layer, prefix="electra"):
     return of_parts(layer, EMBEDDINGS, f"{prefix}/embeddings/")
 
 
-def encoder(backbone, prefix="electra"):
-    """Weights of an `ElectraBackbone` but its embeddings."""
-    projection = {"embeddings_project": "embeddings_projection"}
-    table = of_parts(backbone, projection, f"{prefix}/")
+def encoder(backbone, prefix="electra", parts=LAYER):
+    """Weights of a backbone, with `parts` of a layer, but its embeddings."""
+    table = {}
+    if hasattr(backbone, "embeddings_projection"):  # KerasHub's has none
+        projection = {"embeddings_project": "embeddings_projection"}
+        table = of_parts(backbone, projection, f"{prefix}/")
     for i, layer in enumerate(backbone.transformer_layers):
-        table.update(of_parts(layer, LAYER, f"{prefix}/encoder/layer_{i}/"))
+        table |= of_parts(layer, parts, f"{prefix}/encoder/layer_{i}/")
     return table
 
 
@@ -82,7 +82,7 @@ def network(backbone):
 
 
 def tasks_of(pretrainer):
-    """What is like a task for each network of a pre-trainer with a head."""
+    """What is like a task, for each network of a pre-trainer with a head."""
     text = pretrainer.preprocessor
     parts = {
         "discriminator": (pretrainer.backbone, pretrainer.discriminator_head),
@@ -101,15 +101,14 @@ def pretrainer(pretrainer):
     tasks, table = tasks_of(pretrainer), embeddings(backbone.embeddings)
     has_two = generator not in (None, backbone)
     if has_two:
-        table.update(encoder(generator, "generator"))
+        table |= encoder(generator, "generator")
         if generator.embeddings is not backbone.embeddings:
-            table.update(embeddings(generator.embeddings, "generator"))
-    if "generator" in tasks:
-        table.update(of_parts(tasks["generator"], TOKEN_HEAD))
+            table |= embeddings(generator.embeddings, "generator")
     if "discriminator" in tasks or not has_two:
-        table.update(encoder(backbone))
-    if "discriminator" in tasks:
-        table.update(of_parts(tasks["discriminator"], REPLACED_HEAD))
+        table |= encoder(backbone)
+    for name, task in tasks.items():
+        is_generator = name == "generator"
+        table |= of_parts(task, TOKEN_HEAD if is_generator else REPLACED_HEAD)
     return table
 
 
@@ -122,11 +121,11 @@ def shapes_of(table):
     }
 
 
-def arrays_of(table, read=keras.ops.convert_to_numpy):
+def arrays_of(table):
     """The values of a table's parts by name, float32."""
     arrays = {}
     for names, variable in table.items():
-        values = np.asarray(read(variable), "float32")
+        values = keras.ops.convert_to_numpy(variable).astype("float32")
         arrays.update(zip(names, np.split(values, len(names), axis=-1)))
     return arrays
 
@@ -146,16 +145,22 @@ class Tensor(typing.NamedTuple):
     read: typing.Callable
 
 
-class Checkpoint:
-    """One checkpoint in a form that is not ours; a subclass knows the form.
+def in_memory(array):
+    """The `Tensor` of an array."""
+    return Tensor(array.shape, lambda: array)
 
-    It adds `form`, its name; `tensors`, a dict from stored names to `Tensor`s
-    shaped like ours; and `backbone_arguments(network)`.
+
+class Checkpoint:
+    """One checkpoint in a form that is not ours.
+
+    Subclasses add its name, `form`; `tensors`, a dict from stored names to
+    `Tensor`s shaped like ours; `backbone_arguments(network)`; and `reasons`, a
+    dict from patterns of tensors that are left out on purpose to why.
     """
 
     # Both for an encoder of which nobody can say what it is.
     networks = ("discriminator", "generator")
-    is_pair = is_tied = False  # the two of a pre-training; they are one encoder
+    is_tied = False  # whether both are one encoder
     architecture, config = None, {}  # in transformers
     token_head = {}  # arguments of `ElectraMaskedLM`
     lowercase = True  # as of `read_tokenizer`
@@ -173,10 +178,6 @@ class Checkpoint:
         """What was assumed about a network, for the summary."""
         return []
 
-    def reasons(self, network):
-        """Patterns of tensors that are left out on purpose -> why."""
-        return {}
-
     def stored_name(self, name, network):
         """The stored name for an original name, whether there is one or not."""
         return name
@@ -186,8 +187,7 @@ class Checkpoint:
         return self.tensors.get(self.stored_name(name, network))
 
 
-@dataclasses.dataclass(frozen=True)
-class Summary:
+class Summary(typing.NamedTuple):
     """What became of a checkpoint; as a string, a report."""
 
     source: str
@@ -199,11 +199,28 @@ class Summary:
 
     def __str__(self):
         lines = [f"{self.source} ({self.form}): {self.used} tensors used"]
-        for title, found in (("dropped", self.dropped), ("new", self.new)):
+        for title in ("dropped", "new"):
+            found = getattr(self, title)
             for reason in dict.fromkeys(found.values()):
                 names = [name for name in found if found[name] == reason]
                 lines.append(f"  {title}: {_few(names)} ({reason})")
         return "\n".join([*lines, *(f"  note: {n}" for n in self.notes)])
+
+
+def join(parts, notes):
+    """One summary of the two of a pre-trainer, or of presets of ours."""
+    dropped, new = {}, {}
+    for part in parts:
+        dropped |= part.dropped
+        new |= part.new
+        notes = [*part.notes, *notes]
+    if len(parts) > 1:  # what one leaves out is what the other takes
+        ours = ("of the other network", "not of this task's head")
+        dropped = {n: why for n, why in dropped.items() if why not in ours}
+    source = " and ".join(dict.fromkeys(p.source for p in parts)) or "preset"
+    form = " and ".join(dict.fromkeys(p.form for p in parts)) or "this package"
+    used, notes = sum(part.used for part in parts), list(dict.fromkeys(notes))
+    return Summary(source, form, used, dropped, new, notes)
 
 
 def _few(names):
@@ -236,8 +253,8 @@ def assign(checkpoint, network, table, new, notes):
         raise ValueError(
             f"{source} must hold exactly the weights of its network. Missing: "
             f"{_few(missing)}. Left over: {_few(left_over)}. Of another shape: "
-            f"{_few(wrong)}. Either its configuration contradicts its weights, "
-            "or it is not ELECTRA's."
+            f"{_few(wrong)}. Its configuration contradicts its weights, or it "
+            "is not ELECTRA's."
         )
     fill(table, lambda name: tensors[stored[name]].read())
     return Summary(source, checkpoint.form, len(shapes), dropped, new, notes)

@@ -147,7 +147,7 @@ def test_original_head_is_rebuilt_only_if_it_is_untouched():
             "ElectraReplacedTokenDetector",
             {},
             {"activation": "elu"},
-            "no activation 'elu'",
+            "`activation` must be one of.*'elu'",
         ),
     ],
 )

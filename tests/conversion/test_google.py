@@ -132,7 +132,7 @@ def test_sizes_and_case_without_a_config(with_vocabulary):
     assert classifier.preprocessor.sequence_length == min(length, 512)
     summary = str(classifier.conversion_summary)
     assert "heads of 64 units" in summary
-    assert ("text is lowered, because" in summary) == lowered
+    assert f"lowercase={lowered}, seen from" in summary
 
 
 def test_config_that_contradicts_the_weights(with_vocabulary):
