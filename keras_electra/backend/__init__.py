@@ -1,7 +1,7 @@
 """The one room that knows TensorFlow, torch and JAX.
 
-`TrainStep` is mixed into the pre-trainer, `can_run` and `run` of
-`encoder_layer` compute a `TransformerLayer` faster where they can, to rounding.
+`TrainStep` is that of `ElectraPretrainer`. `encoder_layer.run` computes faster,
+to rounding, the `call` of a `TransformerLayer` for which `can_run` holds.
 """
 
 import keras

@@ -10,56 +10,42 @@ import functools
 import jax
 import keras
 from jax import numpy as jnp
-from jax.experimental.layout import Layout
-from jax.experimental.layout import with_layout_constraint
+from jax.experimental import layout
 
 import keras_electra.backend.numerics as numerics
 
 
 class TrainStep:
-    """`train_step` of `ElectraPretrainer`."""
-
     def train_step(self, state, data):
         trainable, non_trainable, optimizer_variables, metrics = state
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        compute = jax.value_and_grad(
-            self.compute_loss_and_updates, has_aux=True
-        )
-        (scaled_loss, aux), gradients = compute(
-            *(trainable, non_trainable, metrics, x, None, None),
-            training=True,
-            optimizer_variables=optimizer_variables,
-        )
+        step = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
+        inputs = trainable, non_trainable, metrics, x, None, None
+        kwargs = {"training": True, "optimizer_variables": optimizer_variables}
+        (scaled_loss, aux), gradients = step(*inputs, **kwargs)
         loss, outputs, non_trainable, metrics = aux
         norms = self.gradient_norms(gradients, scaled_loss, loss)
         finite = jnp.isfinite(norms[0])
-
-        def apply():
-            return self.optimizer.stateless_apply(
+        trainable, optimizer_variables = jax.lax.cond(
+            # Where it scales, the optimizer skips, and learns its scale so.
+            finite | self.scales_loss(),
+            lambda: self.optimizer.stateless_apply(
                 optimizer_variables, gradients, trainable
-            )
-
-        if self.scales_loss():
-            # The optimizer skips by itself, and learns its scale from it.
-            trainable, optimizer_variables = apply()
-        else:
-            trainable, optimizer_variables = jax.lax.cond(
-                finite, apply, lambda: (trainable, optimizer_variables)
-            )
+            ),
+            lambda: (trainable, optimizer_variables),
+        )
         mapping = list(zip(self.metrics_variables, metrics))
         with keras.StatelessScope(state_mapping=mapping) as scope:
-            logs = numerics.finish_step(self, x, outputs, loss, norms, finite)
+            logs = self.finish_step(x, outputs, loss, norms, finite)
         metrics = [scope.get_current_value(v) for v in self.metrics_variables]
         return logs, (trainable, non_trainable, optimizer_variables, metrics)
 
 
 def can_run(layer, x, training):
-    """Whether a `TransformerLayer` can be run here, and gains by it."""
     return jax.default_backend() == "cpu" and numerics.is_plain(layer, x)
 
 
 def run(layer, x, padding_mask, training, seeds):
-    """What `layer.call` returns; see there."""
     rates = layer.attention_dropout, layer.dropout
     settings = layer.num_heads, layer.intermediate_dense.activation, *rates
     weights = [weight.value for weight in layer.weights]
@@ -116,8 +102,7 @@ def product(a, b, dtype):
 
 
 def _product_backward(dtype, operands, gradient):
-    a, b = operands
-    gradient = gradient.astype(a.dtype)
+    (a, b), gradient = operands, gradient.astype(operands[0].dtype)
     d_a = product(gradient, b.swapaxes(-1, -2), a.dtype)
     if a.shape[-1] <= gradient.shape[-1]:  # the smaller one is turned round
         return d_a, product(a.swapaxes(-1, -2), gradient, b.dtype)
@@ -144,4 +129,5 @@ spread.defvjp(lambda *args: (spread(*args), None), _spread_backward)
 
 def _in_rows(x):
     """The same array, its last axis side by side in memory."""
-    return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
+    rows = layout.Layout(tuple(range(x.ndim)))
+    return layout.with_layout_constraint(x, rows)

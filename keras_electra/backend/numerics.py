@@ -1,8 +1,8 @@
 """What the plain layers and the kernels of every backend do alike.
 
 Dropout takes a quarter of a step with the backends' own generators. Here a
-counter, one for two elements, is mixed with the seed of the step to 32 bits,
-and each half decides over one element: bit for bit equal on every backend.
+counter, one for two elements, is mixed with the step's seed to 32 bits, and
+each half decides over one element: bit for bit equal on every backend.
 """
 
 import functools
@@ -99,15 +99,6 @@ def normalize(x, gamma, beta):
     variance = ops.mean(wide * wide, -1, keepdims=True)
     wide = wide * ops.rsqrt(variance + EPSILON)
     return ops.cast(wide * gamma + beta, x.dtype)
-
-
-def finish_step(pretrainer, x, outputs, loss, norms, finite):
-    """Updates the metrics of a `train_step`; returns their values."""
-    rows = ops.shape(x["token_ids"])[0]
-    pretrainer._loss_tracker.update_state(loss, sample_weight=rows)
-    metrics = pretrainer.pretraining_metrics
-    results = metrics.update_gradients(*norms, finite)
-    return {**pretrainer.compute_metrics(x, None, outputs), **results}
 
 
 @functools.cache

@@ -14,8 +14,6 @@ import keras_electra.backend.numerics as numerics
 
 
 class TrainStep:
-    """`train_step` of `ElectraPretrainer`."""
-
     def make_train_function(self, force=False):
         # Variables that the first trace would make cost a second trace.
         if not self.optimizer.built:
@@ -43,18 +41,16 @@ class TrainStep:
             apply()
         else:
             tf.cond(finite, apply, lambda: None)
-        return numerics.finish_step(self, x, outputs, loss, norms, finite)
+        return self.finish_step(x, outputs, loss, norms, finite)
 
 
 def can_run(layer, x, training):
-    """Whether a `TransformerLayer` can be run here, and gains by it."""
     # Graphs for prediction keep plain operations, which every program reads.
     on_cpu = not numerics.on_accelerator()
     return bool(training) and on_cpu and numerics.is_plain(layer, x)
 
 
 def run(layer, x, padding_mask, training, seeds):
-    """What `layer.call` returns; see there."""
     weights = [tf.convert_to_tensor(weight.value) for weight in layer.weights]
     w_qkv, w_out, gamma, w_inner, w_back, gamma_2 = weights[::2]
     b_qkv, b_out, beta, b_inner, b_back, beta_2 = weights[1::2]
@@ -127,10 +123,7 @@ def _activated(activation, y, bias, unused):
 
 @tf.custom_gradient
 def spread(vector, like):
-    """A vector in each row of a matrix; its gradient is summed by a product.
-
-    XLA's sum over thousands of rows is slow.
-    """
+    """A vector in each row; its gradient is a product, faster than a sum."""
 
     def gradients(gradient):
         ones = tf.ones((8, tf.shape(gradient)[0]), gradient.dtype)

@@ -1,18 +1,11 @@
-"""PyTorch: the training step, Adam's update, and the random state.
-
-One by one, updates of variables are thousands of small operations a step.
-"""
+"""PyTorch: the training step, Adam's update, and the random state."""
 
 import keras
 import numpy as np
 import torch
 
-from keras_electra.backend.numerics import finish_step
-
 
 class TrainStep:
-    """`train_step` of `ElectraPretrainer`."""
-
     def train_step(self, data):
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         self.zero_grad()  # before the forward pass, which needs the memory
@@ -32,7 +25,7 @@ class TrainStep:
             # The only read of a number by the host in the step.
             if self.scales_loss() or bool(finite):
                 self.optimizer.apply(gradients, variables)
-            return finish_step(self, x, outputs, loss, norms, finite)
+            return self.finish_step(x, outputs, loss, norms, finite)
 
 
 @torch.no_grad()
@@ -85,18 +78,16 @@ def get_states():
 
     Keras draws dropout without a fixed seed from them, not from the layer's.
     """
-    return [get().cpu().numpy() for get, _ in _generators()]
+    return [g.get_rng_state().cpu().numpy() for g in _generators()]
 
 
 def set_states(states):
-    for (get, set_), state in zip(_generators(), states):
+    for generator, state in zip(_generators(), states):
         # On other hardware a run does not go on bit for bit anyway.
-        if get().numel() == state.size:
-            set_(torch.from_numpy(np.array(state)))
+        if generator.get_rng_state().numel() == state.size:
+            generator.set_rng_state(torch.from_numpy(np.array(state)))
 
 
 def _generators():
-    yield torch.get_rng_state, torch.set_rng_state
-    if torch.accelerator.is_available():
-        device = torch.get_device_module()
-        yield device.get_rng_state, device.set_rng_state
+    found = torch.accelerator.is_available()
+    return [torch, torch.get_device_module()] if found else [torch]

@@ -35,7 +35,7 @@ class Group:
 
 
 def make_groups(padding_mask, dtype, training):
-    """Groups that leave padding out in training, else the whole batch as one.
+    """Groups of rows, in training without padding, else all rows as one.
 
     And the places of their tokens in the batch, `None` for all in their order.
     """
@@ -88,10 +88,7 @@ def attend(qkv, group, signs, num_heads, weight_scale):
 
 
 def attend_backward(d_read, qkv, shares, group, drops, num_heads, weight_scale):
-    """The gradient `(T, 3 * D)` of the `qkv` that `attend` was given.
-
-    `qkv` and `shares` it gave for this; `drops` is whether it had `signs`.
-    """
+    """The gradient of the `qkv` of `attend`, which had `signs` if `drops`."""
     _, count, length, head = qkv.shape
     count, width = count * length // num_heads, num_heads * head
     d_read = spread(d_read, group.inside, count)

@@ -18,14 +18,12 @@ GELU = {"gelu": "none", "gelu_approximate": "tanh"}
 
 
 def can_run(layer, x, training):
-    """Whether a `TransformerLayer` can be run here, and gains by it."""
     # A compiler does better with plain operations.
     on_cpu = x.device.type == "cpu" and not torch.compiler.is_compiling()
     return on_cpu and layer.activation in GELU and numerics.is_plain(layer, x)
 
 
 def run(layer, x, padding_mask, training, seeds):
-    """What `layer.call` returns; see there."""
     (batch, length, width), heads = x.shape, layer.num_heads
     dtype, x = x.dtype, x.to(operations.type_to_compute_in(x.dtype))
     groups, rows = attention.make_groups(padding_mask, x.dtype, training)
@@ -41,23 +39,22 @@ def run(layer, x, padding_mask, training, seeds):
     pick = functools.partial(attention.pick, rows=rows)
     keeps = [draw(*settings, seed, pick) for seed in seeds[1:]]
     weights = [weight.value for weight in layer.weights]
-    settings = signs, keeps, scales, heads, GELU[layer.activation]
-    return EncoderLayer.apply(x, rows, groups, *settings, *weights).to(dtype)
+    settings = groups, keeps, scales, heads, GELU[layer.activation]
+    return EncoderLayer.apply(x, rows, signs, settings, *weights).to(dtype)
 
 
 class EncoderLayer(torch.autograd.Function):
     """The layer as a function of `x`, `(B, L, D)` in the type to compute in.
 
     `rows`, `(T,)` or `None` for all, are the tokens to compute of the `B * L`,
-    `groups` are of them in that order. `signs` has a `sign_mask` of each group,
-    `keeps` a `keep_mask` of both outputs `(T, D)`, or `None`s; `scales` are of
-    what is kept: attention weights, outputs.
+    the groups are of them in that order. `signs` are `sign_mask`s of groups,
+    `keeps` are `keep_mask`s of both outputs; `scales` are of what is kept.
     """
 
     @staticmethod
-    def forward(
-        ctx, x, rows, groups, signs, keeps, scales, num_heads, gelu, *weights
-    ):
+    def forward(ctx, x, rows, signs, settings, *weights):
+        groups, keeps, scales, num_heads, gelu = ctx.settings = settings
+        ctx.drops = signs[0] is not None
         ctx.weight_types = [weight.dtype for weight in weights]
         # The normalizations keep theirs, whose rounding would count.
         norm, norm_2 = weights[4:6], weights[10:]
@@ -65,7 +62,6 @@ class EncoderLayer(torch.autograd.Function):
         w_qkv, b_qkv, w_out, b_out, w_in, b_in, w_back, b_back = dense
         shape, product = x.shape, operations.product
         x = attention.pick(x.reshape(-1, shape[-1]), rows)
-
         qkv = product(x, w_qkv, b_qkv)
         read, *attended = zip(
             *(
@@ -83,8 +79,6 @@ class EncoderLayer(torch.autograd.Function):
         y = operations.drop_(product(active, w_back, b_back), keeps[1])
         total_2 = torch.add(middle, y, alpha=scales[1])
         result, *moments_2 = _normalize(total_2, *norm_2)
-        drops = signs[0] is not None
-        ctx.settings = groups, keeps, scales, num_heads, gelu, drops
         ctx.save_for_backward(
             rows, x, read, middle, inner, w_qkv, w_out, w_in, w_back,
             total, *moments, *norm, total_2, *moments_2, *norm_2,
@@ -98,7 +92,7 @@ class EncoderLayer(torch.autograd.Function):
         rows, x, read, middle, inner, *saved = ctx.saved_tensors
         w_qkv, w_out, w_in, w_back, *saved = saved
         first, second, attended = saved[:5], saved[5:10], saved[10:]
-        groups, keeps, scales, num_heads, gelu, drops = ctx.settings
+        groups, keeps, scales, num_heads, gelu = ctx.settings
         shape = gradient.shape
         gradient = attention.pick(gradient.reshape(-1, shape[-1]), rows)
 
@@ -118,7 +112,7 @@ class EncoderLayer(torch.autograd.Function):
         d_y = operations.drop_(d_total * scales[1], keeps[0])
         d_out = operations.weight_gradients(read, d_y)
         d_read = operations.product(d_y, w_out.t())
-        settings = drops, num_heads, scales[0]
+        settings = ctx.drops, num_heads, scales[0]
         qkv, shares = attended[: len(groups)], attended[len(groups) :]
         d_y = [
             attention.attend_backward(d_read[g.tokens], *tensors, g, *settings)
@@ -128,10 +122,9 @@ class EncoderLayer(torch.autograd.Function):
         d_qkv = operations.weight_gradients(x, d_y)
         d_x = operations.input_gradient(d_y, w_qkv, d_total)
         d_x = attention.spread(d_x, rows, shape[:-1].numel()).view(shape)
-
         gradients = *d_qkv, *d_out, *d_norm, *d_in, *d_back, *d_norm_2
         gradients = [g.to(t) for g, t in zip(gradients, ctx.weight_types)]
-        return (d_x, *[None] * 7, *gradients)
+        return (d_x, None, None, None, *gradients)
 
 
 def _join(parts):

@@ -129,6 +129,15 @@ class PretrainingFit(TrainStep, FitsExamples):
         self.pretraining_metrics.update(x["padding_mask"], y_pred)
         return self.get_metrics_result()
 
+    # What the training steps of all backends do alike.
+
+    def finish_step(self, x, outputs, loss, norms, finite):
+        """Updates the metrics; returns their values."""
+        rows = ops.shape(x["token_ids"])[0]
+        self._loss_tracker.update_state(loss, sample_weight=rows)
+        results = self.pretraining_metrics.update_gradients(*norms, finite)
+        return {**self.compute_metrics(x, None, outputs), **results}
+
     def scales_loss(self):
         """Whether the optimizer scales the loss, as it does for float16."""
         return isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
