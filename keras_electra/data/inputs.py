@@ -129,8 +129,13 @@ def read_memory(x, y, sample_weight, names):
         x, found, weights = pick_columns(x, names)
         y = found if y is None else y
         sample_weight = weights if sample_weight is None else sample_weight
-    examples = Examples(*map_columns(to_column, (x, y, sample_weight)))
-    len(examples)  # checks that columns are equally long
+    return to_examples(x, y, sample_weight)
+
+
+def to_examples(*data):
+    """`Examples` of columns of any kind; an error if lengths differ."""
+    examples = Examples(*map_columns(to_column, data))
+    len(examples)
     return examples
 
 
@@ -174,13 +179,7 @@ def split_examples(examples, share):
 
 def check_texts(x, kinds=("texts",), may_be_empty=False):
     """Raises unless lists hold texts; `kinds` says which, for the message."""
-    columns = x if isinstance(x, tuple) else (x,)
-    sizes = list(map(len, columns))
-    if len(set(sizes)) != 1:
-        raise ValueError(
-            f"`x` must have as many first as second texts. Received: {sizes}."
-        )
-    for place, column in enumerate(columns):
+    for place, column in enumerate(x if isinstance(x, tuple) else (x,)):
         for index, text in enumerate(column):
             is_string = isinstance(text, str)
             if is_string and (may_be_empty or text.strip()):

@@ -127,7 +127,7 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         if graph_text.is_in_graph():
             spec = self.output_spec(*data)
             return graph_text.call_python(self._run, data, spec)
-        data = inputs.map_columns(inputs.to_column, data)
+        data = inputs.to_examples(*data)
         return self.rows(*data, length=self.sequence_length)
 
     def output_spec(self, x=None, y=None, sample_weight=None):

@@ -110,17 +110,12 @@ def to_questions(x):
     return x
 
 
-def to_answers(y, count):
+def to_answers(y):
     """Answers in any form -> list of `(text, start or None)`, or of `None`."""
     if isinstance(y, dict) and "text" in y:
         y = (y["text"], y.get("answer_start", [None] * len(y["text"])))
     if isinstance(y, tuple) and len(y) == 2:
         y = list(zip(*y, strict=True))
-    if len(y) != count:
-        raise ValueError(
-            "`y` must hold one answer a question. Received: "
-            f"{count} questions and {len(y)} answers."
-        )
     return [_to_answer(answer, index) for index, answer in enumerate(y)]
 
 
@@ -205,7 +200,7 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
         if y is None:
             return x
         found, examples, tokenizer = [], [], self.tokenizer
-        for i, answer in enumerate(to_answers(y, len(questions))):
+        for i, answer in enumerate(to_answers(y)):
             text, start = answer or (None, None)
             tokens = text and find_answer(documents[i], text, start, tokenizer)
             if text and not tokens:

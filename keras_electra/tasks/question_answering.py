@@ -143,7 +143,7 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
         qa_windows.to_questions(x)
 
     def encode_labels(self, x, y):
-        return qa_windows.to_answers(y, len(x[0]))
+        return qa_windows.to_answers(y)
 
     def answer(
         self,

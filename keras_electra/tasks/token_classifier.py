@@ -64,11 +64,6 @@ def is_sentence(x, y):
 
 def encode_word_labels(sentences, y, encoder=None):
     """Class numbers of words, a list a sentence, checked."""
-    if len(y) != len(sentences):
-        raise ValueError(
-            "`y` must hold labels of every sentence. Received: "
-            f"{len(sentences)} sentences and labels for {len(y)}."
-        )
     encoded = []
     for index, (words, labels) in enumerate(zip(sentences, y)):
         if isinstance(labels, str):

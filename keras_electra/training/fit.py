@@ -166,8 +166,8 @@ class FitsExamples:
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """A batch of raw data to a batch of rows, for `train_on_batch`."""
-        data = inputs.map_columns(inputs.to_column, (x, y, sample_weight))
-        return keras.utils.pack_x_y_sample_weight(*self._to_rows(*data))
+        data = self._to_rows(*inputs.to_examples(x, y, sample_weight))
+        return keras.utils.pack_x_y_sample_weight(*data)
 
     def _read(self, x, y=None, sample_weight=None):
         """`Examples` of what is in memory; a stream as it is."""
@@ -233,8 +233,9 @@ class FitsExamples:
         parts = (examples.part(slice(i, i + CHUNK)) for i in starts)
         return self._rows(weigh(self._pack(*part)) for part in parts)
 
-    def _to_rows(self, x, y=None, sample_weight=None):
-        return self._pack(*self._encode(x, y, sample_weight))
+    def _to_rows(self, *data):
+        len(inputs.Examples(*data))  # columns of a batch are equally long
+        return self._pack(*self._encode(*data))
 
     def _rows(self, chunks):
         tokenizer = getattr(self.preprocessor, "tokenizer", None)

@@ -55,6 +55,23 @@ def test_pairs_are_cut_evenly(preprocess):
     assert x["segment_ids"] == [[0, 0, 0, 0, 1, 1, 1]]
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        ((["the", "chef"], ["a"]),),
+        (["the", "chef"], [0]),
+        (["the", "chef"], [0, 1], [1.0]),
+    ],
+)
+def test_columns_must_be_equally_long(preprocess, data):
+    class LabellingPreprocessor(TextPreprocessor):
+        makes_labels = True
+
+    labels = LabellingPreprocessor(preprocess.tokenizer, sequence_length=7)
+    with pytest.raises(ValueError, match="different lengths"):
+        labels(*data)
+
+
 def test_packed_rows_and_labels_stay(preprocess):
     x = {"token_ids": np.ones((1, 7))}
     packed, y = preprocess(x, y=[1])

@@ -351,6 +351,7 @@ def test_nothing_in(task):
         (lambda t: t.fit("the", [0]), TypeError, "Received: 'the'"),
         (lambda t: t.fit(3, [0]), (TypeError, ValueError), "int"),
         (lambda t: t.fit(TEXTS, LABELS[1:]), ValueError, "lengths"),
+        (lambda t: t.fit(iter([(TEXTS, LABELS[1:])])), ValueError, "lengths"),
         (lambda t: t.fit(iter(EXAMPLES), LABELS), ValueError, "come with"),
         (lambda t: t.fit(TEXTS, LABELS, epoch=2), TypeError, "mean `epochs`"),
         (lambda t: t.predict(TEXTS, batchsize=2), TypeError, "`batch_size`"),

@@ -240,7 +240,6 @@ def test_labels_of_words():
     [
         ([["O"], ["X"]], "Sentence 0,.* has 2 words and 1 labels"),
         ([["O", "X"], "X X"], "Sentence 1,.* has 1 words and 2 labels"),
-        ([["O", "X"]], "2 sentences and labels for 1"),
         ([["O", "Y"], ["X"]], "In sentence 0: .*Label 1 is 'Y'"),
         ([[0, 1], [2]], "In sentence 1: .*Label 0 is 2"),
     ],
