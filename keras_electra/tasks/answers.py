@@ -64,14 +64,15 @@ def rank_answers(
         nulls.append(output.get("answerable_logit", starts[0] + ends[0]))
     tokens, scores = map(np.concatenate, zip(*parts))
     sums = scores.sum(axis=-1)
+    shares = np.exp(sums - sums.max(initial=-np.inf)).tolist()
     found = {}  # the best answer of each text
     for i in np.argsort(-sums, kind="stable"):
         if len(found) == n_best:
             break
         first, last = tokens[i]
         start, end = document.offsets[first][0], document.offsets[last][1]
-        text, share = document.text[start:end], np.exp(sums[i] - sums.max())
-        answer = Answer(text, start, end, float(share), *scores[i].tolist())
+        text = document.text[start:end]
+        answer = Answer(text, start, end, shares[i], *scores[i].tolist())
         found.setdefault(text, answer)
     best = list(found.values())
     total = sum(answer.probability for answer in best)

@@ -135,9 +135,8 @@ class AnswerabilityHead(keras.layers.Layer):
         features = x[:, 0]  # (B, D)
         if self.use_span:
             weights = ops.cast(ops.softmax(start_logits), x.dtype)
-            expected = ops.matmul(weights[:, None], x)[:, 0]
-            both = ops.concatenate([features, expected], axis=-1)
-            features = self.hidden_dense(both)
+            start = ops.matmul(weights[:, None], x)[:, 0]  # the expected one
+            features = self.hidden_dense(ops.concatenate([features, start], -1))
         return ops.cast(self.output_dense(features)[:, 0], "float32")
 
 
