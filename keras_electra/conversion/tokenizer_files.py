@@ -38,12 +38,12 @@ def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
             pipeline = Pipeline(vocabulary.read_text(full))
         except ValueError as error:
             raise ValueError(f"{TOKENIZER} of {source}: {error}") from error
-        if pipeline.is_word_piece and tokens:
-            if tokens != pipeline.tokens[: len(tokens)]:
-                raise ValueError(
-                    f"{source} has two vocabularies that differ: {TOKENIZER} "
-                    f"and {VOCABULARY}. Remove the wrong one."
-                )
+        same = tokens and pipeline.tokens[: len(tokens)]
+        if pipeline.is_word_piece and tokens != same:
+            raise ValueError(
+                f"{source} has two vocabularies that differ: {TOKENIZER} and "
+                f"{VOCABULARY}. Remove the wrong one."
+            )
         # Of other kinds than BERT's, transformers does not heed them either.
         with contextlib.suppress(ValueError):
             pipeline = pipeline.adjust(**said)

@@ -38,8 +38,7 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
             is a `ValueError`. Defaults to `512`.
         num_segments: int. Number of segment ids. Defaults to `2`.
         activation: string. `"gelu"` (exact), or `"gelu_approximate"` for
-            checkpoints that were trained with the tanh form. Defaults to
-            `"gelu"`.
+            checkpoints trained with the tanh form. Defaults to `"gelu"`.
         initializer_range: float. Standard deviation of the truncated normal
             that kernels and tables start from, but for the projection: Glorot
             uniform (original `modeling.py:59, 226`). Defaults to `0.02`.
@@ -85,8 +84,7 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         for name, value in config.items():
             check_count(name, value)
         shared = {"dropout": dropout, "initializer_range": initializer_range}
-        inner = {"attention_dropout": attention_dropout}
-        inner["activation"] = activation
+        inner = dict(attention_dropout=attention_dropout, activation=activation)
         config.update(shared, **inner)
 
         # === Layers ===

@@ -22,7 +22,6 @@ SUFFIX_PREFIX = "##"
 # The package's own nonspacing marks, punctuation and CJK characters lack what
 # is younger than Unicode 8.0, and a block.
 MARKS = r"[\p{Mn}&&[^\x{A9BD}]]"
-MORE_CJK = r"\x{2B820}-\x{2B91F}"
 # It has a lower case of its own, which the package does not know.
 FINAL_SIGMA = (
     r"(?<=\p{Cased}\p{Case_Ignorable}*)Σ(?!\p{Case_Ignorable}*\p{Cased})"
@@ -77,7 +76,7 @@ def tokenizer(
         strip_accents=None if strip_accents is None else bool(strip_accents),
         lowercase=bool(lowercase),
     )
-    alone = Regex(r"[\p{P}" + MORE_CJK * splits_cjk + "]")
+    alone = Regex(r"[\p{P}" + r"\x{2B820}-\x{2B91F}" * splits_cjk + "]")
     split = pre_tokenizers.Split(alone, "isolated")
     ids = {token: id for id, token in enumerate(tokens)}
     model = tokenizers.models.WordPiece(

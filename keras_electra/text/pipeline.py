@@ -98,8 +98,7 @@ class Pipeline:
             if changed.settings[name] != value:
                 raise ValueError(
                     f"`{name}={value!r}` cannot be obeyed: the tokenizer.json "
-                    f"means {self.settings[name]!r} and has no "
-                    "`BertNormalizer`. Leave it out, or change the file."
+                    "has no `BertNormalizer`. Leave it out, or change the file."
                 )
         return changed
 
@@ -130,10 +129,7 @@ class Pipeline:
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def encode(self, texts, special_tokens=False):
-        """Ids of texts: list of str to list of lists of int.
-
-        With `special_tokens`, those written in a text become their ids.
-        """
+        """Ids of texts, and of special tokens written in them, if asked for."""
         memory = self._memory(special_tokens)
         if self.is_original:
             split, ids = original.split_at_spaces, memory.__getitem__

@@ -26,9 +26,8 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
     """Tokenizer of ELECTRA: WordPiece, or what a `tokenizer.json` says.
 
     Called on a str it returns a 1-d array of int, on a list of str a list of
-    lists of int, ragged tensors in a graph of TensorFlow; with
-    `sequence_length`, arrays `(sequence_length,)` and `(batch,
-    sequence_length)`. Preprocessors add `[CLS]` and `[SEP]`, not the tokenizer.
+    lists of int or, with `sequence_length`, an array `(batch,
+    sequence_length)`; in graphs of TensorFlow, tensors. It adds no `[CLS]`.
 
     Args:
         vocabulary: list of str or path of a file with one token a line; it
@@ -44,11 +43,11 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
         special_tokens_in_strings: bool. Whether `"[MASK]"` and the like in a
             text become the special token. Defaults to `False`, as there.
         sequence_length: int. Tokens to cut or pad to. Defaults to `None`.
-        dtype: str. An integer type, `"int32"` by default, or `"string"` for
-            tokens in place of ids.
+        dtype: str. An integer type, or `"string"` for tokens in place of ids.
+            Defaults to `"int32"`.
 
-    A vocabulary that lacks a special token or has an entry twice, a damaged
-    file or a setting that cannot be obeyed is a `ValueError`.
+    A `ValueError` if the vocabulary lacks a special token, has an entry twice
+    or is damaged, or if a setting cannot be obeyed.
     """
 
     backbone_cls = ElectraBackbone
@@ -124,8 +123,7 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
     def tokenize(self, inputs):
         """Tokenize a string or any nesting, array or tensor of strings.
 
-        The nesting stays. Bytes are read as UTF-8, skipping what is none, as
-        the original does; another type is a `TypeError`.
+        The nesting stays. Of bytes, what is no UTF-8 is skipped, as there.
         """
         flat, length = self._tokenize_flat, self.sequence_length
         if graph_text.is_in_graph():
@@ -145,8 +143,7 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
     def encode_batch(self, texts, special_tokens=None):
         """Ids of texts (list of str): list of lists of int, the fast way.
 
-        With `special_tokens`, those written in a text become their ids; it
-        defaults to `special_tokens_in_strings`.
+        `special_tokens` goes before `special_tokens_in_strings`.
         """
         return self.pipeline.encode(*self._check(texts, special_tokens))
 
@@ -210,9 +207,9 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
 
     def token_to_id(self, token):
         """The id (int) of a token (str); `ValueError` if it has none."""
-        if token in self.pipeline.ids:
-            return self.pipeline.ids[token]
-        raise ValueError(f"The vocabulary has no token {token!r}.")
+        if token not in self.pipeline.ids:
+            raise ValueError(f"The vocabulary has no token {token!r}.")
+        return self.pipeline.ids[token]
 
     def fingerprint(self):
         """16 hex digits; tokenizers that have the same give the same ids."""

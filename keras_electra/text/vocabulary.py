@@ -43,8 +43,7 @@ def train_vocabulary(
         lowercase, strip_accents, split_on_cjk: bool. Those of the
             `ElectraTokenizer` that the vocabulary is for.
         output: path of a file to write the vocabulary to as well, or `None`.
-        min_frequency: int. Occurrences that make a pair of tokens a token.
-            Defaults to 2.
+        min_frequency: int. How often a pair must occur. Defaults to 2.
         max_alphabet: int. Distinct characters to keep, the most frequent
             ones; words with others will be `[UNK]`. Defaults to 1000.
         text_field: str. The field of the text. Defaults to `"text"`.
@@ -58,15 +57,13 @@ def train_vocabulary(
     words = count_words(corpus.list_files(files), split, text_field)
     if not words:
         raise ValueError(
-            "The files must hold at least one word. Received: "
-            f"files={files!r}, where there is nothing but white space."
+            f"The files must hold at least one word. Received: {files!r}."
         )
     counts = Counter()
     for word, count in words.items():
         for character in word:
             counts[character] += count
-    ranked = sorted(counts, key=lambda c: (-counts[c], c))
-    alphabet = set(ranked[:max_alphabet])
+    alphabet = set(sorted(counts, key=lambda c: (-counts[c], c))[:max_alphabet])
     inner = {character for word in words for character in word[1:]} & alphabet
     base = sorted(alphabet) + [SUFFIX_PREFIX + c for c in sorted(inner)]
     room = vocabulary_size - len(SPECIAL_TOKENS) - len(base)
@@ -118,8 +115,7 @@ def _count_parts(files, field, max_parts):
         for line in corpus.read_lines(path, field):
             parts.update(original.split_at_spaces(line))
             size += len(line)
-            # Parts can be long, as in texts without spaces: bound characters
-            # as well (64 per part on average).
+            # Texts without spaces make long parts: 64 characters on average.
             if len(parts) > max_parts or size > 64 * max_parts:
                 yield parts
                 parts.clear()
@@ -145,17 +141,16 @@ def merge_pairs(word_counts, base, max_tokens, min_frequency=2):
         for word in word_counts
     ]
     counts, heap, risen = defaultdict(int), [], set()
-    # Indices of words that have or once had the pair.
-    where = defaultdict(lambda: array("I"))
+    where = defaultdict(lambda: array("I"))  # words that have or had a pair
 
-    def add(left, right, index):
-        counts[left, right] += frequencies[index]
-        where[left, right].append(index)
-        risen.add((left, right))
+    def add(pair, index):
+        counts[pair] += frequencies[index]
+        where[pair].append(index)
+        risen.add(pair)
 
     for index, word in enumerate(words):
         for pair in zip(word, word[1:]):
-            add(*pair, index)
+            add(pair, index)
     while len(tokens) - len(base) < max_tokens:
         for pair in risen:
             if counts[pair] >= min_frequency:
@@ -166,9 +161,9 @@ def merge_pairs(word_counts, base, max_tokens, min_frequency=2):
         negative_count, pair = heapq.heappop(heap)
         count = counts.get(pair, 0)
         if count != -negative_count:
-            # Counts fall behind the heap's back; of what rose it knows.
-            if count < -negative_count:
-                risen.add(pair)
+            # Counts fall behind the heap's back. What rose is in it twice.
+            if min_frequency <= count < -negative_count:
+                heapq.heappush(heap, (-count, pair))
             continue
         left, right = pair
         token = tokens[left] + tokens[right][len(SUFFIX_PREFIX) :]
@@ -184,10 +179,10 @@ def merge_pairs(word_counts, base, max_tokens, min_frequency=2):
                     word[i : i + 2] = [merged]
                     if i > 0:
                         counts[word[i - 1], left] -= frequency
-                        add(word[i - 1], merged, index)
+                        add((word[i - 1], merged), index)
                     if i + 1 < len(word):
                         counts[right, word[i + 1]] -= frequency
-                        add(merged, word[i + 1], index)
+                        add((merged, word[i + 1]), index)
                 i += 1
         del counts[pair]
     return tokens[len(base) :]
@@ -202,9 +197,9 @@ def load_vocabulary(vocabulary):
     if isinstance(vocabulary, (str, os.PathLike)):
         source = f"The vocabulary {os.fspath(vocabulary)!r}"
         vocabulary = read_vocabulary(vocabulary)
-    tokens = list(
-        vocabulary if hasattr(vocabulary, "__iter__") else [vocabulary]
-    )
+    if not hasattr(vocabulary, "__iter__"):
+        vocabulary = [vocabulary]
+    tokens = list(vocabulary)
     for id, token in enumerate(tokens):
         is_text = isinstance(token, str)
         if not is_text or "\n" in token or token != token.strip(" \t\r"):
