@@ -40,15 +40,12 @@ class ElectraTextEmbedderPreprocessor(RowPreprocessor):
         return super().rows(texts, y, sample_weight, length)
 
     def output_spec(self, x=None, y=None, sample_weight=None):
-        rows, groups = (
-            super().output_spec(),
-            keras.KerasTensor((None,), "int32"),
-        )
-        if y is None and not isinstance(x, tuple):
-            return rows
-        if sample_weight is None:
-            return rows, groups
-        return rows, groups, keras.KerasTensor((None,), "float32")
+        if y is not None or isinstance(x, tuple):
+            y = keras.KerasTensor((None,), "int32")
+        if sample_weight is not None:
+            sample_weight = keras.KerasTensor((None,), "float32")
+        spec = super().output_spec()
+        return keras.utils.pack_x_y_sample_weight(spec, y, sample_weight)
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
