@@ -224,6 +224,16 @@ def test_weights_survive_a_file(backbone, tmp_path):
     np.testing.assert_array_equal(encode(other), encode(backbone))
 
 
+@pytest.mark.parametrize("dtype", [None, keras.DTypePolicy("mixed_bfloat16")])
+def test_a_model_of_some_layers_is_saved(dtype, tmp_path):
+    backbone = checks.tiny_backbone(num_layers=2, dtype=dtype)
+    output = {"sequence_output": backbone.transformer_layers[0].output}
+    part = keras.Model(backbone.input, output)
+    part.save(tmp_path / "part.keras")
+    loaded = keras.saving.load_model(tmp_path / "part.keras")
+    np.testing.assert_array_equal(encode(loaded), encode(part))
+
+
 def test_initial_values_of_the_projection():
     """Glorot, while all other kernels are truncated normals."""
     backbone = checks.tiny_backbone(
