@@ -1,8 +1,7 @@
 """Opens presets and knows their names; every room may build on it.
 
-`conversion` registers from above what opens and writes other forms than
-KerasHub's folders. KerasHub has no public way to add names of presets: this
-file, and no other, uses its private registry.
+`conversion` registers other forms than KerasHub's from above. KerasHub has no
+public way to add names: this file, and no other, uses its private registry.
 """
 
 import json
@@ -36,14 +35,11 @@ class OpensPresets:
                 TF1 checkpoint, or a handle such as `"hf://user/model"`. Of two
                 networks it is the one of the task, or else the discriminator.
             load_weights: bool. Whether to load weights. Defaults to `True`.
-            **kwargs: arguments of the constructor, the preprocessor's and the
-                tokenizer's, such as `sequence_length` and `lowercase`, in
-                place of what the preset says. Others are a `TypeError`.
+            **kwargs: of the constructor, the preprocessor's and tokenizer's,
+                such as `sequence_length`, in place of what the preset says.
 
-        Raises:
-            ValueError: when the form is unknown or ambiguous, a file damaged,
-                or the network another one; nothing is returned half-built.
-            FileNotFoundError: when there is no such file.
+        A form that is unknown or ambiguous, a damaged file or another network
+        is a `ValueError`, a missing file a `FileNotFoundError`.
         """
         own, passed_on = split_arguments(cls, kwargs)
         preset = preset if preset is None else os.fspath(preset)
@@ -59,10 +55,7 @@ class OpensPresets:
 
 
 def split_arguments(cls, arguments):
-    """Arguments of `from_preset`: a class's own, and those of its part.
-
-    The part is its preprocessor (of a preprocessor: its tokenizer).
-    """
+    """Arguments of `from_preset`: a class's own, and its preprocessor's."""
     own, names = {*constructor_keywords(cls), *cls.places}, set()
     part, below = _part_of(cls)
     while below is not None:
@@ -82,21 +75,19 @@ def split_arguments(cls, arguments):
 
 def _part_of(cls):
     """Name and class of what takes the arguments that a class has not."""
-    for part in ("preprocessor", "tokenizer"):
-        if part_cls := getattr(cls, f"{part}_cls", None):
-            return part, part_cls
-    return None, None
+    names = ("preprocessor", "tokenizer")
+    parts = [(name, getattr(cls, f"{name}_cls", None)) for name in names]
+    return next((part for part in parts if part[1]), (None, None))
 
 
 def download(preset, name):
-    """The local path of a preset's file, or `None`; a `ConnectionError`."""
+    """The local path of a preset's file; `None` if there is no such file."""
     try:
         return preset_utils.get_file(preset, name)
     except (ValueError, ImportError):
         raise
     except Exception as error:
-        # Not found there, or not even looked for?
-        cause = type(error.__cause__ or error).__name__
+        cause = type(error.__cause__).__name__  # or not even looked for?
         is_missing = isinstance(error, FileNotFoundError)
         if is_missing and cause != "LocalEntryNotFoundError":
             return None
@@ -133,9 +124,8 @@ def _facts(folder):
 
 def register_presets(backbone_cls, folder=None):
     """Makes names of presets known, and `presets` of each class list all."""
-    found = find_presets(folder or presets_folder())
+    found, entries = find_presets(folder or presets_folder()), {}
     ours = {name: _facts(path) for name, path in found.items()}
-    entries = {}
     for name, facts in (presets() | ours).items():
         metadata = {"description": f"ELECTRA, {facts['language']}.", **facts}
         metadata.update(path="electra", params=facts["parameters"])
@@ -154,10 +144,9 @@ def presets():
     Args:
         None.
 
-    Returns:
-        A dict from name or handle to a dict with `parameters` (int, of the
-        encoder), `language`, `corpus`, `licence`, `source` and `verified`
-        (what was tried of it here); what is unknown is `None`.
+    Returns a dict from name or handle to a dict with `parameters` (int, of the
+    encoder), `language`, `corpus`, `licence`, `source` and `verified` (what was
+    tried of it here); what is unknown is `None`.
     """
     folder = presets_folder()
     ours = {name: _facts(path) for name, path in find_presets(folder).items()}

@@ -1,8 +1,4 @@
-"""How tasks are saved, exported and uploaded: whole, or not at all.
-
-The card of a preset (`README.md`) has all settings of a model and the results
-of its last training; text and licence are given by whoever saves it.
-"""
+"""How tasks are saved, exported and uploaded: whole, or not at all."""
 
 import json
 import os
@@ -57,11 +53,7 @@ class SavesPresets(OpensPresets):
         write_whole(folder, lambda f: EXPORTERS["tf1"](self, f))
 
     def export_to_keras_hub(self, folder):
-        """Writes the encoder as a preset of KerasHub's `ElectraBackbone`.
-
-        This has the tanh form of GELU, which changes numbers slightly, and a
-        random pooler.
-        """
+        """Writes the encoder for KerasHub: tanh GELU and a random pooler."""
         write_whole(folder, lambda f: EXPORTERS["keras_hub"](self, f))
 
     def save_to_preset(
@@ -110,13 +102,11 @@ def write_whole(folder, write):
     """Writes a folder by `write(path)`; a failure leaves it as it was.
 
     Files are written to a subfolder and then moved, `config.json` last: without
-    it no folder is taken for a preset. Weights and `task.json` of an earlier
-    preset are removed, other files stay.
+    it no folder is a preset. Weights and task of an earlier one are removed.
     """
     if "://" in os.fspath(folder):
         raise ValueError(
-            f"A preset is saved to a local folder. Received: {folder!r}. Then "
-            "copy it, or call `upload_preset`."
+            f"Save to a local folder, not {folder!r}; then `upload_preset`."
         )
     target = pathlib.Path(folder)
     existed = target.is_dir()
@@ -161,8 +151,8 @@ def _store_in_half(folder):
                 largest = np.abs(value).max(initial=0)
                 if 65504 < largest < np.inf:
                     raise ValueError(
-                        '`weights_dtype="float16"` holds numbers up to 65504; '
-                        f"{name} has one of {largest:.3g}. Save it in float32."
+                        "float16 holds numbers up to 65504. Save in float32: "
+                        f"{name} has one of {largest:.3g}."
                     )
                 value = value.astype("float16")
             copied = target.create_dataset(name, data=value)
@@ -189,14 +179,10 @@ def _card(model, title, card):
 def known_rows(model):
     """What a task says about itself: names of rows to texts."""
     rows = {"parameters": f"{model.count_params():,}"}
-    parts = {
-        "network": model.backbone,
-        "generator": getattr(model, "generator", None),
-        "task": model,
-        "text": model.preprocessor,
-        "tokenizer": getattr(model.preprocessor, "tokenizer", None),
-    }
-    for row, part in parts.items():
+    names = ("backbone", "generator", "preprocessor")
+    parts = {name: getattr(model, name, None) for name in names}
+    parts["tokenizer"] = getattr(model.preprocessor, "tokenizer", None)
+    for row, part in [*parts.items(), ("task", model)]:
         config = part.get_config() if part is not None else {}
         rows[row] = ", ".join(
             f"{name} {value}"
@@ -208,7 +194,7 @@ def known_rows(model):
     optimizer = getattr(model, "optimizer", None)
     steps = int(keras.ops.convert_to_numpy(getattr(optimizer, "iterations", 0)))
     if steps:
-        rows |= {"steps": f"{steps:,}", "optimizer": type(optimizer).__name__}
+        rows["steps"] = f"{steps:,} of {type(optimizer).__name__}"
         history = getattr(getattr(model, "history", None), "history", {})
         rows |= {n: f"{float(values[-1]):.4g}" for n, values in history.items()}
     if summary := getattr(model, "conversion_summary", None):
@@ -229,9 +215,7 @@ def upload_preset(uri, preset):
         import huggingface_hub
 
         # KerasHub writes a card of its own when the repository has none.
-        repo_id = uri.removeprefix("hf://")
-        repo_id = huggingface_hub.create_repo(repo_id, exist_ok=True).repo_id
-        huggingface_hub.upload_file(
-            path_or_fileobj=str(card), path_in_repo=card.name, repo_id=repo_id
-        )
+        repository = huggingface_hub.create_repo(uri[5:], exist_ok=True)
+        file = {"path_or_fileobj": str(card), "path_in_repo": card.name}
+        huggingface_hub.upload_file(**file, repo_id=repository.repo_id)
     keras_hub.upload_preset(uri, str(preset))

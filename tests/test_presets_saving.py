@@ -120,11 +120,12 @@ def test_rows_of_a_pretrainer():
     pretrainer = build_pretrainer()
     rows = known_rows(pretrainer)
     assert rows["parameters"] == f"{pretrainer.count_params():,}"
-    assert "hidden_dim 8" in rows["network"]
-    assert "vocabulary_size 13" in rows["network"]
+    assert "hidden_dim 8" in rows["backbone"]
+    assert "vocabulary_size 13" in rows["backbone"]
     assert "hidden_dim 4" in rows["generator"]
     assert "mask_fraction 0.15" in rows["task"]
-    assert rows["text"] == "sequence_length 8, truncate round_robin"
+    text = "sequence_length 8, truncate round_robin"
+    assert rows["preprocessor"] == text
     assert "lowercase True" in rows["tokenizer"]
     assert "steps" not in rows
 
@@ -139,7 +140,7 @@ def test_steps_and_metrics_of_a_training(tmp_path):
     card = {"corpus": "two lines", "licence": "Apache-2.0"}
     classifier.save_to_preset(tmp_path, card=card)
     text = (tmp_path / "README.md").read_text()
-    assert "| steps | 1 |" in text
+    assert "| steps | 1 of " in text
     assert f"| loss | {history.history['loss'][-1]:.4g} |" in text
     assert "| corpus | two lines |" in text
     assert "\nlicense: apache-2.0\n" in text

@@ -1,8 +1,7 @@
 """Google's TF1 checkpoints (google-research/electra), read and written.
 
-They hold a generator and a discriminator; sizes come from the shapes. What
-these do not show (heads, dropout, activation) comes from a `config.json` beside
-them, or else from the paper.
+They hold two networks; sizes come from the shapes, and what these do not show
+(heads, dropout, activation) from a `config.json` beside them, or the paper.
 """
 
 import functools
@@ -77,8 +76,7 @@ class GoogleCheckpoint(weights.Checkpoint):
             if value is not None and sizes.setdefault(ours, value) != value:
                 raise ValueError(
                     f"config.json of {self.source} has {theirs}={value}, but "
-                    f"the weights of the {network} have {sizes[ours]}. "
-                    "Correct it, or take the right files."
+                    f"the weights of the {network} have {sizes[ours]}."
                 )
         return {
             # Not visible in any shape; 64 units in all sizes of the paper.
@@ -92,8 +90,8 @@ class GoogleCheckpoint(weights.Checkpoint):
         if "num_attention_heads" not in self._section(network):
             notes.append(f"the {network} has heads of 64 units, if unsaid")
         files = (tokenizer_files.TOKENIZER, tokenizer_files.CONFIG)
-        says_case = self.lowercase is not None or any(map(find, files))
-        if find(tokenizer_files.VOCABULARY) and not says_case:
+        is_said = self.lowercase is not None or any(map(find, files))
+        if not is_said and find(tokenizer_files.VOCABULARY):
             lowers = self.tokenizer().lowercase
             notes.append(f"lowercase={lowers}, seen from the vocabulary")
         return notes
@@ -133,15 +131,14 @@ def write(task, folder):
         }
     if (weights.OUTPUT_TABLE,) in table:
         raise ValueError(
-            "The original program's output matrix is the word embeddings; this "
-            "head has one of its own (tie_embeddings=False)."
+            "The original program has no head with tie_embeddings=False."
         )
     config = {}
     for network, backbone in networks.items():
         if backbone.activation != "gelu":
             raise ValueError(
-                "The original program has the exact GELU only, not this "
-                f"network's {backbone.activation!r}."
+                "The original program has the exact GELU only, not "
+                f"{backbone.activation!r}."
             )
         section = hugging_face.network_config(backbone)
         config[SECTION.format(network)] = section

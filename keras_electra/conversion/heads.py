@@ -9,13 +9,12 @@ import warnings
 
 import numpy as np
 
+from keras_electra.arguments import check_option
 from keras_electra.conversion import weights
 
-SUMMARY = {
-    "summary_type": "first",
-    "summary_use_proj": True,
-    "summary_activation": "gelu",
-}
+SUMMARY = dict(
+    summary_type="first", summary_use_proj=True, summary_activation="gelu"
+)
 KEY = "keras_electra_head"
 DENSE, OUT = "classifier/dense", "classifier/out_proj"
 CHOICE = "sequence_summary/summary"
@@ -25,18 +24,14 @@ IDENTITY_FROM = 6.0  # above it GELU is the identity in float32
 def check_values(config, expected, source):
     """Raises a `ValueError` for a configuration that ours cannot have."""
     for name, value in expected.items():
-        if config.get(name, value) != value:
-            raise ValueError(
-                f"{source} has {name}={config[name]!r} in its config.json; the "
-                f"networks here have {value!r} and would compute otherwise."
-            )
+        check_option(f"{name} of {source}", config.get(name, value), [value])
 
 
 def _token_settings(task):
     if task.head.activation != "gelu":
         raise ValueError(
             "In the head of a masked language model transformers has the exact "
-            f"GELU alone. This one has {task.head.activation!r}."
+            f"GELU only, not {task.head.activation!r}."
         )
     return {"tie_word_embeddings": task.head.tie_embeddings}
 
@@ -101,9 +96,9 @@ class Head(typing.NamedTuple):
     architecture: str  # in transformers
     parts: dict  # names -> attributes of a task with the weights
     network: str | None = None  # that it needs, or either
-    # Function of a `Checkpoint`: arguments of the task.
+    # Of a `Checkpoint`, arguments of the task; of a task, entries of
+    # `config.json`, or an error if there is no such head.
     arguments: typing.Callable = lambda checkpoint: {}
-    # Of a task: entries of `config.json`, or an error if there is no such head.
     settings: typing.Callable = lambda task: {}
 
     def is_in(self, checkpoint, network):
@@ -129,10 +124,10 @@ class Head(typing.NamedTuple):
 def google_to_transformers(kernel, bias, gamma, beta):
     """The original's head as arrays of transformers', and the true bias.
 
-    That of transformers has a dense layer with GELU before the linear one. Of
-    large numbers GELU is the identity: so the dense layer adds a constant that
-    is above all that layer normalization with `gamma` and `beta` gives, and the
-    linear one takes it off again. Price: logits are rounded at 1e-6 of it.
+    That of transformers has a dense layer with GELU first. Of large numbers it
+    is the identity: so this layer adds a constant above all that normalization
+    with `gamma` and `beta` gives, which the other takes off. Price: logits are
+    rounded at 1e-6 of it.
     """
     # No entry of a normalized vector is larger than the root of its width.
     shift = np.abs(gamma) * np.sqrt(len(gamma)) + np.abs(beta) + IDENTITY_FROM
@@ -151,17 +146,14 @@ def _shifted(kernel, bias, shift):
 
 
 def google_bias(config, read):
-    """The true bias of a head by `google_to_transformers`, from its config.
-
-    `None` if the head is transformers' own, or was trained further as such.
-    """
+    """The true bias of what `google_to_transformers` made; `None` of others."""
     if config.get(KEY, {}).get("kind") != "google":
         return None
     bias = np.asarray(config[KEY]["bias"], "float32")
     kernel, shift = read(f"{OUT}/kernel"), read(f"{DENSE}/bias")
     if kernel.shape[-1] != len(bias):
         return None
-    arrays = _shifted(kernel, bias, shift)
+    arrays = _shifted(kernel, bias, shift)  # unless it was trained further
     is_same = all(np.array_equal(read(n), a) for n, a in arrays.items())
     return bias if is_same else None
 

@@ -1,8 +1,7 @@
 """The form of transformers, read and written: a folder or a hub repository.
 
-Its names are the original's with dots, and dense kernels are transposed. It
-holds one network, whose head shows what it is, in safetensors or PyTorch's
-pickled form, in one file or several with an index.
+Its names are the original's with dots, and dense kernels are transposed. One
+network is in safetensors or PyTorch's pickled form, in one file or several.
 """
 
 import json
@@ -22,9 +21,8 @@ CONFIG = "config.json"
 SAFETENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
 INDEX = ".index.json"
 WEIGHT_FILES = (SAFETENSORS, SAFETENSORS + INDEX, PICKLE, PICKLE + INDEX)
-# `hidden_act` of transformers -> `activation` of `ElectraBackbone`.
 APPROXIMATE = ("gelu_new", "gelu_pytorch_tanh", "gelu_fast")
-ACTIVATIONS = {
+ACTIVATIONS = {  # `hidden_act` of transformers -> `activation` here
     **{name: name for name in ("gelu", "relu", "silu", "tanh")},
     **{"gelu_python": "gelu", "swish": "silu"},
     **dict.fromkeys(APPROXIMATE, "gelu_approximate"),
@@ -77,12 +75,6 @@ def is_transposed(name):
     return not name.endswith(("_embeddings.weight", OUTPUT_TABLE))
 
 
-def _turned(name, tensor):
-    if not is_transposed(name):
-        return tensor
-    return weights.Tensor(tensor.shape[::-1], lambda: tensor.read().T)
-
-
 def activation_of(config, source):
     """The `activation` of `ElectraBackbone` that a configuration means."""
     name = config.get("hidden_act", "gelu")
@@ -104,7 +96,10 @@ class TransformersCheckpoint(weights.Checkpoint):
         found = {_modern(name): tensor for name, tensor in found.items()}
         if WORDS.removeprefix("electra.") in found:  # `ElectraModel` alone
             found = {f"electra.{name}": t for name, t in found.items()}
-        self.tensors = found = {n: _turned(n, t) for n, t in found.items()}
+        for name in filter(is_transposed, found):
+            shape, read = found[name]
+            found[name] = weights.Tensor(shape[::-1], lambda r=read: r().T)
+        self.tensors = found
         for network in self.networks:
             if any(name.startswith(f"{network}_") for name in found):
                 self.networks = (network,)

@@ -15,7 +15,6 @@ from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 BACKBONE = "keras_hub>ElectraBackbone"
-VOCABULARY = "assets/tokenizer/vocabulary.txt"
 # Arguments that are called the same here and there.
 SAME_NAMES = set(keyword_names(ElectraBackbone)) & set(
     keyword_names(keras_hub.models.ElectraBackbone)
@@ -62,18 +61,16 @@ class KerasHubCheckpoint(weights.Checkpoint):
 
     def backbone_arguments(self, network):
         config = self.files.read_json("config.json")["config"]
-        return {
-            **{name: config[name] for name in SAME_NAMES},
-            "vocabulary_size": config["vocab_size"],
-            "activation": "gelu_approximate",
-        }
+        sizes = {name: config[name] for name in SAME_NAMES}
+        sizes["vocabulary_size"] = config["vocab_size"]
+        return {**sizes, "activation": "gelu_approximate"}
 
     def reasons(self, network):
         return {".*pooled_dense": "pooler, never trained"}
 
     def tokenizer(self, **kwargs):
         config = self.files.read_json("tokenizer.json").get("config")
-        vocabulary = self.files.find(VOCABULARY)
+        vocabulary = self.files.find("assets/tokenizer/vocabulary.txt")
         if config is None or vocabulary is None:
             return None
         settings = {n: config.get(n, v) for n, v in TEXT_SETTINGS.items()}
@@ -104,8 +101,7 @@ def write(task, head, folder):
     if tokenizer is not None:
         if not tokenizer.pipeline.is_word_piece:
             raise ValueError(
-                "KerasHub's ELECTRA has WordPiece only, and this tokenizer is "
-                "of another kind: export to transformers."
+                "KerasHub's ELECTRA has WordPiece only: export to transformers."
             )
         settings = {n: bool(getattr(tokenizer, n)) for n in TEXT_SETTINGS}
         if tokenizer.strip_accents is None:  # where text is lowered

@@ -1,8 +1,7 @@
 """Opens checkpoints of any other form as objects of our classes.
 
-The form is seen from the files, and nothing is guessed: two forms in one folder
-are an error, and so is none. The summary of what was used, dropped and new is
-printed and stays on the object as `conversion_summary`.
+The form is seen from the files; two forms in one folder are an error. What was
+used, dropped and new is printed and kept on the object: `conversion_summary`.
 """
 
 import json
@@ -41,8 +40,8 @@ class Files:
     def __init__(self, preset, network=None):
         self.preset = os.fspath(preset)
         path = pathlib.Path(self.preset).expanduser()
-        places = (path, path / "discriminator", path / "generator")
-        found = [(place / CONFIG).is_file() for place in places]
+        places = ("", "discriminator", "generator")
+        found = [(path / place / CONFIG).is_file() for place in places]
         self.is_pair = found == [False, True, True]
         if self.is_pair:
             path = path / (network or "discriminator")
@@ -87,13 +86,11 @@ def open_checkpoint(files):
             what = "a preset (config.json)" if name else "weights"
             raise ValueError(
                 f"{files.source} is ambiguous: it holds both {what} and a TF1 "
-                "checkpoint (*.index). Put them in two folders, or give the "
-                "prefix of the latter, such as 'folder/model.ckpt-40'."
+                "checkpoint (*.index). Make two folders, or give its prefix."
             )
         return google.GoogleCheckpoint(files)
     if name:
-        is_hub = name == hub.BACKBONE
-        return hub.KerasHubCheckpoint(files) if is_hub else None
+        return hub.KerasHubCheckpoint(files) if name == hub.BACKBONE else None
     if has_weights or "model_type" in config or "architectures" in config:
         return hugging_face.TransformersCheckpoint(files)
     raise ValueError(f"Nothing is known in {files.source}. {LOOKED_FOR}")
@@ -121,9 +118,8 @@ def open_preset(cls, preset, load_weights, arguments, show=True):
     if issubclass(cls, ElectraBackbone):
         model = backbone = _build_backbone(checkpoint, network, **arguments)
     else:
-        model, table, new = _build_task(
-            cls, checkpoint, network, notes, **arguments
-        )
+        built = _build_task(cls, checkpoint, network, notes, **arguments)
+        model, table, new = built
         backbone = model.backbone
     if load_weights:
         table = {**weights.network(backbone), **table}
@@ -168,9 +164,9 @@ def _build_task(cls, checkpoint, network, notes, **kwargs):
 def _load_tokenizer(checkpoint, needed=True, **kwargs):
     """The tokenizer, checked against the network; `None` if not `needed`."""
     source, tokenizer = checkpoint.source, checkpoint.tokenizer(**kwargs)
+    if tokenizer is None and not needed:
+        return None
     if tokenizer is None:
-        if not needed:
-            return None
         raise FileNotFoundError(
             f"{source} has no vocabulary. Looked for: vocab.txt, "
             "tokenizer.json (KerasHub: assets/tokenizer/vocabulary.txt)."
@@ -181,8 +177,7 @@ def _load_tokenizer(checkpoint, needed=True, **kwargs):
     if rows != size and (rows % 8 or not 0 < rows - size < 128):
         raise ValueError(
             f"The vocabulary of {source} has {size} entries, but its network "
-            f"has embeddings for {rows} tokens. Use the vocabulary that it was "
-            "trained with, or pass `preprocessor=None`."
+            f"{rows} tokens. Take the right one, or `preprocessor=None`."
         )
     return tokenizer
 

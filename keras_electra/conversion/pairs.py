@@ -1,11 +1,9 @@
 """Two networks become a pre-trainer, and a pre-trainer's becomes a task.
 
-The two may come from checkpoints of two forms and sizes. As in pre-training the
-generator takes the discriminator's embeddings, and by how much its own differed
-is said. A generator that is missing is made.
+As in pre-training the generator takes the discriminator's embeddings, and by
+how much its own differed is said. A generator that is missing is made.
 """
 
-import contextlib
 import functools
 
 import keras
@@ -48,23 +46,19 @@ def is_pretrainer(preset):
 
 
 def open_part(cls, preset, load_weights, arguments):
-    """One of `OPENERS`: a network of a pre-trainer's preset and its head.
-
-    KerasHub reads a head only for the class that wrote it.
-    """
+    """One of `OPENERS`: a network of a pre-trainer's preset with its head."""
+    # KerasHub reads a head only for the class that wrote it.
     network = head_of(cls) and head_of(cls).network
     if network is None or "backbone" in arguments or not is_pretrainer(preset):
         return None
     own, text = split_arguments(cls, arguments)
     dtype = own.pop("dtype", None)
-    pretrainer = ElectraPretrainer.from_preset(
-        preset, load_weights, dtype=dtype
-    )
-    part = weights.tasks_of(pretrainer).get(network)
+    whole = ElectraPretrainer.from_preset(preset, load_weights, dtype=dtype)
+    part = weights.tasks_of(whole).get(network)
     if part is None:
         raise ValueError(
-            f"Preset {preset!r} was pre-trained without a `{network}`. Open it "
-            "as another task."
+            f"{preset!r} was pre-trained without a `{network}`. Open it as "
+            "another task."
         )
     if "preprocessor" not in own and part.preprocessor is not None:
         own["preprocessor"] = cls.preprocessor_cls.from_preset(preset, **text)
@@ -92,12 +86,10 @@ def open_pretrainer(cls, preset, load_weights, arguments):
     sources = [s for s in (discriminator, generator) if s is not None]
     common = {"dtype": own.pop("dtype", None), "preprocessor": None}
     tasks = []
-    for task_cls, source in zip(TASKS.values(), sources):
+    for part, source in zip(TASKS.values(), sources):
         # One summary of both is shown in the end.
-        task = load.open_preset(
-            task_cls, source, load_weights, common, show=False
-        )
-        task = task or task_cls.from_preset(source, load_weights, **common)
+        task = load.open_preset(part, source, load_weights, common, show=False)
+        task = task or part.from_preset(source, load_weights, **common)
         tasks.append(task)
     if "preprocessor" not in own:
         own["preprocessor"] = _preprocessor(cls.preprocessor_cls, sources, text)
@@ -131,8 +123,7 @@ def _join(cls, tasks, is_one, own):
             weights.fill(table(parts[network]), arrays.get)
             if weights.OUTPUT_TABLE in arrays:
                 notes.append(
-                    "the generator's output matrix is its embeddings here, not "
-                    "its own, which is dropped"
+                    "the generator's output matrix is its embeddings here"
                 )
     found = [getattr(task, "conversion_summary", None) for task in tasks]
     load.attach(pretrainer, weights.join([*filter(None, found)], notes))
@@ -143,16 +134,17 @@ def _preprocessor(cls, sources, arguments):
     """The preprocessor for one or two networks, or `None`."""
     found = []
     for source in sources:
-        # Without a vocabulary it is `None`, unless it was spoken of.
-        with contextlib.suppress(*[] if arguments else [FileNotFoundError]):
+        try:
             found.append(cls.from_preset(source, **arguments))
+        except FileNotFoundError:  # there is no vocabulary
+            if arguments:
+                raise
     vocabularies = [each.tokenizer.get_vocabulary() for each in found]
     if vocabularies[1:] not in ([], vocabularies[:1]):
-        sizes = " and ".join(str(len(each)) for each in vocabularies)
+        counts = " and ".join(str(len(each)) for each in vocabularies)
         raise ValueError(
             "Discriminator and generator must have one vocabulary. Received "
-            f"two that differ, of {sizes} entries. Give two that were trained "
-            "together, or no generator: a fresh one is made then."
+            f"two, of {counts} entries. Give no generator for a fresh one."
         )
     # Rows have to fit both.
     return min(found, key=lambda each: each.sequence_length, default=None)
@@ -180,10 +172,9 @@ def _share(embeddings, generator):
     own = generator.embeddings.get_weights()
     pairs = zip(embeddings.get_weights(), own)
     largest = max(float(np.max(np.abs(a - b))) for a, b in pairs)
-    nothing = "" if largest else ", so that nothing was lost"
     return shared, (
         "the generator takes the discriminator's embeddings; its own differed "
-        f"by up to {largest:.3g}{nothing}"
+        f"by up to {largest:.3g}{'' if largest else ': nothing was lost'}"
     )
 
 

@@ -1,8 +1,7 @@
 """The weight map, and how the weights of a checkpoint are taken over.
 
-All forms go through the original's names, for heads that it lacks transformers'
-with slashes. A table maps tuples of them to variables: of query, key and value,
-which are side by side in one matrix here, or of one name.
+All forms go by the original's names (of heads that it lacks, transformers'). A
+table maps tuples of names to variables: of query, key and value, or of one.
 """
 
 import operator
@@ -106,9 +105,9 @@ def pretrainer(pretrainer):
             table |= embeddings(generator.embeddings, "generator")
     if "discriminator" in tasks or not has_two:
         table |= encoder(backbone)
+    heads = {"generator": TOKEN_HEAD, "discriminator": REPLACED_HEAD}
     for name, task in tasks.items():
-        is_generator = name == "generator"
-        table |= of_parts(task, TOKEN_HEAD if is_generator else REPLACED_HEAD)
+        table |= of_parts(task, heads[name])
     return table
 
 
@@ -133,9 +132,8 @@ def arrays_of(table):
 def fill(table, read):
     """Assigns what `read` gives for the names of a table to its variables."""
     for names, variable in table.items():
-        values = [np.asarray(read(name), "float32") for name in names]
-        values = np.concatenate(values, axis=-1)
-        variable.assign(np.reshape(values, variable.shape))
+        arrays = [np.asarray(read(name), "float32") for name in names]
+        variable.assign(np.concatenate(arrays, -1).reshape(variable.shape))
 
 
 class Tensor(typing.NamedTuple):
@@ -219,8 +217,8 @@ def join(parts, notes):
         dropped = {n: why for n, why in dropped.items() if why not in ours}
     source = " and ".join(dict.fromkeys(p.source for p in parts)) or "preset"
     form = " and ".join(dict.fromkeys(p.form for p in parts)) or "this package"
-    used, notes = sum(part.used for part in parts), list(dict.fromkeys(notes))
-    return Summary(source, form, used, dropped, new, notes)
+    used = sum(part.used for part in parts)
+    return Summary(source, form, used, dropped, new, [*dict.fromkeys(notes)])
 
 
 def _few(names):
@@ -231,9 +229,8 @@ def _few(names):
 def assign(checkpoint, network, table, new, notes):
     """Gives the weights of a table a network's values: all, or none.
 
-    Every tensor must be used or dropped for a reason, and have the right
-    shape; else it is a `ValueError` and no weight has been changed. `new` and
-    `notes` are for the `Summary` that is returned.
+    Every tensor must be used or dropped for a reason, and have the right shape;
+    else it is a `ValueError`. Returns a `Summary` with `new` and `notes`.
     """
     source, tensors = checkpoint.source, checkpoint.tensors
     shapes, reasons = shapes_of(table), checkpoint.reasons(network)
@@ -253,8 +250,7 @@ def assign(checkpoint, network, table, new, notes):
         raise ValueError(
             f"{source} must hold exactly the weights of its network. Missing: "
             f"{_few(missing)}. Left over: {_few(left_over)}. Of another shape: "
-            f"{_few(wrong)}. Its configuration contradicts its weights, or it "
-            "is not ELECTRA's."
+            f"{_few(wrong)}. The configuration contradicts the weights."
         )
     fill(table, lambda name: tensors[stored[name]].read())
     return Summary(source, checkpoint.form, len(shapes), dropped, new, notes)
