@@ -63,7 +63,7 @@ class SavesPresets(OpensPresets):
 
         Args:
             preset_dir: path of the folder.
-            max_shard_size: float, GB in a file of weights at most, or `None`.
+            max_shard_size: float or `None`. Most GB in a file, by default 10.
             card: dict. More rows of the `README.md`, unless that was written
                 by hand, such as `{"corpus": "...", "licence": "apache-2.0"}`.
             weights_dtype: string. Precision on disk, `"float32"`, the default,

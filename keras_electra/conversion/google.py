@@ -88,7 +88,7 @@ class GoogleCheckpoint(weights.Checkpoint):
     def notes(self, network):
         notes, find = [], self.files.find
         if "num_attention_heads" not in self._section(network):
-            notes.append(f"the {network} has heads of 64 units, if unsaid")
+            notes.append(f"the {network} is taken to have heads of 64 units")
         files = (tokenizer_files.TOKENIZER, tokenizer_files.CONFIG)
         is_said = self.lowercase is not None or any(map(find, files))
         if not is_said and find(tokenizer_files.VOCABULARY):

@@ -177,7 +177,7 @@ def _load_tokenizer(checkpoint, needed=True, **kwargs):
     if rows != size and (rows % 8 or not 0 < rows - size < 128):
         raise ValueError(
             f"The vocabulary of {source} has {size} entries, but its network "
-            f"{rows} tokens. Take the right one, or `preprocessor=None`."
+            f"has {rows} tokens. Take the right one, or `preprocessor=None`."
         )
     return tokenizer
 

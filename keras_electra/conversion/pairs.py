@@ -107,7 +107,7 @@ def _join(cls, tasks, is_one, own):
         generator = fresh_generator(backbone)
         notes.append(
             "there is no generator: a fresh one was made, which must learn "
-            f"first, {generator.num_layers} layers of {generator.hidden_dim}"
+            f"first: {generator.num_layers} layers, {generator.hidden_dim} wide"
         )
     elif "share_embeddings" not in own:
         generator, note = _share(backbone.embeddings, generator)
@@ -131,14 +131,15 @@ def _join(cls, tasks, is_one, own):
 
 
 def _preprocessor(cls, sources, arguments):
-    """The preprocessor for one or two networks, or `None`."""
-    found = []
+    """A preprocessor whose rows fit one or two networks, or `None`."""
+    found, missing = [], None
     for source in sources:
         try:
             found.append(cls.from_preset(source, **arguments))
-        except FileNotFoundError:  # there is no vocabulary
-            if arguments:
-                raise
+        except FileNotFoundError as error:  # there is no vocabulary
+            missing = error
+    if arguments and not found:
+        raise missing
     vocabularies = [each.tokenizer.get_vocabulary() for each in found]
     if vocabularies[1:] not in ([], vocabularies[:1]):
         counts = " and ".join(str(len(each)) for each in vocabularies)
@@ -146,7 +147,6 @@ def _preprocessor(cls, sources, arguments):
             "Discriminator and generator must have one vocabulary. Received "
             f"two, of {counts} entries. Give no generator for a fresh one."
         )
-    # Rows have to fit both.
     return min(found, key=lambda each: each.sequence_length, default=None)
 
 

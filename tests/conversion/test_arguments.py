@@ -86,3 +86,9 @@ def test_arguments_without_a_vocabulary(made, folders, tmp_path):
     ):
         with pytest.raises((FileNotFoundError, ValueError), match="vocabulary"):
             cls.from_preset(folder, sequence_length=8)
+    # Of two networks one vocabulary is enough.
+    generator = made("ElectraForMaskedLM", hidden_size=4, seed=1)
+    pretrainer = keras_electra.ElectraPretrainer.from_preset(
+        discriminator=folder, generator=generator, sequence_length=8
+    )
+    assert pretrainer.preprocessor.sequence_length == 8
