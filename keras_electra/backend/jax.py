@@ -46,8 +46,8 @@ def can_run(layer, x, training):
 
 
 def run(layer, x, padding_mask, training, seeds):
-    rates = layer.attention_dropout, layer.dropout
-    settings = layer.num_heads, layer.intermediate_dense.activation, *rates
+    numbers = layer.attention_dropout, layer.dropout, layer.layer_norm_epsilon
+    settings = layer.num_heads, layer.intermediate_dense.activation, *numbers
     weights = [weight.value for weight in layer.weights]
     weights = list(zip(weights[::2], weights[1::2]))  # kernels and biases
     return _layer(settings, weights, x, padding_mask, seeds)
@@ -56,14 +56,15 @@ def run(layer, x, padding_mask, training, seeds):
 @functools.partial(jax.jit, static_argnums=0)
 def _layer(settings, weights, x, padding_mask, seeds):
     """One function, traced once, that all layers of a network call."""
-    heads, activation, attention_rate, rate = settings
+    heads, activation, attention_rate, rate, epsilon = settings
     qkv, out, norm, inner, back, norm_2 = weights
     shape, width = x.shape, x.shape[-1]
     x = x.reshape(-1, width)
     y = _attend(_dense(qkv, x), padding_mask, heads, attention_rate, seeds[0])
-    x = _normalize(norm, x + numerics.drop(_dense(out, y), rate, seeds[1]))
+    x = x + numerics.drop(_dense(out, y), rate, seeds[1])
+    x = _normalize(norm, x, epsilon)
     y = _dense(back, activation(_dense(inner, x)))
-    x = _normalize(norm_2, x + numerics.drop(y, rate, seeds[2]))
+    x = _normalize(norm_2, x + numerics.drop(y, rate, seeds[2]), epsilon)
     return x.reshape(shape)
 
 
@@ -89,8 +90,8 @@ def _dense(weights, x):
     return y + spread(bias.astype(x.dtype), len(x))
 
 
-def _normalize(weights, x):
-    return numerics.normalize(x, *(spread(w, len(x)) for w in weights))
+def _normalize(weights, x, epsilon):
+    return numerics.normalize(x, *(spread(w, len(x)) for w in weights), epsilon)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

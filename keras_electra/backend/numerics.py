@@ -13,7 +13,6 @@ from keras import ops
 
 # Added to the score of a padding key (original `model/modeling.py:613`).
 MASKED_SCORE = -10000.0
-EPSILON = 1e-12  # of all layer normalizations, the original's
 LEVELS = 1 << 16  # of one half of a hash
 
 
@@ -92,12 +91,12 @@ def attention_weights(scores, padding_mask, dtype, rate, seed):
     return drop(ops.cast(ops.softmax(scores), dtype), rate, seed)
 
 
-def normalize(x, gamma, beta):
+def normalize(x, gamma, beta, epsilon):
     """Layer normalization of each row, in float32."""
     wide = ops.cast(x, "float32")
     wide = wide - ops.mean(wide, -1, keepdims=True)
     variance = ops.mean(wide * wide, -1, keepdims=True)
-    wide = wide * ops.rsqrt(variance + EPSILON)
+    wide = wide * ops.rsqrt(variance + epsilon)
     return ops.cast(wide * gamma + beta, x.dtype)
 
 

@@ -69,7 +69,7 @@ def run(layer, x, padding_mask, training, seeds):
     attend = fused(_shares, layer.attention_dropout, head**-0.5)
     y = tf.matmul(attend(scores, padding_mask, seeds[0]), value)
     y = tf.reshape(tf.transpose(y, (0, 2, 1, 3)), (-1, width))
-    add = fused(_sum_normalized, layer.dropout)
+    add = fused(_sum_normalized, layer.dropout, layer.layer_norm_epsilon)
     x = add(x, _product(y, w_out), b_out, gamma, beta, seeds[1])
     activated = fused(_activated, layer.intermediate_dense.activation)
     y = activated(_product(x, w_inner), b_inner, nothing)
@@ -110,11 +110,11 @@ def _shares(rate, scale, scores, padding_mask, seed):
     return numerics.attention_weights(wide, *settings)
 
 
-def _sum_normalized(rate, x, y, bias, gamma, beta, seed):
+def _sum_normalized(rate, epsilon, x, y, bias, gamma, beta, seed):
     """The layer normalization of `x + dropout(y + bias)`."""
     y += spread(tf.cast(bias, y.dtype), y)
     x += numerics.drop(y, rate, seed)
-    return numerics.normalize(x, spread(gamma, x), spread(beta, x))
+    return numerics.normalize(x, spread(gamma, x), spread(beta, x), epsilon)
 
 
 def _activated(activation, y, bias, unused):

@@ -40,6 +40,7 @@ def run(layer, x, padding_mask, training, seeds):
     keeps = [draw(*settings, seed, pick) for seed in seeds[1:]]
     weights = [weight.value for weight in layer.weights]
     settings = groups, keeps, scales, heads, GELU[layer.activation]
+    settings = *settings, layer.layer_norm_epsilon
     return EncoderLayer.apply(x, rows, signs, settings, *weights).to(dtype)
 
 
@@ -53,7 +54,8 @@ class EncoderLayer(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, rows, signs, settings, *weights):
-        groups, keeps, scales, num_heads, gelu = ctx.settings = settings
+        ctx.settings = settings
+        groups, keeps, scales, num_heads, gelu, epsilon = settings
         ctx.drops = signs[0] is not None
         ctx.weight_types = [weight.dtype for weight in weights]
         # The normalizations keep theirs, whose rounding would count.
@@ -73,12 +75,12 @@ class EncoderLayer(torch.autograd.Function):
         read = _join(read)  # (T, D)
         y = operations.drop_(product(read, w_out, b_out), keeps[0])
         total = torch.add(x, y, alpha=scales[1])
-        middle, *moments = _normalize(total, *norm)
+        middle, *moments = _normalize(total, *norm, epsilon)
         inner = product(middle, w_in, b_in)  # (T, F)
         active = functional.gelu(inner, approximate=gelu)
         y = operations.drop_(product(active, w_back, b_back), keeps[1])
         total_2 = torch.add(middle, y, alpha=scales[1])
-        result, *moments_2 = _normalize(total_2, *norm_2)
+        result, *moments_2 = _normalize(total_2, *norm_2, epsilon)
         ctx.save_for_backward(
             rows, x, read, middle, inner, w_qkv, w_out, w_in, w_back,
             total, *moments, *norm, total_2, *moments_2, *norm_2,
@@ -91,8 +93,9 @@ class EncoderLayer(torch.autograd.Function):
     def backward(ctx, gradient):
         rows, x, read, middle, inner, *saved = ctx.saved_tensors
         w_qkv, w_out, w_in, w_back, *saved = saved
-        first, second, attended = saved[:5], saved[5:10], saved[10:]
-        groups, keeps, scales, num_heads, gelu = ctx.settings
+        groups, keeps, scales, num_heads, gelu, epsilon = ctx.settings
+        first, second = (*saved[:5], epsilon), (*saved[5:10], epsilon)
+        attended = saved[10:]
         shape = gradient.shape
         gradient = attention.pick(gradient.reshape(-1, shape[-1]), rows)
 
@@ -131,16 +134,15 @@ def _join(parts):
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-def _normalize(x, gain, shift):
-    shape = x.shape[-1:]
-    return torch.native_layer_norm(x, shape, gain, shift, numerics.EPSILON)
+def _normalize(x, gain, shift, epsilon):
+    return torch.native_layer_norm(x, x.shape[-1:], gain, shift, epsilon)
 
 
-def _normalize_backward(gradient, x, mean, deviation, gain, shift):
+def _normalize_backward(gradient, x, mean, deviation, gain, shift, epsilon):
     shape, wanted = x.shape[-1:], [True, False, False]
     d_x, _, _ = torch.ops.aten.native_layer_norm_backward(
         gradient, x, shape, mean, deviation, gain, shift, wanted
     )
     # The same function sums these in half precision, off by 5 percent.
-    normal = _normalize(x, None, None)[0]
+    normal = _normalize(x, None, None, epsilon)[0]
     return d_x, (gradient * normal).sum(0), gradient.sum(0)

@@ -6,6 +6,7 @@ They hold two networks; sizes come from the shapes, and what these do not show
 
 import functools
 
+from keras_electra.arguments import check_option
 from keras_electra.backend.files import read_checkpoint
 from keras_electra.backend.files import write_checkpoint
 from keras_electra.conversion import hugging_face
@@ -20,6 +21,8 @@ MARKS = {
     "discriminator": f"electra/{KERNEL.format(0)}",
     "generator": "generator_predictions/dense/kernel",
 }
+# Settings that the program knows no other values of.
+PROGRAM = {"activation": "gelu", "layer_norm_epsilon": 1e-12}
 PREFIXES = {"discriminator": "electra", "generator": "generator"}
 # Variable -> what its shape says.
 SIZES = {
@@ -135,11 +138,8 @@ def write(task, folder):
         )
     config = {}
     for network, backbone in networks.items():
-        if backbone.activation != "gelu":
-            raise ValueError(
-                "The original program has the exact GELU only, not "
-                f"{backbone.activation!r}."
-            )
+        for name, value in PROGRAM.items():
+            check_option(name, getattr(backbone, name), (value,))
         section = hugging_face.network_config(backbone)
         config[SECTION.format(network)] = section
         program = {"embedding_size": section.pop("embedding_size")}

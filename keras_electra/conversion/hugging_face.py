@@ -41,11 +41,11 @@ NAMES = {
     "hidden_dropout_prob": ("dropout", 0.1),
     "attention_probs_dropout_prob": ("attention_dropout", 0.1),
     "initializer_range": ("initializer_range", 0.02),
+    "layer_norm_eps": ("layer_norm_epsilon", 1e-12),
 }
 # No checkpoint may differ in these.
 FIXED = {
     "model_type": "electra",
-    "layer_norm_eps": 1e-12,
     "position_embedding_type": "absolute",
     "is_decoder": False,
 }

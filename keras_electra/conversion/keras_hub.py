@@ -89,6 +89,7 @@ def write(task, head, folder):
     check_option(
         "activation", backbone.activation, ("gelu", "gelu_approximate")
     )
+    check_option("layer_norm_epsilon", backbone.layer_norm_epsilon, (1e-12,))
     theirs = keras_hub.models.ElectraBackbone(
         vocab_size=backbone.vocabulary_size,
         **{name: getattr(backbone, name) for name in SAME_NAMES},

@@ -9,6 +9,7 @@ import keras
 import keras_hub
 
 from keras_electra.arguments import check_count
+from keras_electra.arguments import check_number
 from keras_electra.model.embeddings import ElectraEmbeddings
 from keras_electra.model.transformer import TransformerLayer
 from keras_electra.presets import OpensPresets
@@ -42,6 +43,8 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         initializer_range: float. Standard deviation of the truncated normal
             that kernels and tables start from, but for the projection: Glorot
             uniform (original `modeling.py:59, 226`). Defaults to `0.02`.
+        layer_norm_epsilon: float. Added to the variance by normalizations.
+            Defaults to `1e-12`, the original's.
         embeddings: `ElectraEmbeddings` of another backbone, to share it, which
             is not part of the configuration. Defaults to `None`: an own one.
         dtype: string or `keras.DTypePolicy`. Defaults to the global policy.
@@ -61,6 +64,7 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         num_segments=2,
         activation="gelu",
         initializer_range=0.02,
+        layer_norm_epsilon=1e-12,
         embeddings=None,
         dtype=None,
         **kwargs,
@@ -83,7 +87,12 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         }
         for name, value in config.items():
             check_count(name, value)
-        shared = {"dropout": dropout, "initializer_range": initializer_range}
+        check_number("layer_norm_epsilon", layer_norm_epsilon, above=0)
+        shared = {
+            "dropout": dropout,
+            "initializer_range": initializer_range,
+            "layer_norm_epsilon": layer_norm_epsilon,
+        }
         inner = dict(attention_dropout=attention_dropout, activation=activation)
         config.update(shared, **inner)
 
@@ -92,6 +101,7 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
             embeddings = ElectraEmbeddings(
                 **table_sizes, **shared, dtype=dtype, name="embeddings"
             )
+        table_sizes["layer_norm_epsilon"] = layer_norm_epsilon
         for name, size in table_sizes.items():
             if getattr(embeddings, name) != size:
                 raise ValueError(

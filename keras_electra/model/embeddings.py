@@ -32,6 +32,7 @@ class ElectraEmbeddings(ConfiguredLayer):
         num_segments=2,
         dropout=0.1,
         initializer_range=0.02,
+        layer_norm_epsilon=1e-12,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -41,6 +42,7 @@ class ElectraEmbeddings(ConfiguredLayer):
         self.num_segments = num_segments
         self.dropout = dropout
         self.initializer_range = initializer_range
+        self.layer_norm_epsilon = layer_norm_epsilon
         self.token_embedding = keras_hub.layers.ReversibleEmbedding(
             vocabulary_size,
             embedding_dim,

@@ -54,6 +54,7 @@ class TokenPredictionHead(keras.layers.Layer):
         self.tie_embeddings = tie_embeddings
         self.activation = activation
         self.initializer_range = initializer_range
+        self.layer_norm_epsilon = embeddings.layer_norm_epsilon
         self.dense = dense(self, embeddings.embedding_dim, "dense", activation)
         self.layer_norm = layer_norm(self)
 

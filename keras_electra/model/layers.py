@@ -8,7 +8,6 @@ import keras
 
 from keras_electra.arguments import check_number
 from keras_electra.arguments import keyword_names
-from keras_electra.backend.numerics import EPSILON
 from keras_electra.backend.numerics import drop
 from keras_electra.backend.numerics import dropped_levels
 
@@ -87,7 +86,7 @@ def dense(layer, units, name, activation=None):
 
 
 def layer_norm(layer, name="layer_norm"):
-    """A layer normalization of the precision of `layer`."""
+    """A layer normalization of the precision and epsilon of `layer`."""
     return keras.layers.LayerNormalization(
-        epsilon=EPSILON, dtype=layer.dtype_policy, name=name
+        epsilon=layer.layer_norm_epsilon, dtype=layer.dtype_policy, name=name
     )

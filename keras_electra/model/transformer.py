@@ -103,6 +103,7 @@ class TransformerLayer(ConfiguredLayer):
         attention_dropout=0.1,
         activation="gelu",
         initializer_range=0.02,
+        layer_norm_epsilon=1e-12,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -112,6 +113,7 @@ class TransformerLayer(ConfiguredLayer):
         self.attention_dropout = attention_dropout
         self.activation = activation
         self.initializer_range = initializer_range
+        self.layer_norm_epsilon = layer_norm_epsilon
         self.attention = SelfAttention(
             num_heads,
             dropout=attention_dropout,

@@ -15,7 +15,9 @@ ROWS, LENGTH, WIDTH = 3, 7, 12
 SHAPE = (ROWS, LENGTH, WIDTH)
 
 
-def make_layer(dtype="float32", activation="gelu", dropout=0.1, name=None):
+def make_layer(
+    dtype="float32", activation="gelu", dropout=0.1, name=None, epsilon=1e-12
+):
     keras.utils.set_random_seed(3)
     layer = TransformerLayer(
         num_heads=3,
@@ -24,6 +26,7 @@ def make_layer(dtype="float32", activation="gelu", dropout=0.1, name=None):
         attention_dropout=2 * dropout,
         activation=activation,
         initializer_range=0.3,
+        layer_norm_epsilon=epsilon,
         dtype=dtype,
         name=name,
     )
@@ -135,6 +138,16 @@ def test_half_precision_is_as_exact_as_in_the_plain_layer(monkeypatch):
         scale = np.linalg.norm(truth)
         error, usual = (np.linalg.norm(a - truth) for a in (ours, theirs))
         assert error < 1.5 * usual + 0.002 * scale
+
+
+def test_epsilon_reaches_the_kernels(monkeypatch):
+    plain, fast, other = (
+        results(make_layer(epsilon=epsilon), monkeypatch, fast)
+        for epsilon, fast in ((0.3, False), (0.3, True), (1e-12, True))
+    )
+    for expected, received in zip(plain, fast, strict=True):
+        np.testing.assert_allclose(received, expected, atol=2e-5, rtol=1e-5)
+    assert np.abs(fast[0] - other[0]).max() > 0.01
 
 
 def test_nothing_is_dropped_at_rate_zero(monkeypatch):
