@@ -32,7 +32,9 @@ def main():
         glue_recipe(task)  # before an hour is spent on the task before it
     if args.bag_of_words:
         results = {
-            task: bag_of_words(task, pathlib.Path(args.data))
+            task: bag_of_words(
+                task, pathlib.Path(args.data), args.skip_bad_rows
+            )
             for task in args.task
         }
         for task, metrics in results.items():

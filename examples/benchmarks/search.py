@@ -31,6 +31,7 @@ def main():
             limit=args.limit,
             jit_compile=False if args.no_jit else "auto",
             stream=sys.stderr,
+            skip_bad_rows=args.skip_bad_rows,
         ),
         train_split=args.train_split,
         dev_splits=args.dev_splits,
@@ -77,6 +78,7 @@ def parse_arguments():
     add("--train-split", default="train", help="file without its ending")
     add("--dev-splits", nargs="+", help="files without their ending")
     add("--limit", type=int, help="train on the first examples only")
+    add("--skip-bad-rows", action="store_true", help="go on without them")
     add("--no-jit", action="store_true", help="do not compile with XLA")
     add("--output", default="search", help="folder for the results")
     return parser.parse_args()

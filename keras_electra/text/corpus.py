@@ -9,6 +9,7 @@ import itertools
 import json
 import lzma
 import os
+import re
 import zlib
 
 import fsspec
@@ -98,7 +99,7 @@ def read_lines(path, text_field="text"):
             if name.endswith((".jsonl", ".json")):
                 yield from _json_lines(stream, path, text_field)
             else:
-                yield from _plain_lines(stream, path)
+                yield from _lines(stream, path)
         except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
             # An error of the system has a number, one of the data has none.
             if not is_compressed or getattr(error, "errno", None) is not None:
@@ -109,32 +110,51 @@ def read_lines(path, text_field="text"):
             ) from error
 
 
-def _plain_lines(stream, path):
-    rest, number = b"", 1
-    for piece in iter(lambda: stream.readline(LINE_LIMIT), b""):
-        line, rest = rest + piece, b""
-        is_whole = line.endswith(b"\n")
-        if not is_whole and len(piece) == LINE_LIMIT:
-            # The limit cut it: go on at the last space, or at least at the
-            # start of a character (UTF-8 continues with 0b10xxxxxx bytes).
-            cut = line.rfind(b" ") + 1 or len(line) - 1
-            while len(line) - 4 < cut < len(line) and line[cut] & 0xC0 == 0x80:
+def _lines(stream, path, cuts=True):
+    number = 1
+    for data in _pieces(stream, cuts):
+        if number == 1:
+            data = data.removeprefix(b"\xef\xbb\xbf")  # byte order mark
+        try:  # all at once, as there may be millions of short ones
+            if b"\0" in data:
+                raise ValueError
+            lines = data.decode("utf-8").replace("\r", "").split("\n")
+        except ValueError:
+            lines = data.split(b"\n")
+            lines = [_decode(b, path, n) for n, b in enumerate(lines, number)]
+        if data.endswith(b"\n"):
+            del lines[-1]
+        number += data.count(b"\n")
+        yield from lines
+
+
+def _pieces(stream, cuts):
+    """The bytes of whole lines, some `LINE_LIMIT`, or what it `cuts` long."""
+    parts = []
+    while block := stream.read(LINE_LIMIT):
+        cut = block.rfind(b"\n") + 1
+        if cuts and not cut and len(block) == LINE_LIMIT:
+            # Go on at the last space, or at least at the start of a character
+            # (UTF-8 continues with 0b10xxxxxx bytes).
+            cut = block.rfind(b" ") + 1 or len(block) - 1
+            while len(block) - 4 < cut < len(block) and block[cut] >> 6 == 2:
                 cut -= 1
-            line, rest = line[:cut], line[cut:]
-        yield _decode(line, path, number)
-        number += is_whole
-    if rest:
-        yield _decode(rest, path, number)
+        parts.append(block[: cut or None])
+        if cut:
+            data, parts = b"".join(parts), [block[cut:]]
+            yield data
+    if any(parts):
+        yield b"".join(parts)
 
 
 def _json_lines(stream, path, text_field):
-    for number, line in enumerate(stream, start=1):
-        where, line = f"{path!r}, line {number}", _decode(line, path, number)
+    for number, line in enumerate(_lines(stream, path, False), start=1):
         if not line.strip():
             continue
+        where = f"{path!r}, line {number}"
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(
                 f"{where} is not JSON ({error}). Write one JSON object a "
                 "line, or name the file .txt if it is plain text."
@@ -147,15 +167,15 @@ def _json_lines(stream, path, text_field):
                 f"{where} must be a JSON object with text in its field "
                 f"`text_field={text_field!r}`. Received: {found}."
             )
-        # JSON can write halves of characters, which are no text.
-        text = text.encode("utf-8", "ignore").decode("utf-8")
-        yield from filter(str.strip, text.replace("\r", "").split("\n"))
+        if "\\u" in line:  # so are halves of characters written, no text
+            text = text.encode("utf-8", "ignore").decode("utf-8")
+        some = f"[^\n]{{1,{LINE_LIMIT}}}"
+        lines = re.finditer(f"(?m){some}(?: |$)|{some}", text.replace("\r", ""))
+        yield from filter(str.strip, (line[0] for line in lines))
         yield ""
 
 
 def _decode(line, path, number):
-    if number == 1:
-        line = line.removeprefix(b"\xef\xbb\xbf")  # byte order mark
     # Short lines may well be nothing but a NUL; long ones may not.
     if b"\0" in line and line.count(b"\0") > 16 + NUL_FRACTION * len(line):
         raise ValueError(
@@ -171,4 +191,4 @@ def _decode(line, path, number):
             f"{error.reason}). Convert it, as by `iconv -f UTF-16 -t UTF-8`; "
             "if it is compressed, give it the ending .gz, .xz or .bz2."
         ) from error
-    return text.removesuffix("\n").replace("\r", "")
+    return text.replace("\r", "")

@@ -112,7 +112,7 @@ def _count_parts(files, field, max_parts):
     """Yields counts of what stands between white space, of some lines each."""
     parts, size = Counter(), 0
     for path in files:
-        for line in corpus.read_lines(path, field):
+        for line in filter(None, corpus.read_lines(path, field)):
             parts.update(original.split_at_spaces(line))
             size += len(line)
             # Texts without spaces make long parts: 64 characters on average.

@@ -57,12 +57,17 @@ def test_glue(run, glue, tmp_path, monkeypatch, capsys):
 
 
 def test_tagging(run, tmp_path):
-    path = write_sentences(tmp_path / "some.txt", ["the B-NP", "ate B-VP"])
-    shown = run(
-        *("tagging.py", "--train", path, "--dev", path),
-        *("--seeds", 1, "--epochs", 1, "--name", "mine"),
-    )
+    sentences = ["the NP-B", "ate VP-B"], ["the"]
+    path = write_sentences(tmp_path / "some.txt", *sentences)
+    arguments = ["tagging.py", "--train", path, "--dev", path]
+    arguments += ["--seeds", 1, "--epochs", 1, "--name", "mine"]
+    with pytest.raises(ValueError, match="2 bad rows.*\n.*txt, line 4: exp"):
+        run(*arguments)
+    shown = run(*arguments, "--skip-bad-rows")
     assert "| mine | pretrained | f1 | 1 |" in shown.out
+    assert "mine, pretrained: 2 bad rows of the data were skipped" in shown.out
+    results = json.loads((tmp_path / "mine-pretrained-1.json").read_text())
+    assert results["settings"]["skipped_rows"] == 2
 
 
 def test_squad(run, tmp_path):

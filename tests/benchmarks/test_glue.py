@@ -106,5 +106,6 @@ def test_bad_data_and_tasks(preset, glue, tmp_path):
         GlueExperiment("sst2", preset, glue, dev_splits=["dev2"])
     (tmp_path / "SST-2").mkdir()
     (tmp_path / "SST-2" / "train.tsv").write_text("sentence\tlabel\na\t7\n")
+    (tmp_path / "SST-2" / "dev.tsv").write_text("sentence\tlabel\nb\t1\n")
     with pytest.raises(DataFileError, match="line 2.*'7'"):
         GlueExperiment("sst2", preset, tmp_path)

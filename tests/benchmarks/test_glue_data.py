@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from harness.files import BadRows
 from harness.files import DataFileError
 from harness.glue_data import both_orders
 from harness.glue_data import read_glue
@@ -76,3 +77,22 @@ NAMES = "sentence\tlabel"
 def test_malformed_lines(tmp_path, task, lines, message):
     with pytest.raises(DataFileError, match=f"train.tsv.*{message}"):
         read_glue(write(tmp_path, *lines), GLUE[task], "train")
+
+
+def test_lost_columns_are_reported_at_once_or_skipped(tmp_path):
+    header = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate"
+    good = ['1\t2\t3\tWhat is "a?\t"b" or ""c"\xa0d?\t1 ', ""]
+    bad_lines = ['4\t5\t6\t"A', 'question?"\tB?\t0', "7\t8\t9\tA?\t\t0"]
+    write(tmp_path, header, *good, *bad_lines * 4)
+    with pytest.raises(DataFileError, match="12 bad rows") as caught:
+        read_glue(tmp_path, GLUE["qqp"], "train")
+    assert str(caught.value).count("  " + str(tmp_path)) == 10
+    assert "line 4: expected 6 columns" in str(caught.value)
+    bad = BadRows(skip=True)
+    examples = read_glue(tmp_path, GLUE["qqp"], "train", bad_rows=bad)
+    assert examples.x == (['What is "a?'], ['"b" or ""c"\xa0d?'])
+    assert examples.labels.tolist() == [1]
+    assert bad.settings == {"skipped_rows": 12}
+    write(tmp_path, header, *bad_lines)
+    with pytest.raises(DataFileError, match="found none"):
+        read_glue(tmp_path, GLUE["qqp"], "train", bad_rows=BadRows(skip=True))

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from harness.files import BadRows
 from harness.files import DataFileError
 from harness.tagging_data import are_chunks
 from harness.tagging_data import read_conll
@@ -30,6 +31,9 @@ def test_sentences(tmp_path):
         ("a X B-NP\n\nb\n", "line 3: expected 3 columns.*Found 1"),
         ("a\n", "line 1: expected 2 columns"),
         ("\n\n", "expected sentences, found none"),
+        ("a\tO\nb\t\n", "line 2: expected 2 columns.*Found 2"),
+        ("a b O\n\tc\tO\n", "line 2: expected 3 columns.*Found 3"),
+        ("a B-X\nb I-X\nc Y\n", "line 3: expected `O` or a label.*'Y'"),
     ],
 )
 def test_malformed_lines(tmp_path, text, message):
@@ -71,3 +75,53 @@ def test_a_change_of_type_begins_another():
 def test_kinds_of_labels():
     assert are_chunks([["O", "B-NP"], ["S-A-B"]])
     assert not are_chunks([["NN", "O"]])
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("10\xa0000\tO\nb\u3000c\tO\n", ["10\xa0000", "b\u3000c"]),
+        ("10\xa0000 O\nb\u3000c O\n", ["10\xa0000", "b\u3000c"]),
+        ("New York\tO\nis O\n", ["New York", "is"]),
+        ("# id 5-a\tdomain=en\na _ _ O\nb _ _ O\n", ["a", "b"]),
+        ("# sent_id = 1\n# text = a b\n1 a _ O\n2 b _ O\n", ["a", "b"]),
+        ("#\tn-tv.de [2005]\n1\ta\tO\tO\n2\tb\tO\tO\n", ["a", "b"]),
+        ("## klue-00 b\ta b\n#\tO\nb\tO\n", ["#", "b"]),
+        ("# O\n#b O\n", ["#", "#b"]),
+        ("-DOCSTART-\n\ufeffa O\r\nb O\r\n", ["\ufeffa", "b"]),
+    ],
+)
+def test_columns_comments_and_spaces(tmp_path, text, words):
+    path = write(tmp_path, text)
+    assert read_conll(path)[0] == [words]
+
+
+@pytest.mark.parametrize(
+    "labels, expected",
+    [
+        ("B-X L-X U-Y O I-X", "B-X E-X S-Y O I-X"),
+        ("B-X M-X E-X S-Y O", "B-X I-X E-X S-Y O"),
+        ("B-X M-X E-X W-Y O", "B-X I-X E-X S-Y O"),
+        ("X-B X-I O Y-B", "B-X I-X O B-Y"),
+        ("X_B X_I - Y-Z_B", "B-X I-X O B-Y-Z"),
+        ("b-x i-x o B-Y", "B-x I-x O B-Y"),
+        ("B_X I_X O", "B-X I-X O"),
+        ("B I O", "B-chunk I-chunk O"),
+        ("B-X-Y I-X-Y O", "B-X-Y I-X-Y O"),
+        ("NN VB O -", "NN VB O -"),
+        ("O O", "O O"),
+    ],
+)
+def test_labels_of_all_schemes(tmp_path, labels, expected):
+    text = "".join(f"w {label}\n" for label in labels.split())
+    assert read_conll(write(tmp_path, text))[1] == [expected.split()]
+
+
+def test_bad_sentences_are_left_out(tmp_path, capsys):
+    text = "a O\n\nb\n\n" + "c O\n\nd e f\nd O\n\n" * 11
+    bad = BadRows(skip=True)
+    sentences, labels = read_conll(write(tmp_path, text), bad)
+    assert sentences == [["a"]] + [["c"]] * 11 and len(labels) == 12
+    bad.check()
+    shown = capsys.readouterr().err
+    assert "Skipped 12 bad rows" in shown and shown.count("expected 2") == 10

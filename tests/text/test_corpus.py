@@ -125,6 +125,8 @@ def test_json_lines(tmp_path):
         ('{"body": "a"}\n', "line 1 must .*text.*Received: \\['body'"),
         ('{"text": 3}\n', "line 1 must be a JSON"),
         ('["a", "b"]\n', "line 1 must be a JSON object.*list"),
+        ('{"text": "a"}\n' + "[" * 10**5, "line 2 is not JSON"),
+        ('\n\n{"text": ' + "7" * 5000 + "}", "line 3 is not JSON"),
     ],
 )
 def test_json_errors(tmp_path, text, message):
@@ -163,6 +165,21 @@ def test_long_lines_come_in_pieces(tmp_path, monkeypatch, text):
     assert max(len(line.encode()) for line in lines) <= 128
     if " " in text:
         assert all(line.endswith((" ", "next")) for line in lines)
+    record = json.dumps({"text": f"{text}\n\nnext\n{text}"}, ensure_ascii=False)
+    path = write(tmp_path / "a.jsonl", f"{record}\n{record}")
+    lines = list(read_lines(path))
+    assert "".join(lines) == (text + "next" + text) * 2
+    assert lines.count("") == 2 and max(map(len, lines)) <= 65
+
+
+def test_what_is_wrong_far_into_a_file(tmp_path):
+    data = b"\n" * 10**6 + b"word \xff\n" + b"\n" * 10**6
+    path = write(tmp_path / "bad.txt", data)
+    with pytest.raises(ValueError, match="bad.txt.*line 1000001 is not UTF-8"):
+        list(read_lines(path))
+    path = write(tmp_path / "good.txt", data.replace(b"\xff", b""))
+    assert list(read_blocks([path])) == [(["word"], [0])]
+    assert sum(1 for _ in read_lines(path)) == 2 * 10**6 + 1
 
 
 def test_original_corpus_reads(golden):

@@ -8,25 +8,30 @@ or chosen on the training set.
 
 import numpy as np
 
+from harness.files import BadRows
 from harness.glue_data import read_glue
 from harness.metrics import glue_metrics
 from harness.recipes import glue_recipe
 
 
-def bag_of_words(task, data):
+def bag_of_words(task, data, skip_bad_rows=False):
     """Metrics of a bag of words on the development set of a task.
 
     Args:
         task: string, e.g. `"mrpc"`.
         data: path of the folder that holds the folders of the tasks.
+        skip_bad_rows: bool. Whether to go on without rows that are malformed.
+            Defaults to `False`.
 
     Returns:
         dict from the names of the task's metrics to percent.
     """
     recipe = glue_recipe(task)
     folder = data / recipe.folder
-    train = read_glue(folder, recipe, "train")
-    dev = read_glue(folder, recipe, recipe.dev_splits[0])
+    bad = BadRows(skip_bad_rows)
+    train = read_glue(folder, recipe, "train", bad_rows=bad)
+    dev = read_glue(folder, recipe, recipe.dev_splits[0], bad_rows=bad)
+    bad.check()
     fit = _fit_single if len(train.texts) == 1 else _fit_pairs
     predict = fit(train.texts, train.labels, is_class=bool(recipe.labels))
     return glue_metrics(recipe.metrics, dev.labels, predict(dev.texts))

@@ -1,10 +1,15 @@
 """Lines of the data files of the harnesses, plain or packed.
 
-Errors are about a line of a file, so that it can be found.
+Errors are about a line of a file, so that it can be found, and all of a data
+set come at once.
 """
 
+import contextlib
 import gzip
 import pathlib
+import sys
+
+SHOWN = 10  # places that a report of bad rows names
 
 
 class DataFileError(ValueError):
@@ -17,8 +22,66 @@ class DataFileError(ValueError):
     """
 
     def __init__(self, path, line, message):
+        self.path, self.line = path, line
         place = f"{path}" if line is None else f"{path}, line {line}"
         super().__init__(f"{place}: {message}")
+
+
+class BadRows:
+    """Collects what is wrong in the rows of data files.
+
+    Args:
+        skip: bool. Whether `check` goes on without these rows, which it
+            prints, rather than raise an error. Defaults to `False`.
+
+    Attributes:
+        errors: list of `DataFileError`, one a row.
+        repaired: int. Answers whose wrong place their text has shown.
+    """
+
+    def __init__(self, skip=False):
+        self.skip, self.errors, self.repaired = skip, [], 0
+
+    @contextlib.contextmanager
+    def row(self):
+        """Inside, a `DataFileError` is noted and ends no more than the row."""
+        try:
+            yield
+        except DataFileError as error:
+            self.errors.append(error)
+
+    def check(self):
+        """Reports everything at once.
+
+        Raises:
+            DataFileError: rows are bad, and `skip` is false.
+        """
+        if self.repaired:
+            print(
+                f"{self.repaired} answers were not where their place says and "
+                "are found by their text, which is there once.",
+                file=sys.stderr,
+            )
+        if not self.errors:
+            return
+        count, first = len(self.errors), self.errors[0]
+        shown = "\n".join(f"  {error}" for error in self.errors[:SHOWN])
+        what = f"{count} bad row{'s'[: count - 1]}, first:\n{shown}\n"
+        if not self.skip:
+            raise DataFileError(
+                first.path,
+                first.line,
+                f"{what}Correct them, or go on without them by "
+                "--skip-bad-rows, which the results will say.",
+            )
+        print(f"Skipped {what}", end="", file=sys.stderr)
+
+    @property
+    def settings(self):
+        """What it changed in the data, for the settings of a run: a dict."""
+        skipped = len(self.errors) if self.skip else 0
+        counts = {"skipped_rows": skipped, "repaired_answers": self.repaired}
+        return {name: count for name, count in counts.items() if count}
 
 
 def find_file(folder, name, ending):

@@ -1,15 +1,18 @@
 """One task of GLUE: reads it, trains on it, scores it, answers its tests."""
 
+import functools
 import pathlib
 import sys
 
 import numpy as np
 
 from harness.experiment import Experiment
+from harness.files import BadRows
 from harness.glue_data import both_orders
 from harness.glue_data import read_glue
 from harness.metrics import chance
 from harness.metrics import glue_metrics
+from harness.options import Options
 from harness.recipes import glue_recipe
 from harness.submission import write_submission
 from keras_electra.tasks.text_classifier import ElectraTextClassifier
@@ -52,10 +55,15 @@ class GlueExperiment(Experiment):
         dev_splits = dev_splits or self.recipe.dev_splits
         folder = self.data / self.recipe.folder
         # All is read before anything is computed: errors come at once.
-        train = read_glue(folder, self.recipe, train_split)
-        dev = {
-            name: read_glue(folder, self.recipe, name) for name in dev_splits
-        }
+        options = options or Options()
+        bad = BadRows(options.skip_bad_rows)
+        read = functools.partial(read_glue, bad_rows=bad)
+        train = read(folder, self.recipe, train_split)
+        dev = {name: read(folder, self.recipe, name) for name in dev_splits}
+        bad.check()
+        # GLUE's server wants an answer to every row: none is skipped here.
+        if submissions is not None:
+            self._read_tests()
         super().__init__(
             task,
             preset,
@@ -63,6 +71,7 @@ class GlueExperiment(Experiment):
             options,
             train_split=train_split,
             dev_splits=list(dev_splits),
+            **bad.settings,
         )
         train = train.first(self.options.limit)
         if self.recipe.both_orders:
@@ -138,16 +147,20 @@ class GlueExperiment(Experiment):
             A list of paths.
         """
         paths = []
-        for test in self.recipe.test_sets:
-            try:
-                examples = read_glue(
-                    self.data / test.folder, self.recipe, test.split, False
-                )
-            except FileNotFoundError as error:
-                print(f"No answers to {test.split}: {error}", file=sys.stderr)
-                continue
+        for test, examples in self._read_tests():
             predictions = self.predict(task, examples.x)
             path = pathlib.Path(folder) / test.submission
             write_submission(path, predictions, self.recipe)
             paths.append(path)
         return paths
+
+    def _read_tests(self):
+        tests = []
+        for test in self.recipe.test_sets:
+            folder = self.data / test.folder
+            try:
+                examples = read_glue(folder, self.recipe, test.split, False)
+                tests.append((test, examples))
+            except FileNotFoundError as error:
+                print(f"No answers to {test.split}: {error}", file=sys.stderr)
+        return tests

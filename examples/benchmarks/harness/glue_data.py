@@ -1,13 +1,14 @@
 """Reads the files of GLUE: tab-separated, without quoting.
 
-A malformed line is an error with its number, never skipped: the original
-program logs such lines and goes on without them.
+A malformed line is an error with its number, and all come at once: the
+original program logs such lines and goes on without them.
 """
 
 import dataclasses
 
 import numpy as np
 
+from harness.files import BadRows
 from harness.files import DataFileError
 from harness.files import find_file
 from harness.files import read_lines
@@ -42,14 +43,16 @@ class Examples:
         return self.texts if len(self.texts) > 1 else self.texts[0]
 
 
-def read_glue(folder, recipe, split, labelled=True):
-    """Reads one file of a task.
+def read_glue(folder, recipe, split, labelled=True, bad_rows=None):
+    """Reads one file of a task. Empty lines mean nothing.
 
     Args:
         folder: path of the task's folder.
         recipe: `GlueRecipe`.
         split: string, name of the file without its ending.
         labelled: bool. Whether to read labels. Defaults to `True`.
+        bad_rows: `BadRows` that collects lines that are wrong, to be checked
+            by the caller. Defaults to `None`: one of its own.
 
     Returns:
         `Examples`.
@@ -79,17 +82,24 @@ def read_glue(folder, recipe, split, labelled=True):
         positions = {name: names.index(name) for name in wanted}
         width, first = len(names), 1
     width = width or len(lines[0].split("\t") if lines else ())
-    rows = []
+    rows, bad = [], bad_rows or BadRows()
     for number, line in enumerate(lines[first:], start=first + 1):
-        fields = line.split("\t")
-        if len(fields) != width or width <= max(positions.values()):
-            raise DataFileError(
-                path,
-                number,
-                f"expected {max(width, max(positions.values()) + 1)} columns, "
-                f"separated by tabs. Found {len(fields)}: {line[:80]!r}.",
-            )
-        rows.append(_row(recipe, fields, positions, path, number, labelled))
+        if not line.strip(" "):
+            continue
+        with bad.row():
+            fields = line.split("\t")
+            if len(fields) != width or width <= max(positions.values()):
+                raise DataFileError(
+                    path,
+                    number,
+                    f"expected {max(width, max(positions.values()) + 1)} "
+                    f"columns, separated by tabs. Found {len(fields)}: "
+                    f"{line[:80]!r}.",
+                )
+            row = _row(recipe, fields, positions, path, number, labelled)
+            rows.append(row)
+    if bad_rows is None or not rows:
+        bad.check()
     if not rows:
         raise DataFileError(path, None, "expected examples, found none.")
     *texts, labels = zip(*rows)
@@ -127,7 +137,7 @@ def _row(recipe, fields, positions, path, number, labelled):
             )
     if not labelled:
         return (*texts, None)
-    label = fields[positions[recipe.columns[-1]]]
+    label = fields[positions[recipe.columns[-1]]].strip()
     if recipe.labels:
         if label not in recipe.labels:
             raise DataFileError(

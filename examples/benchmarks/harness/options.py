@@ -19,6 +19,8 @@ class Options:
         limit: int or `None`. Examples to train on, from the front.
         optimizer: dict. Arguments of `keras_electra.finetuning_optimizer`.
         jit_compile: as in `keras.Model.compile`.
+        skip_bad_rows: bool. Whether to leave out rows of the data that are
+            malformed; their number becomes one of the settings.
         stream: where progress is shown, or `None` for nowhere.
     """
 
@@ -29,6 +31,7 @@ class Options:
     limit: int | None = None
     optimizer: dict = dataclasses.field(default_factory=dict)
     jit_compile: typing.Any = "auto"
+    skip_bad_rows: bool = False
     stream: typing.Any = None
 
 
@@ -46,6 +49,7 @@ def add_arguments(parser):
     add("--weight-decay", type=float, help="the protocol's if not given")
     add("--dtype", help="float32 (if not given) or mixed_bfloat16")
     add("--limit", type=int, help="train on the first examples only")
+    add("--skip-bad-rows", action="store_true", help="go on without them")
     add("--no-jit", action="store_true", help="do not compile with XLA")
     add("--plot", action="store_true", help="draw the learning curves")
     add("--output", default="finetuning", help="folder for the results")
@@ -63,5 +67,6 @@ def from_arguments(args):
         limit=args.limit,
         optimizer={k: v for k, v in given.items() if v is not None},
         jit_compile=False if args.no_jit else "auto",
+        skip_bad_rows=args.skip_bad_rows,
         stream=sys.stderr,
     )

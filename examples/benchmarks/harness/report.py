@@ -138,6 +138,9 @@ def _cell(of):
 
 def _notes(task, found, runs):
     who = f"{task}, {found['weights']}"
+    skipped = max(r.get("settings", {}).get("skipped_rows", 0) for r in runs)
+    if skipped:
+        yield f"{who}: {skipped} bad rows of the data were skipped."
     if found["diverged"]:
         seeds = ", ".join(map(str, found["diverged"]))
         yield f"{who}: diverged and not in the table: seed {seeds}."

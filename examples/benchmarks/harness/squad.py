@@ -4,6 +4,8 @@ import json
 import pathlib
 
 from harness.experiment import Experiment
+from harness.files import BadRows
+from harness.options import Options
 from harness.recipes import QUESTION_ANSWERING
 from harness.squad_data import read_squad
 from keras_electra.tasks.answers import SCORES
@@ -45,8 +47,11 @@ class SquadExperiment(Experiment):
         head="joint",
         predictions=None,
     ):
-        questions = read_squad(*train)
-        self.dev = {_stem(path): read_squad(path) for path in dev}
+        options = options or Options()
+        bad = BadRows(options.skip_bad_rows)
+        questions = read_squad(*train, bad_rows=bad)
+        self.dev = {_stem(path): read_squad(path, bad_rows=bad) for path in dev}
+        bad.check()
         self.head = head
         self.predictions = predictions
         super().__init__(
@@ -57,6 +62,7 @@ class SquadExperiment(Experiment):
             train=[str(path) for path in train],
             dev=[str(path) for path in dev],
             head=head,
+            **bad.settings,
         )
         questions = questions.first(self.options.limit)
         self.answerability = "auto" if not all(questions.answers) else None

@@ -3,8 +3,12 @@
 import dataclasses
 import json
 
+from harness.files import BadRows
 from harness.files import DataFileError
 from harness.files import read_text
+
+# Values of `is_impossible`, as lower-case strings; many files have none.
+FLAGS = {"true": True, "false": False, "1": True, "0": False, "none": False}
 
 
 @dataclasses.dataclass
@@ -38,11 +42,16 @@ class Questions:
         return [[text for text, _ in answers] for answers in self.answers]
 
 
-def read_squad(*paths):
+def read_squad(*paths, bad_rows=None):
     """Reads files in the form of SQuAD.
+
+    Ids may be numbers. An answer that is not where its place says is taken to
+    be where its text is, if that is in the context once.
 
     Args:
         *paths: paths of files, plain or `.gz`; their questions are joined.
+        bad_rows: `BadRows` that collects questions that are wrong, to be
+            checked by the caller. Defaults to `None`: one of its own.
 
     Returns:
         `Questions`.
@@ -50,49 +59,65 @@ def read_squad(*paths):
     Raises:
         FileNotFoundError: there is no such file.
         DataFileError: a file is not JSON (the message has the line), lacks a
-            field, holds an answer that is not in its context where it says,
-            or a question twice.
+            field, holds an answer that is not in its context, or a question
+            twice.
     """
-    found = Questions([], [], [], [])
+    bad, rows = bad_rows or BadRows(), {}
     for path in paths:
-        text = read_text(path)
-        try:
-            content = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise DataFileError(
-                path,
-                error.lineno,
-                f"expected JSON. {error.msg} at column {error.colno}.",
-            ) from error
-        for place, paragraph in _paragraphs(content, path):
-            context = _field(paragraph, "context", str, place, path)
-            for i, entry in enumerate(
-                _field(paragraph, "qas", list, place, path)
-            ):
-                where = f"{place}.qas[{i}]"
-                found.ids.append(_field(entry, "id", str, where, path))
-                found.questions.append(
-                    _field(entry, "question", str, where, path)
-                )
-                found.contexts.append(context)
-                found.answers.append(_answers(entry, context, where, path))
-    if len(set(found.ids)) != len(found):
-        twice = next(i for i in found.ids if found.ids.count(i) > 1)
-        raise DataFileError(
-            paths[-1], None, f"expected each question once. {twice!r} is twice."
-        )
-    return found
+        for place, context, entry in _entries(_read_json(path), path, bad):
+            with bad.row():
+                key, *row = _question(context, entry, place, path, bad)
+                if key in rows:
+                    raise DataFileError(
+                        path,
+                        None,
+                        f"expected each question once. {key!r} is twice "
+                        f"({place}).",
+                    )
+                rows[key] = row
+    if bad_rows is None or not rows:
+        bad.check()
+    if not rows:
+        raise DataFileError(paths[0], None, "expected questions, found none.")
+    return Questions(list(rows), *map(list, zip(*rows.values())))
 
 
-def _paragraphs(content, path):
-    if not isinstance(content, dict):
-        content = {}
+def _read_json(path):
+    try:
+        content = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, DataFileError):
+            raise
+        line = getattr(error, "lineno", None)
+        raise DataFileError(path, line, f"expected JSON. {error}") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _entries(content, path, bad):
+    """Place, context and entry of each question."""
     for i, article in enumerate(_field(content, "data", list, "top", path)):
-        place = f"data[{i}]"
-        for j, paragraph in enumerate(
-            _field(article, "paragraphs", list, place, path)
-        ):
-            yield f"{place}.paragraphs[{j}]", paragraph
+        place, paragraphs = f"data[{i}]", []
+        with bad.row():
+            paragraphs = _field(article, "paragraphs", list, place, path)
+        for j, paragraph in enumerate(paragraphs):
+            where, entries = f"{place}.paragraphs[{j}]", []
+            with bad.row():
+                entries = _field(paragraph, "qas", list, where, path)
+            for k, entry in enumerate(entries):
+                yield f"{where}.qas[{k}]", paragraph.get("context"), entry
+
+
+def _question(context, entry, place, path, bad):
+    """Id, question, context and answers."""
+    entry = entry if isinstance(entry, dict) else {}
+    key = entry.get("id")
+    if isinstance(key, (int, float)) and _whole(key) is not None:
+        key = str(_whole(key))
+    entry = {**entry, "id": key}
+    _field(entry, "id", str, place, path)
+    question = _field(entry, "question", str, place, path)
+    context = _field({"context": context}, "context", str, place, path)
+    return key, question, context, _answers(entry, context, place, path, bad)
 
 
 def _field(entry, name, kind, place, path):
@@ -102,33 +127,64 @@ def _field(entry, name, kind, place, path):
             path,
             None,
             f"expected {name!r} of type {kind.__name__} in {place}, not "
-            f"empty. Found {value!r}.",
+            f"empty. Found {value!r:.80}.",
         )
     return value
 
 
-def _answers(entry, context, place, path):
-    if entry.get("is_impossible"):
-        return []
-    answers = []
-    for answer in _field(entry, "answers", list, place, path):
-        text = _field(answer, "text", str, f"{place}.answers", path)
-        start = _field(answer, "answer_start", int, f"{place}.answers", path)
-        if context[start : start + len(text)] != text:
-            raise DataFileError(
-                path,
-                None,
-                f"expected the answer to question {entry['id']!r} ({place}) "
-                f"at character {start} of its context. The answer is "
-                f"{text!r}, the context has "
-                f"{context[start : start + len(text)]!r} there.",
-            )
-        answers.append((text, start))
-    if not answers:
+def _whole(value, otherwise=None):
+    """A number, or the string of one, that is whole, as an int."""
+    try:
+        number = None if isinstance(value, bool) else float(value)
+        return int(number) if number == int(number) else otherwise
+    except (TypeError, ValueError, OverflowError):
+        return otherwise
+
+
+def _answers(entry, context, place, path, bad):
+    flag = str(entry.get("is_impossible")).strip().lower()
+    if flag not in FLAGS:
+        raise DataFileError(
+            path,
+            None,
+            f"expected 'is_impossible' to be true or false in {place}. Found "
+            f"{entry['is_impossible']!r:.80}.",
+        )
+    given = entry.get("answers")
+    given = [
+        answer
+        for answer in (given if isinstance(given, list) else [])
+        if not isinstance(answer, dict) or answer.get("text") != ""
+    ]
+    if FLAGS[flag] == bool(given):
         raise DataFileError(
             path,
             None,
             f"expected answers to question {entry['id']!r} ({place}), or "
-            "'is_impossible': true. Found neither.",
+            f"'is_impossible': true. Found {'both' if given else 'neither'}.",
         )
-    return answers
+    return [
+        _answer(answer, entry, context, place, path, bad) for answer in given
+    ]
+
+
+def _answer(answer, entry, context, place, path, bad):
+    """The text and its first character in the context."""
+    text = _field(answer, "text", str, f"{place}.answers", path)
+    start = _whole(answer.get("answer_start"), -1)
+    if start >= 0 and context[start : start + len(text)] == text:
+        return text, start
+    for text in (text, text.strip()):
+        found = context.find(text)
+        if found >= 0 and found == context.rfind(text):
+            bad.repaired += 1
+            return text, found
+    there = context[start : start + len(text)] if start >= 0 else ""
+    raise DataFileError(
+        path,
+        None,
+        f"expected the answer to question {entry['id']!r} ({place}) at "
+        f"character {answer.get('answer_start')!r} of its context, or once "
+        f"anywhere in it. The answer is {text!r:.80}, the context has "
+        f"{there!r:.80} there.",
+    )

@@ -3,7 +3,9 @@
 import collections
 
 from harness.experiment import Experiment
+from harness.files import BadRows
 from harness.metrics import chunk_metrics
+from harness.options import Options
 from harness.recipes import TAGGING
 from harness.tagging_data import are_chunks
 from harness.tagging_data import read_conll
@@ -35,12 +37,18 @@ class TaggingExperiment(Experiment):
     """
 
     def __init__(self, name, preset, train, dev, options=None):
-        sentences, labels = read_conll(train)
-        self.dev = read_conll(dev)
+        options = options or Options()
+        bad = BadRows(options.skip_bad_rows)
+        sentences, labels = read_conll(train, bad)
+        self.dev = read_conll(dev, bad)
+        bad.check()
         chunks = are_chunks(labels) and are_chunks(self.dev[1])
         self.main_metric = "f1" if chunks else "accuracy"
         super().__init__(
-            name, preset, TAGGING, options, train=str(train), dev=str(dev)
+            *(name, preset, TAGGING, options),
+            train=str(train),
+            dev=str(dev),
+            **bad.settings,
         )
         limit = self.options.limit
         sentences, labels = sentences[:limit], labels[:limit]
