@@ -190,7 +190,11 @@ def _load_preprocessor(cls, checkpoint, needed=True, **kwargs):
     if tokenizer is None:
         return None
     sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
-    length = min(MAX_SEQUENCE_LENGTH, sizes["max_sequence_length"])
+    length = min(
+        MAX_SEQUENCE_LENGTH,
+        sizes["max_sequence_length"],
+        tokenizer.pipeline.max_length or MAX_SEQUENCE_LENGTH,
+    )
     return cls(tokenizer=tokenizer, **{"sequence_length": length, **kwargs})
 
 

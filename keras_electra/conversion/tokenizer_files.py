@@ -7,7 +7,10 @@
 import contextlib
 import json
 
+import tokenizers
+
 from keras_electra.text import vocabulary
+from keras_electra.text.original import SPECIAL_TOKENS
 from keras_electra.text.pipeline import Pipeline
 from keras_electra.text.tokenizer import ElectraTokenizer
 
@@ -20,6 +23,16 @@ SETTINGS = {
     "strip_accents": "strip_accents",
     "tokenize_chinese_chars": "split_on_cjk",
 }
+# Whose `vocab.txt` is all there is to them.
+SAME_AS_BERT = ("Bert", "Electra", "DistilBert", "MobileBert", "ConvBert")
+# In `tokenizer_config.json`: what says that words are split another way.
+USUAL = {
+    "word_tokenizer_type": ("basic", None),
+    "subword_tokenizer_type": ("wordpiece", None),
+    "do_basic_tokenize": (True, None),
+    "never_split": (None, []),
+}
+OTHER_FILES = ("spiece.model", "spm.model", "tokenizer.model", "vocab.json")
 
 
 def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
@@ -29,9 +42,11 @@ def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
     `lowercase_unless_said` holds where no file says it (`None`: what the
     vocabulary suggests), `**kwargs` in place of what the files say.
     """
-    full, plain, config = map(find, (TOKENIZER, VOCABULARY, CONFIG))
-    said = json.loads(vocabulary.read_text(config)) if config else {}
-    said = {ours: said[key] for key, ours in SETTINGS.items() if key in said}
+    full, plain = find(TOKENIZER), find(VOCABULARY)
+    config = _read_json(find(CONFIG))
+    said = {
+        ours: config[key] for key, ours in SETTINGS.items() if key in config
+    }
     tokens = vocabulary.read_vocabulary(plain) if plain else None
     if full:
         try:
@@ -48,13 +63,92 @@ def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
         with contextlib.suppress(ValueError):
             pipeline = pipeline.adjust(**said)
         return ElectraTokenizer(pipeline, **kwargs)
+    needed = _needs(find, config, tokens)
+    if needed:
+        raise ValueError(
+            f"The tokenizer of {source} needs {needed}, which cannot be "
+            "rebuilt. Where it runs, save it with its tokenizer.json, or pass "
+            "`preprocessor=None`."
+        )
     if not tokens:
         return None
     if lowercase_unless_said is None:  # letters and [UNK] do not count
         words = [t.removeprefix("##") for t in tokens if t[:1] + t[-1:] != "[]"]
         lowercase_unless_said = all(w == w.lower() or len(w) < 2 for w in words)
     settings = {"lowercase": lowercase_unless_said, **said, **kwargs}
-    return ElectraTokenizer(tokens, **settings)
+    tokenizer = ElectraTokenizer(tokens, **settings)
+    made = tokenizers.Tokenizer.from_str(tokenizer.pipeline.content)
+    for id, token in sorted(_added_tokens(find, config, tokens).items()):
+        made.add_tokens([token])
+        if made.token_to_id(token.content) != id:
+            raise ValueError(
+                f"The added token {token.content!r} of {source} must have the "
+                f"id {made.token_to_id(token.content)}, not {id}, as ids have "
+                "no gaps. Save the tokenizer anew where it was made."
+            )
+    if made.get_vocab_size() > len(tokens):
+        tokenizer.set_vocabulary(Pipeline(made.to_str()))
+    return tokenizer
+
+
+def case_notes(find, lowercase_unless_said):
+    """A note, in a list, where capitals of a bare vocabulary are not used."""
+    if not lowercase_unless_said or find(TOKENIZER) or not find(VOCABULARY):
+        return []
+    tokens = vocabulary.read_vocabulary(find(VOCABULARY))
+    words = [t for t in tokens if t != t.lower() and t[:1] + t[-1:] != "[]"]
+    if not words or "do_lower_case" in _read_json(find(CONFIG)):
+        return []
+    return [
+        f"texts are lowered, as no file says otherwise, but {VOCABULARY} has "
+        f"capitals ({words[0]!r}): if it is cased, pass `lowercase=False`"
+    ]
+
+
+def _read_json(path):
+    return json.loads(vocabulary.read_text(path)) if path else {}
+
+
+def _needs(find, config, tokens):
+    """What a tokenizer without `tokenizer.json` needs beyond BERT's."""
+    name = config.get("tokenizer_class") or "BertTokenizer"
+    if name.removesuffix("Fast").removesuffix("Tokenizer") not in SAME_AS_BERT:
+        return name
+    for key, usual in USUAL.items():
+        if config.get(key) not in usual:
+            return f"{key}={config[key]!r}"
+    if not tokens:
+        return next(
+            (f"SentencePiece or BPE ({n})" for n in OTHER_FILES if find(n)),
+            None,
+        )
+    has_pieces = any(token.startswith("##") for token in tokens)
+    if not has_pieces and tokens and set(SPECIAL_TOKENS) <= set(tokens):
+        return f"splitting into characters ({VOCABULARY} has no ##)"
+    return None
+
+
+def _added_tokens(find, config, tokens):
+    """`AddedToken`s by id that transformers keeps beside `vocab.txt`."""
+    ids = {token: id for id, token in enumerate(tokens)}
+    ids.update(_read_json(find("added_tokens.json")))
+    added = {
+        int(i): t for i, t in config.get("added_tokens_decoder", {}).items()
+    }
+    for token in (
+        *ids.keys() - set(tokens),
+        *config.get("additional_special_tokens", ()),
+    ):
+        token = token if isinstance(token, dict) else {"content": token}
+        added.setdefault(ids.get(token["content"]), token)
+    fields = ("single_word", "lstrip", "rstrip", "normalized", "special")
+    return {
+        id: tokenizers.AddedToken(
+            t["content"], **{f: t[f] for f in fields if f in t}
+        )
+        for id, t in added.items()
+        if t["content"] not in SPECIAL_TOKENS
+    }
 
 
 def write_tokenizer(tokenizer, folder, max_sequence_length, is_full=True):

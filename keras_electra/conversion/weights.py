@@ -174,7 +174,7 @@ class Checkpoint:
 
     def notes(self, network):
         """What was assumed about a network, for the summary."""
-        return []
+        return tokenizer_files.case_notes(self.files.find, self.lowercase)
 
     def stored_name(self, name, network):
         """The stored name for an original name, whether there is one or not."""

@@ -38,6 +38,7 @@ class Pipeline:
         strips: bool. Whether accents are taken off.
         is_word_piece: bool. Whether `tokens` is a vocabulary as of BERT.
         is_original: bool. Whether it is what `original.tokenizer` makes.
+        max_length: int. Tokens that the file cuts texts to, or `None`.
     """
 
     def __init__(self, content):
@@ -51,6 +52,7 @@ class Pipeline:
             raise ValueError(f"This is no tokenizer.json: {error}.") from error
         self.ids = tokenizer.get_vocab()
         self.tokens = sorted(self.ids, key=self.ids.get)
+        self.max_length = (data.get("truncation") or {}).get("max_length")
         if sorted(self.ids.values()) != list(range(len(self.ids))):
             raise ValueError(
                 "The ids in a tokenizer.json must be 0, 1, 2, ... each once. "
@@ -107,7 +109,7 @@ class Pipeline:
         known = {}
         for token in (*self.tokens, *SPECIAL_TOKENS):  # these win
             if token[:1] in ("[", "<") and token in self.ids:
-                known[token.strip("[]<>|").lower()] = token
+                known[_bare(token)] = token
         found = [[known[n] for n in role if n in known] for role in ROLES]
         around = self._memory(False).tokenizer.encode("").tokens
         if len(around) == 2:
@@ -162,7 +164,10 @@ class _Memory(dict):
     """From a part of a text to its ids; emptied whenever it is full."""
 
     def __init__(self, content, special_tokens):
-        self.tokenizer = Tokenizer.from_str(content)
+        data = json.loads(content)
+        for token in data["added_tokens"]:  # others are found in any text
+            token["special"] &= _bare(token["content"]) in chain(*ROLES)
+        self.tokenizer = Tokenizer.from_str(json.dumps(data))
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         self.tokenizer.encode_special_tokens = not special_tokens
@@ -175,6 +180,10 @@ class _Memory(dict):
                 self.clear()
             self[part] = tuple(ids)
         return ids
+
+
+def _bare(token):
+    return token.strip("[]<>|").lower()
 
 
 def _steps(normalizer):
