@@ -131,16 +131,13 @@ def _needs(find, config, tokens):
 def _added_tokens(find, config, tokens):
     """`AddedToken`s by id that transformers keeps beside `vocab.txt`."""
     ids = {token: id for id, token in enumerate(tokens)}
-    ids.update(_read_json(find("added_tokens.json")))
-    added = {
-        int(i): t for i, t in config.get("added_tokens_decoder", {}).items()
-    }
-    for token in (
-        *ids.keys() - set(tokens),
-        *config.get("additional_special_tokens", ()),
-    ):
+    beside = _read_json(find("added_tokens.json"))
+    ids.update(beside)
+    added = config.get("added_tokens_decoder", {})
+    added = {int(id): token for id, token in added.items()}
+    for token in (*beside, *(config.get("additional_special_tokens") or ())):
         token = token if isinstance(token, dict) else {"content": token}
-        added.setdefault(ids.get(token["content"]), token)
+        added.setdefault(ids.get(token["content"], len(ids)), token)
     fields = ("single_word", "lstrip", "rstrip", "normalized", "special")
     return {
         id: tokenizers.AddedToken(

@@ -242,7 +242,7 @@ def read_text(path):
     path = os.fspath(path)
     try:
         with fsspec.open(path, "rb") as file:
-            return file.read().decode("utf-8")
+            return file.read().decode("utf-8-sig")
     except (FileNotFoundError, IsADirectoryError) as error:
         raise FileNotFoundError(
             f"There is no vocabulary file {path!r}. Give one with a token a "

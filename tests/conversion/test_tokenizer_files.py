@@ -273,3 +273,86 @@ def test_keras_hub_has_word_pieces_only(tmp_path):
         detector.export_to_keras_hub(tmp_path / "new")
     detector.export_to_transformers(tmp_path / "new")
     assert read(tmp_path / "new").fingerprint() == tokenizer.fingerprint()
+
+
+PROBES = ["the <user> [e1] [E1] <USER>the", "[MASK] chef[e1]", "Bär e1 <user"]
+
+
+@pytest.mark.parametrize("form", ["decoder", "beside", "special", "full"])
+def test_added_tokens_are_found(form, tmp_path):
+    foreign.write_vocabulary(tmp_path)
+    theirs = transformers.BertTokenizer(vocab=str(tmp_path / "vocab.txt"))
+    size, new = len(theirs), ["<user>", "[e1]"]
+    if form == "special":
+        theirs.add_special_tokens({"additional_special_tokens": new})
+    else:
+        theirs.add_tokens(new)
+    theirs.save_pretrained(tmp_path / "saved")
+    config = {"tokenizer_class": "BertTokenizer", "do_lower_case": True}
+    if form in ("decoder", "special"):
+        config["added_tokens_decoder"] = {
+            str(id): {"content": t, "special": form == "special"}
+            for id, t in enumerate(new, size)
+        }
+    elif form == "beside":
+        ids = {token: id for id, token in enumerate(new, size)}
+        (tmp_path / "added_tokens.json").write_text(json.dumps(ids))
+    else:
+        for file in ("tokenizer.json", "tokenizer_config.json"):
+            (tmp_path / file).write_text(
+                (tmp_path / "saved" / file).read_text()
+            )
+    if form != "full":
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    ours = read(tmp_path)
+    wanted = [theirs.encode(t, add_special_tokens=False) for t in PROBES]
+    assert ours.encode_batch(PROBES, special_tokens=True) == wanted
+    assert {size, size + 1} <= set(sum(ours.encode_batch(PROBES), []))
+    write_tokenizer(ours, tmp_path / "saved", 16)
+    again = transformers.AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert again(PROBES, add_special_tokens=False)["input_ids"] == wanted
+
+
+def test_added_tokens_with_gaps(tmp_path):
+    foreign.write_vocabulary(tmp_path)
+    (tmp_path / "added_tokens.json").write_text('{"<user>": 99}')
+    with pytest.raises(ValueError, match="'<user>' .* must have the id"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "config, needed",
+    [
+        ({"tokenizer_class": "BertJapaneseTokenizer"}, "BertJapaneseTokenizer"),
+        ({"word_tokenizer_type": "mecab"}, "word_tokenizer_type='mecab'"),
+        ({"subword_tokenizer_type": "character"}, "'character'"),
+        ({"do_basic_tokenize": False}, "do_basic_tokenize=False"),
+        ({"never_split": ["a"]}, "never_split"),
+        ("spiece.model", "SentencePiece or BPE"),
+        ("no pieces", "into characters"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_rebuilt_is_refused(config, needed, tmp_path):
+    tokens = checks.VOCABULARY
+    if config == "no pieces":
+        tokens = [token for token in tokens if token[:2] != "##"]
+    foreign.write_vocabulary(tmp_path, tokens)
+    if config == "spiece.model":
+        (tmp_path / "vocab.txt").rename(tmp_path / config)
+    elif isinstance(config, dict):
+        text = json.dumps({"tokenizer_class": "ElectraTokenizer", **config})
+        (tmp_path / "tokenizer_config.json").write_text(text)
+    with pytest.raises(ValueError, match=f"needs .*{needed}"):
+        read(tmp_path)
+
+
+def test_length_and_words_of_the_file_are_obeyed(tmp_path):
+    tokenizer = bert()
+    tokenizer.enable_truncation(7)
+    tokenizer.model.max_input_chars_per_word = 4
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    ours = read(tmp_path)
+    assert ours.pipeline.max_length == 7
+    (ids,) = ours.encode_batch(["aaaaa"])
+    assert ids == [ours.unk_token_id]
