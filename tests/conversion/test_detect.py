@@ -5,6 +5,7 @@ import pickle
 import shutil
 
 import pytest
+import tokenizers
 
 import keras_electra
 from tests import checks
@@ -97,7 +98,6 @@ def test_another_architecture(broken):
 
 @pytest.mark.parametrize(
     "name, value",
-    [
         ("layer_norm_eps", 1e-5),
         ("position_embedding_type", "relative_key"),
         ("is_decoder", True),
@@ -212,3 +212,24 @@ def test_a_handle_is_opened_file_by_file(discriminator, monkeypatch):
     local = DETECTOR.from_preset(discriminator)
     checks.check_same_outputs(detector, local, foreign.X)
     assert "pytorch_model.bin" not in asked
+
+
+def test_case_and_length_of_a_tokenizer(broken):
+    """Of a bare vocabulary with a byte order mark, CRLF and capitals."""
+    path = broken / "vocab.txt"
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (broken / name).unlink(missing_ok=True)
+    tokens = [*foreign.VOCABULARY[:-1], "The"]
+    path.write_bytes(("\ufeff" + "\r\n".join(tokens) + "\r\n").encode())
+    lowered = DETECTOR.from_preset(broken)
+    assert "capitals ('The')" in lowered.conversion_summary.notes[0]
+    kept = DETECTOR.from_preset(broken, lowercase=False)
+    assert kept.preprocessor.tokenizer.get_vocabulary() == tokens
+    assert not kept.preprocessor.tokenizer.lowercase
+    made = tokenizers.Tokenizer.from_str(
+        kept.preprocessor.tokenizer.pipeline.content
+    )
+    made.enable_truncation(7)
+    made.save(str(broken / "tokenizer.json"))
+    cut = DETECTOR.from_preset(broken)
+    assert cut.preprocessor.sequence_length == 7
