@@ -98,7 +98,7 @@ def test_another_architecture(broken):
 
 @pytest.mark.parametrize(
     "name, value",
-        ("layer_norm_eps", 1e-5),
+    [
         ("position_embedding_type", "relative_key"),
         ("is_decoder", True),
         ("hidden_act", "mish"),
