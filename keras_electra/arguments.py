@@ -103,6 +103,25 @@ def keyword_names(function):
     ]
 
 
+class KeepsArguments:
+    """Has the arguments of its constructor as attributes and configuration.
+
+    Mixed in before Keras' class. `unsaved` are those not to be configured.
+    """
+
+    unsaved = ()
+
+    def keep_arguments(self, values):
+        """Sets what `values`, the constructor's `locals()`, has of them."""
+        for name in keyword_names(values["__class__"].__init__):
+            setattr(self, name, values[name])
+
+    def get_config(self):
+        names = keyword_names(type(self).__init__)
+        own = {n: getattr(self, n) for n in names if n not in self.unsaved}
+        return {**super().get_config(), **own}
+
+
 def reject_unknown(where, given, known):
     """Raises a `TypeError` for names `given` to `where` that are not known."""
     for name in (name for name in given if name not in known):

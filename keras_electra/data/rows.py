@@ -7,6 +7,7 @@ import keras
 import keras_hub
 import numpy as np
 
+from keras_electra.arguments import KeepsArguments
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_option
 from keras_electra.arguments import keyword_names
@@ -76,7 +77,9 @@ def split_windows(count, room):
     ]
 
 
-class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
+class RowPreprocessor(
+    KeepsArguments, OpensPresets, keras_hub.models.Preprocessor
+):
     """Turns texts and pairs into rows; subclasses have `rows` of their own.
 
     Takes a string, a list of strings, a tuple of two of either (pairs; then
@@ -87,6 +90,7 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
 
     backbone_cls = ElectraBackbone
     tokenizer_cls = ElectraTokenizer
+    unsaved = ("tokenizer",)
     makes_labels = False  # whether `rows` changes labels and weights
     middle_axes = ()  # of rows, between the batch's and the tokens'
     truncate = "round_robin"
@@ -96,7 +100,7 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         if "tokenizer" in keyword_names(super().__init__):  # KerasHub's
             kwargs.update(tokenizer=tokenizer, sequence_length=sequence_length)
         super().__init__(**kwargs)
-        self.tokenizer, self.sequence_length = tokenizer, sequence_length
+        self.keep_arguments(locals())
         # It has no weights; `quantize` of a task refuses unbuilt layers.
         self.built = True
 
@@ -143,11 +147,6 @@ class RowPreprocessor(OpensPresets, keras_hub.models.Preprocessor):
         kwargs = {"sequence_length": length, **kwargs}
         return super()._add_missing_kwargs(loader, kwargs)
 
-    def get_config(self):
-        names = keyword_names(type(self).__init__)
-        own = {n: getattr(self, n) for n in names if n != "tokenizer"}
-        return {**super().get_config(), **own}
-
 
 class TextPreprocessor(RowPreprocessor):
     """Texts to `[CLS] text [SEP]`, pairs to `[CLS] first [SEP] second [SEP]`.
@@ -162,4 +161,4 @@ class TextPreprocessor(RowPreprocessor):
     ):
         check_option("truncate", truncate, ("round_robin", "waterfall"))
         super().__init__(tokenizer, sequence_length, **kwargs)
-        self.truncate = truncate
+        self.keep_arguments(locals())

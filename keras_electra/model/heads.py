@@ -24,7 +24,7 @@ def gather_positions(x, positions):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class TokenPredictionHead(keras.layers.Layer):
+class TokenPredictionHead(ConfiguredLayer):
     """Predicts the token at selected positions (the generator's head).
 
     Dense layer to the width of the embeddings, activation, layer
@@ -50,10 +50,7 @@ class TokenPredictionHead(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.embeddings = embeddings
-        self.tie_embeddings = tie_embeddings
-        self.activation = activation
-        self.initializer_range = initializer_range
+        self.keep_arguments(locals())
         self.layer_norm_epsilon = embeddings.layer_norm_epsilon
         self.dense = dense(self, embeddings.embedding_dim, "dense", activation)
         self.layer_norm = layer_norm(self)
@@ -94,8 +91,7 @@ class ReplacedTokenHead(ConfiguredLayer):
 
     def __init__(self, activation="gelu", initializer_range=0.02, **kwargs):
         super().__init__(**kwargs)
-        self.activation = activation
-        self.initializer_range = initializer_range
+        self.keep_arguments(locals())
 
     def build(self, x_shape):
         self.dense = dense(self, x_shape[-1], "dense", self.activation)

@@ -6,19 +6,14 @@ of what is kept follows it), and its numbers are good enough for dropout only.
 
 import keras
 
+from keras_electra.arguments import KeepsArguments
 from keras_electra.arguments import check_number
-from keras_electra.arguments import keyword_names
 from keras_electra.backend.numerics import drop
 from keras_electra.backend.numerics import dropped_levels
 
 
-class ConfiguredLayer(keras.layers.Layer):
+class ConfiguredLayer(KeepsArguments, keras.layers.Layer):
     """Keeps all arguments but Keras' as attributes, which are its config."""
-
-    def get_config(self):
-        names = keyword_names(type(self).__init__)
-        own = {name: getattr(self, name) for name in names}
-        return {**super().get_config(), **own}
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -31,7 +26,7 @@ class HashDropout(ConfiguredLayer):
     def __init__(self, rate, seed=None, **kwargs):
         super().__init__(**kwargs)
         check_number("rate", rate, at_least=0, below=1)
-        self.rate, self.seed = rate, seed
+        self.keep_arguments(locals())
         if rate > 0:
             self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True

@@ -22,7 +22,7 @@ from keras_electra.model.layers import dense
 from keras_electra.model.layers import layer_norm
 
 
-class SelfAttention(keras.layers.Layer):
+class SelfAttention(ConfiguredLayer):
     """Every token reads from every token of its row that is not padding.
 
     Arguments are those of `ElectraBackbone`; `dropout` is that of the attention
@@ -35,9 +35,7 @@ class SelfAttention(keras.layers.Layer):
         self, num_heads, dropout=0.1, initializer_range=0.02, **kwargs
     ):
         super().__init__(**kwargs)
-        self.num_heads = num_heads
-        self.dropout = dropout
-        self.initializer_range = initializer_range
+        self.keep_arguments(locals())
         self.fused = on_accelerator()
         self.dropout_layer = HashDropout(
             dropout, dtype=self.dtype_policy, name="dropout"
@@ -107,13 +105,7 @@ class TransformerLayer(ConfiguredLayer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.num_heads = num_heads
-        self.intermediate_dim = intermediate_dim
-        self.dropout = dropout
-        self.attention_dropout = attention_dropout
-        self.activation = activation
-        self.initializer_range = initializer_range
-        self.layer_norm_epsilon = layer_norm_epsilon
+        self.keep_arguments(locals())
         self.attention = SelfAttention(
             num_heads,
             dropout=attention_dropout,

@@ -7,14 +7,16 @@ Distinct positions are drawn anew at every step. The original's may be the same
 import keras
 from keras import ops
 
+from keras_electra.model.layers import ConfiguredLayer
+
 SEED_KEY = "seed_generator_state"
 
 
-class SeededLayer(keras.layers.Layer):
+class SeededLayer(ConfiguredLayer):
     """A layer that draws: by `seed` in training, always alike in evaluation.
 
-    It saves the state of its seed, as Keras does not, and has no config. Draws
-    differ between backends, and on TensorFlow between XLA and the plain graph.
+    It saves the state of its seed, as Keras does not. Draws differ between
+    backends, and on TensorFlow between XLA and the plain graph.
     """
 
     def __init__(self, seed, evaluation_seed, **kwargs):
@@ -120,11 +122,7 @@ class MaskTokens(SeededLayer):
         **kwargs,
     ):
         super().__init__(seed, evaluation_seed=1, **kwargs)
-        self.mask_token_id = mask_token_id
-        self.unselectable_token_ids = sorted(unselectable_token_ids)
-        self.mask_fraction = mask_fraction
-        self.mask_token_rate = mask_token_rate
-        self.random_token_rate = random_token_rate
+        self.keep_arguments(locals())
 
     def call(self, token_ids, padding_mask, training=None):
         limit = max_predictions(ops.shape(token_ids)[1], self.mask_fraction)

@@ -6,7 +6,7 @@ weights of the task.
 
 import keras
 
-from keras_electra.arguments import keyword_names
+from keras_electra.arguments import KeepsArguments
 from keras_electra.presets_saving import SavesPresets
 
 
@@ -49,9 +49,10 @@ def special_ids(preprocessor, mask_token_id, unselectable_token_ids):
     return int(mask_token_id), sorted({int(i) for i in unselectable_token_ids})
 
 
-class PretrainingSaving(SavesPresets):
+class PretrainingSaving(KeepsArguments, SavesPresets):
     """Presets and configuration of `ElectraPretrainer`."""
 
+    unsaved = ("backbone", "generator", "preprocessor")
     places = ("discriminator", "generator")
 
     @classmethod
@@ -88,9 +89,6 @@ class PretrainingSaving(SavesPresets):
 
     def get_config(self):
         config = super().get_config()
-        for name in keyword_names(type(self).__init__):
-            if name not in ("backbone", "generator", "preprocessor"):
-                config[name] = getattr(self, name)
         config["generator"] = "backbone"
         if self.generator is not self.backbone:
             config["generator"] = keras.layers.serialize(self.generator)

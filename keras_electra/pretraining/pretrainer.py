@@ -176,23 +176,9 @@ class ElectraPretrainer(
 
         # === Config ===
         self.dtype_policy = backbone.dtype_policy
-        self.backbone = backbone
-        self.generator = generator
         self.generator_head = generator_head
         self.discriminator_head = discriminator_head
-        self.preprocessor = preprocessor
-        self.mask_fraction = mask_fraction
-        self.mask_token_rate = mask_token_rate
-        self.random_token_rate = random_token_rate
-        self.generator_weight = generator_weight
-        self.discriminator_weight = discriminator_weight
-        self.temperature = temperature
-        self.disallow_correct = disallow_correct
-        self.share_embeddings = share_embeddings
-        self.generator_head_activation = generator_head_activation
-        self.mask_token_id = mask_token_id
-        self.unselectable_token_ids = unselectable_token_ids
-        self.seed = seed
+        self.keep_arguments(locals())
         self.mask_tokens = mask_tokens
         self.sample_tokens = sample_tokens
         self.pretraining_metrics = losses.PretrainingMetrics(discriminator_head)

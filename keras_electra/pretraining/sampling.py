@@ -87,8 +87,7 @@ class SampleTokens(SeededLayer):
         # Half precision favours some tokens; cast where it is cheap.
         kwargs.update(dtype="float32", autocast=False)
         super().__init__(seed, evaluation_seed=2, **kwargs)
-        self.temperature = temperature
-        self.disallow_correct = disallow_correct
+        self.keep_arguments(locals())
 
     def call(self, logits, mask_ids, training=None):
         uniform = self.uniform(mask_ids, training)

@@ -136,11 +136,12 @@ def class_numbers(y):
 
 
 def softmax(logits):
-    """Probabilities over the last axis; takes and returns an array."""
+    """Probabilities over the last axis; takes an array, returns float32."""
+    logits = np.asarray(logits, "float32")
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
 def sigmoid(logits):
-    """A probability for each logit of an array; does not overflow."""
-    return np.exp(-np.logaddexp(0.0, -logits))
+    """A probability, float32, for each logit; does not overflow."""
+    return np.exp(-np.logaddexp(0.0, -np.asarray(logits, "float32")))

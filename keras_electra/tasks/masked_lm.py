@@ -7,6 +7,7 @@ import keras
 import keras_hub
 import numpy as np
 
+from keras_electra.arguments import check_count
 from keras_electra.arguments import check_number
 from keras_electra.data.batches import round_length
 from keras_electra.data.rows import TextPreprocessor
@@ -46,11 +47,11 @@ class ElectraMaskedLMPreprocessor(
         **kwargs,
     ):
         super().__init__(tokenizer, sequence_length, truncate, **kwargs)
-        most = max(1, int((mask_selection_rate + 0.005) * sequence_length))
-        self.mask_selection_rate = mask_selection_rate
-        self.mask_selection_length = mask_selection_length or most
-        self.mask_token_rate = mask_token_rate
-        self.random_token_rate = random_token_rate
+        if mask_selection_length is None:
+            most = int((mask_selection_rate + 0.005) * sequence_length)
+            mask_selection_length = max(1, most)
+        check_count("mask_selection_length", mask_selection_length)
+        self.keep_arguments(locals())
 
     def mask(self, x, seed=None, width=None):
         """Masks rows, at `width` positions or as many as are needed.
@@ -132,9 +133,7 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
         tie_embeddings=True,
         **kwargs,
     ):
-        self.backbone = backbone
-        self.preprocessor = preprocessor
-        self.head = head or TokenPredictionHead(
+        head = head or TokenPredictionHead(
             backbone.embeddings,
             head_activation or backbone.activation,
             backbone.initializer_range,
@@ -142,15 +141,15 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
             dtype=backbone.dtype_policy,
             name="token_prediction_head",
         )
+        head_activation, tie_embeddings = head.activation, head.tie_embeddings
+        self.keep_arguments(locals())
         positions = keras.Input((None,), dtype="int32", name="mask_positions")
         x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
         super().__init__(
             inputs={**backbone.input, "mask_positions": positions},
-            outputs=self.head(x, positions),  # (B, P, V)
+            outputs=head(x, positions),  # (B, P, V)
             **kwargs,
         )
-        self.head_activation = self.head.activation
-        self.tie_embeddings = self.head.tie_embeddings
 
     def needs_labels(self, x):
         return False  # they come from the text
@@ -186,8 +185,7 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
         for logits, row in zip(self.predict_rows(x, batch_size), used):
             results.append([])
             # A table may be padded beyond the vocabulary.
-            logits = logits[row, : len(tokens)].astype("float32")
-            for shares in softmax(logits):
+            for shares in softmax(logits[row, : len(tokens)]):
                 best = np.argsort(-shares, kind="stable")[:top_k]
                 pairs = [(tokens[i], float(shares[i])) for i in best]
                 results[-1].append(pairs)

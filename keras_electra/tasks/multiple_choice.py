@@ -95,7 +95,7 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
     )
 
     def __init__(self, backbone, preprocessor=None, dropout=0.1, **kwargs):
-        self.backbone, self.preprocessor = backbone, preprocessor
+        self.keep_arguments(locals())
         width = backbone.hidden_dim
         self.hidden_dense = dense(backbone, width, "hidden_dense", "gelu")
         fields, flat = {}, {}
@@ -108,7 +108,6 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
         scores = ReshapeChoices(dtype=backbone.dtype_policy, name="scores")
         outputs = scores(x, fields["token_ids"])  # (B, C)
         super().__init__(inputs=fields, outputs=outputs, **kwargs)
-        self.dropout = dropout
 
     def choose(self, contexts, choices=None, batch_size=8):
         """Pairs `(choice, probability)` of a context, most probable first.
@@ -128,8 +127,7 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
             x = ([contexts[i] for i in few], [choices[i] for i in few])
             x, _ = self.read_inputs(x, "choose")
             for i, logits in zip(few, self.predict_rows(x, batch_size)):
-                shares = softmax(np.asarray(logits, "float32")).tolist()
-                pairs = zip(choices[i], shares)
+                pairs = zip(choices[i], softmax(logits).tolist())
                 results[i] = sorted(pairs, key=lambda pair: -pair[1])
         return results[0] if is_one else results
 

@@ -171,8 +171,7 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
         super().__init__(tokenizer, sequence_length, **kwargs)
         check_count("stride", stride)
         check_count("max_question_length", max_question_length)
-        self.stride = stride
-        self.max_question_length = max_question_length
+        self.keep_arguments(locals())
 
     def split(self, questions, contexts):
         """Lists of texts to a `Document` and a list of `QAWindow` for each."""

@@ -63,8 +63,7 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
         options = ("span", "first_token", None)
         check_option("answerability", answerability, options)
         check_count("beam_size", beam_size)
-        self.backbone = backbone
-        self.preprocessor = preprocessor
+        self.keep_arguments(locals())
         fields = dict(backbone.input)
         mask = span_heads.answer_mask(**fields)
         x = backbone(fields)["sequence_output"]  # (B, L, D)
@@ -86,10 +85,6 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
             logits, _ = span_heads.masked_logits(outputs)
             outputs["answerable_logit"] = self.answerability_head(x, logits)
         super().__init__(inputs=fields, outputs=outputs, **kwargs)
-        self.head = head
-        self.answerability = answerability
-        self.beam_size = beam_size
-        self.null_threshold = null_threshold
         self.span_accuracy = keras.metrics.Mean(name="span_accuracy")
 
     def __call__(self, inputs, *args, **kwargs):

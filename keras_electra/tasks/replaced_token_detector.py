@@ -94,16 +94,15 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
     unsaved = ("backbone", "preprocessor", "head")
 
     def __init__(self, backbone, preprocessor=None, head=None, **kwargs):
-        self.backbone = backbone
-        self.preprocessor = preprocessor
-        self.head = head or ReplacedTokenHead(
+        head = head or ReplacedTokenHead(
             backbone.activation,
             backbone.initializer_range,
             dtype=backbone.dtype_policy,
             name="replaced_token_head",
         )
+        self.keep_arguments(locals())
         x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
-        super().__init__(inputs=backbone.input, outputs=self.head(x), **kwargs)
+        super().__init__(inputs=backbone.input, outputs=head(x), **kwargs)
 
     def default_loss(self):
         return TokenBinaryCrossentropy()
@@ -142,7 +141,7 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
         results, outputs = [[] for _ in texts], self.predict_rows(x, batch_size)
         for (i, start, _, first, last), logits in zip(windows, outputs):
             # Behind [CLS], where the window starts.
-            shares = sigmoid(logits[1:].astype("float32")).tolist()
+            shares = sigmoid(logits[1:]).tolist()
             for j in range(first, last):
                 token = tokenizer.id_to_token(ids[i][j])
                 token = DetectedToken(token, *offsets[i][j], shares[j - start])

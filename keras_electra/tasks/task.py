@@ -5,7 +5,7 @@ import itertools
 import keras
 import numpy as np
 
-from keras_electra.arguments import keyword_names
+from keras_electra.arguments import KeepsArguments
 from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
 from keras_electra.data import streams
@@ -20,7 +20,7 @@ from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.recipes import finetuning_rate
 
 
-class ElectraTask(FitsExamples, SavesPresets):
+class ElectraTask(FitsExamples, KeepsArguments, SavesPresets):
     """Training and use of a task; mixed in before KerasHub's base class.
 
     It is called on a dict of rows, int arrays `(batch, length)`: `token_ids`,
@@ -36,7 +36,7 @@ class ElectraTask(FitsExamples, SavesPresets):
     label_encoder = None  # where there are classes, a `LabelEncoder`
     token_outputs = False  # whether axes of outputs that vary are of tokens
     padded_output = 0.0  # what `predict` gives for padding
-    unsaved = ("backbone", "preprocessor")  # not part of the configuration
+    unsaved = ("backbone", "preprocessor")
 
     def add_logits(self, x, units, dropout, activation=None, hidden=None):
         """Logits of vectors: dropout, `hidden` and dropout again, linear."""
@@ -132,34 +132,22 @@ class ElectraTask(FitsExamples, SavesPresets):
         if not is_rows(x):
             width = getattr(self.preprocessor, "sequence_length", width)
 
-        def start(spec, part=None):
+        found = dict(self._predict(rows, batch_size, verbose, callbacks))
+        outputs = [found[i] for i in sorted(found)]  # a callback may stop it
+
+        def join(spec, *parts):
             shape = [width if n is None else n for n in spec.shape[1:]]
-            if part is not None and not self.token_outputs:
-                shape = part.shape[1:]
-            dtype = spec.dtype if part is None else part.dtype
-            whole = np.zeros((len(rows), *shape), dtype)
-            if self.padded_output:
-                whole.fill(self.padded_output)
+            if parts and not self.token_outputs:
+                shape = parts[0].shape
+            # An axis of other things than tokens may be longer in some rows.
+            shape = map(max, zip(shape, *(part.shape for part in parts)))
+            dtype = parts[0].dtype if parts else spec.dtype
+            whole = np.full((len(parts), *shape), self.padded_output, dtype)
+            for i, part in enumerate(parts):
+                whole[(i, *map(slice, part.shape))] = part
             return whole
 
-        def put(whole, part):
-            more = np.maximum(0, np.subtract(part.shape, whole.shape))[1:]
-            if more.any():  # an axis of other things than tokens
-                whole = np.pad(whole, [(0, 0), *((0, n) for n in more)])
-            whole[(places, *map(slice, part.shape[1:]))] = part
-            return whole
-
-        whole, done = keras.tree.map_structure(start, self.output), []
-        for places, outputs in self._predict(
-            rows, batch_size, verbose, callbacks
-        ):
-            if not done:
-                whole = keras.tree.map_structure(start, self.output, outputs)
-            whole = keras.tree.map_structure(put, whole, outputs)
-            done.extend(places)
-        if len(done) < len(rows):  # a callback has stopped it
-            whole = keras.tree.map_structure(lambda a: a[sorted(done)], whole)
-        return whole
+        return keras.tree.map_structure(join, self.output, *outputs)
 
     def predict_rows(self, rows, batch_size=None):
         """A list of the network's outputs for each row, nested arrays.
@@ -168,16 +156,11 @@ class ElectraTask(FitsExamples, SavesPresets):
         computed together; an axis of tokens is at least as long as the row.
         """
         rows = self._memory_rows(inputs.Examples(rows))
-        results = [None] * len(rows)
-        for places, outputs in self._predict(rows, batch_size):
-            for i, row in enumerate(places):
-                results[row] = keras.tree.map_structure(
-                    lambda array: array[i], outputs
-                )
-        return results
+        outputs = dict(self._predict(rows, batch_size))
+        return [outputs[i] for i in range(len(rows))]
 
     def _predict(self, rows, batch_size, verbose=0, callbacks=None):
-        """Yields places of rows (int array) and the network's outputs."""
+        """Yields the place (int) and the network's outputs of each row."""
         if not len(rows):
             return
         size = checked_size(batch_size)
@@ -198,13 +181,9 @@ class ElectraTask(FitsExamples, SavesPresets):
             x = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
             # Keras' own method: KerasHub's would run the preprocessor.
             outputs = keras.Model.predict_on_batch(self, x)
-            yield batches.indices(step), outputs
+            for i, place in enumerate(batches.indices(step).tolist()):
+                yield place, keras.tree.map_structure(lambda a: a[i], outputs)
             callbacks.on_predict_batch_end(step, {"outputs": outputs})
             if self.stop_predicting:
                 break
         callbacks.on_predict_end()
-
-    def get_config(self):
-        names = keyword_names(type(self).__init__)
-        own = {n: getattr(self, n) for n in names if n not in self.unsaved}
-        return {**super().get_config(), **own}

@@ -69,23 +69,19 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
     ):
         check_option("head", head, ("google", "transformers"))
         encoder = LabelEncoder(num_classes, labels, problem_type)
-        self.backbone, self.preprocessor = backbone, preprocessor
+        num_classes, labels = encoder.num_classes, encoder.labels
+        problem_type = encoder.problem_type
+        function = keras.activations.get(activation)
+        activation = keras.activations.serialize(function)
+        self.keep_arguments(locals())  # `compile`, called by `super`, asks
         hidden, width = None, backbone.hidden_dim
         if head == "transformers":
             hidden = dense(backbone, width, "hidden_dense", "gelu")
             self.hidden_dense = hidden
         x = backbone(backbone.input)["sequence_output"][:, 0, :]  # (B, D)
-        x = self.add_logits(x, encoder.num_classes, dropout, activation, hidden)
-        # `compile`, called by `super`, needs to know.
-        self.problem_type = encoder.problem_type
-        activation = keras.activations.get(activation)
-        self.activation = keras.activations.serialize(activation)
+        x = self.add_logits(x, num_classes, dropout, function, hidden)
         super().__init__(inputs=backbone.input, outputs=x, **kwargs)
         self.label_encoder = encoder
-        self.num_classes, self.labels = encoder.num_classes, encoder.labels
-        self.dropout = dropout
-        self.head = head
-        self.text_pairs = text_pairs
 
     def default_loss(self):
         if self.problem_type == "regression":

@@ -102,7 +102,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
 
     def __init__(self, tokenizer, sequence_length=512, segment_id=0, **kwargs):
         super().__init__(tokenizer, sequence_length, **kwargs)
-        self.segment_id = segment_id
+        self.keep_arguments(locals())
 
     def split(self, sentences):
         """Lists of words to a list of `TaggingRow`, in order."""
@@ -210,13 +210,12 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
         **kwargs,
     ):
         encoder = LabelEncoder(num_classes, labels)
-        self.backbone, self.preprocessor = backbone, preprocessor
+        num_classes, labels = encoder.num_classes, encoder.labels
+        self.keep_arguments(locals())
         x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
-        outputs = self.add_logits(x, encoder.num_classes, dropout)
+        outputs = self.add_logits(x, num_classes, dropout)
         super().__init__(inputs=backbone.input, outputs=outputs, **kwargs)
         self.label_encoder = encoder
-        self.num_classes, self.labels = encoder.num_classes, encoder.labels
-        self.dropout = dropout
 
     def tag(self, sentences, batch_size=32):
         """A label a word for a string; a list of such lists for several."""
@@ -246,8 +245,7 @@ class ElectraTokenClassifier(ElectraTask, keras_hub.models.Task):
         scores = [np.zeros((len(w), self.num_classes), "float32") for w in x]
         logits = self.predict_rows(self.preprocessor.pack(rows), batch_size)
         for row, some in zip(rows, logits):
-            some = np.asarray(some, "float32")[row.positions]
-            scores[row.sentence][row.words] = softmax(some)
+            scores[row.sentence][row.words] = softmax(some[row.positions])
         tags = [[names[i] for i in some.argmax(axis=-1)] for some in scores]
         results = list(map(read, x, tags, scores))
         return results[0] if is_one else results

@@ -131,6 +131,14 @@ def test_lora_and_quantization():
     checks.check_lora(build())
 
 
+@pytest.mark.parametrize("length", [0, -1, 2.5, True])
+def test_a_length_that_selects_nothing(length):
+    with pytest.raises(ValueError, match="mask_selection_length.*at least 1"):
+        ElectraMaskedLMPreprocessor(
+            checks.tiny_tokenizer(), mask_selection_length=length
+        )
+
+
 def test_every_token_masked():
     preprocess = ElectraMaskedLMPreprocessor(
         checks.tiny_tokenizer(),
