@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 
 from keras_electra.arguments import check_option
+from keras_electra.conversion import sentence_transformers
 from keras_electra.conversion import weights
 
 SUMMARY = dict(
@@ -103,11 +104,13 @@ class Head(typing.NamedTuple):
 
     def is_in(self, checkpoint, network):
         """Whether a checkpoint has this head; an error if it only says so."""
-        claimed, name = checkpoint.architecture, next(iter(self.parts))
-        if claimed not in (None, self.architecture):
-            return False
+        name, claimed = next(iter(self.parts), None), checkpoint.architecture
+        if name is None:
+            return True
         is_there = checkpoint.tensor(f"{name}/kernel", network) is not None
-        if claimed and not is_there:
+        if name == "classifier":
+            is_there = is_there and checkpoint.is_of_tokens
+        if claimed == self.architecture and not is_there:
             raise ValueError(
                 f"{checkpoint.source} is {claimed} by its config.json, but "
                 f"lacks the weights of its head, such as '{name}/kernel'."
@@ -191,6 +194,10 @@ HEADS = {
         {CHOICE: "hidden_dense", "classifier": "output_dense"},
         arguments=_choice_arguments,
         settings=lambda t: {**SUMMARY, "summary_last_dropout": t.dropout},
+    ),
+    # It has no weights of its own.
+    "ElectraTextEmbedder": Head(
+        "ElectraModel", {}, arguments=sentence_transformers.recipe
     ),
 }
 

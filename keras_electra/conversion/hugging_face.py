@@ -44,30 +44,44 @@ NAMES = {
     "layer_norm_eps": ("layer_norm_epsilon", 1e-12),
 }
 # No checkpoint may differ in these.
-FIXED = {
-    "model_type": "electra",
-    "position_embedding_type": "absolute",
-    "is_decoder": False,
+FIXED = {"position_embedding_type": "absolute", "is_decoder": False}
+# What transformers has for BERT when it is not written, where it is another.
+BERT_SIZES = dict(
+    num_attention_heads=12, hidden_size=768, intermediate_size=3072
+)
+# Patterns in names of tensors -> the present names of ELECTRA: of wrappers,
+# the first version, an encoder alone and BERT, in this order.
+PRESENT_NAMES = {
+    r"(^|(?<=\.))(module|_orig_mod)\.": "",
+    r"\.beta$": ".bias",
+    r"\.(kernel|gamma)$|(?<=_embeddings)$": ".weight",
+    r"^(?=embeddings|encoder\.|pooler\.)|^bert\.": "electra.",
+    r"^cls\.predictions\.transform\.": "generator_predictions.",
+    r"^cls\.predictions\.(decoder\.)?": "generator_lm_head.",
 }
 OUTPUT_TABLE = "generator_lm_head.weight"
 WORDS = "electra.embeddings.word_embeddings.weight"
-HEADS = r"(generator|discriminator)_|classifier\.|qa_outputs\.|sequence_summary"
+CLASSIFIER, POOLER = "classifier.weight", "electra.pooler.dense.weight"
+HEADS = r"(generator|discriminator)_|classifier\.|qa_outputs\.|sequence_|cls\."
 
 
 def transformers_name(name):
     """The name in transformers of a variable of the original."""
-    if name == "generator_predictions/output_bias":
+    if name == weights.OUTPUT_BIAS:
         return "generator_lm_head.bias"
     if name == weights.OUTPUT_TABLE:
         return OUTPUT_TABLE
     name = name.replace("/dense_1/", "/dense_prediction/")
-    return _modern(name.replace("/layer_", "/layer.").replace("/", "."))
+    name = name.replace("/layer_", "/layer.").replace("/", ".")
+    return _present_name(name)
 
 
-def _modern(name):
-    """The present name of a tensor; some files have the first version's."""
-    name = re.sub(r"\.beta$", ".bias", name)
-    return re.sub(r"\.(kernel|gamma)$|(?<=_embeddings)$", ".weight", name)
+def _present_name(name, around=""):
+    """The name in ELECTRA of today of a tensor; `around` is taken off."""
+    name = name.removeprefix(around)
+    for pattern, replacement in PRESENT_NAMES.items():
+        name = re.sub(pattern, replacement, name)
+    return name
 
 
 def is_transposed(name):
@@ -91,21 +105,37 @@ class TransformersCheckpoint(weights.Checkpoint):
         super().__init__(files)
         config = files.read_json(CONFIG)
         heads.check_values(config, FIXED, self.source)
+        kind = config.get("model_type", "electra")
+        check_option(f"model_type of {self.source}", kind, ("electra", "bert"))
+        self.is_bert = kind == "bert"
         self.config = {n: value for n, (_, value) in NAMES.items()} | config
-        found = read_tensors(files.find, self.source)
-        found = {_modern(name): tensor for name, tensor in found.items()}
-        if WORDS.removeprefix("electra.") in found:  # `ElectraModel` alone
-            found = {f"electra.{name}": t for name, t in found.items()}
+        if self.is_bert:
+            self.config = {**self.config, **BERT_SIZES, **config}
+            self.config["embedding_size"] = self.config["hidden_size"]
+        stored = read_tensors(files.find, self.source)
+        # A class around the network puts its name before all others.
+        words = re.compile(r"(|.*?\.)((electra|bert)\.)?embeddings\.word_.*")
+        around = [match[1] for match in map(words.match, stored) if match]
+        self.file_names = {_present_name(n, *around[:1]): n for n in stored}
+        found = {n: stored[name] for n, name in self.file_names.items()}
         for name in filter(is_transposed, found):
             shape, read = found[name]
             found[name] = weights.Tensor(shape[::-1], lambda r=read: r().T)
         self.tensors = found
-        for network in self.networks:
-            if any(name.startswith(f"{network}_") for name in found):
-                self.networks = (network,)
+        with_head = [
+            network
+            for network in self.networks
+            if any(name.startswith(f"{network}_") for name in found)
+        ]
+        if with_head and not self.is_bert:
+            self.networks = tuple(with_head)
         self.architecture = (config.get("architectures") or [None])[0]
+        pools = self.is_bert and {POOLER, CLASSIFIER} <= found.keys()
+        # Early taggers have a pooler too, which they do not use.
+        if pools and self.architecture != "BertForTokenClassification":
+            self.no_head, self.is_of_tokens = "BERT's reads its pooler", False
         if "sequence_summary.summary.weight" in found:
-            self.architecture = "ElectraForMultipleChoice"
+            self.is_of_tokens = False
         bias = heads.google_bias(config, lambda n: self.tensor(n).read())
         self.has_google_head = bias is not None
         if self.has_google_head:
@@ -115,7 +145,12 @@ class TransformersCheckpoint(weights.Checkpoint):
             found[WORDS].read(), found[OUTPUT_TABLE].read()
         )
         # GELU whatever `hidden_act` is (`ElectraGeneratorPredictions`).
-        self.token_head = {"head_activation": "gelu", "tie_embeddings": is_tied}
+        gelu = activation_of(config, self.source) if self.is_bert else "gelu"
+        self.token_head = {"head_activation": gelu, "tie_embeddings": is_tied}
+
+    def notes(self, network):
+        note = "it is a BERT, of which all but pooler and heads is the same"
+        return [note] if self.is_bert else []
 
     def backbone_arguments(self, network):
         sizes = {ours: self.config[n] for n, (ours, _) in NAMES.items()}
@@ -139,6 +174,7 @@ def write(task, head, folder):
     backbone = task.backbone
     arrays = weights.arrays_of(weights.network(backbone))
     config = {**FIXED, **network_config(backbone), "dtype": "float32"}
+    config["model_type"] = "electra"
     config["architectures"] = [head.architecture if head else "ElectraModel"]
     if head is not None:
         config.update(head.settings(task))

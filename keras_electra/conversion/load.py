@@ -14,6 +14,7 @@ import keras_hub
 from keras_electra.conversion import google
 from keras_electra.conversion import hugging_face
 from keras_electra.conversion import keras_hub as hub
+from keras_electra.conversion import sentence_transformers
 from keras_electra.conversion import weights
 from keras_electra.conversion.heads import head_of
 from keras_electra.conversion.hugging_face import CONFIG
@@ -21,6 +22,7 @@ from keras_electra.data.rows import MAX_SEQUENCE_LENGTH
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets import download
 from keras_electra.presets import split_arguments
+from keras_electra.tasks.text_embedder import ElectraTextEmbedderPreprocessor
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 LOOKED_FOR = f"""Looked for:
@@ -49,6 +51,7 @@ class Files:
         self.is_prefix = has_index and not path.is_dir()
         self.path = path if path.is_dir() or has_index else None
         self.source = str(self.path or self.preset)
+        self.inside = ""  # the folder in it where files are looked for first
 
     def has_index(self):
         """Whether there is a TF1 checkpoint."""
@@ -57,28 +60,43 @@ class Files:
 
     def find(self, name):
         """The local path of a file, or `None`."""
-        if self.path is None:
-            return download(self.preset, name)
-        path = (self.path.parent if self.is_prefix else self.path) / name
-        return path if path.is_file() else None
+        for name in dict.fromkeys((f"{self.inside}/{name}".lstrip("/"), name)):
+            if self.path is None:
+                path = download(self.preset, name)
+            else:
+                path = self.path.parent if self.is_prefix else self.path
+                path = path / name if (path / name).is_file() else None
+            if path is not None:
+                return path
+        return None
 
-    def read_json(self, name):
-        """The content of a file, or an empty dict if there is none."""
+    def read_json(self, name, empty={}):
+        """The content of a file, or what is `empty` if there is none."""
         path = self.find(name)
-        text = pathlib.Path(path).read_text(encoding="utf-8") if path else "{}"
+        if path is None:
+            return empty
         try:
-            return {**json.loads(text)}
-        except (ValueError, TypeError) as error:
+            content = json.loads(pathlib.Path(path).read_text("utf-8"))
+        except ValueError as error:
             raise ValueError(
                 f"{name} of {self.preset} is no valid JSON: {error}."
             ) from error
+        if type(content) is not type(empty):
+            raise ValueError(
+                f"{name} of {self.preset} is no valid JSON of the kind "
+                f"{type(empty).__name__}: {str(content)[:100]}"
+            )
+        return content
 
 
 def open_checkpoint(files):
     """The `Checkpoint` in `Files`; `None` if KerasHub is to open it."""
     if files.is_prefix:
         return google.GoogleCheckpoint(files)
-    config = files.read_json(CONFIG)
+    config, marks = files.read_json(CONFIG), {"registered_name", "model_type"}
+    if not marks & config.keys():
+        files.inside = sentence_transformers.network_folder(files)
+        config = files.read_json(CONFIG)
     name = config.get("registered_name")
     has_weights = name is None and hugging_face.find_weights(files.find)
     if files.has_index():
@@ -152,10 +170,11 @@ def _build_task(cls, checkpoint, network, notes, **kwargs):
         )
         if kwargs["preprocessor"] is None:
             notes.append("no vocabulary was found: `preprocessor` is None")
+    notes.extend(vocabulary_notes(kwargs["backbone"], kwargs["preprocessor"]))
     task = cls(**kwargs)
     if keeps_head:
         return task, head.weights(task), {}
-    reason = "as was asked for" if has_head else "not in the checkpoint"
+    reason = "as was asked for" if has_head else checkpoint.no_head
     known = {id(weight) for weight in task.backbone.weights}
     new = [w.path for w in task.weights if id(w) not in known]
     return task, {}, dict.fromkeys(new, f"fresh head: {reason}")
@@ -173,8 +192,7 @@ def _load_tokenizer(checkpoint, needed=True, **kwargs):
         )
     sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
     rows, size = sizes["vocabulary_size"], tokenizer.vocabulary_size()
-    # There may be more only by padding to a multiple of a power of two.
-    if rows != size and (rows % 8 or not 0 < rows - size < 128):
+    if rows < size:
         raise ValueError(
             f"The vocabulary of {source} has {size} entries, but its network "
             f"has {rows} tokens. Take the right one, or `preprocessor=None`."
@@ -184,18 +202,33 @@ def _load_tokenizer(checkpoint, needed=True, **kwargs):
 
 def _load_preprocessor(cls, checkpoint, needed=True, **kwargs):
     kwargs, of_tokens = split_arguments(cls, kwargs)
+    length = lowers = None
+    if issubclass(cls, ElectraTextEmbedderPreprocessor):
+        length, lowers = sentence_transformers.text_settings(checkpoint.files)
     tokenizer = kwargs.pop("tokenizer", None)
     if tokenizer is None:
         tokenizer = _load_tokenizer(checkpoint, needed, **of_tokens)
+        if lowers and tokenizer and not tokenizer.lowercase:
+            # Lowered alone: by itself that takes accents off as well.
+            accents = {"strip_accents": bool(tokenizer.strip_accents)}
+            of_tokens = {"lowercase": True, **accents, **of_tokens}
+            tokenizer = _load_tokenizer(checkpoint, needed, **of_tokens)
     if tokenizer is None:
         return None
     sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
-    length = min(
-        MAX_SEQUENCE_LENGTH,
-        sizes["max_sequence_length"],
-        tokenizer.pipeline.max_length or MAX_SEQUENCE_LENGTH,
-    )
+    length = length or tokenizer.pipeline.max_length or MAX_SEQUENCE_LENGTH
+    length = min(length, sizes["max_sequence_length"])
     return cls(tokenizer=tokenizer, **{"sequence_length": length, **kwargs})
+
+
+def vocabulary_notes(backbone, preprocessor):
+    """What is to be said of a table with more rows than there are tokens."""
+    tokenizer = getattr(preprocessor, "tokenizer", None)
+    if tokenizer is None:
+        return []
+    rows, size = backbone.vocabulary_size, tokenizer.vocabulary_size()
+    note = f"of {rows} rows of the embeddings {rows - size} are of no token"
+    return [note] if rows > size else []
 
 
 def attach(model, summary, show=True):

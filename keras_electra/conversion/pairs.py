@@ -9,6 +9,7 @@ import functools
 import keras
 import numpy as np
 
+from keras_electra.backend.numerics import MASKED_SCORE
 from keras_electra.conversion import google
 from keras_electra.conversion import hugging_face
 from keras_electra.conversion import keras_hub
@@ -91,15 +92,19 @@ def open_pretrainer(cls, preset, load_weights, arguments):
         task = load.open_preset(part, source, load_weights, common, show=False)
         task = task or part.from_preset(source, load_weights, **common)
         tasks.append(task)
+    notes, may_pad = [], True
     if "preprocessor" not in own:
-        own["preprocessor"] = _preprocessor(cls.preprocessor_cls, sources, text)
-    return _join(cls, tasks, is_one, own)
+        found = _preprocessors(cls.preprocessor_cls, sources, text, notes)
+        own["preprocessor"] = found[0] if found else None
+        may_pad = len(found) == len(sources)  # it is one vocabulary
+    return _join(cls, tasks, is_one, own, notes, may_pad)
 
 
-def _join(cls, tasks, is_one, own):
+def _join(cls, tasks, is_one, own, notes, may_pad):
     """A pre-trainer of a detector and, if there is one, a token predictor."""
     backbone, generator = tasks[0].backbone, tasks[-1].backbone
-    notes, activation = [], tasks[-1].head.activation
+    activation = tasks[-1].head.activation
+    notes.extend(load.vocabulary_notes(backbone, own["preprocessor"]))
     if is_one:
         generator = backbone
     elif len(tasks) == 1:
@@ -109,10 +114,11 @@ def _join(cls, tasks, is_one, own):
             "there is no generator: a fresh one was made, which must learn "
             f"first: {generator.num_layers} layers, {generator.hidden_dim} wide"
         )
-    elif "share_embeddings" not in own:
-        generator, note = _share(backbone.embeddings, generator)
+    elif own.get("share_embeddings", True):
+        generator, note = _share(backbone.embeddings, generator, may_pad)
         notes.append(note)
-        own["share_embeddings"] = generator.embeddings is backbone.embeddings
+        is_shared = generator.embeddings is backbone.embeddings
+        own.setdefault("share_embeddings", is_shared)
     own.setdefault("generator_head_activation", activation)
     pretrainer = cls(backbone, generator, **own)
     parts = weights.tasks_of(pretrainer)
@@ -120,6 +126,12 @@ def _join(cls, tasks, is_one, own):
         if network in parts:
             table = head_of(type(task)).weights
             arrays = weights.arrays_of(table(task))
+            if weights.OUTPUT_BIAS in arrays:
+                bias = arrays[weights.OUTPUT_BIAS][: backbone.vocabulary_size]
+                more = backbone.vocabulary_size - len(bias)
+                # What is no token is never drawn.
+                bias = np.pad(bias, (0, more), constant_values=MASKED_SCORE)
+                arrays[weights.OUTPUT_BIAS] = bias
             weights.fill(table(parts[network]), arrays.get)
             if weights.OUTPUT_TABLE in arrays:
                 notes.append(
@@ -130,8 +142,8 @@ def _join(cls, tasks, is_one, own):
     return pretrainer
 
 
-def _preprocessor(cls, sources, arguments):
-    """A preprocessor whose rows fit one or two networks, or `None`."""
+def _preprocessors(cls, sources, arguments, notes):
+    """Those of one or two networks; the first fits both. Adds `notes`."""
     found, missing = [], None
     for source in sources:
         try:
@@ -147,7 +159,13 @@ def _preprocessor(cls, sources, arguments):
             "Discriminator and generator must have one vocabulary. Received "
             f"two, of {counts} entries. Give no generator for a fresh one."
         )
-    return min(found, key=lambda each: each.sequence_length, default=None)
+    found.sort(key=lambda each: each.sequence_length)
+    if len({each.tokenizer.fingerprint() for each in found}) > 1:
+        notes.append(
+            "the tokenizers differ: is the one with "
+            f"{found[0].tokenizer.pipeline.settings} right? Else pass these"
+        )
+    return found
 
 
 def fresh_generator(backbone):
@@ -163,14 +181,16 @@ def fresh_generator(backbone):
         return ElectraBackbone(**config, embeddings=backbone.embeddings)
 
 
-def _share(embeddings, generator):
+def _share(embeddings, generator, may_pad):
     """The generator, with the embeddings if they fit, and a note."""
+    rows = embeddings.vocabulary_size if may_pad else None
     try:
-        shared = generator.with_embeddings(embeddings, name="generator")
+        shared = generator.with_embeddings(embeddings, "generator", rows)
     except ValueError as error:
         return generator, f"the embeddings are not shared. {error}"
     own = generator.embeddings.get_weights()
     pairs = zip(embeddings.get_weights(), own)
+    pairs = [(a[: len(b)], b[: len(a)]) for a, b in pairs]
     largest = max(float(np.max(np.abs(a - b))) for a, b in pairs)
     return shared, (
         "the generator takes the discriminator's embeddings; its own differed "

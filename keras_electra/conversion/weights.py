@@ -32,10 +32,11 @@ LAYER = {
 }
 # The output matrix of an untied head. The original has no such thing.
 OUTPUT_TABLE = "generator_predictions/output_embeddings"
+OUTPUT_BIAS = "generator_predictions/output_bias"
 TOKEN_HEAD = {
     "generator_predictions/dense": "head.dense",
     "generator_predictions/LayerNorm": "head.layer_norm",
-    "generator_predictions/output_bias": "head.bias",
+    OUTPUT_BIAS: "head.bias",
     OUTPUT_TABLE: "head.output_embeddings",
 }
 REPLACED_HEAD = {
@@ -161,6 +162,9 @@ class Checkpoint:
     is_tied = False  # whether both are one encoder
     architecture, config = None, {}  # in transformers
     token_head = {}  # arguments of `ElectraMaskedLM`
+    is_of_tokens = True  # whether a linear `classifier` reads every token
+    no_head = "not in the checkpoint"  # why a head is fresh
+    file_names = {}  # of tensors that are not called so in the file
     lowercase = True  # as of `read_tokenizer`
 
     def __init__(self, files):
@@ -253,4 +257,6 @@ def assign(checkpoint, network, table, new, notes):
             f"{_few(wrong)}. The configuration contradicts the weights."
         )
     fill(table, lambda name: tensors[stored[name]].read())
+    names = checkpoint.file_names
+    dropped = {names.get(name, name): why for name, why in dropped.items()}
     return Summary(source, checkpoint.form, len(shapes), dropped, new, notes)

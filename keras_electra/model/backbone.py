@@ -149,7 +149,7 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
             setattr(self, name, value)
         self._config_names = tuple(config)
 
-    def with_embeddings(self, embeddings, name=None):
+    def with_embeddings(self, embeddings, name=None, vocabulary_size=None):
         """A copy of this network with other embeddings and the same weights.
 
         Args:
@@ -157,9 +157,12 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
                 another backbone's, or `None` for fresh ones.
             name: string or `None`. Name of the copy, and prefix of the paths
                 of its variables. Defaults to the name of this network.
+            vocabulary_size: int or `None`. That of `embeddings`, if it is not
+                this network's, as for one vocabulary padded in two ways.
         """
         name = name or self.name
         config = {**self.get_config(), "name": name, "embeddings": embeddings}
+        config["vocabulary_size"] = vocabulary_size or self.vocabulary_size
         with keras.name_scope(name):
             copy = type(self).from_config(config)
         for mine, theirs in zip(self.layers, copy.layers):

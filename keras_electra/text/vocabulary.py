@@ -228,7 +228,7 @@ def load_vocabulary(vocabulary):
 def read_vocabulary(path):
     """Tokens of a file, one a line; see `read_text`."""
     # Tokens may hold separators that `str.splitlines` would split at.
-    lines = read_text(path).removesuffix("\n").split("\n")
+    lines = read_text(path).rstrip(" \t\r\n").split("\n")
     return [line.strip(" \t\r") for line in lines]
 
 

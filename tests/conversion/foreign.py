@@ -39,12 +39,18 @@ compare_with_source = load_example().compare_with_source
 
 def network(architecture, seed=0, scale=0.3, **config):
     """A network of transformers with random weights."""
-    import torch
     import transformers
 
     model = getattr(transformers, architecture)(
         transformers.ElectraConfig(**{**SIZES, **config})
     )
+    return randomize(model, seed, scale)
+
+
+def randomize(model, seed=0, scale=0.3):
+    """Gives a network of transformers random weights; returns it."""
+    import torch
+
     torch.manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

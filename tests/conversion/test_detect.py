@@ -92,8 +92,8 @@ def test_head_that_is_missing(broken):
 
 
 def test_another_architecture(broken):
-    change_config(broken, model_type="bert")
-    check_refused(broken, "model_type .*'electra'.*'bert'")
+    change_config(broken, model_type="roberta")
+    check_refused(broken, "model_type .*'electra', 'bert'.*'roberta'")
 
 
 @pytest.mark.parametrize(
@@ -109,11 +109,9 @@ def test_networks_that_ours_is_not(broken, name, value):
     check_refused(broken, name)
 
 
-@pytest.mark.parametrize("change", [-1, 1])
-def test_vocabulary_of_the_wrong_length(broken, change):
-    tokens = (foreign.VOCABULARY + ["more"])[: 13 + change]
-    foreign.write_vocabulary(broken, tokens)
-    check_refused(broken, f"{13 + change} entries.*13 tokens")
+def test_vocabulary_that_is_too_long(broken):
+    foreign.write_vocabulary(broken, foreign.VOCABULARY + ["more"])
+    check_refused(broken, "14 entries.*13 tokens")
     network = DETECTOR.from_preset(broken, preprocessor=None)
     assert network.preprocessor is None
 

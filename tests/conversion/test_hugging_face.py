@@ -3,9 +3,14 @@
 The largest differences are printed (`pytest -s`); the README quotes them.
 """
 
+import json
+import pathlib
+import shutil
+
 import keras
 import numpy as np
 import pytest
+import safetensors.numpy
 
 import keras_electra
 from keras_electra.conversion import weights
@@ -123,6 +128,88 @@ def test_pickled_file_with_old_names(tmp_path):
     }
     reference = foreign.save(model, tmp_path / "new")
     check_same(filler, reference)
+
+
+def rename(folder, rename, **config):
+    """Names the tensors of a checkpoint anew, and changes its config."""
+    path = pathlib.Path(folder)
+    tensors = safetensors.numpy.load_file(path / "model.safetensors")
+    tensors = {rename(name): tensor for name, tensor in tensors.items()}
+    safetensors.numpy.save_file(tensors, path / "model.safetensors")
+    config = {**json.loads((path / "config.json").read_text()), **config}
+    (path / "config.json").write_text(json.dumps(config))
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "module._orig_mod.", "net.", "electra."]
+)
+def test_names_of_wrappers_are_taken_off(prefix, tmp_path):
+    model = foreign.network("ElectraForTokenClassification", num_labels=3)
+    folder = foreign.save(model, tmp_path / "a")
+    foreign.save(model, tmp_path / "b")
+    rename(tmp_path / "b", lambda name: prefix + name)
+    tagger = keras_electra.ElectraTokenClassifier.from_preset(tmp_path / "b")
+    check_same(tagger, folder)
+
+
+def test_names_of_wrappers_inside(tmp_path):
+    def wrap(name):
+        return name.replace("electra.", "electra._orig_mod.").replace(
+            "encoder.", "encoder.module."
+        )
+
+    folder = foreign.save(
+        foreign.network("ElectraForPreTraining"), tmp_path / "a"
+    )
+    shutil.copytree(folder, tmp_path / "b")
+    rename(tmp_path / "b", wrap)
+    detector = TASKS["ElectraForPreTraining"].from_preset(tmp_path / "b")
+    check_same(detector, folder)
+
+
+@pytest.mark.parametrize("architecture", list(TASKS)[2:6])
+@pytest.mark.parametrize("claimed", [["ElectraForNER"], ["ElectraModel"], None])
+def test_heads_are_known_by_their_tensors(architecture, claimed, tmp_path):
+    labels = {"num_labels": 3} if architecture in LABELLED else {}
+    model = foreign.network(architecture, **labels)
+    folder = foreign.save(model, tmp_path / "a")
+    shutil.copytree(folder, tmp_path / "b")
+    rename(tmp_path / "b", str, architectures=claimed)
+    task = TASKS[architecture].from_preset(tmp_path / "b")
+    assert task.conversion_summary.new == {}
+    assert task.conversion_summary.dropped == {}
+    check_same(task, folder)
+    for other in set(list(TASKS)[2:6]) - {architecture}:
+        given = {"num_classes": 3} if other in LABELLED else {}
+        wrong = TASKS[other].from_preset(tmp_path / "b", **given)
+        assert wrong.conversion_summary.new
+
+
+@pytest.mark.parametrize("epsilon", [1e-5, 0.1])
+@pytest.mark.parametrize("architecture", ["ElectraForMaskedLM", "ElectraModel"])
+def test_epsilon_of_the_normalizations(architecture, epsilon, made, tmp_path):
+    folder = made(architecture, layer_norm_eps=epsilon)
+    model = TASKS[architecture].from_preset(folder)
+    backbone = getattr(model, "backbone", model)
+    assert backbone.get_config()["layer_norm_epsilon"] == epsilon
+    check_same(model, folder)
+    if backbone is not model:
+        assert model.head.layer_norm.epsilon == epsilon
+        model.export_to_transformers(tmp_path / "again")
+        check_same(model, tmp_path / "again")
+
+
+def test_blank_lines_and_padding_are_told(made, tmp_path):
+    folder = made("ElectraForPreTraining", vocab_size=1000)
+    folder = shutil.copytree(folder, tmp_path / "copy")
+    with open(folder / "vocab.txt", "a") as file:
+        file.write("\n \n\n")
+    detector = keras_electra.ElectraReplacedTokenDetector.from_preset(folder)
+    assert detector.preprocessor.tokenizer.vocabulary_size() == 13
+    note = "of 1000 rows of the embeddings 987 are of no token"
+    assert note in str(detector.conversion_summary)
+    pretrainer = keras_electra.ElectraPretrainer.from_preset(folder)
+    assert note in str(pretrainer.conversion_summary)
 
 
 def test_no_projection_and_padded_vocabulary(made):

@@ -1,5 +1,8 @@
 """Two networks from anywhere become one pre-trainer."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 
@@ -129,6 +132,41 @@ def test_vocabularies_that_differ(discriminator, tmp_path):
     foreign.save(model, tmp_path, vocabulary=other)
     with pytest.raises(ValueError, match="one vocabulary.*13 and 13"):
         FROM_PRESET(discriminator=discriminator, generator=tmp_path)
+
+
+@pytest.mark.parametrize("share", [None, True])
+@pytest.mark.parametrize("rows", [(13, 24), (24, 13)])
+def test_vocabularies_padded_in_two_ways(rows, share, made):
+    folders = [
+        made(architecture, vocab_size=size)
+        for architecture, size in zip(
+            ("ElectraForPreTraining", "ElectraForMaskedLM"), rows
+        )
+    ]
+    given = {} if share is None else {"share_embeddings": share}
+    pretrainer = FROM_PRESET(
+        discriminator=folders[0], generator=folders[1], **given
+    )
+    assert pretrainer.generator.vocabulary_size == rows[0]
+    assert pretrainer.share_embeddings
+    filler = keras_electra.ElectraMaskedLM.from_preset(folders[1])
+    bias = array(pretrainer.generator_head.bias)
+    theirs = array(filler.head.bias)[:24]
+    np.testing.assert_array_equal(bias[:13], theirs[:13])
+    assert np.all(bias[len(theirs) :] < -1000)  # never drawn
+    result = pretrainer.evaluate(["the chef ate"] * 4, verbose=0)
+    assert np.all(np.isfinite(result))
+
+
+def test_settings_that_differ_are_told(discriminator, generator, tmp_path):
+    folder = shutil.copytree(generator, tmp_path / "cased")
+    text = json.dumps({"do_lower_case": False})
+    (folder / "tokenizer_config.json").write_text(text)
+    parts = {"discriminator": discriminator, "generator": folder}
+    summary = str(FROM_PRESET(**parts).conversion_summary)
+    assert "tokenizers differ" in summary and "'lowercase': True" in summary
+    agreed = FROM_PRESET(**parts, lowercase=True)
+    assert "tokenizers differ" not in str(agreed.conversion_summary)
 
 
 def test_what_must_be_given(discriminator):
