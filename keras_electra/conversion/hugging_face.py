@@ -150,7 +150,7 @@ class TransformersCheckpoint(weights.Checkpoint):
 
     def notes(self, network):
         note = "it is a BERT, of which all but pooler and heads is the same"
-        return [note] if self.is_bert else []
+        return super().notes(network) + [note] * self.is_bert
 
     def backbone_arguments(self, network):
         sizes = {ours: self.config[n] for n, (ours, _) in NAMES.items()}
