@@ -21,9 +21,7 @@ class Size(NamedTuple):
 
     def discriminator(self):
         """Keyword arguments of `ElectraBackbone` for the discriminator."""
-        arguments = self._asdict()
-        del arguments["generator_hidden_dim"]
-        return arguments
+        return dict(zip(self._fields[:-1], self))
 
     def generator(self):
         """Keyword arguments of `ElectraBackbone` for the generator.

@@ -150,10 +150,7 @@ class ElectraPretrainer(
             )
 
         # === Functional Model ===
-        inputs = {
-            name: keras.Input(shape=(None,), dtype="int32", name=name)
-            for name in ("token_ids", "segment_ids", "padding_mask")
-        }
+        inputs = backbone.input
         masked = mask_tokens(inputs["token_ids"], inputs["padding_mask"])
         masked_ids = masked.pop("token_ids")
         positions = masked["mask_positions"]

@@ -126,7 +126,3 @@ class UniformLogits(keras.layers.Layer):
     def call(self, mask_positions):
         shape = (*ops.shape(mask_positions), self.vocabulary_size)
         return ops.zeros(shape, dtype="float32")
-
-    def compute_output_spec(self, mask_positions):
-        shape = (*mask_positions.shape, self.vocabulary_size)
-        return keras.KerasTensor(shape, dtype="float32")

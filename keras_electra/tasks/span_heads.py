@@ -9,6 +9,7 @@ import math
 import keras
 from keras import ops
 
+from keras_electra.arguments import KeepsArguments
 from keras_electra.model.layers import exact_gelu
 
 HIDDEN_DIM = 512  # of the original (`qa_tasks.py:479, 519`)
@@ -141,7 +142,7 @@ class AnswerabilityHead(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class SpanLoss(keras.losses.Loss):
+class SpanLoss(KeepsArguments, keras.losses.Loss):
     """Mean of the cross-entropies of start and end, plus answerability.
 
     `y_true` is `(B, 3)`: start, end, and whether there is no answer, whose
@@ -150,7 +151,7 @@ class SpanLoss(keras.losses.Loss):
 
     def __init__(self, answerability_weight=0.5, **kwargs):
         super().__init__(**kwargs)
-        self.answerability_weight = answerability_weight
+        self.keep_arguments(locals())
 
     def call(self, y_true, y_pred):
         y_true, loss = ops.cast(y_true, "int32"), 0.0
@@ -165,7 +166,3 @@ class SpanLoss(keras.losses.Loss):
             extra = ops.binary_crossentropy(truth, logit, from_logits=True)
             loss = loss + self.answerability_weight * extra
         return loss
-
-    def get_config(self):
-        weight = {"answerability_weight": self.answerability_weight}
-        return {**super().get_config(), **weight}

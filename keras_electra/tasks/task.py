@@ -100,18 +100,6 @@ class ElectraTask(FitsExamples, KeepsArguments, SavesPresets):
         self.check_inputs(x)
         return x, is_one
 
-    def _input_rows(self, x, batch_size=None, steps=None):
-        """`Rows` of inputs without labels."""
-        x = self._read(x)
-        if isinstance(x, inputs.Examples):
-            if steps is not None:
-                x = x.part(slice(steps * checked_size(batch_size)))
-            return self._memory_rows(inputs.Examples(x.x))
-        stream = streams.StreamBatches(
-            x, self.names, batch_size, lambda x, *labels: self._to_rows(x)
-        )
-        return self._rows(itertools.islice(stream, steps))
-
     @known_keywords()
     def predict(
         self,
@@ -127,7 +115,18 @@ class ElectraTask(FitsExamples, KeepsArguments, SavesPresets):
         of the examples. An axis of tokens is as long as `sequence_length`
         says; padding has 0 (masked logits: -1000).
         """
-        rows = self._input_rows(x, batch_size, steps)
+        source = self._read(x)
+        if isinstance(source, inputs.Examples):
+            if steps is not None:
+                places = slice(steps * checked_size(batch_size))
+                source = source.part(places)
+            rows = self._memory_rows(inputs.Examples(source.x))
+        else:
+            given = source, self.names, batch_size
+            stream = streams.StreamBatches(
+                *given, lambda x, *_: self._to_rows(x)
+            )
+            rows = self._rows(itertools.islice(stream, steps))
         width = rows.width
         if not is_rows(x):
             width = getattr(self.preprocessor, "sequence_length", width)

@@ -92,9 +92,8 @@ def build_examples(
     counts = _counts_of_same_build(output_dir, description)
     if counts is None:
         with _partial_folder(output_dir) as folder:
-            counts = _build(
-                folder, files, tokenizer, description, num_processes, verbose
-            )
+            given = files, tokenizer, description, num_processes, verbose
+            counts = _build(folder, *given)
         counts["seconds"] = time.perf_counter() - start
     report = shards.BuildReport(output_dir, **counts)
     if verbose:
@@ -185,7 +184,7 @@ def _build(folder, files, tokenizer, description, num_processes, verbose):
         blocks = tokenize_blocks(blocks, tokenizer, dtype, *how)
         counted = seed, tokenizer.unk_token_id, verbose
         tally, places = _write(blocks, writers, threshold, *counted)
-        reused.append(tally["reused_tokens"])
+        reused.append(tally.pop("reused_tokens", 0))
         if not tally["tokens"]:
             raise ValueError(
                 f"There is no text in {files[0]!r} and {len(files) - 1} more "
@@ -204,10 +203,8 @@ def _build(folder, files, tokenizer, description, num_processes, verbose):
     train, held_out = (writer.counts for writer in writers)
     both = train + held_out
     counts = {
-        "documents": tally["documents"],
+        **tally,
         "validation_documents": held_out["documents"],
-        "tokens": tally["tokens"],
-        "unknown_tokens": tally["unknown_tokens"],
         "dropped_tokens": tally["tokens"] - both["tokens"],
         "train_examples": train["examples"],
         "validation_examples": held_out["examples"],
