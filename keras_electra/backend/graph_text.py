@@ -16,11 +16,10 @@ def is_in_graph():
 
 
 def numpy_function(function, inputs, dtype="int32", sequence_length=None):
-    """Apply a function on texts to a tensor of strings in a graph.
+    """Apply a function on lists of str to a tensor of strings in a graph.
 
-    `function` is from a list of str to lists of items of a `dtype`, one for
-    each text. The result is ragged, but for a scalar, or if the lists all have
-    `sequence_length` items.
+    It makes a list of items of a `dtype` of each text. The result is ragged,
+    but for a scalar, or if the lists all have `sequence_length` items.
     """
     import tensorflow as tf
 

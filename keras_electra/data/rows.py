@@ -13,7 +13,6 @@ from keras_electra.arguments import check_option
 from keras_electra.arguments import keyword_names
 from keras_electra.backend import graph_text
 from keras_electra.data import inputs
-from keras_electra.data.inputs import NAMES
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets import OpensPresets
 from keras_electra.text.tokenizer import ElectraTokenizer
@@ -36,7 +35,7 @@ def make_rows(sequences, firsts, pad_token_id, length=None):
         token_ids[row, : len(ids)] = ids
         segment_ids[row, first : len(ids)] = 1
         padding_mask[row, : len(ids)] = 1
-    return dict(zip(NAMES, (token_ids, segment_ids, padding_mask)))
+    return dict(zip(inputs.NAMES, (token_ids, segment_ids, padding_mask)))
 
 
 def text_rows(
@@ -137,7 +136,9 @@ class RowPreprocessor(
     def output_spec(self, x=None, y=None, sample_weight=None):
         """What a call returns, with a `keras.KerasTensor` for each array."""
         shape = (None, *self.middle_axes, self.sequence_length)
-        return {name: keras.KerasTensor(shape, "int32") for name in NAMES}
+        return {
+            name: keras.KerasTensor(shape, "int32") for name in inputs.NAMES
+        }
 
     @classmethod
     def _add_missing_kwargs(cls, loader, kwargs):

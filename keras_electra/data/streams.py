@@ -112,14 +112,11 @@ class StreamBatches:
         getattr(self._source, "on_epoch_begin", lambda: None)()
         groups = itertools.groupby(self._elements(), lambda element: element[1])
         for are_examples, elements in groups:
+            data = (data for data, _ in elements)
             size = self._batch_size if are_examples else 1
-            while some := [
-                data for data, _ in itertools.islice(elements, size)
-            ]:
+            while some := [*itertools.islice(data, size)]:
                 if are_examples:
-                    some = [
-                        inputs.map_columns(lambda *column: [*column], *some)
-                    ]
+                    some = [inputs.map_columns(lambda *part: [*part], *some)]
                 yield self._prepare(*some[0])
         getattr(self._source, "on_epoch_end", lambda: None)()
 

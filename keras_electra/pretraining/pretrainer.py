@@ -11,9 +11,8 @@ import keras_hub
 from keras_electra.arguments import check_number
 from keras_electra.arguments import known_keywords
 from keras_electra.data.rows import TextPreprocessor
+from keras_electra.model import heads
 from keras_electra.model.backbone import ElectraBackbone
-from keras_electra.model.heads import ReplacedTokenHead
-from keras_electra.model.heads import TokenPredictionHead
 from keras_electra.model.sizes import get_size
 from keras_electra.pretraining import losses
 from keras_electra.pretraining import masking
@@ -128,7 +127,7 @@ class ElectraPretrainer(
                 backbone.vocabulary_size, name="generator_head"
             )
         else:
-            generator_head = TokenPredictionHead(
+            generator_head = heads.TokenPredictionHead(
                 generator.embeddings,
                 activation=generator_head_activation or generator.activation,
                 initializer_range=generator.initializer_range,
@@ -142,7 +141,7 @@ class ElectraPretrainer(
         replace_tokens = masking.ReplaceTokens(name="replace_tokens")
         discriminator_head = None
         if discriminator_weight:
-            discriminator_head = ReplacedTokenHead(
+            discriminator_head = heads.ReplacedTokenHead(
                 activation=backbone.activation,
                 initializer_range=backbone.initializer_range,
                 dtype=backbone.dtype_policy,

@@ -6,7 +6,6 @@ import numpy as np
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_option
 from keras_electra.data import inputs
-from keras_electra.data.inputs import to_python
 
 
 def takes_rows(loss):
@@ -52,7 +51,7 @@ class LabelEncoder:
         """Class numbers, int32, or float32 rows where the loss takes these."""
         y = inputs.to_column(y)
         y = [list(v) if isinstance(v, tuple | set) else v for v in y]
-        y = list(enumerate(map(to_python, y)))
+        y = list(enumerate(map(inputs.to_python, y)))
         wanted = False if loss is None else takes_rows(loss)
         has_rows = any(isinstance(v, list) and len(v) != 1 for _, v in y)
         kind, count = self.problem_type, self.num_classes
@@ -109,7 +108,7 @@ def weigher(encoder, class_weight, y=None):
         given = dict(enumerate(counts.sum() / (count * np.maximum(counts, 1))))
     numbers = {i: i for i in range(count)} | encoder.numbers
     if not isinstance(given, dict) or not numbers.keys() >= {
-        *map(to_python, given)
+        *map(inputs.to_python, given)
     }:
         raise ValueError(
             f"`class_weight` must be a dict from classes, {list(numbers)}, to "
@@ -118,7 +117,7 @@ def weigher(encoder, class_weight, y=None):
         )
     weights = np.ones(count, "float32")
     for name, weight in given.items():
-        weights[numbers[to_python(name)]] = weight
+        weights[numbers[inputs.to_python(name)]] = weight
 
     def weigh(data):
         x, y, own = data

@@ -6,7 +6,6 @@ import numpy as np
 from keras import ops
 
 from keras_electra.data import inputs
-from keras_electra.data.rows import NAMES
 from keras_electra.data.rows import RowPreprocessor
 from keras_electra.data.rows import is_rows
 from keras_electra.model.layers import dense
@@ -99,7 +98,7 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
         width = backbone.hidden_dim
         self.hidden_dense = dense(backbone, width, "hidden_dense", "gelu")
         fields, flat = {}, {}
-        for name in NAMES:
+        for name in inputs.NAMES:
             x = keras.Input((None, None), dtype="int32", name=name)
             fields[name] = x
             flat[name] = ReshapeChoices(name=f"flatten_{name}")(x)

@@ -10,7 +10,6 @@ from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
 from keras_electra.data import streams
 from keras_electra.data.batches import Batches
-from keras_electra.data.inputs import checked_size
 from keras_electra.data.rows import is_rows
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import SavesPresets
@@ -118,7 +117,7 @@ class ElectraTask(FitsExamples, KeepsArguments, SavesPresets):
         source = self._read(x)
         if isinstance(source, inputs.Examples):
             if steps is not None:
-                places = slice(steps * checked_size(batch_size))
+                places = slice(steps * inputs.checked_size(batch_size))
                 source = source.part(places)
             rows = self._memory_rows(inputs.Examples(source.x))
         else:
@@ -162,7 +161,7 @@ class ElectraTask(FitsExamples, KeepsArguments, SavesPresets):
         """Yields the place (int) and the network's outputs of each row."""
         if not len(rows):
             return
-        size = checked_size(batch_size)
+        size = inputs.checked_size(batch_size)
         batches = Batches(rows, size, "by_length", finish=self.finish_batch)
         callbacks = keras.callbacks.CallbackList(
             callbacks,

@@ -20,12 +20,10 @@ import numpy as np
 
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_number
+from keras_electra.text import corpus
 from keras_electra.text import shards
-from keras_electra.text.corpus import list_files
-from keras_electra.text.corpus import read_blocks
+from keras_electra.text import workers
 from keras_electra.text.packing import ExamplePacker
-from keras_electra.text.workers import join_lines
-from keras_electra.text.workers import tokenize_blocks
 
 HASH_RANGE = 2**64  # of the places of documents
 SAMPLE_SIZE = 2**16  # bytes, at either end of a file
@@ -57,8 +55,7 @@ def build_examples(
         validation_fraction: float in `[0, 1)`. Fraction of the documents to
             hold out, at least one, chosen by content and seed.
         seed: int, of all random choices.
-        num_processes: int. With more than 1, as many further processes
-            tokenize. Has no influence on the result.
+        num_processes: int. Processes that tokenize; the result is the same.
         text_field: str. Field of JSON objects that holds the text.
         rules: str. `"default"` or `"original"`, see `packing.py`. The
             original reads its files in a random order.
@@ -73,7 +70,7 @@ def build_examples(
     ExamplePacker(rules, sequence_length)  # checks its arguments
     check_count("num_processes", num_processes)
     check_number("validation_fraction", validation_fraction, 0, below=1)
-    files = list_files(files)
+    files = corpus.list_files(files)
     size = tokenizer.vocabulary_size()
     description = {
         "tokenizer": shards.describe_tokenizer(tokenizer),
@@ -180,8 +177,8 @@ def _build(folder, files, tokenizer, description, num_processes, verbose):
             shards.ExampleWriter(result, *pair, tokenizer, dtype)
             for pair in zip(shards.SPLITS, packers)
         ]
-        blocks = read_blocks(order, settings["text_field"], ends)
-        blocks = tokenize_blocks(blocks, tokenizer, dtype, *how)
+        blocks = corpus.read_blocks(order, settings["text_field"], ends)
+        blocks = workers.tokenize_blocks(blocks, tokenizer, dtype, *how)
         counted = seed, tokenizer.unk_token_id, verbose
         tally, places = _write(blocks, writers, threshold, *counted)
         reused.append(tally.pop("reused_tokens", 0))
@@ -232,7 +229,7 @@ def _write(blocks, writers, threshold, seed, unk_token_id, verbose):
         ends = dict(zip(starts, [*starts[1:], len(lines)]))
         for i, row in enumerate(np.split(ids, np.cumsum(lengths))):
             if i in ends:
-                text = join_lines(lines[i : ends[i]])
+                text = workers.join_lines(lines[i : ends[i]])
                 digest = hashlib.blake2b(text, digest_size=8, key=key).digest()
                 place = int.from_bytes(digest, "big")
                 places = [min([place, *places]), max([place, *places])]

@@ -1,7 +1,7 @@
 """Documents -> examples of one or two segments, as ELECTRA was trained on.
 
-An example is filled with the lines of one document. Now and then it has one
-segment only, as classification inputs do, or is shorter than it could be.
+An example has lines of one document. Now and then it has one segment only, as
+classification inputs do, or is shorter than it could be.
 """
 
 import random
@@ -43,8 +43,8 @@ class ExamplePacker:
     def add(self, ids):
         """The examples complete with a line, `None` for a document's end.
 
-        `ids` has the shape `(tokens,)`. An example is a pair of such arrays,
-        segments without special tokens, of which the second may be empty.
+        Both segments of an example are arrays of ids as the line is, without
+        special tokens; the second may be empty.
         """
         if ids is not None and len(ids):
             self._lines.append(np.asarray(ids))

@@ -36,8 +36,7 @@ def train_vocabulary(
     distinct words have been met, the rarest are forgotten, with a warning.
 
     Args:
-        files: path or pattern such as `"corpus/*.txt"`, or a list of them, of
-            plain text or JSON lines, compressed or not.
+        files, text_field: as of `build_examples`.
         vocabulary_size: int. Tokens to make if the text has as many, with the
             five special ones. Defaults to 30522, as BERT.
         lowercase, strip_accents, split_on_cjk: bool. Those of the
@@ -46,12 +45,10 @@ def train_vocabulary(
         min_frequency: int. How often a pair must occur. Defaults to 2.
         max_alphabet: int. Distinct characters to keep, the most frequent
             ones; words with others will be `[UNK]`. Defaults to 1000.
-        text_field: str. The field of the text. Defaults to `"text"`.
 
-    Returns:
-        List of str: special tokens, characters, characters within words
-        (`"##a"`), then longer tokens from frequent to rare. A `ValueError` if
-        there are no words, or no room for the first three.
+    Returns a list of str: special tokens, characters, characters within words
+    (`"##a"`), then longer tokens from frequent to rare. Raises a `ValueError`
+    if there are no words, or no room for the first three.
     """
     split = original.word_splitter(lowercase, strip_accents, split_on_cjk)
     words = count_words(corpus.list_files(files), split, text_field)
@@ -126,12 +123,9 @@ def _count_parts(files, field, max_parts):
 def merge_pairs(word_counts, base, max_tokens, min_frequency=2):
     """Merge the most frequent pairs of neighbouring tokens, again and again.
 
-    Ties go to the pair whose tokens are older, so the result depends on the
-    counts alone. Only words that a merge changes are counted again.
-
-    `word_counts` is a dict from word to how often it occurs, `base` a list of
-    tokens of one character, `"a"` and `"##a"`, that cover all words. Returns
-    at most `max_tokens` new ones.
+    `word_counts` are words and how often they occur, `base` the tokens of one
+    character, `"a"` and `"##a"`, that cover them. Returns at most `max_tokens`
+    new ones. Ties go to the pair of older tokens: only the counts decide.
     """
     tokens = list(base)
     ids = {token: id for id, token in enumerate(base)}

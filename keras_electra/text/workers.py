@@ -15,8 +15,7 @@ import os
 import sys
 import types
 import zipfile
-from concurrent.futures.process import BrokenProcessPool
-from concurrent.futures.process import ProcessPoolExecutor
+from concurrent.futures import process
 
 import numpy as np
 
@@ -52,11 +51,10 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
 def tokenize_blocks(blocks, tokenizer, dtype, folder, num_processes=1):
-    """Tokenize what `read_blocks` yields.
+    """Adds to each block what `encode_block` makes of its lines, in order.
 
-    Adds to each block what `encode_block` makes of its lines, in order. With
-    more than one process, others do the work; a `RuntimeError` tells if one
-    ends too early.
+    With more than one process, others do the work; a `RuntimeError` tells if
+    one ends too early.
     """
     how = _without_keras(tokenizer), dtype, folder, tokenizer.fingerprint()
     encode = functools.partial(encode_block, *how)
@@ -65,7 +63,7 @@ def tokenize_blocks(blocks, tokenizer, dtype, folder, num_processes=1):
         return
     waiting = collections.deque()
     try:
-        with ProcessPoolExecutor(
+        with process.ProcessPoolExecutor(
             num_processes,
             multiprocessing.get_context("spawn"),
             initializer=exec,
@@ -80,7 +78,7 @@ def tokenize_blocks(blocks, tokenizer, dtype, folder, num_processes=1):
                     yield *block, *future.result()
             for block, future in waiting:
                 yield *block, *future.result()
-    except BrokenProcessPool as error:
+    except process.BrokenProcessPool as error:
         raise RuntimeError(
             "A worker process ended before its work was done. Often memory "
             "ran out: use a smaller `num_processes`."
