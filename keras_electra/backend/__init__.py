@@ -1,6 +1,6 @@
 """The one room that knows TensorFlow, torch and JAX.
 
-`TrainStep` is that of `ElectraPretrainer`. `encoder_layer.run` computes faster,
+`TrainStep` is that of every model. `encoder_layer.run` computes faster,
 to rounding, the `call` of a `TransformerLayer` for which `can_run` holds.
 """
 

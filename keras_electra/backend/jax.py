@@ -18,9 +18,9 @@ import keras_electra.backend.numerics as numerics
 class TrainStep:
     def train_step(self, state, data):
         trainable, non_trainable, optimizer_variables, metrics = state
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        data = keras.utils.unpack_x_y_sample_weight(data)
         step = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
-        inputs = trainable, non_trainable, metrics, x, None, None
+        inputs = trainable, non_trainable, metrics, *data
         kwargs = {"training": True, "optimizer_variables": optimizer_variables}
         (scaled_loss, aux), gradients = step(*inputs, **kwargs)
         loss, outputs, non_trainable, metrics = aux
@@ -36,7 +36,7 @@ class TrainStep:
         )
         mapping = list(zip(self.metrics_variables, metrics))
         with keras.StatelessScope(state_mapping=mapping) as scope:
-            logs = self.finish_step(x, outputs, loss, norms, finite)
+            logs = self.finish_step(data, outputs, loss, norms, finite)
         metrics = [scope.get_current_value(v) for v in self.metrics_variables]
         return logs, (trainable, non_trainable, optimizer_variables, metrics)
 

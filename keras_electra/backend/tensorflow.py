@@ -22,10 +22,12 @@ class TrainStep:
         return super().make_train_function(force)
 
     def train_step(self, data):
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
             outputs = self(x, training=True)
-            loss = self.compute_loss(x=x, y_pred=outputs)
+            loss = self.compute_loss(
+                x, y, outputs, sample_weight, training=True
+            )
             scaled_loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
         gradients = tape.gradient(scaled_loss, [v.value for v in variables])
@@ -41,7 +43,8 @@ class TrainStep:
             apply()
         else:
             tf.cond(finite, apply, lambda: None)
-        return self.finish_step(x, outputs, loss, norms, finite)
+        data = x, y, sample_weight
+        return self.finish_step(data, outputs, loss, norms, finite)
 
 
 def can_run(layer, x, training):

@@ -7,10 +7,10 @@ import torch
 
 class TrainStep:
     def train_step(self, data):
-        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         self.zero_grad()  # before the forward pass, which needs the memory
         outputs = self(x, training=True)
-        loss = self.compute_loss(x=x, y_pred=outputs)
+        loss = self.compute_loss(x, y, outputs, sample_weight, training=True)
         scaled_loss = self.optimizer.scale_loss(loss)
         scaled_loss.backward()
         loss, scaled_loss = loss.detach(), scaled_loss.detach()
@@ -25,7 +25,8 @@ class TrainStep:
             # The only read of a number by the host in the step.
             if self.scales_loss() or bool(finite):
                 self.optimizer.apply(gradients, variables)
-            return self.finish_step(x, outputs, loss, norms, finite)
+            data = x, y, sample_weight
+            return self.finish_step(data, outputs, loss, norms, finite)
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ Things are known by what they can do: nothing has to be imported.
 """
 
 import typing
+import warnings
 from collections import abc
 
 import keras
@@ -177,20 +178,41 @@ def split_examples(examples, share):
     return examples.part(slice(start)), examples.part(slice(start, None))
 
 
-def check_texts(x, kinds=("texts",), may_be_empty=False):
+def check_texts(x, kinds=("texts",)):
     """Raises unless lists hold texts; `kinds` says which, for the message."""
     for place, column in enumerate(x if isinstance(x, tuple) else (x,)):
         for index, text in enumerate(column):
-            is_string = isinstance(text, str)
-            if is_string and (may_be_empty or text.strip()):
+            if isinstance(text, str):
                 continue
             kind = kinds[min(place, len(kinds) - 1)]
-            what = "that are not empty" if is_string else "as strings"
             missing = ", a missing value" if is_missing(text) else ""
-            raise (ValueError if is_string else TypeError)(
-                f"`x` must hold {kind} {what}. Entry {index} is {text!r}"
+            raise TypeError(
+                f"`x` must hold {kind} as strings. Entry {index} is {text!r}"
                 f"{missing}. Leave it out, or put a text in its place."
             )
+
+
+def find_empty(x):
+    """Numbers of examples with a text, or a part, of white space or nothing."""
+
+    def is_empty(text):
+        if isinstance(text, str):
+            return not text.strip()
+        is_list = isinstance(text, (list, tuple))  # of words, or of choices
+        return is_list and (not text or any(map(is_empty, text)))
+
+    rows = zip(*x) if isinstance(x, tuple) else x
+    return [index for index, parts in enumerate(rows) if is_empty(parts)]
+
+
+def warn_of_empty(places):
+    """Warns of what `find_empty` found in all examples of a prediction."""
+    if places:
+        warnings.warn(
+            f"{len(places)} examples have a text that is empty or white space. "
+            "Their results are those of an empty text.",
+            stacklevel=3,
+        )
 
 
 def is_missing(value):

@@ -5,23 +5,19 @@ import numpy as np
 from keras import ops
 
 from keras_electra.arguments import known_keywords
-from keras_electra.backend import TrainStep
 from keras_electra.data import inputs
 from keras_electra.data import streams
-from keras_electra.data.rows import is_rows
 from keras_electra.model.sizes import closest_size
-from keras_electra.pretraining.losses import StopOnSkippedSteps
 from keras_electra.training.fit import TEXT_COLUMNS
 from keras_electra.training.fit import FitsExamples
-from keras_electra.training.optimizers import global_norm
 from keras_electra.training.recipes import pretraining_optimizer
 
 
-class PretrainingFit(TrainStep, FitsExamples):
+class PretrainingFit(FitsExamples):
     """`compile`, data and metrics of `ElectraPretrainer`."""
 
     names = inputs.Names(TEXT_COLUMNS, labels=())
-    max_skipped_steps = 25
+    may_be_empty = True
 
     @known_keywords(keras.Model.compile)
     def compile(
@@ -76,9 +72,6 @@ class PretrainingFit(TrainStep, FitsExamples):
     def needs_labels(self, x):
         return False
 
-    def check_inputs(self, x):
-        inputs.check_texts(x, may_be_empty=True)
-
     def _read(self, x, y=None, sample_weight=None):
         reject_labels(y=y, sample_weight=sample_weight)
         return super()._read(x)
@@ -94,17 +87,10 @@ class PretrainingFit(TrainStep, FitsExamples):
         x, _, _ = super()._pack(x, None, None)
         return check_ids(x, self.backbone.vocabulary_size), None, None
 
-    def preprocess_samples(self, x, y=None, sample_weight=None):
-        if not is_rows(x):
-            self._require_preprocessor(x)
-            x = self.preprocessor(x, y=None)
-        return check_ids(x, self.backbone.vocabulary_size)
-
     def _begin_fit(self, stream, epochs):
         is_new = self._compile_auto and not self.optimizer.built
         if is_new and stream.steps is not None:
             self._compile_auto(stream.steps * epochs)
-        return [StopOnSkippedSteps(self.max_skipped_steps)]
 
     # What is reported.
 
@@ -115,45 +101,20 @@ class PretrainingFit(TrainStep, FitsExamples):
         self.sample_tokens.restart_evaluation()
         return super().evaluate(*args, **kwargs)
 
-    def get_metrics_result(self):
-        # Those of gradients are reported by the training step alone.
-        results = super().get_metrics_result()
-        names = {metric.name for metric in self.pretraining_metrics.gradients}
-        return {n: value for n, value in results.items() if n not in names}
-
-    @property
-    def metrics(self):
-        return super().metrics + self.pretraining_metrics.all
-
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        self.pretraining_metrics.update(x["padding_mask"], y_pred)
+        self.step_metrics.update(x["padding_mask"], y_pred)
         return self.get_metrics_result()
 
-    # What the training steps of all backends do alike.
-
-    def finish_step(self, x, outputs, loss, norms, finite):
-        """Updates the metrics; returns their values."""
-        rows = ops.shape(x["token_ids"])[0]
-        self._loss_tracker.update_state(loss, sample_weight=rows)
-        results = self.pretraining_metrics.update_gradients(*norms, finite)
-        return {**self.compute_metrics(x, None, outputs), **results}
-
-    def scales_loss(self):
-        """Whether the optimizer scales the loss, as it does for float16."""
-        return isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-
     def gradient_norms(self, gradients, scaled_loss, loss):
-        """Norms of the gradients: of all, and of the generator's own weights.
-
-        `gradients` are those of the scaled loss, the norms, float32, the loss'.
-        """
+        """Norms of all gradients, and of those of the generator's weights."""
         own, others = [], []
         for gradient, variable in zip(gradients, self.trainable_variables):
             is_own = variable.path.startswith(("generator/", "generator_head/"))
             (own if is_own else others).append(gradient)
-        scale = ops.where(loss == 0, 1.0, loss / scaled_loss)
-        norm = global_norm(others) * scale
-        own_norm = global_norm(own) * scale if own else 0.0 * norm
+        (norm,) = super().gradient_norms(others, scaled_loss, loss)
+        own_norm = 0.0 * norm
+        if own:
+            (own_norm,) = super().gradient_norms(own, scaled_loss, loss)
         return ops.sqrt(norm**2 + own_norm**2), own_norm
 
 

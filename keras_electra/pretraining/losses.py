@@ -7,6 +7,8 @@ denominator (`run_pretraining.py:177, 226`): without any, a loss is zero.
 import keras
 from keras import ops
 
+from keras_electra.training.steps import StepMetrics
+
 
 def weighted_mean(values, weights):
     """Mean of `values` where `weights` is 1; both of the same shape."""
@@ -48,10 +50,11 @@ def replaced_token_loss(logits, replaced):
     return soft - logits * replaced
 
 
-class PretrainingMetrics:
+class PretrainingMetrics(StepMetrics):
     """All metrics in a list; `gradients`, the last, are for training steps."""
 
     def __init__(self, discriminator=True):
+        super().__init__(("gradient_norm", "generator_gradient_norm"))
         mean = keras.metrics.Mean
         kinds = {"generator_loss": mean, "generator_accuracy": mean}
         if discriminator:
@@ -66,13 +69,8 @@ class PretrainingMetrics:
                 # which also counts padding and so reports too much.
                 "discriminator_auc": keras.metrics.AUC,
             }
-        kinds |= {
-            "gradient_norm": mean,
-            "generator_gradient_norm": mean,
-            "skipped_steps": keras.metrics.Sum,
-        }
-        self.all = [kind(name=n, dtype="float32") for n, kind in kinds.items()]
-        self.gradients = self.all[-3:]
+        own = [kind(name=n, dtype="float32") for n, kind in kinds.items()]
+        self.all = own + self.gradients
 
     def update(self, padding_mask, outputs):
         """Adds a batch: its padding mask, and outputs of the pre-trainer."""
@@ -98,49 +96,3 @@ class PretrainingMetrics:
             # would count for more.
             flat = (ops.reshape(value, (-1,)) for value in values)
             metric.update_state(*(ops.cast(v, "float32") for v in flat))
-
-    def update_gradients(self, norm, generator_norm, applied):
-        """Adds a step by the norms before clipping; returns the results."""
-        applied = ops.cast(applied, "float32")
-        *norms, skipped = self.gradients
-        for metric, value in zip(norms, (norm, generator_norm)):
-            # A weight of 0 would not take a NaN out.
-            metric.update_state(ops.where(applied > 0, value, 0.0), applied)
-        skipped.update_state(1.0 - applied)
-        return {metric.name: metric.result() for metric in self.gradients}
-
-
-class StopOnSkippedSteps(keras.callbacks.Callback):
-    """Raises a `FloatingPointError` when `limit` steps in a row were skipped.
-
-    Loss scaling for float16 starts at 2^15 and halves at every skipped step: it
-    may take 15 of them to find its scale.
-    """
-
-    # Keras may then go on to the next step before this one's logs are here.
-    async_safe = True
-
-    def __init__(self, limit=25):
-        super().__init__()
-        self.limit = limit
-        self.in_a_row = 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.seen = -1  # index of the last batch
-        self.skipped = 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        if batch <= self.seen:
-            return  # overtaken by a later one
-        skipped = int(logs["skipped_steps"])
-        steps = batch - self.seen  # more than one with steps_per_execution
-        all_skipped = skipped - self.skipped == steps
-        self.in_a_row = self.in_a_row + steps if all_skipped else 0
-        self.seen, self.skipped = batch, skipped
-        if self.in_a_row >= self.limit:
-            raise FloatingPointError(
-                f"The gradients of the last {self.limit} steps were not "
-                "finite, so no weight changed. Lower the learning rate, warm "
-                "up longer, use `mixed_bfloat16` instead of `mixed_float16`, "
-                "or look for NaN in weights that were loaded."
-            )

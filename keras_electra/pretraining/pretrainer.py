@@ -177,7 +177,7 @@ class ElectraPretrainer(
         self.keep_arguments(locals())
         self.mask_tokens = mask_tokens
         self.sample_tokens = sample_tokens
-        self.pretraining_metrics = losses.PretrainingMetrics(discriminator_head)
+        self.step_metrics = losses.PretrainingMetrics(discriminator_head)
         if compile:
             self.compile()
 

@@ -116,15 +116,16 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
         """
         is_one = inputs.is_text(contexts)
         x = ([contexts], [choices]) if is_one else (contexts, choices)
-        if choices is None:
-            x = to_choices(self.read_inputs(contexts, "choose")[0])
-        contexts, choices = self._read(x).x
+        x = contexts if choices is None else x
+        # Checked below, as many choices at a time.
+        x, _ = self.read_inputs(x, "choose", check=lambda x: None)
+        contexts, choices = to_choices(x) if choices is None else x
         results = [None] * len(contexts)
         for count in set(map(len, choices)):
             # Equally many choices at a time: they are one array.
             few = [i for i, texts in enumerate(choices) if len(texts) == count]
             x = ([contexts[i] for i in few], [choices[i] for i in few])
-            x, _ = self.read_inputs(x, "choose")
+            self.check_inputs(x)
             for i, logits in zip(few, self.predict_rows(x, batch_size)):
                 pairs = zip(choices[i], softmax(logits).tolist())
                 results[i] = sorted(pairs, key=lambda pair: -pair[1])

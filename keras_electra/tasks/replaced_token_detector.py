@@ -91,6 +91,7 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
     preprocessor_cls = ElectraReplacedTokenDetectorPreprocessor
     token_labels = True
     token_outputs = True
+    may_be_empty = True  # a text without tokens has none that are replaced
     unsaved = ("backbone", "preprocessor", "head")
 
     def __init__(self, backbone, preprocessor=None, head=None, **kwargs):
@@ -110,10 +111,6 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
     def default_metrics(self):
         accuracy = keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)
         return [accuracy, keras.metrics.AUC(from_logits=True, name="auc")]
-
-    def check_inputs(self, x):
-        # A text without tokens has none that are replaced.
-        inputs.check_texts(x, may_be_empty=True)
 
     def finish_batch(self, x, y=None, sample_weight=None, training=False):
         if y is not None and sample_weight is None:

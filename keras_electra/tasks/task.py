@@ -4,6 +4,7 @@ import itertools
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_electra.arguments import KeepsArguments
 from keras_electra.arguments import known_keywords
@@ -17,6 +18,7 @@ from keras_electra.tasks import labels
 from keras_electra.training.fit import FitsExamples
 from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.recipes import finetuning_rate
+from keras_electra.training.steps import StepMetrics
 
 
 class ElectraTask(FitsExamples, KeepsArguments, SavesPresets):
@@ -80,13 +82,34 @@ class ElectraTask(FitsExamples, KeepsArguments, SavesPresets):
         else:
             place = "weighted_metrics" if self.token_labels else "metrics"
             kwargs.setdefault(place, self.default_metrics())
+        self.step_metrics = StepMetrics()
+        places = kwargs.get("metrics"), kwargs.get("weighted_metrics")
+        self.judges_tokens = self.token_labels and all(
+            # Other people's metrics may look at whole rows.
+            getattr(metric, "__module__", "keras.").startswith("keras.")
+            for metric in keras.tree.flatten(places)
+        )
         keras.Model.compile(self, optimizer, loss, **kwargs)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        data = y, y_pred, sample_weight
+        if self.judges_tokens and all(v is None or v.ndim > 1 for v in data):
+            # Flat, or Keras takes the mean of each row: the tokens of long
+            # batches would count for less.
+            data = [
+                v if v is None else ops.reshape(v, (-1, *v.shape[2:]))
+                for v in data
+            ]
+        return super().compute_metrics(x, *data)
 
     def _weigher(self, class_weight, y=None):
         return labels.weigher(self.label_encoder, class_weight, y)
 
-    def read_inputs(self, x, method):
-        """`(columns, is_one)` of one example, or of what `fit` takes."""
+    def read_inputs(self, x, method, check=None):
+        """`(columns, is_one)` of one example, or of what `fit` takes.
+
+        Texts may be empty. `check` is by default `check_inputs`.
+        """
         if self.preprocessor is None:
             raise ValueError(f"`{method}` needs a `preprocessor`, not None.")
         parts = x if isinstance(x, tuple) else (x,)
@@ -96,7 +119,8 @@ class ElectraTask(FitsExamples, KeepsArguments, SavesPresets):
         x = self._read(x)
         is_stream = not isinstance(x, inputs.Examples)
         x = streams.read_all(x, self.names) if is_stream else x.x
-        self.check_inputs(x)
+        (check or self.check_inputs)(x)
+        inputs.warn_of_empty(inputs.find_empty(x))
         return x, is_one
 
     @known_keywords()
@@ -114,18 +138,23 @@ class ElectraTask(FitsExamples, KeepsArguments, SavesPresets):
         of the examples. An axis of tokens is as long as `sequence_length`
         says; padding has 0 (masked logits: -1000).
         """
-        source = self._read(x)
+        source, empty = self._read(x), []
+
+        def prepare(x, *labels):
+            empty.extend(inputs.find_empty(x))
+            return self._to_rows(x)
+
         if isinstance(source, inputs.Examples):
             if steps is not None:
                 places = slice(steps * inputs.checked_size(batch_size))
                 source = source.part(places)
+            empty = inputs.find_empty(source.x)
             rows = self._memory_rows(inputs.Examples(source.x))
         else:
-            given = source, self.names, batch_size
-            stream = streams.StreamBatches(
-                *given, lambda x, *_: self._to_rows(x)
-            )
+            given = source, self.names, batch_size, prepare
+            stream = streams.StreamBatches(*given)
             rows = self._rows(itertools.islice(stream, steps))
+        inputs.warn_of_empty(empty)
         width = rows.width
         if not is_rows(x):
             width = getattr(self.preprocessor, "sequence_length", width)

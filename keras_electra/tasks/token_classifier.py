@@ -44,12 +44,10 @@ def to_sentences(x):
     sentences = [s.split() if isinstance(s, str) else s for s in x]
     for index, words in enumerate(sentences):
         is_list = isinstance(words, (list, tuple))
-        is_list = is_list and all(isinstance(word, str) for word in words)
-        if not is_list or not words or not all(map(str.strip, words)):
-            raise (ValueError if is_list else TypeError)(
-                "`x` must hold sentences, strings or lists of words: at least "
-                f"one word, none empty. Sentence {index} is {words!r} of type "
-                f"{type(words).__name__}. Leave it out."
+        if not is_list or not all(isinstance(word, str) for word in words):
+            raise TypeError(
+                "`x` must hold sentences, strings or lists of words. Sentence "
+                f"{index} is {words!r} of type {type(words).__name__}."
             )
     return sentences
 
@@ -114,6 +112,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
                 starts.append(len(pieces))
                 pieces += ids or [tokenizer.unk_token_id]
             windows = split_windows(len(pieces), self.sequence_length - 2)
+            windows = windows or [(0, 0, 0, 0)]  # of no word
             for start, stop, first, last in windows:
                 judged = [i for i, s in enumerate(starts) if first <= s < last]
                 ids = [cls, *pieces[start:stop], sep]

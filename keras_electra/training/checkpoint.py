@@ -1,9 +1,9 @@
-"""Save after every epoch; go on after any interruption as if there was none.
+"""Save after every epoch; go on after an interruption, equal bit for bit.
 
-A resumed run gives the weights of an uninterrupted one bit for bit. Keras'
-`BackupAndRestore` does not write atomically, and starts the data anew.
+Keras' `BackupAndRestore` does not write atomically, and starts the data anew.
 """
 
+import functools
 import itertools
 import json
 import math
@@ -16,6 +16,7 @@ import warnings
 import zlib
 from zipfile import BadZipFile
 
+import filelock
 import keras
 import ml_dtypes  # noqa: F401  (teaches NumPy "bfloat16" and its like)
 import numpy as np
@@ -32,26 +33,27 @@ RISING = ("acc", "auc", "precision", "recall", "f1")
 UNFINISHED = ".unfinished-"
 # What reading a damaged or cut off file raises.
 DAMAGE = OSError, EOFError, KeyError, ValueError, zlib.error, BadZipFile
+_warn = functools.partial(warnings.warn, stacklevel=2)
 
 
 class ResumableCheckpoint(keras.callbacks.Callback):
     """Saves the whole training state after every epoch, and resumes from it.
 
     Run the same program, `fit(..., callbacks=[ResumableCheckpoint("run/")])`,
-    again after an interruption: it goes on after the last finished epoch, in
-    the data too. A finished run trains nothing. Build and compile the model as
-    it was: checkpoints of another one are a `ValueError`. Data of your own is
-    gone on with if it is `model.training_data` and has an integer `position`
-    (batches; the next `iter()` starts there). Other callbacks are not saved.
+    again: it goes on after the last finished epoch, in the data too. Build and
+    compile the model as it was: checkpoints of another one are a `ValueError`;
+    those with NaN are neither written nor read. The folder is locked meanwhile.
+    Data of your own is gone on with if it is `model.training_data` and has an
+    integer `position` (batches; the next `iter()` starts there).
 
     Args:
         directory: str or path, folder for the checkpoints of this run only.
-        keep: int > 0, how many of the newest to keep; the disk needs room for
-            one more. Defaults to `3`.
-        monitor: str, a metric such as `"val_loss"`, or `None`, the default.
-            The checkpoint where it was best is kept; see `restore_best()`.
-        mode: `"min"`, `"max"` or `"auto"`, the default: the greatest accuracy,
-            AUC, precision, recall or F1 is best, and of all else the smallest.
+        keep: int > 0, how many of the newest stay; there must be room for one
+            more. Defaults to `3`.
+        monitor: str, a metric such as `"val_loss"`, whose best checkpoint stays
+            for `restore_best()`; or `None`, the default.
+        mode: `"min"`, `"max"` or `"auto"`, the default, which maximizes
+            accuracy, AUC, precision, recall and F1, and minimizes all else.
         verbose: 0 or 1, the default: whether to print where it resumes.
     """
 
@@ -70,6 +72,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self.verbose = verbose
 
     def on_train_begin(self, logs=None):
+        self._lock()
         self._batches, self._random_states = 0, None  # of the last batch
         data = getattr(self.model, "training_data", None)
         self._start = getattr(data, "position", None)  # of the whole run
@@ -109,12 +112,12 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self.best = self._best_with(done, logs or {})
         try:
             self._save(done)
-        except OSError as error:
+        except (OSError, FloatingPointError) as error:
             self.best = before
-            warnings.warn(
+            _warn(
                 f"The checkpoint after epoch {done} could not be saved: "
-                f"{error}. Make room, or lower `keep` ({self.keep}).",
-                stacklevel=2,
+                f"{error}. Make room or lower `keep` ({self.keep}), or, if it "
+                "is not finite, the learning rate."
             )
             return
         epochs = self._epochs()
@@ -125,6 +128,23 @@ class ResumableCheckpoint(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self.model._initial_epoch = None
+        self._run_lock.release(force=True)
+
+    def _lock(self):
+        """Keeps other processes out until the run ends, however it ends."""
+        folder = self.directory.resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        place = folder.parent if os.access(folder.parent, os.W_OK) else folder
+        path = place / f".{folder.name}.lock"
+        # In the same process an interrupted run may be gone on with.
+        self._run_lock = filelock.FileLock(path, timeout=0, is_singleton=True)
+        try:
+            self._run_lock.acquire()
+        except filelock.Timeout:
+            message = (
+                f"Another run trains in {folder} and holds {path}. Stop it"
+            )
+            raise FileExistsError(f"{message}, or give another one.") from None
 
     def restore_best(self, model=None):
         """Sets weights to the best; returns after how many epochs they were."""
@@ -143,10 +163,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     def _best_with(self, epoch, logs):
         """The best epoch so far, this one included. NaN is never best."""
         if self.monitor and self.monitor not in logs:
-            warnings.warn(
-                f"`monitor` is {self.monitor!r}, but reported: {sorted(logs)}.",
-                stacklevel=3,
-            )
+            _warn(f"`monitor`={self.monitor!r} is not among {sorted(logs)}.")
         value, best = float(logs.get(self.monitor, math.nan)), self.best.value
         sign = 1.0 if self.mode == "max" else -1.0
         if math.isnan(value) or best is not None and sign * (value - best) <= 0:
@@ -181,12 +198,12 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             "variables": {n: [*map(_describe, v)] for n, v in groups.items()},
         }
         # The state is among the arrays too, so that checksums cover it.
-        text = json.dumps(state, indent=1)
+        arrays = {"state": json.dumps(state)}
         states = self._random_states or backend_random.get_states()
-        arrays = {"state": text}
         for group, own in (*groups.items(), ("random", states)):
             values = map(keras.ops.convert_to_numpy, own)
             arrays |= {f"{group}/{i:05d}": v for i, v in enumerate(values)}
+        _check_finite(arrays, state)
         folder = self._folder(epoch)
         temporary = self.directory / (UNFINISHED + folder.name)
         for path in self.directory.glob(UNFINISHED + "*"):  # of a killed run
@@ -194,6 +211,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         try:
             temporary.mkdir(parents=True)
             np.savez(temporary / "variables.npz", **arrays)
+            file = np.memmap(temporary / "variables.npz", mode="r")
+            text = json.dumps({**state, "crc32": zlib.crc32(file)}, indent=1)
             (temporary / "state.json").write_text(text + "\n")
             _flush(*temporary.iterdir(), temporary)
             shutil.rmtree(folder, ignore_errors=True)  # if it was damaged
@@ -205,21 +224,24 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     def _read(self, epoch):
         """All of a checkpoint, a dict of arrays, and its state."""
         path = self._folder(epoch) / "variables.npz"
+        text = path.with_name("state.json").read_text()
+        crc32 = zlib.crc32(np.memmap(path, mode="r"))
+        if json.loads(text).get("crc32", crc32) != crc32:
+            raise ValueError("the checksum of the file is another")
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive)
-        return arrays, json.loads(str(arrays["state"]))
+        state = json.loads(str(arrays["state"]))
+        _check_finite(arrays, state)
+        return arrays, state
 
     def _restore_newest(self, epochs):
         """Restores the newest checkpoint that can be read; gives its state."""
         for epoch in epochs:
             try:
                 arrays, state = self._read(epoch)
-            except DAMAGE as error:
-                warnings.warn(
-                    f"The checkpoint {self._folder(epoch).name} in "
-                    f"{self.directory} is damaged: {error!r}.",
-                    stacklevel=2,
-                )
+            except (*DAMAGE, FloatingPointError) as error:
+                name = self._folder(epoch).name
+                _warn(f"{name} in {self.directory} is damaged: {error!r}.")
                 continue
             self._assign(epoch, _owners(self.model), arrays, state)
             names = sorted(name for name in arrays if "random/" in name)
@@ -228,7 +250,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             return state
         raise ValueError(
             f"None of the {len(epochs)} checkpoints in {self.directory} can "
-            "be read. Restore the folder, or move it away."
+            "be gone on with. Restore the folder, or move it away."
         )
 
     def _assign(self, epoch, owners, arrays, state):
@@ -249,6 +271,14 @@ def _owners(model):
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     return {"model": model, "optimizer": model.optimizer}
+
+
+def _check_finite(arrays, state):
+    for group, rows in state["variables"].items():
+        for i, row in enumerate(rows):
+            array = arrays[f"{group}/{i:05d}"].view(np.dtype(row["dtype"]))
+            if not np.isfinite(array).all():
+                raise FloatingPointError(f"{row['path']!r} has NaN or infinity")
 
 
 def _flush(*paths):
@@ -278,8 +308,8 @@ def _check_same(folder, owners, state):
 
 
 def _describe(variable):
-    dtype = keras.backend.standardize_dtype(variable.dtype)
-    return dict(path=variable.path, shape=[*variable.shape], dtype=dtype)
+    shape = [*variable.shape]
+    return dict(path=variable.path, shape=shape, dtype=variable.dtype)
 
 
 def _words(row):

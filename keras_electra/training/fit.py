@@ -9,6 +9,7 @@ import functools
 import keras
 import numpy as np
 
+from keras_electra.arguments import check_number
 from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
 from keras_electra.data import streams
@@ -16,6 +17,8 @@ from keras_electra.data.batches import Batches
 from keras_electra.data.batches import Rows
 from keras_electra.data.inputs import checked_size
 from keras_electra.data.rows import is_rows
+from keras_electra.training.steps import GuardedSteps
+from keras_electra.training.steps import StopOnSkippedSteps
 
 CHUNK = 1024  # examples that become rows at a time
 # Columns of tables with texts or pairs of texts.
@@ -30,11 +33,12 @@ TEXT_COLUMNS = (
 )
 
 
-class FitsExamples:
+class FitsExamples(GuardedSteps):
     """What a model says of its data, and training; before KerasHub's base."""
 
     names = inputs.Names((("text",),))  # of columns of tables
     token_labels = False  # whether labels are one a token
+    may_be_empty = False  # whether texts to train on may
     free_order = True  # whether it changes little which rows meet in a batch
 
     def needs_labels(self, x):
@@ -68,8 +72,7 @@ class FitsExamples:
         self.optimizer.build(self.trainable_variables)
 
     def _begin_fit(self, stream, epochs):
-        """Called before training; returns a list of further callbacks."""
-        return []
+        """Called before training."""
 
     @known_keywords(keras.Model.fit)
     def fit(
@@ -132,7 +135,12 @@ class FitsExamples:
         remember = epochs > 1 and steps_per_epoch is None
         given = examples, batch_size, order, steps_per_epoch
         stream = self._stream(*given, class_weight, remember)
-        callbacks = [*(callbacks or []), *self._begin_fit(stream, epochs)]
+        self._begin_fit(stream, epochs)
+        for one in getattr(self.optimizer, "optimizers", [self.optimizer]):
+            rate = float(getattr(one, "learning_rate", 0.0))
+            check_number("learning_rate", rate, at_least=0)
+        guard = StopOnSkippedSteps(self.max_skipped_steps)
+        callbacks = [*(callbacks or []), guard]
         kwargs.update(epochs=epochs, callbacks=callbacks, shuffle=False)
         # Where `ResumableCheckpoint` finds the position.
         self.training_data = stream
@@ -166,8 +174,10 @@ class FitsExamples:
 
     def preprocess_samples(self, x, y=None, sample_weight=None):
         """A batch of raw data to a batch of rows, for `train_on_batch`."""
-        data = self._to_rows(*inputs.to_examples(x, y, sample_weight))
-        return keras.utils.pack_x_y_sample_weight(*data)
+        data = inputs.to_examples(x, y, sample_weight)
+        if data.y is not None:
+            self._check_examples(*data[:2])
+        return keras.utils.pack_x_y_sample_weight(*self._to_rows(*data))
 
     def _read(self, x, y=None, sample_weight=None):
         """`Examples` of what is in memory; a stream as it is."""
@@ -197,7 +207,7 @@ class FitsExamples:
             weigh = self._weigher(weights)
 
             def prepare(x, y, sample_weight):
-                self._require_labels(x, y)
+                self._check_examples(x, y)
                 rows = self._rows([weigh(self._to_rows(x, y, sample_weight))])
                 return Batches(rows, max(1, len(rows)), finish=finish).batch(0)
 
@@ -205,7 +215,7 @@ class FitsExamples:
             return streams.Stream(streams.StreamBatches(*given), steps)
         if not len(source):
             raise ValueError("`x` must hold at least one example.")
-        self._require_labels(source.x, source.y)
+        self._check_examples(source.x, source.y)
         if steps is not None and not training:
             source = source.part(slice(steps * size))
         if not self.free_order:
@@ -216,11 +226,18 @@ class FitsExamples:
         batches = Batches(rows, size, order, unit, finish=finish)
         return streams.Stream(batches, steps)
 
-    def _require_labels(self, x, y):
+    def _check_examples(self, x, y):
+        """Raises for what cannot be trained on or evaluated."""
         if y is None and self.needs_labels(x) and self.loss is not None:
             raise ValueError(
                 "`y` is needed for training. Received only `x`. Pass both, or "
                 f"a table or stream with {' or '.join(self.names.labels)}."
+            )
+        for i in [] if self.may_be_empty else inputs.find_empty(x)[:1]:
+            row = tuple(c[i] for c in x) if isinstance(x, tuple) else x[i]
+            raise ValueError(
+                f"`x` must hold texts that are not empty. Entry {i} is "
+                f"{row!r:.99}. Leave it out."
             )
 
     def _memory_rows(self, examples, weights=None):

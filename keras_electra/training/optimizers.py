@@ -59,8 +59,11 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         layer_rates=None,
         **kwargs,
     ):
-        if weight_decay is not None:
-            check_number("weight_decay", weight_decay, at_least=0)
+        checked = dict(learning_rate=learning_rate, weight_decay=weight_decay)
+        checked |= {"global_clipnorm": global_clipnorm, **(layer_rates or {})}
+        for name, value in checked.items():
+            if value is not None and not callable(value):
+                check_number(name, value, at_least=0)
         check_number("beta_1", beta_1, at_least=0, below=1)
         check_number("beta_2", beta_2, at_least=0, below=1)
         check_number("epsilon", epsilon, at_least=0)

@@ -21,6 +21,11 @@ def test_labels_and_weights_are_refused(make_pretrainer, rows, arguments):
     pretrainer = make_pretrainer()
     with pytest.raises(ValueError, match="means nothing in pre-training"):
         pretrainer.fit(rows, **arguments)
+    if "class_weight" not in arguments:
+        with pytest.raises(ValueError, match="means nothing in pre-training"):
+            pretrainer.train_on_batch(rows, **arguments)
+        with pytest.raises(ValueError, match="means nothing in pre-training"):
+            pretrainer.test_on_batch(rows, **arguments)
 
 
 def test_a_loss_is_refused(make_pretrainer):

@@ -1,4 +1,4 @@
-"""Losses and metrics by hand, and the guard of skipped steps."""
+"""Losses and metrics by hand."""
 
 import keras
 import numpy as np
@@ -7,7 +7,6 @@ from keras import ops
 
 from keras_electra.pretraining import losses
 from keras_electra.pretraining.losses import PretrainingMetrics
-from keras_electra.pretraining.losses import StopOnSkippedSteps
 
 
 def values_of(loss):
@@ -235,46 +234,3 @@ def test_gradients_of_skipped_steps_do_not_count():
 def test_float32_under_mixed_precision():
     keras.config.set_dtype_policy("mixed_float16")
     assert {m.dtype for m in PretrainingMetrics().all} == {"float32"}
-
-
-# Skipped steps.
-
-
-def run(guard, skipped):
-    guard.on_epoch_begin(0)
-    total = 0
-    for batch, skip in enumerate(skipped):
-        total += skip
-        guard.on_train_batch_end(batch, {"skipped_steps": float(total)})
-
-
-def test_stops_after_a_row_of_skipped_steps():
-    run(StopOnSkippedSteps(3), [1, 1, 0, 1, 1, 0])
-    with pytest.raises(FloatingPointError, match="last 3 steps"):
-        run(StopOnSkippedSteps(3), [0, 1, 1, 1])
-
-
-def test_counts_on_across_epochs():
-    guard = StopOnSkippedSteps(3)
-    run(guard, [0, 1, 1])
-    with pytest.raises(FloatingPointError):
-        run(guard, [1])
-
-
-def test_several_steps_at_once():
-    guard = StopOnSkippedSteps(4)
-    guard.on_epoch_begin(0)
-    guard.on_train_batch_end(1, {"skipped_steps": 2.0})
-    assert guard.in_a_row == 2
-    guard.on_train_batch_end(0, {"skipped_steps": 1.0})  # overtaken
-    assert guard.in_a_row == 2
-    with pytest.raises(FloatingPointError):
-        guard.on_train_batch_end(3, {"skipped_steps": 4.0})
-
-
-def test_names_its_limit_where_a_later_batch_comes_first():
-    guard = StopOnSkippedSteps(3)
-    guard.on_epoch_begin(0)
-    guard.on_train_batch_end(1, {"skipped_steps": 2.0})
-    with pytest.raises(FloatingPointError, match="last 3 steps"):
-        guard.on_train_batch_end(3, {"skipped_steps": 4.0})

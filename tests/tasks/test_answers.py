@@ -31,7 +31,7 @@ def test_questions():
     [
         (["q"], TypeError, "tuple of two lists.*Received: list"),
         (({"q": 1},), TypeError, "tuple of two lists"),
-        ((["q"], [""]), ValueError, "contexts that are not empty. Entry 0"),
+        ((["q"], [None]), TypeError, "contexts as strings. Entry 0"),
         (([3], ["c"]), TypeError, "questions as strings. Entry 0"),
     ],
 )

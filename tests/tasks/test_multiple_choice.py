@@ -67,10 +67,6 @@ def test_errors():
         task.fit((CONTEXTS, [["a", "b"], ["a"]]), [0, 0])
     with pytest.raises(ValueError, match=r"lengths \[1\]"):
         task.choose("the", ["a"])
-    with pytest.raises(
-        ValueError, match="choices that are not empty. Entry 0 is ''"
-    ):
-        task.choose("the", ["a", ""])
     with pytest.raises(TypeError, match="tuple of two lists"):
         task.fit(CONTEXTS, [0, 0])
     with pytest.raises(TypeError, match="choices as strings. Entry 0 is 3"):

@@ -166,10 +166,91 @@ def test_errors_come_before_the_training(case):
     task, x, _, _ = case
     empty = [""] * 2
     bad = (empty, *x[1:]) if isinstance(x, tuple) else empty
-    with pytest.raises(ValueError, match="empty|at least one word"):
+    with pytest.raises(ValueError, match="not empty. Entry 0"):
         task.fit(bad, [0, 0])
     with pytest.raises((ValueError, TypeError)):
         task.fit(x, [7.5, object()])
+
+
+@pytest.mark.parametrize("empty", ["", " \t\u3000"])
+def test_an_empty_text_is_predicted_with_one_warning(case, empty):
+    task, x, y, _ = case
+    is_tuple = isinstance(x, tuple)
+    first, *rest = x if is_tuple else (x,)
+    columns = ([first[0], empty, empty], *(c[:1] * 3 for c in rest))
+    many = columns if is_tuple else columns[0]
+    alone = tuple(c[:1] for c in columns) if is_tuple else many[:1]
+    size = task.predict(alone, verbose=0)
+    size = len(keras.tree.flatten(size)[0])
+    with pytest.warns(UserWarning, match="^2 examples have a text") as caught:
+        outputs = task.predict(many, verbose=0)
+    assert [w.category for w in caught].count(UserWarning) == 1
+    for whole, part in zip(
+        keras.tree.flatten(outputs),
+        keras.tree.flatten(task.predict(alone, verbose=0)),
+    ):
+        assert len(whole) >= size + 2 and np.isfinite(whole).all()
+        np.testing.assert_allclose(whole[:size], part, atol=1e-4)
+    methods = ("classify", "tag", "find_entities", "answer", "choose", "embed")
+    for name in methods:
+        if not hasattr(task, name) or name == "find_entities":
+            continue
+        if name == "embed" and is_tuple:
+            continue
+        use = getattr(task, name)
+        arguments = many if name in ("answer", "choose") else (many,)
+        with pytest.warns(UserWarning, match="^2 examples") as caught:
+            results = use(*arguments)
+        assert [w.category for w in caught].count(UserWarning) == 1
+        assert len(results) == 3
+        if name == "tag":
+            assert results[1:] == [[], []]
+    bad = (many, y[:1] * 3) if y is not None else (many,)
+    with pytest.raises(ValueError, match="not empty. Entry 1 is "):
+        task.fit(*bad, verbose=0)
+
+
+def test_empty_texts_of_a_stream_are_counted_once():
+    cls, arguments, *_ = CASES["texts"]
+    task = build(cls, **arguments)
+    stream = grain.MapDataset.source(["the", "", "a", " "]).batch(2)
+    with pytest.warns(UserWarning, match="^2 examples have a text") as caught:
+        outputs = task.predict(stream, verbose=0)
+    assert len(outputs) == 4
+    assert [w.category for w in caught].count(UserWarning) == 1
+    with pytest.raises(ValueError, match="not empty. Entry 1 is ''"):
+        task.train_on_batch(["the", ""], ["bad", "good"])
+
+
+class WholeRows(keras.metrics.Mean):
+    """Somebody's own metric of whole sentences."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        assert len(y_true.shape) == 2 and len(y_pred.shape) == 3
+        super().update_state(1.0)
+
+
+@pytest.mark.parametrize("loss", ["auto", "categorical"])
+def test_metrics_weigh_tokens_alike_in_batches_of_any_length(loss):
+    """Some short rows that are right and a long one that is wrong."""
+    task = build(ElectraTokenClassifier, labels=["O", "X"])
+    weights = task.output_dense.get_weights()
+    task.output_dense.set_weights([0 * weights[0], np.array([1.0, 0.0])])
+    if loss != "auto":
+        loss = keras.losses.CategoricalCrossentropy(
+            from_logits=True, reduction="mean_with_sample_weight"
+        )
+    task.compile(loss=loss, run_eagerly=keras.config.backend() != "jax")
+    x = ["the chef ate a meal . the", "the", "chef"]
+    y = ["X X X X X X X", "O", "O"]
+    for size in (1, 3):
+        logs = task.evaluate(x, y, batch_size=size, verbose=0, return_dict=True)
+        assert logs["accuracy"] == pytest.approx(2 / 9)
+    task.compile(
+        weighted_metrics=[WholeRows(name="rows")],
+        run_eagerly=keras.config.backend() != "jax",
+    )
+    assert task.evaluate(x, y, verbose=0, return_dict=True)["rows"] == 1.0
 
 
 def test_validation_split_is_for_data_in_memory():

@@ -112,7 +112,7 @@ def test_errors():
         with pytest.raises(ValueError, match=message):
             task.fit(TEXTS[:2], y)
     with pytest.raises(ValueError, match="not empty. Entry 1 is ''"):
-        task.classify(["the", ""])
+        task.fit(["the", ""], ["good", "bad"])
     with pytest.raises(TypeError, match="list of strings.*3 of type int"):
         task.classify(3)
     task.fit(TEXTS[:2], ["good", "bad"], verbose=0)

@@ -71,7 +71,7 @@ def test_errors():
     with pytest.raises(ValueError, match="`pooling` must be one of"):
         build(pooling="max")
     with pytest.raises(ValueError, match="not empty. Entry 1"):
-        task.embed(["the", ""])
+        task.fit((["the", "a"], ["a", " "]))
     with pytest.raises(TypeError, match="list of strings.*3 of type int"):
         task.embed(3)
     with pytest.raises(ValueError, match="different lengths"):

@@ -517,3 +517,20 @@ def test_pretraining_optimizer_for_a_short_run():
     assert own.get_config()["learning_rate"]["config"]["warmup_steps"] == 7
     with pytest.raises(ValueError, match="size='huge'"):
         pretraining_optimizer("huge")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"learning_rate": -1e-3},
+        {"learning_rate": float("nan")},
+        {"weight_decay": -0.1},
+        {"global_clipnorm": -1.0},
+        {"layer_rates": {"learning": -0.5}},
+    ],
+)
+def test_negative_rates_are_errors(arguments):
+    [(name, value)] = arguments.items()
+    name = "learning" if isinstance(value, dict) else name
+    with pytest.raises(ValueError, match=f"`{name}` must be a number >= 0"):
+        ElectraAdamW(**arguments)

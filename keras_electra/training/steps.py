@@ -1,0 +1,111 @@
+"""Steps whose gradients are not finite change nothing, and are counted.
+
+One NaN in a gradient would make every weight NaN. Loss scaling for float16
+skips such steps by itself; here every optimizer does, whatever it is.
+"""
+
+import types
+
+import keras
+from keras import ops
+
+from keras_electra.backend import TrainStep
+from keras_electra.training.optimizers import global_norm
+
+
+class GuardedSteps(TrainStep):
+    """What the training steps of all backends, in `backend/`, do alike."""
+
+    max_skipped_steps = 25  # in a row; then `fit` ends
+    step_metrics = types.SimpleNamespace(
+        all=[], gradients=[]
+    )  # a `StepMetrics`
+
+    def scales_loss(self):
+        """Whether the optimizer scales the loss, as it does for float16."""
+        return isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+
+    def gradient_norms(self, gradients, scaled_loss, loss):
+        """Norms of the gradients, float32 scalars: of all, and as reported.
+
+        `gradients` are those of the scaled loss, the norms the loss'.
+        """
+        scale = ops.where(loss == 0, 1.0, loss / scaled_loss)
+        return (global_norm(gradients) * scale,)
+
+    def finish_step(self, data, outputs, loss, norms, finite):
+        """Updates the metrics; returns their values."""
+        x, y, sample_weight = data
+        rows = ops.shape(keras.tree.flatten(x)[0])[0]
+        self._loss_tracker.update_state(loss, sample_weight=rows)
+        results = self.step_metrics.update_gradients(*norms, finite)
+        return {**self.compute_metrics(x, y, outputs, sample_weight), **results}
+
+    @property
+    def metrics(self):
+        return [*super().metrics, *self.step_metrics.all]
+
+    def get_metrics_result(self):
+        # Those of gradients are reported by the training step alone.
+        results = super().get_metrics_result()
+        names = {metric.name for metric in self.step_metrics.gradients}
+        return {n: value for n, value in results.items() if n not in names}
+
+
+class StepMetrics:
+    """Metrics of training steps: means of norms, and how many were skipped."""
+
+    def __init__(self, norms=()):
+        means = [keras.metrics.Mean(name, "float32") for name in norms]
+        self.gradients = [*means, keras.metrics.Sum("skipped_steps", "float32")]
+        self.all = self.gradients
+
+    def update_gradients(self, *values):
+        """Adds a step by the norms before clipping, and if it was applied.
+
+        Returns the results.
+        """
+        *norms, applied = values
+        applied = ops.cast(applied, "float32")
+        *means, skipped = self.gradients
+        for metric, value in zip(means, norms):
+            # A weight of 0 would not take a NaN out.
+            metric.update_state(ops.where(applied > 0, value, 0.0), applied)
+        skipped.update_state(1.0 - applied)
+        return {metric.name: metric.result() for metric in self.gradients}
+
+
+class StopOnSkippedSteps(keras.callbacks.Callback):
+    """Raises a `FloatingPointError` when `limit` steps in a row were skipped.
+
+    Loss scaling for float16 starts at 2^15 and halves at every skipped step: it
+    may take 15 of them to find its scale.
+    """
+
+    # Keras may then go on to the next step before this one's logs are here.
+    async_safe = True
+
+    def __init__(self, limit=25):
+        super().__init__()
+        self.limit = limit
+        self.in_a_row = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.seen = -1  # index of the last batch
+        self.skipped = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch <= self.seen:
+            return  # overtaken by a later one
+        skipped = int(logs["skipped_steps"])
+        steps = batch - self.seen  # more than one with steps_per_execution
+        all_skipped = skipped - self.skipped == steps
+        self.in_a_row = self.in_a_row + steps if all_skipped else 0
+        self.seen, self.skipped = batch, skipped
+        if self.in_a_row >= self.limit:
+            raise FloatingPointError(
+                f"The gradients of the last {self.limit} steps were not "
+                "finite, so no weight changed. Lower the learning rate, warm "
+                "up longer, use `mixed_bfloat16` instead of `mixed_float16`, "
+                "or look for NaN in weights that were loaded."
+            )
