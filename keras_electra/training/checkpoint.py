@@ -87,7 +87,6 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         if self._start is not None and state["position"] is not None:
             data.position = state["position"]
             self._start = state["position"] - self._batches
-        # Where Keras' own callback says it, and `fit` looks for it.
         self.model._initial_epoch = epoch = state["epoch"]
         if self.verbose:
             print(f"Resuming after epoch {epoch}, from {self.directory}")
@@ -285,10 +284,8 @@ def _flush(*paths):
     """Waits until files and folders are on the disk."""
     for path in paths if os.name == "posix" else ():  # else not to be opened
         descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        os.fsync(descriptor)
+        os.close(descriptor)
 
 
 def _check_same(folder, owners, state):
