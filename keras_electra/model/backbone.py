@@ -10,10 +10,20 @@ import keras_hub
 
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_number
+from keras_electra.arguments import keyword_names
 from keras_electra.model.embeddings import ElectraEmbeddings
 from keras_electra.model.transformer import TransformerLayer
 from keras_electra.presets import OpensPresets
 from keras_electra.presets import register_presets
+
+TABLES = (  # what is alike where embeddings are shared
+    "vocabulary_size",
+    "embedding_dim",
+    "max_sequence_length",
+    "num_segments",
+    "layer_norm_epsilon",
+)
+COUNTS = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim")
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -72,42 +82,25 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         embedding_dim = embedding_dim or hidden_dim
         if attention_dropout is None:
             attention_dropout = dropout
-        table_sizes = {
-            "vocabulary_size": vocabulary_size,
-            "embedding_dim": embedding_dim,
-            "max_sequence_length": max_sequence_length,
-            "num_segments": num_segments,
-        }
-        config = {
-            **table_sizes,
-            "num_layers": num_layers,
-            "num_heads": num_heads,
-            "hidden_dim": hidden_dim,
-            "intermediate_dim": intermediate_dim,
-        }
-        for name, value in config.items():
-            check_count(name, value)
+        given, own = locals(), keyword_names(ElectraBackbone.__init__)
+        config = {n: given[n] for n in own if n not in ("embeddings", "dtype")}
+        for name in (*TABLES[:-1], *COUNTS):
+            check_count(name, config[name])
         check_number("layer_norm_epsilon", layer_norm_epsilon, above=0)
-        shared = {
-            "dropout": dropout,
-            "initializer_range": initializer_range,
-            "layer_norm_epsilon": layer_norm_epsilon,
-        }
-        inner = dict(attention_dropout=attention_dropout, activation=activation)
-        config.update(shared, **inner)
+
+        def make(cls, name):
+            own = {n: config[n] for n in keyword_names(cls.__init__)}
+            return cls(**own, dtype=dtype, name=name)
 
         # === Layers ===
         if embeddings is None:
-            embeddings = ElectraEmbeddings(
-                **table_sizes, **shared, dtype=dtype, name="embeddings"
-            )
-        table_sizes["layer_norm_epsilon"] = layer_norm_epsilon
-        for name, size in table_sizes.items():
-            if getattr(embeddings, name) != size:
+            embeddings = make(ElectraEmbeddings, "embeddings")
+        for name in TABLES:
+            if getattr(embeddings, name) != config[name]:
                 raise ValueError(
                     f"Shared `embeddings` must have the backbone's `{name}`, "
-                    f"{size}. Received: {getattr(embeddings, name)}. Build "
-                    "both networks alike, or do not share the embeddings."
+                    f"{config[name]}. Received: {getattr(embeddings, name)}. "
+                    "Build both networks alike, or do not share embeddings."
                 )
         projection = None
         if embedding_dim != hidden_dim:
@@ -115,14 +108,7 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
                 hidden_dim, dtype=dtype, name="embeddings_projection"
             )
         transformer_layers = [
-            TransformerLayer(
-                num_heads,
-                intermediate_dim,
-                **shared,
-                **inner,
-                dtype=dtype,
-                name=f"transformer_layer_{i}",
-            )
+            make(TransformerLayer, f"transformer_layer_{i}")
             for i in range(num_layers)
         ]
 
