@@ -40,21 +40,17 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         num_heads: int. Attention heads a layer; divides `hidden_dim`.
         hidden_dim: int. Width of the encoder.
         intermediate_dim: int. Width inside the feed-forward blocks.
-        embedding_dim: int or `None`. Width of the embeddings, projected where
-            it is another. Defaults to `None`: `hidden_dim`.
+        embedding_dim: int. Width of the embeddings, by default `hidden_dim`.
         dropout: float. Dropout of embeddings and outputs. Defaults to `0.1`.
-        attention_dropout: float or `None`. Dropout of the attention weights.
-            Defaults to `None`: `dropout`.
-        max_sequence_length: int. Number of positions; a longer row of tokens
-            is a `ValueError`. Defaults to `512`.
+        attention_dropout: float. That of attention weights, by default alike.
+        max_sequence_length: int. Positions, by default `512`, for a row.
         num_segments: int. Number of segment ids. Defaults to `2`.
         activation: string. `"gelu"` (exact), or `"gelu_approximate"` for
             checkpoints trained with the tanh form. Defaults to `"gelu"`.
         initializer_range: float. Standard deviation of the truncated normal
             that kernels and tables start from, but for the projection: Glorot
             uniform (original `modeling.py:59, 226`). Defaults to `0.02`.
-        layer_norm_epsilon: float. Added to the variance by normalizations.
-            Defaults to `1e-12`, the original's.
+        layer_norm_epsilon: float. Added to variances. Defaults to `1e-12`.
         embeddings: `ElectraEmbeddings` of another backbone, to share it, which
             is not part of the configuration. Defaults to `None`: an own one.
         dtype: string or `keras.DTypePolicy`. Defaults to the global policy.
@@ -139,8 +135,7 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         """A copy of this network with other embeddings and the same weights.
 
         Args:
-            embeddings: `ElectraEmbeddings` of the same sizes, for example
-                another backbone's, or `None` for fresh ones.
+            embeddings: `ElectraEmbeddings` of the same sizes, `None`: fresh.
             name: string or `None`. Name of the copy, and prefix of the paths
                 of its variables. Defaults to the name of this network.
             vocabulary_size: int or `None`. That of `embeddings`, if it is not
