@@ -134,7 +134,7 @@ def reject_unknown(where, given, known):
 
 def check_option(name, value, options):
     """Raises a `ValueError` unless `value` is one of `options`."""
-    if value not in options:
+    if value not in [*options]:  # which need not be hashable
         raise ValueError(
             f"`{name}` must be one of {', '.join(map(repr, options))}. "
             f"Received: {name}={value!r}."

@@ -11,6 +11,7 @@ import pathlib
 import keras
 from keras_hub.src.utils import preset_utils
 
+from keras_electra.arguments import check_count
 from keras_electra.arguments import constructor_keywords
 from keras_electra.arguments import reject_unknown
 
@@ -120,6 +121,25 @@ def _facts(folder):
         "source": "this package",
         "verified": "opened and run by the tests",
     }
+
+
+def check_sizes(sizes, stored, source):
+    """Checks sizes of a network (dict) before it is built, which they break.
+
+    `source` holds `stored` numbers as weights: of more, nothing is built.
+    """
+    names = "hidden_dim", "intermediate_dim", "num_layers", "num_heads"
+    tables = "vocabulary_size", "max_sequence_length", "num_segments"
+    for name in (*names, *tables, "embedding_dim"):
+        check_count(f"{name} of {source}", sizes[name])
+    hidden, inner, layers, _ = (sizes[name] for name in names)
+    needed = layers * hidden * (4 * hidden + 2 * inner)
+    needed += sum(sizes[name] for name in tables) * sizes["embedding_dim"]
+    if needed > 2 * stored:  # what is less wrong is said in more detail
+        raise ValueError(
+            f"The configuration of {source} means {needed:.3g} weights and "
+            f"more, but its files hold {stored:.3g} at most. Get both again."
+        )
 
 
 def register_presets(backbone_cls, folder=None):

@@ -23,6 +23,7 @@ ONCE = (
     "benchmarks",
     "preset_training",
     "text",
+    "test_damage.py",
     "test_package.py",
     "test_wheel.py",
     "test_readme.py",

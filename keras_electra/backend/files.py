@@ -5,10 +5,24 @@ ELECTRA in TensorFlow's checkpoints, `.index` + `.data-*`, which have checksums.
 """
 
 import contextlib
+import json
 import pathlib
 import re
 
 import numpy as np
+
+
+def read_json(path, empty={}):
+    """The content of a JSON file of the type of `empty`: that of no file."""
+    if path is None:
+        return empty
+    try:
+        content = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        if not isinstance(content, type(empty)):
+            raise ValueError(f"it must be a {type(empty).__name__}")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no valid JSON: {error}.") from error
+    return content
 
 
 def load_pickle(path):

@@ -5,14 +5,17 @@ network is in safetensors or PyTorch's pickled form, in one file or several.
 """
 
 import json
+import os
 import re
 
 import ml_dtypes  # noqa: F401  makes NumPy know bfloat16
 import numpy as np
 import safetensors.numpy
 
+from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
 from keras_electra.backend.files import load_pickle
+from keras_electra.backend.files import read_json
 from keras_electra.conversion import heads
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion import weights
@@ -46,7 +49,9 @@ NAMES = {
 # No checkpoint may differ in these.
 FIXED = {"position_embedding_type": "absolute", "is_decoder": False}
 # What transformers has for BERT when it is not written, where it is another.
-BERT_SIZES = {"num_attention_heads": 12, "intermediate_size": 3072}
+BERT_SIZES = dict(
+    num_attention_heads=12, hidden_size=768, intermediate_size=3072
+)
 # Patterns in names of tensors -> the present names of ELECTRA: of wrappers,
 # the first version, an encoder alone and BERT, in this order.
 PRESENT_NAMES = {
@@ -103,16 +108,17 @@ class TransformersCheckpoint(weights.Checkpoint):
         super().__init__(files)
         config = files.read_json(CONFIG)
         heads.check_values(config, FIXED, self.source)
-        self.architecture = (config.get("architectures") or [""])[0]
-        kinds = ("electra", "bert")
-        kind = kinds[self.architecture.startswith("Bert")]  # else in old ones
-        kind = config.get("model_type", kind)
-        check_option(f"model_type of {self.source}", kind, kinds)
+        kind = config.get("model_type", "electra")
+        check_option(f"model_type of {self.source}", kind, ("electra", "bert"))
         self.is_bert = kind == "bert"
         self.config = {n: value for n, (_, value) in NAMES.items()} | config
         if self.is_bert:
-            width = config.setdefault("hidden_size", 768)
-            self.config |= BERT_SIZES | config | {"embedding_size": width}
+            self.config = {**self.config, **BERT_SIZES, **config}
+            self.config["embedding_size"] = self.config["hidden_size"]
+        for name, (_, default) in NAMES.items():
+            if isinstance(default, float):
+                where = f"{name} of {self.source}"
+                check_number(where, self.config[name], at_least=0, below=1)
         stored = read_tensors(files.find, self.source)
         # A class around the network puts its name before all others.
         words = re.compile(r"(|.*?\.)((electra|bert)\.)?embeddings\.word_.*")
@@ -123,17 +129,21 @@ class TransformersCheckpoint(weights.Checkpoint):
             shape, read = found[name]
             found[name] = weights.Tensor(shape[::-1], lambda r=read: r().T)
         self.tensors = found
-        with_head = {name.partition("_")[0] for name in found}
-        with_head = [each for each in self.networks if each in with_head]
+        with_head = [
+            network
+            for network in self.networks
+            if any(name.startswith(f"{network}_") for name in found)
+        ]
         if with_head and not self.is_bert:
             self.networks = tuple(with_head)
-        # Early taggers have a pooler too, which they do not use.
-        is_tagger = self.architecture == "BertForTokenClassification"
+        names = config.get("architectures")
+        self.architecture = names[0] if names and type(names) is list else None
         pools = self.is_bert and {POOLER, CLASSIFIER} <= found.keys()
-        if pools and not is_tagger:
-            self.no_head = "BERT's reads its pooler"
-        chooses = "sequence_summary.summary.weight" in found
-        self.is_of_tokens = is_tagger or not (pools or chooses)
+        # Early taggers have a pooler too, which they do not use.
+        if pools and self.architecture != "BertForTokenClassification":
+            self.no_head, self.is_of_tokens = "BERT's reads its pooler", False
+        if "sequence_summary.summary.weight" in found:
+            self.is_of_tokens = False
         bias = heads.google_bias(config, lambda n: self.tensor(n).read())
         self.has_google_head = bias is not None
         if self.has_google_head:
@@ -227,8 +237,14 @@ def read_tensors(find, source):
         )
     parts, tensors = [name], {}
     if name.endswith(INDEX):
-        with open(find(name), encoding="utf-8") as file:
-            parts = sorted(set(json.load(file)["weight_map"].values()))
+        places = read_json(find(name)).get("weight_map")
+        parts = sorted({*places.values()} if isinstance(places, dict) else {})
+        # Names of other places could come from anybody.
+        if not parts or any(os.path.basename(part) != part for part in parts):
+            raise ValueError(
+                f"The `weight_map` in {find(name)} must name files beside it. "
+                f"Received: {str(places)[:100]}."
+            )
     for part in parts:
         path = find(part)
         if path is None:

@@ -4,13 +4,14 @@ The form is seen from the files; two forms in one folder are an error. What was
 used, dropped and new is printed and kept on the object: `conversion_summary`.
 """
 
-import json
+import math
 import os
 import pathlib
 
 import keras
 import keras_hub
 
+from keras_electra.backend.files import read_json
 from keras_electra.conversion import google
 from keras_electra.conversion import hugging_face
 from keras_electra.conversion import keras_hub as hub
@@ -20,6 +21,7 @@ from keras_electra.conversion.heads import head_of
 from keras_electra.conversion.hugging_face import CONFIG
 from keras_electra.data.rows import MAX_SEQUENCE_LENGTH
 from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.presets import check_sizes
 from keras_electra.presets import download
 from keras_electra.presets import split_arguments
 from keras_electra.tasks.text_embedder import ElectraTextEmbedderPreprocessor
@@ -60,26 +62,19 @@ class Files:
 
     def find(self, name):
         """The local path of a file, or `None`."""
-        root = self.path and (self.path.parent if self.is_prefix else self.path)
         for name in dict.fromkeys((f"{self.inside}/{name}".lstrip("/"), name)):
-            path = root / name if root else download(self.preset, name)
-            if path is not None and pathlib.Path(path).is_file():
+            if self.path is None:
+                path = download(self.preset, name)
+            else:
+                path = self.path.parent if self.is_prefix else self.path
+                path = path / name if (path / name).is_file() else None
+            if path is not None:
                 return path
         return None
 
     def read_json(self, name, empty={}):
-        """The content of a file, or what is `empty` if there is none."""
-        path, content = self.find(name), empty
-        try:
-            if path is not None:
-                content = json.loads(pathlib.Path(path).read_text("utf-8"))
-            if type(content) is not type(empty):
-                raise ValueError(f"it is a {type(content).__name__}")
-        except ValueError as error:
-            raise ValueError(
-                f"{name} of {self.preset} is no valid JSON: {error}."
-            ) from error
-        return content
+        """The content of a file; see `files.read_json`."""
+        return read_json(self.find(name), empty)
 
 
 def open_checkpoint(files):
@@ -88,8 +83,7 @@ def open_checkpoint(files):
         return google.GoogleCheckpoint(files)
     config, marks = files.read_json(CONFIG), {"registered_name", "model_type"}
     if not marks & config.keys():
-        folders = sentence_transformers.modules(files)[1]
-        files.inside = "".join(folders[:1])  # not the root in older versions
+        files.inside = sentence_transformers.network_folder(files)
         config = files.read_json(CONFIG)
     name = config.get("registered_name")
     has_weights = name is None and hugging_face.find_weights(files.find)
@@ -142,6 +136,8 @@ def open_preset(cls, preset, load_weights, arguments, show=True):
 
 def _build_backbone(checkpoint, network, **kwargs):
     arguments = checkpoint.backbone_arguments(network)
+    shapes = [tensor.shape for tensor in checkpoint.tensors.values()]
+    check_sizes(arguments, sum(map(math.prod, shapes)), checkpoint.source)
     return ElectraBackbone(**{"name": network, **arguments, **kwargs})
 
 
@@ -196,31 +192,33 @@ def _load_tokenizer(checkpoint, needed=True, **kwargs):
 
 def _load_preprocessor(cls, checkpoint, needed=True, **kwargs):
     kwargs, of_tokens = split_arguments(cls, kwargs)
-    tokenizer, config = kwargs.pop("tokenizer", None), {}
+    length = lowers = None
     if issubclass(cls, ElectraTextEmbedderPreprocessor):
-        config = checkpoint.files.read_json("sentence_bert_config.json")
+        length, lowers = sentence_transformers.text_settings(checkpoint.files)
+    tokenizer = kwargs.pop("tokenizer", None)
     if tokenizer is None:
         tokenizer = _load_tokenizer(checkpoint, needed, **of_tokens)
+        if lowers and tokenizer and not tokenizer.lowercase:
+            # Lowered alone: by itself that takes accents off as well.
+            accents = {"strip_accents": bool(tokenizer.strip_accents)}
+            of_tokens = {"lowercase": True, **accents, **of_tokens}
+            tokenizer = _load_tokenizer(checkpoint, needed, **of_tokens)
     if tokenizer is None:
         return None
-    if config.get("do_lower_case") and not tokenizer.lowercase:
-        # By itself that would take accents off as well.
-        strips = bool(tokenizer.strip_accents)
-        of_tokens = dict(lowercase=True, strip_accents=strips) | of_tokens
-        tokenizer = _load_tokenizer(checkpoint, **of_tokens)
     sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
-    length = config.get("max_seq_length") or tokenizer.pipeline.max_length
-    length = min(length or MAX_SEQUENCE_LENGTH, sizes["max_sequence_length"])
+    length = length or tokenizer.pipeline.max_length or MAX_SEQUENCE_LENGTH
+    length = min(length, sizes["max_sequence_length"])
     return cls(tokenizer=tokenizer, **{"sequence_length": length, **kwargs})
 
 
 def vocabulary_notes(backbone, preprocessor):
     """What is to be said of a table with more rows than there are tokens."""
-    size = rows = backbone.vocabulary_size
-    if getattr(preprocessor, "tokenizer", None) is not None:
-        size = preprocessor.tokenizer.vocabulary_size()
+    tokenizer = getattr(preprocessor, "tokenizer", None)
+    if tokenizer is None:
+        return []
+    rows, size = backbone.vocabulary_size, tokenizer.vocabulary_size()
     note = f"of {rows} rows of the embeddings {rows - size} are of no token"
-    return [note] * (rows > size)
+    return [note] if rows > size else []
 
 
 def attach(model, summary, show=True):

@@ -9,6 +9,7 @@ import json
 
 import tokenizers
 
+from keras_electra.backend.files import read_json
 from keras_electra.text import vocabulary
 from keras_electra.text.original import SPECIAL_TOKENS
 from keras_electra.text.pipeline import Pipeline
@@ -43,16 +44,13 @@ def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
     vocabulary suggests), `**kwargs` in place of what the files say.
     """
     full, plain = find(TOKENIZER), find(VOCABULARY)
-    config = _read_json(find(CONFIG))
+    config = read_json(find(CONFIG))
     said = {
         ours: config[key] for key, ours in SETTINGS.items() if key in config
     }
     tokens = vocabulary.read_vocabulary(plain) if plain else None
     if full:
-        try:
-            pipeline = Pipeline(vocabulary.read_text(full))
-        except ValueError as error:
-            raise ValueError(f"{TOKENIZER} of {source}: {error}") from error
+        pipeline = vocabulary.read_pipeline(full)
         same = tokens and pipeline.tokens[: len(tokens)]
         if pipeline.is_word_piece and tokens != same:
             raise ValueError(
@@ -97,16 +95,12 @@ def case_notes(find, lowercase_unless_said):
         return []
     tokens = vocabulary.read_vocabulary(find(VOCABULARY))
     words = [t for t in tokens if t != t.lower() and t[:1] + t[-1:] != "[]"]
-    if not words or "do_lower_case" in _read_json(find(CONFIG)):
+    if not words or "do_lower_case" in read_json(find(CONFIG)):
         return []
     return [
         f"texts are lowered, as no file says otherwise, but {VOCABULARY} has "
         f"capitals ({words[0]!r}): if it is cased, pass `lowercase=False`"
     ]
-
-
-def _read_json(path):
-    return json.loads(vocabulary.read_text(path)) if path else {}
 
 
 def _needs(find, config, tokens):
@@ -131,7 +125,7 @@ def _needs(find, config, tokens):
 def _added_tokens(find, config, tokens):
     """`AddedToken`s by id that transformers keeps beside `vocab.txt`."""
     ids = {token: id for id, token in enumerate(tokens)}
-    beside = _read_json(find("added_tokens.json"))
+    beside = read_json(find("added_tokens.json"))
     ids.update(beside)
     added = config.get("added_tokens_decoder", {})
     added = {int(id): token for id, token in added.items()}

@@ -33,7 +33,8 @@ def load_examples(
         seed: int or `None`. With a seed, the examples are shuffled anew each
             pass and never end. With `None`, they come once, in order.
         tokenizer: `None`, or `ElectraTokenizer` that must be that of the build.
-        process_index, num_processes: int. Which of how many equal shares.
+        process_index, num_processes: int. Which of how many shares to read,
+            which are different and have as many batches.
         drop_remainder: bool. Whether a last batch that is not full is left out.
         verify: bool. Whether to compare the checksums of all files, too.
 
@@ -119,10 +120,15 @@ class ExampleDataset(PositionedDataset):
 
     def batch(self, position):
         """The batch at a position (int, batches)."""
-        records = self._source.__getitems__(self._order[position].tolist())
         tokenizer, dtype = self.metadata["tokenizer"], self.metadata["dtype"]
         pad, size = tokenizer["special_token_ids"]["pad"], self.sequence_length
-        batch = decode_records(records, dtype, size, pad)
+        try:
+            records = self._source.__getitems__(self._order[position].tolist())
+            batch = decode_records(records, dtype, size, pad)
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"The {self._name} are damaged: {error}"
+            ) from error
         largest, size = batch["token_ids"].max(), tokenizer["vocabulary_size"]
         if largest >= size:
             raise ValueError(

@@ -102,7 +102,8 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
     def classify(self, texts, batch_size=32):
         """Pairs `(label, probability)` of a text, most probable first.
 
-        A text may be a tuple of two; several give lists, regressions numbers.
+        A text is a string or a tuple of two; for several texts it is a list of
+        such lists. A regression gives numbers instead.
         """
         x, is_one = self.read_inputs(texts, "classify")
         results = list(map(self._result, self.predict_rows(x, batch_size)))

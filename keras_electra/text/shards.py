@@ -1,7 +1,8 @@
 """The files of a folder of examples, and the record of what they hold.
 
 Examples are records of ArrayRecord files, so that any can be read on its own.
-`metadata.json`, written last, has their sizes and checksums and the tokenizer.
+`metadata.json`, written last, has sizes and checksums of the files and says
+what was built with which tokenizer.
 """
 
 import collections
@@ -141,8 +142,15 @@ def describe_tokenizer(tokenizer):
 
 def write_metadata(folder, metadata):
     """Write `metadata.json`; `metadata["shards"]` lists each split's files."""
+    metadata = {"format": FORMAT, **metadata}
+    metadata["digest"] = _digest(metadata)
     with open(os.path.join(folder, METADATA), "w", encoding="utf-8") as file:
-        print(json.dumps({"format": FORMAT, **metadata}, indent=1), file=file)
+        print(json.dumps(metadata, indent=1), file=file)
+
+
+def _digest(metadata):
+    content = json.dumps(metadata, sort_keys=True).encode()
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def read_metadata(folder):
@@ -153,12 +161,18 @@ def read_metadata(folder):
             metadata = json.load(file)
         if metadata["format"] != FORMAT:
             raise ValueError(f"it has format {metadata['format']}")
+        digest = metadata.pop("digest", None)  # older ones have none
+        if digest not in (None, _digest(metadata)):
+            raise ValueError("it is not as it was written")
+        for shard in itertools.chain(*metadata["shards"].values()):
+            if os.path.basename(shard["file"]) != shard["file"]:
+                raise ValueError(f"{shard['file']!r} is outside the folder")
     except FileNotFoundError:
         raise FileNotFoundError(
             f"{folder!r} holds no examples: there is no {METADATA} in it. "
             "Make them with `build_examples`."
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise ValueError(
             f"{path!r} is damaged or of another version ({error!r}); this one "
             f"reads format {FORMAT}. Build the examples again."

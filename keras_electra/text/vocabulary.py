@@ -17,6 +17,7 @@ from keras_electra.text import corpus
 from keras_electra.text import original
 from keras_electra.text.original import SPECIAL_TOKENS
 from keras_electra.text.original import SUFFIX_PREFIX
+from keras_electra.text.pipeline import Pipeline
 
 
 def train_vocabulary(
@@ -37,8 +38,10 @@ def train_vocabulary(
 
     Args:
         files, text_field: as of `build_examples`.
-        vocabulary_size: int. Most tokens, special ones included.
-        lowercase, strip_accents, split_on_cjk: as of `ElectraTokenizer`.
+        vocabulary_size: int. Tokens to make if the text has as many, with the
+            five special ones. Defaults to 30522, as BERT.
+        lowercase, strip_accents, split_on_cjk: bool. Those of the
+            `ElectraTokenizer` that the vocabulary is for.
         output: path of a file to write the vocabulary to as well, or `None`.
         min_frequency: int. How often a pair must occur. Defaults to 2.
         max_alphabet: int. Distinct characters to keep, the most frequent
@@ -222,6 +225,14 @@ def read_vocabulary(path):
     # Tokens may hold separators that `str.splitlines` would split at.
     lines = read_text(path).rstrip(" \t\r\n").split("\n")
     return [line.strip(" \t\r") for line in lines]
+
+
+def read_pipeline(path):
+    """The `Pipeline` of a `tokenizer.json`, which errors name."""
+    try:
+        return Pipeline(read_text(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def write_vocabulary(path, vocabulary):

@@ -68,6 +68,13 @@ def test_config_of_fewer_layers(broken):
     check_refused(broken, "Left over: .*layer.1.*contradicts")
 
 
+@pytest.mark.parametrize("size", [10**6, 10**12, 10**30, -1, True, None, "a"])
+@pytest.mark.parametrize("name", ["num_hidden_layers", "vocab_size"])
+def test_sizes_are_checked_before_anything_is_built(broken, name, size):
+    change_config(broken, **{name: size})
+    check_refused(broken, "broken.*(must be an integer|at most)")
+
+
 def test_config_of_more_layers(broken):
     change_config(broken, num_hidden_layers=3)
     check_refused(broken, "Missing: .*layer.2")

@@ -77,3 +77,25 @@ def test_damaged_files(content, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(content)
     with pytest.raises(ValueError, match="model.safetensors cannot be read"):
         open_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ('{"weight_map": {"a": "../model.safetensors"}}', "files beside it"),
+        ('{"weight_map": {"a": "/model.safetensors"}}', "files beside it"),
+        ('{"weight_map": {}}', "files beside it"),
+        ('{"weight_map": ["a.safetensors"]}', "files beside it"),
+        ("[" * 10**5, "no valid JSON"),
+        ('{"a": ' + "1" * 5000 + "}", "no valid JSON"),
+        ("[]", "no valid JSON"),
+    ],
+)
+def test_an_index_names_files_beside_it(tmp_path, content, message):
+    safetensors.numpy.save_file(ARRAYS, tmp_path / "model.safetensors")
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    index = inside / "model.safetensors.index.json"
+    index.write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=f"index.json.*{message}"):
+        open_files(inside)

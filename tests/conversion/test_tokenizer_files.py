@@ -92,7 +92,7 @@ def test_none(tmp_path):
 def test_damaged_files_are_named(tmp_path):
     path = tmp_path / "tokenizer.json"
     path.write_text("{}", encoding="utf-8")
-    with pytest.raises(ValueError, match="tokenizer.json of .*no tokenizer"):
+    with pytest.raises(ValueError, match="/tokenizer.json: .*no tokenizer"):
         read(tmp_path)
     write_tokenizer(checks.tiny_tokenizer(), tmp_path, 16)
     text = path.read_text(encoding="utf-8")

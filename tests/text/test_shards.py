@@ -97,7 +97,10 @@ def test_metadata_errors(folder):
     path.write_text(text.replace('"format": 1', '"format": 99'))
     with pytest.raises(ValueError, match="has format 99.*reads format 1\\."):
         read_metadata(str(folder))
-    for damaged in (text[:-20], "[]", "{}"):
+    changed = text.replace('"examples": ', '"examples": 1')
+    outside = text.replace("train-", "../train-")
+    outside = outside[: outside.index(',\n "digest"')] + "}"
+    for damaged in (text[:-20], "[]", "{}", "[" * 10**5, changed, outside):
         path.write_text(damaged)
         with pytest.raises(ValueError, match="metadata.json' is damaged"):
             read_metadata(str(folder))

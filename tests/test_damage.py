@@ -1,0 +1,395 @@
+"""Damaged files of every form that the package reads.
+
+Each case damages one file of something whole, by its number alone, and opens
+it. What comes out must be an error that names the file, or what comes out of
+the whole thing; nothing may be made up, hang, or take the memory of all. What
+nobody can see (a weight or a word of a foreign file that became another one)
+is not among the damages.
+"""
+
+import bz2
+import contextlib
+import gzip
+import json
+import lzma
+import random
+import shutil
+import signal
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import keras_electra as ke
+from keras_electra.text import corpus
+from tests import checks
+from tests import recorded
+
+SECONDS = 20  # for one case, on a slow machine
+X = checks.ids([2, 5, 6, 7, 3, 8, 9, 3], [2, 12, 10, 3])
+LINES = [f"the chef cooked meal {i} ." for i in range(300)]
+SIZES = {
+    "config.json": ["num_hidden_layers", "vocab_size", "hidden_size"],
+    "ours": ["num_layers", "vocabulary_size", "hidden_dim"],
+}
+
+
+# --- What is damaged: functions of bytes and a `random.Random` -------------
+
+
+def cut(data, draw):
+    return data[: draw.randrange(len(data))]
+
+
+def flip(data, draw):
+    changed = bytearray(data)
+    changed[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+    return bytes(changed)
+
+
+def blank_out(data, draw):
+    start = draw.randrange(len(data))
+    return (
+        data[:start] + bytes(len(data[start : start + 64])) + data[start:][64:]
+    )
+
+
+def garbage(data, draw):
+    return draw.randbytes(draw.choice([1, 9, 4000]))
+
+
+def nest(data, draw):
+    return b'{"a": ' * 10**5 if draw.random() < 0.5 else b"[" * 10**5
+
+
+def number(data, draw):
+    return b'{"a": ' + b"7" * 5000 + b"}"
+
+
+def no_object(data, draw):
+    return draw.choice([b"null", b"[]", b'"text"', b"3", b'{"a": NaN', b""])
+
+
+def remove(data, draw):
+    return None
+
+
+def inflate(data, draw):
+    """Sizes that no machine has, or that are none."""
+    text = data.decode()
+    content = json.loads(text)
+    sizes = content["config"] if "config" in content else content
+    name = draw.choice([n for n in sum(SIZES.values(), []) if n in sizes])
+    sizes[name] = draw.choice(
+        [10**6, 10**12, 10**30, -1, 0, 2.5, "a", None, []]
+    )
+    return json.dumps(content).encode()
+
+
+def mistype(data, draw):
+    """One value of another type, or that makes no sense."""
+    content = json.loads(data)
+    name = draw.choice(sorted(content))
+    others = [[], {}, "text", -1, None, True, {"a": 1}, ["a"]]
+    content[name] = draw.choice(others)
+    return json.dumps(content).encode()
+
+
+def bad_text(data, draw):
+    start = draw.randrange(len(data))
+    wrong = draw.choice(
+        [b"\xff", b"\xc3(", b"\xed\xa0\x80", b"\xf5\x80\x80\x80"]
+    )
+    return data[:start] + b" " + wrong + b"\n" + data[start:]
+
+
+def no_vocabulary(data, draw):
+    lines = data.split(b"\n")
+    i = draw.randrange(len(lines) - 1)
+    # One that is there, half a vocabulary, no special token.
+    return draw.choice(
+        [
+            b"\n".join([*lines[:-1], lines[i], b""]),
+            b"\n".join(lines[: min(i, 4)]),
+            data.replace(b"[MASK]\n", b""),
+            b"\xff" + data,
+        ]
+    )
+
+
+JSON = (cut, garbage, nest, number, no_object)
+BINARY = (cut, garbage, blank_out, flip, remove)
+
+
+# --- What is opened: a folder or file -> numbers and strings that it gives ---
+
+
+def outputs(model):
+    values = keras.ops.convert_to_numpy(
+        model({n: keras.ops.convert_to_tensor(v) for n, v in X.items()})
+    )
+    tokenizer = model.preprocessor.tokenizer
+    return values, tokenizer.get_vocabulary(), tokenizer.lowercase
+
+
+def open_preset(path):
+    model = ke.ElectraTextClassifier.from_preset(str(path))
+    return *outputs(model), model.labels
+
+
+def open_keras(path):
+    return outputs(keras.saving.load_model(path / "model.keras"))
+
+
+def open_detector(path):
+    return outputs(ke.ElectraReplacedTokenDetector.from_preset(str(path)))
+
+
+def open_tokenizer(name):
+    def read(path):
+        tokenizer = ke.ElectraTokenizer(str(path / name), lowercase=True)
+        return (tokenizer.get_vocabulary(), tokenizer.encode_batch(LINES[:2]))
+
+    return read
+
+
+def open_examples(verify):
+    def read(path):
+        dataset = ke.load_examples(path, "train", batch_size=4, verify=verify)
+        return tuple(batch["token_ids"] for batch in dataset)
+
+    return read
+
+
+def open_corpus(path):
+    files = corpus.list_files(f"{path}/*")
+    return (list(corpus.read_blocks(files)),)
+
+
+# --- Whole things: functions of a new folder --------------------------------
+
+
+def classifier():
+    return ke.ElectraTextClassifier(
+        checks.tiny_backbone(),
+        labels=["bad", "good"],
+        preprocessor=ke.ElectraTextClassifierPreprocessor(
+            checks.tiny_tokenizer(), sequence_length=16
+        ),
+    )
+
+
+def detector():
+    return ke.ElectraReplacedTokenDetector(
+        checks.tiny_backbone(),
+        preprocessor=ke.ElectraTextClassifierPreprocessor(
+            checks.tiny_tokenizer(), sequence_length=16
+        ),
+    )
+
+
+def make_preset(folder):
+    classifier().save_to_preset(folder)
+
+
+def make_keras(folder):
+    classifier().save(folder / "model.keras")
+
+
+def make_safetensors(folder):
+    detector().export_to_transformers(folder)
+
+
+def make_parts(folder):
+    """Two files with an index, and no `tokenizer.json`."""
+    make_safetensors(folder)
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").unlink()
+    path = folder / "model.safetensors"
+    arrays = sorted(safetensors.numpy.load_file(path).items())
+    parts = {"a.safetensors": arrays[:9], "b.safetensors": arrays[9:]}
+    for name, part in parts.items():
+        safetensors.numpy.save_file(dict(part), folder / name)
+    places = {key: name for name, part in parts.items() for key, _ in part}
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": places}))
+    path.unlink()
+
+
+def make_bin(folder):
+    torch = pytest.importorskip("torch")
+    make_safetensors(folder)
+    path = folder / "model.safetensors"
+    arrays = safetensors.numpy.load_file(path)
+    tensors = {name: torch.tensor(array) for name, array in arrays.items()}
+    torch.save(tensors, folder / "pytorch_model.bin")
+    path.unlink()
+
+
+def make_tf1(folder):
+    pytest.importorskip("tensorflow")
+    shutil.copytree(recorded.FOLDER / "tiny_ckpt", folder, dirs_exist_ok=True)
+    shutil.copy(recorded.FOLDER / "vocab.txt", folder)
+
+
+def make_text(folder):
+    text = "\n".join(LINES)
+    (folder / "a.txt").write_text(text)
+    (folder / "b.txt.gz").write_bytes(gzip.compress(text.encode()))
+    (folder / "c.txt.xz").write_bytes(lzma.compress(text.encode()))
+    (folder / "d.txt.bz2").write_bytes(bz2.compress(text.encode()))
+    records = "\n".join(json.dumps({"text": line}) for line in LINES)
+    (folder / "e.jsonl").write_text(records)
+
+
+def make_examples(folder):
+    source = folder.with_name("source")
+    source.mkdir()
+    make_text(source)
+    ke.build_examples(
+        str(source / "a.txt"),
+        folder,
+        checks.tiny_tokenizer(),
+        sequence_length=16,
+        validation_fraction=0.0,
+    )
+
+
+FORMS = {
+    "preset": (
+        *(make_preset, open_preset, 60),
+        {
+            "*.json": (*JSON, flip, remove),
+            "config.json": (inflate,),
+            "*.h5": BINARY,
+            "assets/*/*": BINARY,
+        },
+    ),
+    "keras": (make_keras, open_keras, 25, {"*.keras": BINARY}),
+    "safetensors": (
+        *(make_safetensors, open_detector, 40),
+        {
+            "*.json": JSON,
+            "config.json": (inflate, inflate, remove, *[mistype] * 8),
+            "*.safetensors": (cut, garbage, remove),
+            "vocab.txt": (no_vocabulary, bad_text),
+        },
+    ),
+    "parts": (
+        *(make_parts, open_detector, 20),
+        {"*index.json": (*JSON, remove), "*.safetensors": (cut, remove)},
+    ),
+    "bin": (make_bin, open_detector, 25, {"*.bin": BINARY}),
+    "tf1": (
+        *(make_tf1, open_detector, 30),
+        {"*.index": BINARY, "*.data-*": BINARY, "config.json": JSON},
+    ),
+    "tokenizer": (
+        *(make_safetensors, open_tokenizer("tokenizer.json"), 20),
+        {"tokenizer.json": (*JSON, remove, bad_text)},
+    ),
+    "vocabulary": (
+        *(make_safetensors, open_tokenizer("vocab.txt"), 15),
+        {"vocab.txt": (no_vocabulary, bad_text, garbage, remove)},
+    ),
+    "examples": (
+        *(make_examples, open_examples(True), 25),
+        {"*.json": (*JSON, flip, remove), "train*": BINARY},
+    ),
+    "examples, unverified": (
+        *(make_examples, open_examples(False), 20),
+        {"*.json": (*JSON, flip, remove), "train*": (cut, blank_out, flip)},
+    ),
+    "corpora": (
+        *(make_text, open_corpus, 25),
+        {
+            "*.txt": (bad_text, lambda data, draw: data + bytes(99)),
+            "*.txt.*": (cut, blank_out, garbage),
+            "*.jsonl": (bad_text, nest, number, garbage),
+        },
+    ),
+}
+
+
+UNCHECKED = ("preset", "bin")
+
+
+@contextlib.contextmanager
+def time_limit():
+    """A `TimeoutError` for what hangs, where the system can."""
+
+    def end(*_):
+        raise TimeoutError(f"It takes more than {SECONDS} s.")
+
+    if hasattr(signal, "SIGALRM"):
+        before = signal.signal(signal.SIGALRM, end)
+        signal.alarm(SECONDS)
+    try:
+        yield
+    finally:
+        if hasattr(signal, "SIGALRM"):
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, before)
+
+
+def same(one, other):
+    return len(one) == len(other) and all(
+        np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
+        for a, b in zip(one, other)
+    )
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        pytest.param(form, marks=[pytest.mark.xfail] * (form in UNCHECKED))
+        for form in FORMS
+    ],
+)
+def test_damage_is_an_error_that_names_the_file(form, tmp_path, capsys):
+    make, read, count, damages = FORMS[form]
+    is_keras = form == "keras"
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    make(whole)
+    expected = read(whole)
+    cases = [
+        (str(path.relative_to(whole)), damage)
+        for pattern, kinds in damages.items()
+        for path in sorted(whole.glob(pattern))
+        for damage in kinds
+    ]
+    wrong, opened = [], 0
+    for i in range(count):
+        draw = random.Random(f"{form} {i}")
+        name, damage = cases[i % len(cases)]
+        folder = tmp_path / f"case-{i}"
+        shutil.copytree(whole, folder)
+        data = damage((folder / name).read_bytes(), draw)
+        if data is None:
+            (folder / name).unlink()
+        else:
+            (folder / name).write_bytes(data)
+        case = f"{i}: {damage.__name__} of {name}"
+        capsys.readouterr()
+        try:
+            with time_limit():
+                found = read(folder)
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            # Of a `.keras` file Keras names what is in it.
+            names = str(folder), "model.weights.h5", "config.json"
+            is_named = any(part in text for part in names[: 1 + 2 * is_keras])
+            known = (ValueError, OSError, *[zipfile.BadZipFile] * is_keras)
+            if not is_named or not isinstance(error, known):
+                wrong.append(f"{case}: {text[:300]}")
+        else:
+            opened += 1
+            shown = capsys.readouterr().out
+            if not same(found, expected):
+                wrong.append(f"{case}: opened as something else {shown[:200]}")
+        shutil.rmtree(folder)
+    print(f"{form}: {count} cases, {opened} opened as the whole")
+    assert not wrong, "\n".join([f"{len(wrong)} of {count}", *wrong])
