@@ -83,8 +83,7 @@ def drop(x, rate, seed):
 
 def attention_weights(scores, padding_mask, dtype, rate, seed):
     """From scores `(B, N, L, L)` to weights of a `dtype`, some dropped."""
-    # float32: a softmax over hundreds of keys in half precision loses the
-    # small weights.
+    # In half precision a softmax over hundreds of keys loses small weights.
     scores = ops.cast(scores, "float32")
     padding = 1.0 - ops.cast(padding_mask, "float32")
     scores = scores + MASKED_SCORE * padding[:, None, None, :]

@@ -49,9 +49,7 @@ NAMES = {
 # No checkpoint may differ in these.
 FIXED = {"position_embedding_type": "absolute", "is_decoder": False}
 # What transformers has for BERT when it is not written, where it is another.
-BERT_SIZES = dict(
-    num_attention_heads=12, hidden_size=768, intermediate_size=3072
-)
+BERT_SIZES = {"num_attention_heads": 12, "intermediate_size": 3072}
 # Patterns in names of tensors -> the present names of ELECTRA: of wrappers,
 # the first version, an encoder alone and BERT, in this order.
 PRESENT_NAMES = {
@@ -108,13 +106,17 @@ class TransformersCheckpoint(weights.Checkpoint):
         super().__init__(files)
         config = files.read_json(CONFIG)
         heads.check_values(config, FIXED, self.source)
-        kind = config.get("model_type", "electra")
-        check_option(f"model_type of {self.source}", kind, ("electra", "bert"))
+        names = config.get("architectures")
+        self.architecture = str(*names[:1]) if type(names) is list else ""
+        kinds = ("electra", "bert")
+        kind = kinds[self.architecture.startswith("Bert")]  # else in old ones
+        kind = config.get("model_type", kind)
+        check_option(f"model_type of {self.source}", kind, kinds)
         self.is_bert = kind == "bert"
         self.config = {n: value for n, (_, value) in NAMES.items()} | config
         if self.is_bert:
-            self.config = {**self.config, **BERT_SIZES, **config}
-            self.config["embedding_size"] = self.config["hidden_size"]
+            width = config.setdefault("hidden_size", 768)
+            self.config |= BERT_SIZES | config | {"embedding_size": width}
         for name, (_, default) in NAMES.items():
             if isinstance(default, float):
                 where = f"{name} of {self.source}"
@@ -129,21 +131,17 @@ class TransformersCheckpoint(weights.Checkpoint):
             shape, read = found[name]
             found[name] = weights.Tensor(shape[::-1], lambda r=read: r().T)
         self.tensors = found
-        with_head = [
-            network
-            for network in self.networks
-            if any(name.startswith(f"{network}_") for name in found)
-        ]
+        with_head = {name.partition("_")[0] for name in found}
+        with_head = [each for each in self.networks if each in with_head]
         if with_head and not self.is_bert:
             self.networks = tuple(with_head)
-        names = config.get("architectures")
-        self.architecture = names[0] if names and type(names) is list else None
-        pools = self.is_bert and {POOLER, CLASSIFIER} <= found.keys()
         # Early taggers have a pooler too, which they do not use.
-        if pools and self.architecture != "BertForTokenClassification":
-            self.no_head, self.is_of_tokens = "BERT's reads its pooler", False
-        if "sequence_summary.summary.weight" in found:
-            self.is_of_tokens = False
+        is_tagger = self.architecture == "BertForTokenClassification"
+        pools = self.is_bert and {POOLER, CLASSIFIER} <= found.keys()
+        if pools and not is_tagger:
+            self.no_head = "BERT's reads its pooler"
+        chooses = "sequence_summary.summary.weight" in found
+        self.is_of_tokens = is_tagger or not (pools or chooses)
         bias = heads.google_bias(config, lambda n: self.tensor(n).read())
         self.has_google_head = bias is not None
         if self.has_google_head:

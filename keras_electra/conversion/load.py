@@ -62,13 +62,10 @@ class Files:
 
     def find(self, name):
         """The local path of a file, or `None`."""
+        root = self.path and (self.path.parent if self.is_prefix else self.path)
         for name in dict.fromkeys((f"{self.inside}/{name}".lstrip("/"), name)):
-            if self.path is None:
-                path = download(self.preset, name)
-            else:
-                path = self.path.parent if self.is_prefix else self.path
-                path = path / name if (path / name).is_file() else None
-            if path is not None:
+            path = root / name if root else download(self.preset, name)
+            if path is not None and pathlib.Path(path).is_file():
                 return path
         return None
 
@@ -83,7 +80,8 @@ def open_checkpoint(files):
         return google.GoogleCheckpoint(files)
     config, marks = files.read_json(CONFIG), {"registered_name", "model_type"}
     if not marks & config.keys():
-        files.inside = sentence_transformers.network_folder(files)
+        folders = sentence_transformers.modules(files)[1]
+        files.inside = "".join(folders[:1])  # not the root in older versions
         config = files.read_json(CONFIG)
     name = config.get("registered_name")
     has_weights = name is None and hugging_face.find_weights(files.find)
@@ -192,33 +190,31 @@ def _load_tokenizer(checkpoint, needed=True, **kwargs):
 
 def _load_preprocessor(cls, checkpoint, needed=True, **kwargs):
     kwargs, of_tokens = split_arguments(cls, kwargs)
-    length = lowers = None
+    tokenizer, config = kwargs.pop("tokenizer", None), {}
     if issubclass(cls, ElectraTextEmbedderPreprocessor):
-        length, lowers = sentence_transformers.text_settings(checkpoint.files)
-    tokenizer = kwargs.pop("tokenizer", None)
+        config = checkpoint.files.read_json("sentence_bert_config.json")
     if tokenizer is None:
         tokenizer = _load_tokenizer(checkpoint, needed, **of_tokens)
-        if lowers and tokenizer and not tokenizer.lowercase:
-            # Lowered alone: by itself that takes accents off as well.
-            accents = {"strip_accents": bool(tokenizer.strip_accents)}
-            of_tokens = {"lowercase": True, **accents, **of_tokens}
-            tokenizer = _load_tokenizer(checkpoint, needed, **of_tokens)
     if tokenizer is None:
         return None
+    if config.get("do_lower_case") and not tokenizer.lowercase:
+        # By itself that would take accents off as well.
+        strips = bool(tokenizer.strip_accents)
+        of_tokens = dict(lowercase=True, strip_accents=strips) | of_tokens
+        tokenizer = _load_tokenizer(checkpoint, **of_tokens)
     sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
-    length = length or tokenizer.pipeline.max_length or MAX_SEQUENCE_LENGTH
-    length = min(length, sizes["max_sequence_length"])
+    length = config.get("max_seq_length") or tokenizer.pipeline.max_length
+    length = min(length or MAX_SEQUENCE_LENGTH, sizes["max_sequence_length"])
     return cls(tokenizer=tokenizer, **{"sequence_length": length, **kwargs})
 
 
 def vocabulary_notes(backbone, preprocessor):
     """What is to be said of a table with more rows than there are tokens."""
-    tokenizer = getattr(preprocessor, "tokenizer", None)
-    if tokenizer is None:
-        return []
-    rows, size = backbone.vocabulary_size, tokenizer.vocabulary_size()
+    size = rows = backbone.vocabulary_size
+    if getattr(preprocessor, "tokenizer", None) is not None:
+        size = preprocessor.tokenizer.vocabulary_size()
     note = f"of {rows} rows of the embeddings {rows - size} are of no token"
-    return [note] if rows > size else []
+    return [note] * (rows > size)
 
 
 def attach(model, summary, show=True):

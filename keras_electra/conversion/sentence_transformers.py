@@ -9,48 +9,40 @@ import re
 from keras_electra.arguments import check_option
 
 MODULES = "modules.json"
-NETWORKS = ("Transformer", "BERT")  # the second in the first versions
-STEPS = (["Pooling"], ["Pooling", "Normalize"])
+STEPS = (["Pooling"], ["Pooling", "Normalize"])  # after the network
 
 
 def modules(files):
-    """Pairs of a step's class and the folder of its files, of all steps."""
+    """Names of the steps, and the folders of their files, `""` for the root."""
     found = files.read_json(MODULES, [])
     try:
-        steps = [(each["type"], each["path"]) for each in found]
-        # Names of other places could come from anybody.
-        good = all(re.fullmatch(r"(\w[\w.-]*)?", path) for _, path in steps)
-    except (TypeError, KeyError):
-        good = False
-    if not good:
+        # Classes of others keep their dots.
+        pattern = r"^sentence_transformers\.(.*\.)?"
+        names = [re.sub(pattern, "", each["type"]) for each in found]
+        # Inside: a file could name any place.
+        folder = re.compile(r"(\w[\w.-]*)?")
+        return names, [folder.fullmatch(each["path"])[0] for each in found]
+    except (TypeError, KeyError) as error:
         raise ValueError(
             f"{MODULES} of {files.source} must list modules, each with `type` "
             f"and, of a folder inside, `path`. Received: {str(found)[:200]}."
-        )
-    # Classes of others keep their dots.
-    pattern = r"^sentence_transformers\.(.*\.)?"
-    return [(re.sub(pattern, "", name), path) for name, path in steps]
-
-
-def network_folder(files):
-    """Where the network is: in a folder inside in the older layout."""
-    return "".join(path for _, path in modules(files)[:1])
+        ) from error
 
 
 def recipe(checkpoint):
     """Arguments of `ElectraTextEmbedder`; none if it is not such a folder."""
     files, source = checkpoint.files, checkpoint.source
-    steps = modules(files)
-    if not steps:
+    names, folders = modules(files)
+    if not names:
         return {}
-    first, *others = [name for name, _ in steps]
-    if first not in NETWORKS or others not in STEPS:
+    # The network is called BERT in the first versions.
+    if names[0] not in ("Transformer", "BERT") or names[1:] not in STEPS:
         raise ValueError(
-            f"The vectors of {source} are made by {first}, {', '.join(others)} "
+            f"The vectors of {source} are made by {', '.join(names)} "
             f"({MODULES}). ElectraTextEmbedder has Transformer, Pooling and "
             "Normalize only: open it as ElectraBackbone and do the rest."
         )
-    name = f"{steps[1][1]}/config.json".lstrip("/")
+    name = f"{folders[1]}/config.json"
     config = files.read_json(name)
     if not config:
         raise FileNotFoundError(
@@ -62,14 +54,6 @@ def recipe(checkpoint):
     modes = [m.removeprefix("pooling_mode_").split("_token")[0] for m in modes]
     pooling = config.get("pooling_mode") or "+".join(modes)
     check_option(f"pooling in {name} of {source}", pooling, ("mean", "cls"))
-    return {
-        "pooling": pooling,
-        "normalize": "Normalize" in others,
-        "layer": checkpoint.backbone_arguments("discriminator")["num_layers"],
-    }
-
-
-def text_settings(files):
-    """The length of rows, or `None`, and whether texts are lowered before."""
-    config = files.read_json("sentence_bert_config.json")
-    return config.get("max_seq_length"), bool(config.get("do_lower_case"))
+    layer = checkpoint.backbone_arguments("discriminator")["num_layers"]
+    is_unit = "Normalize" in names
+    return {"pooling": pooling, "normalize": is_unit, "layer": layer}

@@ -30,8 +30,7 @@ class Rows:
 
     `chunks` are `(x, y, sample_weight)`, `x` a dict of arrays `(rows, ...,
     length)`. Only what has the shape of `token_ids` is cut, labels and weights
-    with `token_labels`. `lengths` are tokens a row, at least 1, and `width`
-    the longest length given.
+    with `token_labels`. `lengths` are tokens a row, `width` is the longest.
     """
 
     def __init__(self, chunks, pad_token_id=0, token_labels=False):

@@ -33,8 +33,7 @@ def load_examples(
         seed: int or `None`. With a seed, the examples are shuffled anew each
             pass and never end. With `None`, they come once, in order.
         tokenizer: `None`, or `ElectraTokenizer` that must be that of the build.
-        process_index, num_processes: int. Which of how many shares to read,
-            which are different and have as many batches.
+        process_index, num_processes: int. Which of how many equal shares.
         drop_remainder: bool. Whether a last batch that is not full is left out.
         verify: bool. Whether to compare the checksums of all files, too.
 

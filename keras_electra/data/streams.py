@@ -1,7 +1,6 @@
 """Streams: loaders, data sets, generators and iterators, read batch by batch.
 
-Examples that come one by one are put together. What can be read once is
-remembered only if it is needed again.
+Examples are put together; what can be read once is remembered if need be.
 """
 
 import contextlib

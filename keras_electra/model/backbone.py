@@ -10,10 +10,20 @@ import keras_hub
 
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_number
+from keras_electra.arguments import keyword_names
 from keras_electra.model.embeddings import ElectraEmbeddings
 from keras_electra.model.transformer import TransformerLayer
 from keras_electra.presets import OpensPresets
 from keras_electra.presets import register_presets
+
+TABLES = (  # what is alike where embeddings are shared
+    "vocabulary_size",
+    "embedding_dim",
+    "max_sequence_length",
+    "num_segments",
+    "layer_norm_epsilon",
+)
+COUNTS = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim")
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -30,21 +40,17 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         num_heads: int. Attention heads a layer; divides `hidden_dim`.
         hidden_dim: int. Width of the encoder.
         intermediate_dim: int. Width inside the feed-forward blocks.
-        embedding_dim: int or `None`. Width of the embeddings, projected where
-            it is another. Defaults to `None`: `hidden_dim`.
+        embedding_dim: int. Width of the embeddings, by default `hidden_dim`.
         dropout: float. Dropout of embeddings and outputs. Defaults to `0.1`.
-        attention_dropout: float or `None`. Dropout of the attention weights.
-            Defaults to `None`: `dropout`.
-        max_sequence_length: int. Number of positions; a longer row of tokens
-            is a `ValueError`. Defaults to `512`.
+        attention_dropout: float. That of attention weights, by default alike.
+        max_sequence_length: int. Positions, by default `512`, for a row.
         num_segments: int. Number of segment ids. Defaults to `2`.
         activation: string. `"gelu"` (exact), or `"gelu_approximate"` for
             checkpoints trained with the tanh form. Defaults to `"gelu"`.
         initializer_range: float. Standard deviation of the truncated normal
             that kernels and tables start from, but for the projection: Glorot
             uniform (original `modeling.py:59, 226`). Defaults to `0.02`.
-        layer_norm_epsilon: float. Added to the variance by normalizations.
-            Defaults to `1e-12`, the original's.
+        layer_norm_epsilon: float. Added to variances. Defaults to `1e-12`.
         embeddings: `ElectraEmbeddings` of another backbone, to share it, which
             is not part of the configuration. Defaults to `None`: an own one.
         dtype: string or `keras.DTypePolicy`. Defaults to the global policy.
@@ -72,42 +78,25 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         embedding_dim = embedding_dim or hidden_dim
         if attention_dropout is None:
             attention_dropout = dropout
-        table_sizes = {
-            "vocabulary_size": vocabulary_size,
-            "embedding_dim": embedding_dim,
-            "max_sequence_length": max_sequence_length,
-            "num_segments": num_segments,
-        }
-        config = {
-            **table_sizes,
-            "num_layers": num_layers,
-            "num_heads": num_heads,
-            "hidden_dim": hidden_dim,
-            "intermediate_dim": intermediate_dim,
-        }
-        for name, value in config.items():
-            check_count(name, value)
+        given, own = locals(), keyword_names(ElectraBackbone.__init__)
+        config = {n: given[n] for n in own if n not in ("embeddings", "dtype")}
+        for name in (*TABLES[:-1], *COUNTS):
+            check_count(name, config[name])
         check_number("layer_norm_epsilon", layer_norm_epsilon, above=0)
-        shared = {
-            "dropout": dropout,
-            "initializer_range": initializer_range,
-            "layer_norm_epsilon": layer_norm_epsilon,
-        }
-        inner = dict(attention_dropout=attention_dropout, activation=activation)
-        config.update(shared, **inner)
+
+        def make(cls, name):
+            own = {n: config[n] for n in keyword_names(cls.__init__)}
+            return cls(**own, dtype=dtype, name=name)
 
         # === Layers ===
         if embeddings is None:
-            embeddings = ElectraEmbeddings(
-                **table_sizes, **shared, dtype=dtype, name="embeddings"
-            )
-        table_sizes["layer_norm_epsilon"] = layer_norm_epsilon
-        for name, size in table_sizes.items():
-            if getattr(embeddings, name) != size:
+            embeddings = make(ElectraEmbeddings, "embeddings")
+        for name in TABLES:
+            if getattr(embeddings, name) != config[name]:
                 raise ValueError(
                     f"Shared `embeddings` must have the backbone's `{name}`, "
-                    f"{size}. Received: {getattr(embeddings, name)}. Build "
-                    "both networks alike, or do not share the embeddings."
+                    f"{config[name]}. Received: {getattr(embeddings, name)}. "
+                    "Build both networks alike, or do not share embeddings."
                 )
         projection = None
         if embedding_dim != hidden_dim:
@@ -115,14 +104,7 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
                 hidden_dim, dtype=dtype, name="embeddings_projection"
             )
         transformer_layers = [
-            TransformerLayer(
-                num_heads,
-                intermediate_dim,
-                **shared,
-                **inner,
-                dtype=dtype,
-                name=f"transformer_layer_{i}",
-            )
+            make(TransformerLayer, f"transformer_layer_{i}")
             for i in range(num_layers)
         ]
 
@@ -153,8 +135,7 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         """A copy of this network with other embeddings and the same weights.
 
         Args:
-            embeddings: `ElectraEmbeddings` of the same sizes, for example
-                another backbone's, or `None` for fresh ones.
+            embeddings: `ElectraEmbeddings` of the same sizes, `None`: fresh.
             name: string or `None`. Name of the copy, and prefix of the paths
                 of its variables. Defaults to the name of this network.
             vocabulary_size: int or `None`. That of `embeddings`, if it is not

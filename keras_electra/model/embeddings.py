@@ -18,10 +18,9 @@ from keras_electra.model.layers import truncated_normal
 class ElectraEmbeddings(ConfiguredLayer):
     """Sums three embeddings, then layer normalization and dropout.
 
-    Arguments are those of `ElectraBackbone`; `embedding_dim` is the width of
-    all three tables, `dropout` that of the output. Called with int arrays
-    `(batch, length)` of token ids and segment ids. Returns `(batch, length,
-    embedding_dim)`.
+    Arguments are those of `ElectraBackbone`; `dropout` is that of the output.
+    Called with int arrays `(batch, length)` of token ids and segment ids.
+    Returns `(batch, length, embedding_dim)`.
     """
 
     def __init__(

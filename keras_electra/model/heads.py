@@ -27,9 +27,8 @@ def gather_positions(x, positions):
 class TokenPredictionHead(ConfiguredLayer):
     """Predicts the token at selected positions (the generator's head).
 
-    Dense layer to the width of the embeddings, activation, layer
-    normalization, product with the token table, bias (original
-    `run_pretraining.py:205-230`).
+    Dense layer to the width of the embeddings, activation, normalization,
+    product with the token table, bias (original `run_pretraining.py:205-230`).
 
     Args:
         embeddings: `ElectraEmbeddings`. Its token table is the output matrix.
@@ -37,8 +36,7 @@ class TokenPredictionHead(ConfiguredLayer):
         tie_embeddings: bool. `False` is for checkpoints with an output matrix
             of their own. Defaults to `True`, as in the original.
 
-    Called with `x`, `(B, L, D)`, and int `mask_positions`, `(B, P)`. Returns
-    logits `(B, P, V)`.
+    Called with `x`, `(B, L, D)`, and `mask_positions`, `(B, P)`: `(B, P, V)`.
     """
 
     def __init__(

@@ -26,9 +26,8 @@ class Size(NamedTuple):
     def generator(self):
         """Keyword arguments of `ElectraBackbone` for the generator.
 
-        As many layers as the discriminator, heads of 64 units but at least
-        one head, feed-forward blocks of four times the width (original
-        `run_pretraining.py:244-253`).
+        As many layers as the discriminator, heads of 64 units, feed-forward
+        blocks of four times the width (original `run_pretraining.py:244-253`).
         """
         width = self.generator_hidden_dim
         return {

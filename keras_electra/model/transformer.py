@@ -25,10 +25,9 @@ from keras_electra.model.layers import layer_norm
 class SelfAttention(ConfiguredLayer):
     """Every token reads from every token of its row that is not padding.
 
-    Arguments are those of `ElectraBackbone`; `dropout` is that of the attention
-    weights. Called with `x`, `(B, L, D)`, as the result is, `padding_mask`,
-    `(B, L)`, 1 for a token, 0 for padding, and the `seed` of the dropout, of
-    `dropout_layer.draw_seed`, or `None`.
+    Arguments are those of `ElectraBackbone`; `dropout` is of the weights.
+    Called with `x`, `(B, L, D)`, as the result is, `padding_mask`, `(B, L)`, 1
+    for a token, and the `seed` of `dropout_layer.draw_seed`, or `None`.
     """
 
     def __init__(

@@ -104,8 +104,7 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
 
     `from_preset` on the folder of an `ElectraPretrainer` opens its generator;
     that of `keras_hub.models.MaskedLM` gives the discriminator a fresh head.
-    Takes rows with `mask_positions` `(batch, num_positions)`; gives logits of
-    shape `(batch, num_positions, vocabulary_size)`.
+    Takes rows with `mask_positions` `(batch, P)`; gives logits `(batch, P, V)`.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.

@@ -111,8 +111,8 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
     def choose(self, contexts, choices=None, batch_size=8):
         """Pairs `(choice, probability)` of a context, most probable first.
 
-        For several contexts, whose choices may differ in number, a list of
-        such lists; takes what `fit` takes, too.
+        For several contexts, with choices of any number each, or what `fit`
+        takes, a list of such lists.
         """
         is_one = inputs.is_text(contexts)
         x = ([contexts], [choices]) if is_one else (contexts, choices)

@@ -22,8 +22,7 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
     are float32: `start_logits`, `end_logits` and, of the simple head, an
     `answer_mask`, `(batch, length)`; the beams of `JointSpanHead`; with
     `answerability` an `answerable_logit` `(batch,)`, positive for no answer.
-    The joint head's ends belong to the `start_positions` `(batch,)` of rows
-    that have them.
+    The joint head's ends belong to `start_positions` `(batch,)`, if given.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.

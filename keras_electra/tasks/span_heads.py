@@ -44,8 +44,7 @@ class JointSpanHead(keras.layers.Layer):
     The original's dense layer on the vectors of start and end together is a
     sum of two: no copy of the vectors for each start. `end_logits` suppose the
     starts `given`, -1 for the best. Logits are `(B, L)`, beams of starts
-    `(B, K)`, of ends `(B, K, K)`, zeros in training; an index may point behind
-    a short row.
+    `(B, K)`, of ends `(B, K, K)`, zeros in training, some behind a short row.
     """
 
     def __init__(self, beam_size=20, **kwargs):

@@ -24,8 +24,7 @@ from keras_electra.training.steps import StepMetrics
 class ElectraTask(FitsExamples, KeepsArguments, SavesPresets):
     """Training and use of a task; mixed in before KerasHub's base class.
 
-    It is called on a dict of rows, int arrays `(batch, length)`: `token_ids`,
-    `segment_ids` and `padding_mask`.
+    It is called on rows, a dict of int arrays as `ElectraBackbone`.
 
     Args:
         backbone: `ElectraBackbone`.
@@ -64,9 +63,8 @@ class ElectraTask(FitsExamples, KeepsArguments, SavesPresets):
     def compile(self, optimizer="auto", loss="auto", metrics="auto", **kwargs):
         """`keras.Model.compile`, by default with what suits the task.
 
-        The optimizer is `ElectraAdamW` at the paper's rate for the size of the
-        network (3e-4 small, 1e-4 base, 5e-5 large), constant. Metrics are
-        `weighted_metrics` where labels are one a token.
+        `ElectraAdamW` at the paper's rate for the size (3e-4 small, 1e-4 base,
+        5e-5 large), constant; `weighted_metrics` where labels are of tokens.
         """
         if optimizer == "auto":
             # No warm-up, as nobody knows how many steps a run has: corrected
@@ -134,9 +132,8 @@ class ElectraTask(FitsExamples, KeepsArguments, SavesPresets):
     ):
         """The network's outputs, an array or a dict of arrays.
 
-        Takes what `fit` takes; labels are left out. Outputs are in the order
-        of the examples. An axis of tokens is as long as `sequence_length`
-        says; padding has 0 (masked logits: -1000).
+        Takes what `fit` takes; labels are left out, the order stays. An axis of
+        tokens has `sequence_length`, padding 0 (masked logits: -1000).
         """
         source, empty = self._read(x), []
 

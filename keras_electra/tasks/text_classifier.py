@@ -102,8 +102,7 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
     def classify(self, texts, batch_size=32):
         """Pairs `(label, probability)` of a text, most probable first.
 
-        A text is a string or a tuple of two; for several texts it is a list of
-        such lists. A regression gives numbers instead.
+        A text may be a tuple of two; several give lists, regressions numbers.
         """
         x, is_one = self.read_inputs(texts, "classify")
         results = list(map(self._result, self.predict_rows(x, batch_size)))

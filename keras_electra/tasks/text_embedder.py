@@ -81,7 +81,8 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
 
     `fit` takes pairs of texts that belong together, as a tuple of two lists,
     or texts with class numbers; all else in a batch counts as different, so
-    large batches help. Outputs are float32 vectors `(batch, hidden_dim)`.
+    large batches help. Outputs are float32 vectors `(batch, hidden_dim)`. Of
+    a folder of sentence-transformers, `from_preset` obeys the recipe.
 
     Args:
         backbone, preprocessor, **kwargs: as of every task.

@@ -92,8 +92,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
 
     Args:
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
-        segment_id: int. Of the sentences. Defaults to `0`; `1` in the original
-            (`finetune/tagging/tagging_tasks.py:149`).
+        segment_id: int. Defaults to `0`; 1 as in `tagging_tasks.py:149`.
     """
 
     makes_labels = True

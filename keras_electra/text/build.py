@@ -57,8 +57,7 @@ def build_examples(
         seed: int, of all random choices.
         num_processes: int. Processes that tokenize; the result is the same.
         text_field: str. Field of JSON objects that holds the text.
-        rules: str. `"default"` or `"original"`, see `packing.py`. The
-            original reads its files in a random order.
+        rules: str. `"default"` or `"original"` (random order): `packing.py`.
         blank_lines_separate_documents: bool. If `False`, each file is one.
         verbose: bool. Whether to print progress and the report.
 
@@ -166,8 +165,7 @@ def _build(folder, files, tokenizer, description, num_processes, verbose):
     while True:
         shutil.rmtree(result, ignore_errors=True)
         os.makedirs(result)
-        # What is held out has draws of its own, so that holding out one more
-        # document changes little.
+        # Draws of their own: holding out one more document changes little.
         draws = random.Random(seed), random.Random(f"validation {seed}")
         order = list(files)
         if rules == "original":

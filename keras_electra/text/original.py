@@ -19,8 +19,7 @@ SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MAX_WORD_LENGTH = 200  # characters; longer words are [UNK], as in the original
 SUFFIX_PREFIX = "##"
 
-# The package's own nonspacing marks, punctuation and CJK characters lack what
-# is younger than Unicode 8.0, and a block.
+# The package's marks, punctuation and CJK end at Unicode 8.0, less a block.
 MARKS = r"[\p{Mn}&&[^\x{A9BD}]]"
 # It has a lower case of its own, which the package does not know.
 FINAL_SIGMA = (
@@ -53,9 +52,8 @@ def tokenizer(
 ):
     """The original's `tokenizers.Tokenizer` of `tokens`, its vocabulary.
 
-    The settings are those of `ElectraTokenizer`. With `drops_younger`,
-    characters younger than Unicode 11.0 are dropped, as there, unless `tokens`
-    have them, such as a new emoji.
+    The settings are those of `ElectraTokenizer`. With `drops_younger`, as
+    there, characters younger than Unicode 11.0 go, unless `tokens` have them.
     """
     splits_cjk = split_on_cjk is None or bool(split_on_cjk)
     replaced = []

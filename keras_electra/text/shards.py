@@ -1,8 +1,7 @@
 """The files of a folder of examples, and the record of what they hold.
 
 Examples are records of ArrayRecord files, so that any can be read on its own.
-`metadata.json`, written last, has sizes and checksums of the files and says
-what was built with which tokenizer.
+`metadata.json`, written last, has their sizes and checksums and the tokenizer.
 """
 
 import collections

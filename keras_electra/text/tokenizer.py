@@ -36,18 +36,15 @@ class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
             settings given here, which its `BertNormalizer` then follows.
             `None`: it is loaded from a preset later.
         lowercase: bool. Whether to lower the text. Defaults to `False`.
-        strip_accents: bool. Whether to take accents off. Defaults to `None`,
-            the same as `lowercase`, as in BERT.
+        strip_accents: bool. Whether accents go, by default as `lowercase`.
         split_on_cjk: bool. Whether each CJK character is a word. Defaults to
             `True`. These three default to what a `tokenizer.json` says.
         special_tokens_in_strings: bool. Whether `"[MASK]"` and the like in a
             text become the special token. Defaults to `False`, as there.
         sequence_length: int. Tokens to cut or pad to. Defaults to `None`.
-        dtype: str. An integer type, or `"string"` for tokens in place of ids.
-            Defaults to `"int32"`.
+        dtype: str. An integer type, by default `"int32"`, or `"string"`.
 
-    A `ValueError` if the vocabulary lacks a special token, has an entry twice
-    or is damaged, or if a setting cannot be obeyed.
+    A `ValueError` for a damaged vocabulary or a setting that cannot be obeyed.
     """
 
     backbone_cls = ElectraBackbone

@@ -38,10 +38,8 @@ def train_vocabulary(
 
     Args:
         files, text_field: as of `build_examples`.
-        vocabulary_size: int. Tokens to make if the text has as many, with the
-            five special ones. Defaults to 30522, as BERT.
-        lowercase, strip_accents, split_on_cjk: bool. Those of the
-            `ElectraTokenizer` that the vocabulary is for.
+        vocabulary_size: int. Most tokens, special ones included.
+        lowercase, strip_accents, split_on_cjk: as of `ElectraTokenizer`.
         output: path of a file to write the vocabulary to as well, or `None`.
         min_frequency: int. How often a pair must occur. Defaults to 2.
         max_alphabet: int. Distinct characters to keep, the most frequent

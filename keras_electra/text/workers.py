@@ -1,8 +1,7 @@
 """Blocks of lines -> token ids, in this process or in others.
 
-The ids of each block are kept in a folder, so that a build that was stopped
-goes on where it was. Price: while a build runs, its tokens are on disk a
-second time. Nothing here imports Keras.
+The ids of each block are kept in a folder, so that a stopped build goes on.
+Price: the tokens are on disk a second time. Nothing here imports Keras.
 """
 
 import collections
@@ -53,8 +52,7 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 def tokenize_blocks(blocks, tokenizer, dtype, folder, num_processes=1):
     """Adds to each block what `encode_block` makes of its lines, in order.
 
-    With more than one process, others do the work; a `RuntimeError` tells if
-    one ends too early.
+    Of several processes, a `RuntimeError` tells if one ends too early.
     """
     how = _without_keras(tokenizer), dtype, folder, tokenizer.fingerprint()
     encode = functools.partial(encode_block, *how)
@@ -88,8 +86,7 @@ def tokenize_blocks(blocks, tokenizer, dtype, folder, num_processes=1):
 def encode_block(encode, dtype, folder, fingerprint, lines):
     """Tokenize lines, or find in `folder` what was made of them before.
 
-    Returns the ids of all lines `(tokens,)`, the number of ids of each line
-    `(lines,)`, and whether they were found.
+    Returns ids `(tokens,)`, numbers of them `(lines,)`, and whether found.
     """
     salt = f"{fingerprint} {dtype}".encode()
     digest = hashlib.blake2b(salt, digest_size=8)

@@ -132,6 +132,27 @@ def test_heads_on_the_pooler_are_told(bert):
         assert "not in the checkpoint" not in summary
 
 
+def test_early_files(bert):
+    """A tagger with a pooler, and a configuration without `model_type`."""
+    import safetensors.numpy
+
+    _, folder = bert("BertForTokenClassification", num_labels=3)
+    path = f"{folder}/model.safetensors"
+    tensors = safetensors.numpy.load_file(path)
+    tensors["bert.pooler.dense.weight"] = np.ones((8, 8), "float32")
+    safetensors.numpy.save_file(tensors, path)
+    path = f"{folder}/config.json"
+    with open(path) as file:
+        config = json.load(file)
+    del config["model_type"]
+    with open(path, "w") as file:
+        json.dump(config, file)
+    tagger = keras_electra.ElectraTokenClassifier.from_preset(folder)
+    assert tagger.num_classes == 3 and tagger.conversion_summary.new == {}
+    dropped = {"bert.pooler.dense.weight": "ELECTRA has no pooler"}
+    assert tagger.conversion_summary.dropped == dropped
+
+
 def test_it_is_exported_as_electra(bert, tmp_path):
     import transformers
 
