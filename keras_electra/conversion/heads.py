@@ -129,8 +129,7 @@ def google_to_transformers(kernel, bias, gamma, beta):
 
     That of transformers has a dense layer with GELU first. Of large numbers it
     is the identity: so this layer adds a constant above all that normalization
-    with `gamma` and `beta` gives, which the other takes off. Price: logits are
-    rounded at 1e-6 of it.
+    with `gamma` and `beta` gives, which the other takes off, rounded at 1e-6.
     """
     # No entry of a normalized vector is larger than the root of its width.
     shift = np.abs(gamma) * np.sqrt(len(gamma)) + np.abs(beta) + IDENTITY_FROM

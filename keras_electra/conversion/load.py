@@ -37,8 +37,7 @@ LOOKED_FOR = f"""Looked for:
 class Files:
     """Where the files of a preset are: at `path`, or (`None`) in a hub.
 
-    Of an exported pair (`is_pair`) it is the folder of a network, by default
-    the discriminator's.
+    Of an exported pair (`is_pair`) it is a network's, or the discriminator's.
     """
 
     def __init__(self, preset, network=None):

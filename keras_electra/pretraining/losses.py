@@ -19,8 +19,7 @@ def weighted_mean(values, weights):
 def exponentials(logits):
     """A softmax before it is divided, of logits `(..., vocabulary_size)`.
 
-    Returns `exp(logits - top)`, the greatest score `top`, `(..., 1)`, both in
-    float32, and its index, `(...,)`.
+    In float32 `exp(logits - top)` and the greatest, `top`; and its index.
     """
     logits = ops.cast(logits, "float32")
     best = ops.argmax(logits, axis=-1)
@@ -92,7 +91,6 @@ class PretrainingMetrics(StepMetrics):
                 (replaced, ops.sigmoid(logits), padding_mask),
             ]
         for metric, values in zip(self.all, updates):
-            # Flat, or Keras takes the mean of each row: those of short batches
-            # would count for more.
+            # Else Keras takes means of rows: short ones would count for more.
             flat = (ops.reshape(value, (-1,)) for value in values)
             metric.update_state(*(ops.cast(v, "float32") for v in flat))

@@ -1,7 +1,6 @@
 """How the two networks of a pre-trainer go together, are saved and restored.
 
-In a preset the backbone is the discriminator's; generator and heads are the
-weights of the task.
+In a preset the backbone is the discriminator's, all else the task's weights.
 """
 
 import keras
@@ -72,8 +71,7 @@ class PretrainingSaving(KeepsArguments, SavesPresets):
                 without a generator gets a fresh one of the paper's size.
             load_weights: bool, whether to load the weights.
             discriminator: where the discriminator is, in place of `preset`.
-            generator: where the generator is, of any form and size; by default
-                beside the discriminator.
+            generator: where the generator is; by default beside it.
             **kwargs: of constructor, preprocessor and tokenizer. Unless
                 `share_embeddings` is given, the discriminator's embeddings are
                 shared if sizes permit; see `conversion_summary`.

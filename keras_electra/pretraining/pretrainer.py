@@ -200,10 +200,9 @@ class ElectraPretrainer(
             size: string. `tiny`, `mini`, `small`, `base` or `large`.
             tokenizer: `ElectraTokenizer` or `None`. Needed for raw text.
             vocabulary_size: int. Defaults to the tokenizer's.
-            sequence_length: int, tokens in rows made of raw text. Defaults to
-                the recipe's, as `mask_fraction` does.
-            dropout, max_sequence_length, dtype, **kwargs: of `ElectraBackbone`
-                (both), and of `ElectraPretrainer`.
+            sequence_length: int, tokens a row of text; by default the recipe's.
+            dropout, max_sequence_length, dtype: of both `ElectraBackbone`s.
+            **kwargs: of `ElectraPretrainer`.
         """
         sizes, recipe = get_size(size), RECIPES[size]
         if tokenizer is None and vocabulary_size is None:

@@ -22,8 +22,7 @@ BLOCK_WIDTH = 256
 def adjust_logits(logits, temperature=1.0, disallowed_ids=None):
     """Scores to draw from, float32, of the shape of `logits`.
 
-    `disallowed_ids`, an int array `(...,)` or `None`, is one id a position
-    that must not be drawn.
+    `disallowed_ids`, an int array `(...,)`, or `None`, must not be drawn.
     """
     logits = ops.cast(logits, "float32") / temperature
     if disallowed_ids is None:
@@ -37,8 +36,7 @@ def adjust_logits(logits, temperature=1.0, disallowed_ids=None):
 def sample_tokens(unnormalized, uniform):
     """Draws one id a position, an int32 array `(...,)`.
 
-    Takes probabilities, or multiples of them, `(..., vocabulary_size)`, and
-    numbers in `[0, 1)`, `(...,)`, in float32.
+    Takes float32 multiples of probabilities, and `uniform` in `[0, 1)`.
     """
     # Shapes: R rows (positions of all examples), N blocks, W block width.
     vocabulary_size = unnormalized.shape[-1]

@@ -48,8 +48,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
 
     Args:
         directory: str or path, folder for the checkpoints of this run only.
-        keep: int > 0, how many of the newest stay; there must be room for one
-            more. Defaults to `3`.
+        keep: int > 0, how many of the newest stay, by default `3`.
         monitor: str, a metric such as `"val_loss"`, whose best checkpoint stays
             for `restore_best()`; or `None`, the default.
         mode: `"min"`, `"max"` or `"auto"`, the default, which maximizes

@@ -1,7 +1,6 @@
 """Examples as users give them -> rows of token ids -> `fit` and `evaluate`.
 
-What is in memory becomes rows once, and they are kept without padding; streams
-are read batch by batch.
+What is in memory becomes rows once; streams are read batch by batch.
 """
 
 import functools
@@ -100,18 +99,14 @@ class FitsExamples(GuardedSteps):
 
         Args:
             x: examples as the class describes them: a list, an array, a column
-                or Series of any library, a tuple of columns, a table; rows of
-                token ids; or a stream of examples or of batches with their
-                labels: a loader, a data set, a generator.
-            y: labels as the class describes them; `None` for a stream or a
-                table that holds them.
+                of any library, a tuple of columns, a table; rows of token ids;
+                or a loader, data set or generator of examples or batches.
+            y: labels as the class describes them; `None` where `x` has them.
             batch_size: int, examples a step. Defaults to `32`.
             sample_weight: one weight an example, or `None`.
             validation_data: tuple of `x` and `y`, a table or a stream.
-            validation_split: float, share of the examples in memory, from the
-                end, to validate on.
-            shuffle: bool, whether examples in memory are shuffled and grouped
-                by length.
+            validation_split: float, share of the examples, from the end.
+            shuffle: bool, whether those in memory are, grouped by length.
             class_weight: dict from classes, names or numbers, to weights;
                 `"balanced"` makes up for the numbers of examples; or `None`.
         """

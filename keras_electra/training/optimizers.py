@@ -21,8 +21,7 @@ if keras.config.backend() == "torch":
 class ElectraAdamW(keras.optimizers.Optimizer):
     """Adam with decoupled weight decay as ELECTRA was trained with.
 
-    With gradients `g` clipped together, for every variable `w` (original
-    `model/optimization.py:48-180`):
+    With clipped gradients `g`, for each `w` (`model/optimization.py:48-180`):
 
     ```
     m = beta_1 * m + (1 - beta_1) * g
@@ -37,8 +36,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         learning_rate: float, `LearningRateSchedule` or callable.
         weight_decay: float >= 0, times the learning rate a step, or `None`.
         beta_1, beta_2, epsilon: floats.
-        bias_correction: bool, whether to divide the moments by
-            `1 - beta ** step`, as Adam was published.
+        bias_correction: bool, whether moments are over `1 - beta ** step`.
         global_clipnorm: float, the greatest length of all gradients together,
             or `None` to use `clipnorm` or `clipvalue`.
         layer_rates: dict or `None`. From the name of a layer to a factor of
@@ -82,8 +80,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         self._momentums, self._velocities = self.add_optimizer_variables(
             variables, ["momentum", "velocity"]
         )
-        # Decided here, by index: TensorFlow hands `update_step` a variable
-        # that no longer knows its path.
+        # By index: in `update_step` on TensorFlow variables have no path.
         self._decays = tuple(map(self._decay_of, variables))
         self._rates = tuple(map(self._rate_of, variables))
         self._built = True  # where Keras' `exclude_from_weight_decay()` looks

@@ -145,10 +145,9 @@ def finetuning_optimizer(
 
     Args:
         backbone: the `ElectraBackbone` of the task.
-        num_steps: int > 0, weight updates of the whole run, such as
-            `3 * len(texts) // 32`.
-        protocol: `"paper"`, or `"google"` for what the original program does;
-            its losses are of `reduction="sum"`.
+        num_steps: int > 0, weight updates in all: `3 * len(texts) // 32`.
+        protocol: `"paper"`, or `"google"` as the original, whose losses are of
+            `reduction="sum"`.
         learning_rate, layer_decay, weight_decay: floats, the rate of the heads
             before warm-up and decay, the rate of a layer over that of the
             layer above, and decay. Default to the protocol's for the size.
@@ -178,8 +177,7 @@ def finetuning_optimizer(
 def layer_rates(backbone, layer_decay, skipped_steps=0):
     """Factors of the learning rate by the name of the layer, a dict.
 
-    `layer_decay ** depth`: 1 for the top layer, the most for the embeddings;
-    `skipped_steps` are added.
+    `layer_decay ** (depth + skipped_steps)`, depth 1 for the top layer.
     """
     layers = [backbone.embeddings, *backbone.transformer_layers]
     depths = {layer.name: len(layers) - i for i, layer in enumerate(layers)}

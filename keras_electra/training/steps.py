@@ -17,9 +17,7 @@ class GuardedSteps(TrainStep):
     """What the training steps of all backends, in `backend/`, do alike."""
 
     max_skipped_steps = 25  # in a row; then `fit` ends
-    step_metrics = types.SimpleNamespace(
-        all=[], gradients=[]
-    )  # a `StepMetrics`
+    step_metrics = types.SimpleNamespace(all=[], gradients=[])  # by default
 
     def scales_loss(self):
         """Whether the optimizer scales the loss, as it does for float16."""
@@ -61,10 +59,7 @@ class StepMetrics:
         self.all = self.gradients
 
     def update_gradients(self, *values):
-        """Adds a step by the norms before clipping, and if it was applied.
-
-        Returns the results.
-        """
+        """Adds norms before clipping, and if a step was applied: results."""
         *norms, applied = values
         applied = ops.cast(applied, "float32")
         *means, skipped = self.gradients
@@ -78,8 +73,7 @@ class StepMetrics:
 class StopOnSkippedSteps(keras.callbacks.Callback):
     """Raises a `FloatingPointError` when `limit` steps in a row were skipped.
 
-    Loss scaling for float16 starts at 2^15 and halves at every skipped step: it
-    may take 15 of them to find its scale.
+    Loss scaling for float16 may take 15 to find its scale, from 2^15 down.
     """
 
     # Keras may then go on to the next step before this one's logs are here.
