@@ -52,7 +52,9 @@ class OpensPresets:
             part, part_cls = _part_of(cls)
             own[part] = part_cls.from_preset(preset, **passed_on)
         weights = [load_weights] if issubclass(cls, keras.Model) else []
-        return super().from_preset(preset, *weights, **own)
+        opened = super().from_preset(preset, *weights, **own)
+        # A head of other classes, which has to learn, is not quantized.
+        return opened.with_plain_head() if "num_classes" in own else opened
 
 
 def split_arguments(cls, arguments):

@@ -11,6 +11,11 @@ import keras_hub
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_number
 from keras_electra.arguments import keyword_names
+from keras_electra.model.adapted import AdaptableModel
+from keras_electra.model.adapted import Dense
+from keras_electra.model.adapted import KeepsAdapters
+from keras_electra.model.adapted import adaptable_layers
+from keras_electra.model.adapted import changes_in_config
 from keras_electra.model.embeddings import ElectraEmbeddings
 from keras_electra.model.transformer import TransformerLayer
 from keras_electra.presets import OpensPresets
@@ -27,7 +32,7 @@ COUNTS = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim")
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
+class ElectraBackbone(AdaptableModel, OpensPresets, keras_hub.models.Backbone):
     """Encodes token ids as one vector a token.
 
     Called with a dict of int arrays `(batch, length)`: `token_ids`,
@@ -100,7 +105,7 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
                 )
         projection = None
         if embedding_dim != hidden_dim:
-            projection = keras.layers.Dense(
+            projection = Dense(
                 hidden_dim, dtype=dtype, name="embeddings_projection"
             )
         transformer_layers = [
@@ -155,9 +160,35 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
         """Layers that `enable_lora` adapts: query, key and value in one."""
         return ["query_key_value"]
 
+    def enable_lora(self, rank, target_layer_names=None):
+        """Freezes all but adapters of a `rank`, and the biases beside them.
+
+        Args:
+            rank: int. Width between the two matrices of an adapter.
+            target_layer_names: list of strings, names of the layers that get
+                one. Defaults to `None`: `default_lora_layer_names()`.
+        """
+        check_count("rank", rank)
+        if target_layer_names is None:
+            target_layer_names = self.default_lora_layer_names()
+        layers = adaptable_layers(self).values()
+        names = {x.name for x in layers if isinstance(x, KeepsAdapters)}
+        adapted = {x.name for x in layers if x.lora_enabled}
+        wanted = set(target_layer_names)
+        if not wanted or not wanted <= names or adapted:
+            raise ValueError(
+                "`target_layer_names` must be a list of names of layers: "
+                f"{', '.join(sorted(names))}. Received: {target_layer_names!r}"
+                f"; adapted already, which is done once: {sorted(adapted)}."
+            )
+        super().enable_lora(rank, list(wanted))
+
     def get_config(self):
+        # Not KerasHub's, which makes policies of quantized layers nameless.
         own = {name: getattr(self, name) for name in self._config_names}
-        return {**super().get_config(), **own}
+        own.update(name=self.name, trainable=self.trainable)
+        own["dtype"] = keras.dtype_policies.serialize(self.dtype_policy)
+        return {**own, **changes_in_config(self)}
 
 
 register_presets(ElectraBackbone)
