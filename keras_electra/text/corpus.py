@@ -115,17 +115,9 @@ def _lines(stream, path, cuts=True):
     for data in _pieces(stream, cuts):
         if number == 1:
             data = data.removeprefix(b"\xef\xbb\xbf")  # byte order mark
-        try:  # all at once, as there may be millions of short ones
-            if b"\0" in data:
-                raise ValueError
-            lines = data.decode("utf-8").replace("\r", "").split("\n")
-        except ValueError:
-            lines = data.split(b"\n")
-            lines = [_decode(b, path, n) for n, b in enumerate(lines, number)]
-        if data.endswith(b"\n"):
-            del lines[-1]
+        # Many at once: there may be millions of short ones.
+        yield from _decode(data, path, number).removesuffix("\n").split("\n")
         number += data.count(b"\n")
-        yield from lines
 
 
 def _pieces(stream, cuts):
@@ -136,8 +128,8 @@ def _pieces(stream, cuts):
         if cuts and not cut and len(block) == LINE_LIMIT:
             # Go on at the last space, or at least at the start of a character
             # (UTF-8 continues with 0b10xxxxxx bytes).
-            cut = block.rfind(b" ") + 1 or len(block) - 1
-            while len(block) - 4 < cut < len(block) and block[cut] >> 6 == 2:
+            cut = block.rfind(b" ") + 1 or LINE_LIMIT - 1
+            while LINE_LIMIT - 4 < cut < LINE_LIMIT and block[cut] >> 6 == 2:
                 cut -= 1
         parts.append(block[: cut or None])
         if cut:
@@ -175,20 +167,22 @@ def _json_lines(stream, path, text_field):
         yield ""
 
 
-def _decode(line, path, number):
-    # Short lines may well be nothing but a NUL; long ones may not.
-    if b"\0" in line and line.count(b"\0") > 16 + NUL_FRACTION * len(line):
-        raise ValueError(
-            f"{path!r}, line {number} is not text: {line.count(0)} NUL "
-            f"characters in {len(line)} bytes. Is it a binary file, or UTF-16 "
-            "(`iconv -f UTF-16 -t UTF-8`)?"
-        )
+def _decode(data, path, number):
+    """The text of lines, of which the first has a `number`."""
+    for i, line in enumerate(data.split(b"\n") if b"\0" in data else ()):
+        # Short lines may well be nothing but a NUL; long ones may not.
+        if line.count(0) > 16 + NUL_FRACTION * len(line):
+            raise ValueError(
+                f"{path!r}, line {number + i} is not text: {line.count(0)} NUL "
+                f"characters in {len(line)} bytes. Is it a binary file, or "
+                "UTF-16 (`iconv -f UTF-16 -t UTF-8`)?"
+            )
     try:
-        text = line.decode("utf-8")
+        return data.decode("utf-8").replace("\r", "")
     except UnicodeDecodeError as error:
+        number += data.count(b"\n", 0, error.start)
         raise ValueError(
-            f"{path!r}, line {number} is not UTF-8 text (byte {error.start}: "
-            f"{error.reason}). Convert it, as by `iconv -f UTF-16 -t UTF-8`; "
-            "if it is compressed, give it the ending .gz, .xz or .bz2."
+            f"{path!r}, line {number} is not UTF-8 text ({error.reason}). "
+            "Convert it, as by `iconv -f UTF-16 -t UTF-8`; if it is compressed,"
+            " give it the ending .gz, .xz or .bz2."
         ) from error
-    return text.replace("\r", "")
