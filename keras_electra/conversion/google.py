@@ -6,12 +6,12 @@ They hold two networks; sizes come from the shapes, and what these do not show
 
 import functools
 
-from keras_electra.arguments import check_option
 from keras_electra.backend.files import read_checkpoint
 from keras_electra.backend.files import write_checkpoint
 from keras_electra.conversion import hugging_face
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion import weights
+from keras_electra.conversion.heads import check_values
 from keras_electra.conversion.heads import head_of
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 
@@ -138,8 +138,7 @@ def write(task, folder):
         )
     config = {}
     for network, backbone in networks.items():
-        for name, value in PROGRAM.items():
-            check_option(name, getattr(backbone, name), (value,))
+        check_values(backbone.get_config(), PROGRAM, "a TF1 checkpoint")
         section = hugging_face.network_config(backbone)
         config[SECTION.format(network)] = section
         program = {"embedding_size": section.pop("embedding_size")}

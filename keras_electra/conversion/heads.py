@@ -29,11 +29,7 @@ def check_values(config, expected, source):
 
 
 def _token_settings(task):
-    if task.head.activation != "gelu":
-        raise ValueError(
-            "In the head of a masked language model transformers has the exact "
-            f"GELU only, not {task.head.activation!r}."
-        )
+    check_option("head_activation", task.head.activation, ("gelu",))
     return {"tie_word_embeddings": task.head.tie_embeddings}
 
 
@@ -77,12 +73,8 @@ def _label_settings(task):
 
 
 def _answer_settings(task):
-    if task.head != "simple" or task.answerability is not None:
-        raise ValueError(
-            'transformers has a task with head="simple" and answerability=None '
-            f"alone. Received head={task.head!r}, "
-            f"answerability={task.answerability!r}."
-        )
+    only = {"head": "simple", "answerability": None}
+    check_values(task.get_config(), only, "a task there")
     return {}
 
 
@@ -108,8 +100,8 @@ class Head(typing.NamedTuple):
         if name is None:
             return True
         is_there = checkpoint.tensor(f"{name}/kernel", network) is not None
-        if name == "classifier":
-            is_there = is_there and checkpoint.is_of_tokens
+        if name == "classifier" and checkpoint.pooled:
+            is_there = False
         if claimed == self.architecture and not is_there:
             raise ValueError(
                 f"{checkpoint.source} is {claimed} by its config.json, but "

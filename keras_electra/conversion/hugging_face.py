@@ -49,7 +49,9 @@ NAMES = {
 # No checkpoint may differ in these.
 FIXED = {"position_embedding_type": "absolute", "is_decoder": False}
 # What transformers has for BERT when it is not written, where it is another.
-BERT_SIZES = {"num_attention_heads": 12, "intermediate_size": 3072}
+BERT_SIZES = dict(
+    num_attention_heads=12, hidden_size=768, intermediate_size=3072
+)
 # Patterns in names of tensors -> the present names of ELECTRA: of wrappers,
 # the first version, an encoder alone and BERT, in this order.
 PRESENT_NAMES = {
@@ -62,7 +64,7 @@ PRESENT_NAMES = {
 }
 OUTPUT_TABLE = "generator_lm_head.weight"
 WORDS = "electra.embeddings.word_embeddings.weight"
-CLASSIFIER, POOLER = "classifier.weight", "electra.pooler.dense.weight"
+POOLED = {"electra.pooler.dense.weight", "classifier.weight"}
 HEADS = r"(generator|discriminator)_|classifier\.|qa_outputs\.|sequence_|cls\."
 
 
@@ -115,8 +117,8 @@ class TransformersCheckpoint(weights.Checkpoint):
         self.is_bert = kind == "bert"
         self.config = {n: value for n, (_, value) in NAMES.items()} | config
         if self.is_bert:
-            width = config.setdefault("hidden_size", 768)
-            self.config |= BERT_SIZES | config | {"embedding_size": width}
+            self.config |= BERT_SIZES | config
+            self.config["embedding_size"] = self.config["hidden_size"]
         for name, (_, default) in NAMES.items():
             if isinstance(default, float):
                 where = f"{name} of {self.source}"
@@ -137,11 +139,10 @@ class TransformersCheckpoint(weights.Checkpoint):
             self.networks = tuple(with_head)
         # Early taggers have a pooler too, which they do not use.
         is_tagger = self.architecture == "BertForTokenClassification"
-        pools = self.is_bert and {POOLER, CLASSIFIER} <= found.keys()
-        if pools and not is_tagger:
-            self.no_head = "BERT's reads its pooler"
-        chooses = "sequence_summary.summary.weight" in found
-        self.is_of_tokens = is_tagger or not (pools or chooses)
+        if self.is_bert and POOLED <= found.keys() and not is_tagger:
+            self.pooled = "BERT's reads its pooler"
+        elif "sequence_summary.summary.weight" in found:
+            self.pooled = "it has one of multiple choice"
         bias = heads.google_bias(config, lambda n: self.tensor(n).read())
         self.has_google_head = bias is not None
         if self.has_google_head:

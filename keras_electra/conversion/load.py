@@ -161,7 +161,8 @@ def _build_task(cls, checkpoint, network, notes, **kwargs):
     task = cls(**kwargs)
     if keeps_head:
         return task, head.weights(task), {}
-    reason = "as was asked for" if has_head else checkpoint.no_head
+    missing = checkpoint.pooled or "not in the checkpoint"
+    reason = "as was asked for" if has_head else missing
     known = {id(weight) for weight in task.backbone.weights}
     new = [w.path for w in task.weights if id(w) not in known]
     return task, {}, dict.fromkeys(new, f"fresh head: {reason}")
@@ -191,7 +192,7 @@ def _load_preprocessor(cls, checkpoint, needed=True, **kwargs):
     kwargs, of_tokens = split_arguments(cls, kwargs)
     tokenizer, config = kwargs.pop("tokenizer", None), {}
     if issubclass(cls, ElectraTextEmbedderPreprocessor):
-        config = checkpoint.files.read_json("sentence_bert_config.json")
+        config = sentence_transformers.text_settings(checkpoint.files)
     if tokenizer is None:
         tokenizer = _load_tokenizer(checkpoint, needed, **of_tokens)
     if tokenizer is None:
@@ -202,7 +203,7 @@ def _load_preprocessor(cls, checkpoint, needed=True, **kwargs):
         of_tokens = dict(lowercase=True, strip_accents=strips) | of_tokens
         tokenizer = _load_tokenizer(checkpoint, **of_tokens)
     sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
-    length = config.get("max_seq_length") or tokenizer.pipeline.max_length
+    length = config.get("length") or tokenizer.pipeline.max_length
     length = min(length or MAX_SEQUENCE_LENGTH, sizes["max_sequence_length"])
     return cls(tokenizer=tokenizer, **{"sequence_length": length, **kwargs})
 

@@ -42,6 +42,13 @@ def recipe(checkpoint):
             f"({MODULES}). ElectraTextEmbedder has Transformer, Pooling and "
             "Normalize only: open it as ElectraBackbone and do the rest."
         )
+    config = files.read_json("config_sentence_transformers.json")
+    prompts, used = config.get("prompts") or {}, "default_prompt_name"
+    if prompt := prompts.get(config.get(used)):
+        raise ValueError(
+            f"{source} puts {prompt!r} before every text ({used}), which "
+            "ElectraTextEmbedder does not. Open it as ElectraBackbone."
+        )
     name = f"{folders[1]}/config.json"
     config = files.read_json(name)
     if not config:
@@ -57,3 +64,11 @@ def recipe(checkpoint):
     layer = checkpoint.backbone_arguments("discriminator")["num_layers"]
     is_unit = "Normalize" in names
     return {"pooling": pooling, "normalize": is_unit, "layer": layer}
+
+
+def text_settings(files):
+    """`length` of rows, and `do_lower_case`, of texts before anything else."""
+    config = files.read_json("sentence_bert_config.json")
+    limits = files.read_json("tokenizer_config.json")
+    length = config.get("max_seq_length") or limits.get("model_max_length")
+    return {**config, "length": length}

@@ -167,8 +167,7 @@ class Checkpoint:
     is_tied = False  # whether both are one encoder
     architecture, config = None, {}  # in transformers
     token_head = {}  # arguments of `ElectraMaskedLM`
-    is_of_tokens = True  # whether a linear `classifier` reads every token
-    no_head = "not in the checkpoint"  # why a head is fresh
+    pooled = None  # why a linear `classifier` is not of all tokens
     file_names = {}  # of tensors that are not called so in the file
     lowercase = True  # as of `read_tokenizer`
 

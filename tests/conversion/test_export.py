@@ -136,12 +136,17 @@ def test_original_head_is_rebuilt_only_if_it_is_untouched():
 @pytest.mark.parametrize(
     "name, arguments, sizes, message",
     [
-        ("ElectraQuestionAnswering", {"head": "joint"}, {}, 'head="simple"'),
+        (
+            "ElectraQuestionAnswering",
+            {"head": "joint"},
+            {},
+            "of 'simple'",
+        ),
         (
             "ElectraMaskedLM",
             {"head_activation": "gelu_approximate"},
             {},
-            "exact GELU",
+            "`head_activation` must be one of 'gelu'",
         ),
         (
             "ElectraReplacedTokenDetector",

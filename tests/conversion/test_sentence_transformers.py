@@ -136,6 +136,21 @@ def test_custom_and_missing_parts(make):
         EMBEDDER.from_preset(folder)
 
 
+def test_other_length_and_prompts(make):
+    folder = make(MEAN, settings={"max_seq_length": None})
+    write(folder, "tokenizer_config.json", {"model_max_length": 6})
+    assert EMBEDDER.from_preset(folder).preprocessor.sequence_length == 6
+    name, prompts = "config_sentence_transformers.json", {"a": "q: ", "b": ""}
+    for default in (None, "b"):
+        config = {"prompts": prompts, "default_prompt_name": default}
+        write(folder, name, config)
+        assert EMBEDDER.from_preset(folder).pooling == "mean"
+    config["default_prompt_name"] = "a"
+    write(folder, name, config)
+    with pytest.raises(ValueError, match="'q: ' before every text"):
+        EMBEDDER.from_preset(folder)
+
+
 def test_texts_are_lowered_first(make):
     folder = make(MEAN, settings={"max_seq_length": 64, "do_lower_case": True})
     write(folder, "tokenizer_config.json", {"do_lower_case": False})
