@@ -12,6 +12,12 @@ import operator
 
 # What every layer and model of Keras and KerasHub takes.
 LAYER_KEYWORDS = ("name", "dtype", "trainable", "config_file")
+LIMITS = {
+    "at_least": (">=", operator.ge),
+    "above": (">", operator.gt),
+    "at_most": ("<=", operator.le),
+    "below": ("<", operator.lt),
+}
 
 
 def known_keywords(*others):
@@ -151,23 +157,15 @@ def check_count(name, value, at_least=1):
         )
 
 
-def check_number(
-    name, value, at_least=None, above=None, at_most=None, below=None
-):
-    """Raises a `ValueError` unless `value` is a number within the limits."""
-    limits = [
-        (at_least, ">=", operator.ge),
-        (above, ">", operator.gt),
-        (at_most, "<=", operator.le),
-        (below, "<", operator.lt),
-    ]
-    limits = [limit for limit in limits if limit[0] is not None]
+def check_number(name, value, **limits):
+    """Raises a `ValueError` unless `value` is a number within the `LIMITS`."""
     try:
-        good = all(holds(value, limit) for limit, _, holds in limits)
+        good = all(LIMITS[k][1](value, limit) for k, limit in limits.items())
     except TypeError:
         good = False
     if not good:
-        expected = " and ".join(f"{sign} {limit}" for limit, sign, _ in limits)
+        signs = (f"{LIMITS[k][0]} {limit}" for k, limit in limits.items())
+        expected = " and ".join(signs)
         raise ValueError(
             f"`{name}` must be a number {expected}. Received: {name}={value!r}."
         )

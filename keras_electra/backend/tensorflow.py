@@ -25,9 +25,7 @@ class TrainStep:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
             outputs = self(x, training=True)
-            loss = self.compute_loss(
-                x, y, outputs, sample_weight, training=True
-            )
+            loss = self.compute_loss(x, y, outputs, sample_weight, True)
             scaled_loss = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables
         gradients = tape.gradient(scaled_loss, [v.value for v in variables])

@@ -133,9 +133,7 @@ def write(task, folder):
             **(head.weights(task) if head and head.network else {}),
         }
     if (weights.OUTPUT_TABLE,) in table:
-        raise ValueError(
-            "The original program has no head with tie_embeddings=False."
-        )
+        raise ValueError("The original has no head with tie_embeddings=False.")
     config = {}
     for network, backbone in networks.items():
         check_values(backbone.get_config(), PROGRAM, "a TF1 checkpoint")

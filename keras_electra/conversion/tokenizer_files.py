@@ -45,9 +45,7 @@ def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
     """
     full, plain = find(TOKENIZER), find(VOCABULARY)
     config = read_json(find(CONFIG))
-    said = {
-        ours: config[key] for key, ours in SETTINGS.items() if key in config
-    }
+    said = {ours: config[k] for k, ours in SETTINGS.items() if k in config}
     tokens = vocabulary.read_vocabulary(plain) if plain else None
     if full:
         pipeline = vocabulary.read_pipeline(full)

@@ -38,9 +38,7 @@ def make_rows(sequences, firsts, pad_token_id, length=None):
     return dict(zip(inputs.NAMES, (token_ids, segment_ids, padding_mask)))
 
 
-def text_rows(
-    first, second, tokenizer, most, truncate="round_robin", length=None
-):
+def text_rows(first, second, tokenizer, most, truncate=None, length=None):
     """Packs lists of ids, or of pairs (else `second` is `None`), into rows."""
     cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
     sequences, firsts = [], []

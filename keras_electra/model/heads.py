@@ -18,9 +18,8 @@ def gather_positions(x, positions):
     length, width = ops.shape(x)[1], x.shape[-1]
     rows, count = ops.shape(positions)
     flat = ops.arange(rows, dtype="int32")[:, None] * length + positions
-    picked = ops.take(
-        ops.reshape(x, (-1, width)), ops.reshape(flat, (-1,)), axis=0
-    )
+    x = ops.reshape(x, (-1, width))
+    picked = ops.take(x, ops.reshape(flat, (-1,)), axis=0)
     return ops.reshape(picked, (-1, count, width))
 
 

@@ -107,17 +107,14 @@ class ElectraPretrainer(
     ):
         check_number("mask_fraction", mask_fraction, above=0, below=1)
         check_number("mask_token_rate", mask_token_rate, at_least=0, at_most=1)
-        rest = round(1 - mask_token_rate, 9)
-        check_number(
-            "random_token_rate", random_token_rate, at_least=0, at_most=rest
-        )
+        limits = {"at_least": 0, "at_most": round(1 - mask_token_rate, 9)}
+        check_number("random_token_rate", random_token_rate, **limits)
         check_number("temperature", temperature, above=0)
         mask_token_id, unselectable_token_ids = special = networks.special_ids(
             preprocessor, mask_token_id, unselectable_token_ids
         )
-        generator = networks.prepare_generator(
-            backbone, generator, share_embeddings
-        )
+        given = backbone, generator, share_embeddings
+        generator = networks.prepare_generator(*given)
 
         # === Layers ===
         given = mask_fraction, mask_token_rate, random_token_rate, seed

@@ -96,15 +96,13 @@ class SampleTokens(SeededLayer):
             )
         else:
             logits = ops.cast(logits, "float32")
-            unnormalized, top, best = losses.exponentials(logits)
-            loss = losses.token_prediction_loss(
-                logits, mask_ids, unnormalized, top
-            )
+            shares, top, best = losses.exponentials(logits)
+            loss = losses.token_prediction_loss(logits, mask_ids, shares, top)
             if not plain:
                 ids = mask_ids if self.disallow_correct else None
                 scores = adjust_logits(logits, self.temperature, ids)
-                unnormalized, _, _ = losses.exponentials(scores)
-            ids = sample_tokens(ops.stop_gradient(unnormalized), uniform)
+                shares, _, _ = losses.exponentials(scores)
+            ids = sample_tokens(ops.stop_gradient(shares), uniform)
         return {"token_loss": loss, "predicted_ids": best, "sampled_ids": ids}
 
     def compute_output_spec(self, logits, mask_ids, training=None):

@@ -68,7 +68,8 @@ def build_examples(
     start = time.perf_counter()
     ExamplePacker(rules, sequence_length)  # checks its arguments
     check_count("num_processes", num_processes)
-    check_number("validation_fraction", validation_fraction, 0, below=1)
+    limits = {"at_least": 0, "below": 1}
+    check_number("validation_fraction", validation_fraction, **limits)
     files = corpus.list_files(files)
     size = tokenizer.vocabulary_size()
     description = {

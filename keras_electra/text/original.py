@@ -22,9 +22,7 @@ SUFFIX_PREFIX = "##"
 # The package's marks, punctuation and CJK end at Unicode 8.0, less a block.
 MARKS = r"[\p{Mn}&&[^\x{A9BD}]]"
 # It has a lower case of its own, which the package does not know.
-FINAL_SIGMA = (
-    r"(?<=\p{Cased}\p{Case_Ignorable}*)Σ(?!\p{Case_Ignorable}*\p{Cased})"
-)
+SIGMA = r"(?<=\p{Cased}\p{Case_Ignorable}*)Σ(?!\p{Case_Ignorable}*\p{Cased})"
 # Python splits at these, but the original drops them as control characters.
 DROPPED_SPACES = "\x0b\x0c\x1c\x1d\x1e\x1f\x85"
 ASCII_WORDS = re.compile(r"[0-9A-Za-z]+|[!-/:-@\[-`{-~]")
@@ -67,7 +65,7 @@ def tokenizer(
     if lowercase if strip_accents is None else strip_accents:
         replaced.append((MARKS, ""))
     if lowercase:
-        replaced.append((FINAL_SIGMA, "ς"))
+        replaced.append((SIGMA, "ς"))
     steps = [normalizers.Replace(Regex(old), new) for old, new in replaced]
     bert = normalizers.BertNormalizer(
         handle_chinese_chars=splits_cjk,

@@ -139,9 +139,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         try:
             self._run_lock.acquire()
         except filelock.Timeout:
-            message = (
-                f"Another run trains in {folder} and holds {path}. Stop it"
-            )
+            message = f"Another run trains in {folder}, holding {path}. Stop it"
             raise FileExistsError(f"{message}, or give another one.") from None
 
     def restore_best(self, model=None):
