@@ -166,9 +166,8 @@ def presets():
     Args:
         None.
 
-    Returns a dict from name or handle to a dict with `parameters` (int, of the
-    encoder), `language`, `corpus`, `licence`, `source` and `verified` (what was
-    tried of it here); what is unknown is `None`.
+    Returns a dict from name or handle to a dict: `parameters` of the encoder,
+    `language`, `corpus`, `licence`, `source`, `verified` (how), or `None`s.
     """
     folder = presets_folder()
     ours = {name: _facts(path) for name, path in find_presets(folder).items()}

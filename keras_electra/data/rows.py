@@ -62,8 +62,8 @@ def trim_pair(first, second, room, truncate="round_robin"):
 def split_windows(count, room):
     """Covers `count` tokens by windows of `room` that overlap by half.
 
-    Tokens `start:stop` are read and `first:last` judged, where borders are
-    far: `(7, 4)` gives `(0, 4, 0, 3)`, `(2, 6, 3, 4)`, `(3, 7, 4, 7)`.
+    Tokens `start:stop` are read and `first:last` judged: `(7, 4)` gives
+    `(0, 4, 0, 3)`, `(2, 6, 3, 4)`, `(3, 7, 4, 7)`.
     """
     final = max(0, count - room)
     starts = [*range(0, final, max(1, room // 2)), final] if count else []

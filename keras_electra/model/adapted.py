@@ -1,9 +1,7 @@
 """What is quantized or has adapters (LoRA) is saved and opened as it is.
 
-Keras makes the layers in a layer anew from the arguments of the outer one, and
-adds adapters to the kernel it saves, which is then rounded again if quantized.
-Here the configuration of a model says what became of its layers, and adapters
-are saved beside kernels.
+Keras adds adapters to the kernel it saves, which is rounded again if quantized.
+Here the configuration says what became of layers; adapters are saved beside.
 """
 
 import gc

@@ -26,9 +26,8 @@ class PretrainingFit(FitsExamples):
         """Configures the training; `loss` must be `None`.
 
         Args:
-            optimizer: `keras.optimizers.Optimizer`, or `"auto"`, the default,
-                for `keras_electra.pretraining_optimizer` of the size that
-                comes closest, for as many steps as `fit` will take.
+            optimizer: `keras.optimizers.Optimizer`, or by default that of
+                `pretraining_optimizer` for the closest size and `fit`'s steps.
             generator_optimizer: `keras.optimizers.Optimizer` or `None`, for
                 weights that only the generator has. Each clips its own.
             **kwargs: of `keras.Model.compile`, such as `jit_compile`.

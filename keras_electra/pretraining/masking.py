@@ -136,8 +136,7 @@ class MaskTokens(SeededLayer):
         mask_ids = ops.take_along_axis(token_ids, positions, axis=1)
         shown, new_ids = self.uniform(positions, training), mask_ids
         if self.random_token_rate:
-            # What was selected in the row before, or at another position of
-            # a batch of one; where nothing was, the token stays.
+            # Those of the row before, or of another position of one row.
             others = ops.roll(mask_ids, (1, 1), (0, 1))
             used = ops.roll(weights, (1, 1), (0, 1)) > 0
             is_random = used & (shown >= 1.0 - self.random_token_rate)

@@ -73,9 +73,8 @@ class PretrainingSaving(KeepsArguments, AdaptableModel, SavesPresets):
             load_weights: bool, whether to load the weights.
             discriminator: where the discriminator is, in place of `preset`.
             generator: where the generator is; by default beside it.
-            **kwargs: of constructor, preprocessor and tokenizer. Unless
-                `share_embeddings` is given, the discriminator's embeddings are
-                shared if sizes permit; see `conversion_summary`.
+            **kwargs: of constructor, preprocessor and tokenizer. By default
+                embeddings are shared if sizes permit: `conversion_summary`.
         """
         if (preset is None) == (discriminator is None):
             raise ValueError(

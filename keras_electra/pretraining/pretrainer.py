@@ -1,8 +1,7 @@
 """ELECTRA's pre-training objective as one Keras model.
 
 The generator fills masked positions, its draws go into the text, and the
-discriminator says for every token whether it is the original one (paper,
-section 2). The training step is in `backend/`.
+discriminator tells which tokens are new. The training step is in `backend/`.
 """
 
 import keras
@@ -54,8 +53,7 @@ class ElectraPretrainer(
         backbone: `ElectraBackbone`, the discriminator's.
         generator: `ElectraBackbone`; the same object as `backbone` for one
             network that is both; or `None` for replacements drawn uniformly.
-        preprocessor: `ElectraPretrainerPreprocessor` or `None`. Needed to fit
-            on raw text, and the source of the special ids.
+        preprocessor: `ElectraPretrainerPreprocessor` or `None`. For raw text.
         mask_fraction: float. Share of the tokens of a row that is predicted.
             Defaults to `0.15` (paper, table 6; large: 0.25).
         mask_token_rate, random_token_rate: floats. Shares of these that are

@@ -29,8 +29,8 @@ class ElectraMaskedLMPreprocessor(
     Args:
         tokenizer, sequence_length, truncate, **kwargs: as of the classifier's.
         mask_selection_rate: float. Probability that a token is selected.
-        mask_selection_length: int. Most tokens selected in a row, by default
-            the original's `(mask_selection_rate + 0.005) * sequence_length`.
+        mask_selection_length: int. Most tokens selected in a row, at least 1;
+            by default `(mask_selection_rate + 0.005) * sequence_length`.
         mask_token_rate, random_token_rate: float. Shares of the selected that
             become `[MASK]`, or a random token (`pretrain_helpers.py:201`).
     """

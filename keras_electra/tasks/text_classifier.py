@@ -38,8 +38,8 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
             (`classification_tasks.py:270-275`). `"transformers"`: dropout, a
             dense layer of the network's width with GELU, dropout, linear.
         labels: list of str or `None`. Names of the classes.
-        problem_type: string. `"single_label"`, `"multi_label"` (labels are rows
-            of 0 and 1 or lists of names) or, default for one, `"regression"`.
+        problem_type: string. `"single_label"`, `"multi_label"` (rows of 0 and 1
+            or lists of names) or, the default for one class, `"regression"`.
         text_pairs: bool. Whether inputs are pairs. The first `fit` finds out.
 
     ```python

@@ -214,10 +214,10 @@ def _build(folder, files, tokenizer, description, num_processes, verbose):
 
 
 def _write(blocks, writers, threshold, seed, unk_token_id, verbose):
-    """Hand all documents to the writers of the splits.
+    """Hand all documents to the writers; counts, and first and last place.
 
-    Each has a place, a hash of what its first block has of it; those below the
-    threshold are held out. Returns counts, and the lowest and highest place.
+    A place is a hash of what the first block has of a document. Those below the
+    threshold are held out.
     """
     tally, places, told = collections.Counter(), [], time.perf_counter()
     key = str(seed).encode()[:64]

@@ -126,8 +126,7 @@ def _pieces(stream, cuts):
     while block := stream.read(LINE_LIMIT):
         cut = block.rfind(b"\n") + 1
         if cuts and not cut and len(block) == LINE_LIMIT:
-            # Go on at the last space, or at least at the start of a character
-            # (UTF-8 continues with 0b10xxxxxx bytes).
+            # At the last space, or a character's start (then 0b10xxxxxx).
             cut = block.rfind(b" ") + 1 or LINE_LIMIT - 1
             while LINE_LIMIT - 4 < cut < LINE_LIMIT and block[cut] >> 6 == 2:
                 cut -= 1

@@ -41,10 +41,9 @@ class ExamplePacker:
         self._lines, self._length = [], 0  # what waits, and its tokens
 
     def add(self, ids):
-        """The examples complete with a line, `None` for a document's end.
+        """The examples complete with a line, or `None`, a document's end.
 
-        Both segments of an example are arrays of ids as the line is, without
-        special tokens; the second may be empty.
+        Each is two arrays as the line, of which the second may be empty.
         """
         if ids is not None and len(ids):
             self._lines.append(np.asarray(ids))

@@ -80,9 +80,8 @@ def train_vocabulary(
 def count_words(files, split, field="text", max_parts=2**21, max_words=2**21):
     """Count the words of text files, those of at most 200 characters.
 
-    What stands between white space is counted first, and split once however
-    often it occurs. More than `max_parts` of these are not held at once, nor
-    more than `max_words` words (about 1 GB): the rarest are forgotten.
+    What stands between white space is counted first, up to `max_parts` at once,
+    then split. Of more than `max_words` (1 GB) the rarest are forgotten.
     """
     words, floor = Counter(), 0
     for parts in _count_parts(files, field, max_parts):

@@ -1,7 +1,6 @@
 """The optimizer of the original program.
 
-Keras' `AdamW` corrects the bias of the moments, which makes its first steps up
-to three times smaller here, and decays everything.
+Keras' `AdamW` corrects the bias of moments, at first up to 3, and decays all.
 """
 
 import keras

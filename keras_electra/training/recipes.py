@@ -107,8 +107,7 @@ def pretraining_optimizer(
 
     Args:
         size: str, `"tiny"`, `"mini"`, `"small"`, `"base"` or `"large"`.
-        num_steps: int > 0, weight updates of the whole run: the rate reaches
-            0 there. Defaults to the recipe's, as what follows.
+        num_steps: int > 0, weight updates in all, by default the recipe's.
         learning_rate: float, before warm-up and decay.
         warmup_steps: number >= 0; by default at most a tenth of `num_steps`.
         weight_decay, **kwargs: of `ElectraAdamW`. Schedules of Keras count
@@ -151,8 +150,7 @@ def finetuning_optimizer(
         learning_rate, layer_decay, weight_decay: floats, the rate of the heads
             before warm-up and decay, the rate of a layer over that of the
             layer above, and decay. Default to the protocol's for the size.
-        warmup_fraction: float in [0, 1], share of `num_steps`. Defaults to
-            `0.1` (original `configure_finetuning.py:60`; paper, table 7).
+        warmup_fraction: float in [0, 1]. Defaults to `0.1` (paper, table 7).
         **kwargs: as of `keras_electra.pretraining_optimizer`.
     """
     check_option("protocol", protocol, PROTOCOLS)
