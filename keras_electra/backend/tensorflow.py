@@ -22,6 +22,8 @@ class TrainStep:
         return super().make_train_function(force)
 
     def train_step(self, data):
+        if tf.distribute.has_strategy():  # no branch may wait for replicas
+            return super().train_step(data)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
             outputs = self(x, training=True)

@@ -10,7 +10,7 @@ class TrainStep:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         self.zero_grad()  # before the forward pass, which needs the memory
         outputs = self(x, training=True)
-        loss = self.compute_loss(x, y, outputs, sample_weight, training=True)
+        loss = self.compute_loss(x, y, outputs, sample_weight)
         scaled_loss = self.optimizer.scale_loss(loss)
         scaled_loss.backward()
         loss, scaled_loss = loss.detach(), scaled_loss.detach()

@@ -71,10 +71,6 @@ class PretrainingFit(FitsExamples):
     def needs_labels(self, x):
         return False
 
-    def _read(self, x, y=None, sample_weight=None):
-        reject_labels(y=y, sample_weight=sample_weight)
-        return super()._read(x)
-
     def _stream(self, examples, size, order, steps, class_weight=None, *args):
         reject_labels(class_weight=class_weight)
         if hasattr(examples, "endless"):  # it knows the batch at any position

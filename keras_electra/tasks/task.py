@@ -106,10 +106,7 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
         return labels.weigher(self.label_encoder, class_weight, y)
 
     def read_inputs(self, x, method, check=None):
-        """`(columns, is_one)` of one example, or of what `fit` takes.
-
-        Texts may be empty. `check` is by default `check_inputs`.
-        """
+        """`(columns, is_one)` of one example, or of what `fit` takes."""
         if self.preprocessor is None:
             raise ValueError(f"`{method}` needs a `preprocessor`, not None.")
         parts = x if isinstance(x, tuple) else (x,)

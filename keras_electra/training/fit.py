@@ -7,6 +7,7 @@ import functools
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_electra.arguments import check_number
 from keras_electra.arguments import known_keywords
@@ -132,8 +133,8 @@ class FitsExamples(GuardedSteps):
         stream = self._stream(*given, class_weight, remember)
         self._begin_fit(stream, epochs)
         for one in getattr(self.optimizer, "optimizers", [self.optimizer]):
-            rate = float(getattr(one, "learning_rate", 0.0))
-            check_number("learning_rate", rate, at_least=0)
+            rate = ops.convert_to_numpy(getattr(one, "learning_rate", 0.0))
+            check_number("learning_rate", float(rate), at_least=0)
         guard = StopOnSkippedSteps(self.max_skipped_steps)
         callbacks = [*(callbacks or []), guard]
         kwargs.update(epochs=epochs, callbacks=callbacks, shuffle=False)

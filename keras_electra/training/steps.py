@@ -1,7 +1,7 @@
 """Steps whose gradients are not finite change nothing, and are counted.
 
-One NaN in a gradient would make every weight NaN. Loss scaling for float16
-skips such steps by itself; here every optimizer does, whatever it is.
+One NaN in a gradient would make every weight NaN. With several replicas
+(`tf.distribute`) they are not looked for.
 """
 
 import types
@@ -24,10 +24,7 @@ class GuardedSteps(TrainStep):
         return isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
 
     def gradient_norms(self, gradients, scaled_loss, loss):
-        """Norms of the gradients, float32 scalars: of all, and as reported.
-
-        `gradients` are those of the scaled loss, the norms the loss'.
-        """
+        """Norms of gradients of the scaled loss, of all first, as of `loss`."""
         scale = ops.where(loss == 0, 1.0, loss / scaled_loss)
         return (global_norm(gradients) * scale,)
 
@@ -46,8 +43,9 @@ class GuardedSteps(TrainStep):
     def get_metrics_result(self):
         # Those of gradients are reported by the training step alone.
         results = super().get_metrics_result()
-        names = {metric.name for metric in self.step_metrics.gradients}
-        return {n: value for n, value in results.items() if n not in names}
+        for metric in self.step_metrics.gradients:
+            del results[metric.name]
+        return results
 
 
 class StepMetrics:
@@ -91,7 +89,7 @@ class StopOnSkippedSteps(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if batch <= self.seen:
             return  # overtaken by a later one
-        skipped = int(logs["skipped_steps"])
+        skipped = int(logs.get("skipped_steps", 0))  # none of many replicas
         steps = batch - self.seen  # more than one with steps_per_execution
         all_skipped = skipped - self.skipped == steps
         self.in_a_row = self.in_a_row + steps if all_skipped else 0
