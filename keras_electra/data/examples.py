@@ -124,17 +124,14 @@ class ExampleDataset(PositionedDataset):
         try:
             records = self._source.__getitems__(self._order[position].tolist())
             batch = decode_records(records, dtype, size, pad)
+            largest = batch["token_ids"].max()
+            if largest >= tokenizer["vocabulary_size"]:
+                raise ValueError(f"their vocabulary has no token id {largest}")
         except (RuntimeError, ValueError) as error:
             raise ValueError(
-                f"The {self._name} are damaged: {error}"
+                f"The {self._name} are damaged: see "
+                f"`load_examples(verify=True)`. {error}"
             ) from error
-        largest, size = batch["token_ids"].max(), tokenizer["vocabulary_size"]
-        if largest >= size:
-            raise ValueError(
-                f"The {self._name} hold the token id {largest}, but their "
-                f"vocabulary has {size} tokens. They are damaged: see "
-                "`load_examples(verify=True)`."
-            )
         return batch
 
 

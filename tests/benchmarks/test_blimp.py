@@ -68,3 +68,12 @@ def test_accuracy_of_sets_and_phenomena(folder):
 def test_missing_files_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="jsonl.*Found none"):
         blimp.read_pairs(tmp_path)
+
+
+def test_all_lines_that_are_no_pairs_at_once(folder):
+    path = folder / "one.jsonl"
+    path.write_text(path.read_text() + '\n{"UID": "one"}\n\n[]\n{"UID"')
+    with pytest.raises(ValueError, match="3 bad rows") as caught:
+        blimp.read_pairs(folder)
+    for number in (4, 6, 7):
+        assert f"one.jsonl, line {number}: expected" in str(caught.value)

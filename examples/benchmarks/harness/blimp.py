@@ -11,6 +11,9 @@ import tarfile
 
 import numpy as np
 
+from harness.files import BadRows
+from harness.files import DataFileError
+
 
 def read_pairs(path, limit=None):
     """Reads the sets of BLiMP.
@@ -26,19 +29,16 @@ def read_pairs(path, limit=None):
 
     Raises:
         FileNotFoundError: there is no such file or folder, or no set in it.
+        DataFileError: a line is no pair; all that are none come at once.
     """
-    pairs = []
-    for lines in _files(pathlib.Path(path)):
-        for line in lines[:limit]:
-            row = json.loads(line)
-            pairs.append(
-                {
-                    "set": row["UID"],
-                    "phenomenon": row["linguistics_term"],
-                    "good": row["sentence_good"],
-                    "bad": row["sentence_bad"],
-                }
-            )
+    pairs, bad = [], BadRows()
+    for name, text in _files(pathlib.Path(path)):
+        lines = enumerate(text.split("\n")[:limit], start=1)
+        for number, line in lines:
+            with bad.row():
+                if line.strip():
+                    pairs.append(_pair(name, number, line))
+    bad.check()
     if not pairs:
         raise FileNotFoundError(
             f"Expected BLiMP's `*.jsonl` files in {path}. Found none."
@@ -96,13 +96,34 @@ def score_pairs(score, task, pairs, **kwargs):
     return np.array([[found[p["good"]], found[p["bad"]]] for p in pairs])
 
 
+def _pair(name, number, line):
+    fields = {
+        "set": "UID",
+        "phenomenon": "linguistics_term",
+        "good": "sentence_good",
+        "bad": "sentence_bad",
+    }
+    try:
+        row = json.loads(line)
+        pair = {ours: row[theirs] for ours, theirs in fields.items()}
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise DataFileError(
+            name,
+            number,
+            f"expected a JSON object with {', '.join(fields.values())}. "
+            f"Found {line[:80]!r}: {error!r}.",
+        ) from error
+    return pair
+
+
 def _files(path):
+    """Names and texts of the sets."""
     if path.is_dir():
         for file in sorted(path.glob("*.jsonl")):
-            yield file.read_text(encoding="utf-8").splitlines()
+            yield str(file), file.read_text(encoding="utf-8")
         return
     with tarfile.open(path) as archive:
         for member in sorted(archive.getmembers(), key=lambda m: m.name):
             if member.name.endswith(".jsonl"):
                 text = archive.extractfile(member).read().decode("utf-8")
-                yield text.splitlines()
+                yield f"{path}/{member.name}", text
