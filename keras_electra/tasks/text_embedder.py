@@ -5,6 +5,7 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_electra.arguments import KeepsArguments
 from keras_electra.arguments import check_option
 from keras_electra.data import inputs
 from keras_electra.data.rows import RowPreprocessor
@@ -49,7 +50,7 @@ class ElectraTextEmbedderPreprocessor(RowPreprocessor):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ContrastiveLoss(keras.losses.Loss):
+class ContrastiveLoss(KeepsArguments, keras.losses.Loss):
     """Cross-entropy of finding a text's partners among the batch.
 
     Logits are cosines over a temperature (Gao et al., SimCSE, EMNLP 2021,
@@ -58,7 +59,7 @@ class ContrastiveLoss(keras.losses.Loss):
 
     def __init__(self, temperature=0.05, **kwargs):
         super().__init__(**kwargs)
-        self.temperature = temperature
+        self.keep_arguments(locals())
 
     def call(self, y_true, y_pred):
         vectors = ops.normalize(ops.cast(y_pred, "float32"), axis=-1)
@@ -70,9 +71,6 @@ class ContrastiveLoss(keras.losses.Loss):
         partners = partners * (1.0 - is_self)
         total = ops.sum(partners * log_probs, axis=-1)
         return -total / ops.maximum(ops.sum(partners, axis=-1), 1.0)
-
-    def get_config(self):
-        return {**super().get_config(), "temperature": self.temperature}
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -115,7 +113,7 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
         if layer is None:
             layer = (backbone.num_layers + 1) // 2
         check_option("layer", layer, range(1, backbone.num_layers + 1))
-        self.backbone, self.preprocessor = backbone, preprocessor
+        self.keep_arguments(locals())
         # Through the layers of the backbone, as far as needed; then float32.
         x = backbone.transformer_layers[layer - 1].output  # (B, L, D)
         x = ops.cast(x, "float32")
@@ -129,9 +127,6 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
         if normalize:
             x = ops.normalize(x, axis=-1)
         super().__init__(inputs=backbone.input, outputs=x, **kwargs)
-        self.pooling = pooling
-        self.layer = layer
-        self.normalize = normalize
 
     def default_loss(self):
         return ContrastiveLoss()
