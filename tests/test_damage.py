@@ -313,9 +313,6 @@ FORMS = {
 }
 
 
-UNCHECKED = ("preset", "bin")
-
-
 @contextlib.contextmanager
 def time_limit():
     """A `TimeoutError` for what hangs, where the system can."""
@@ -341,13 +338,7 @@ def same(one, other):
     )
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        pytest.param(form, marks=[pytest.mark.xfail] * (form in UNCHECKED))
-        for form in FORMS
-    ],
-)
+@pytest.mark.parametrize("form", FORMS)
 def test_damage_is_an_error_that_names_the_file(form, tmp_path, capsys):
     make, read, count, damages = FORMS[form]
     is_keras = form == "keras"

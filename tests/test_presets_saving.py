@@ -1,5 +1,6 @@
 """Saved whole or not at all, with a card, in half the size, and uploaded."""
 
+import pathlib
 import types
 
 import h5py
@@ -98,10 +99,26 @@ def test_half_precision_that_cannot_be(tmp_path):
     assert (tmp_path / "model.weights.h5").read_bytes() == before
 
 
-def test_urls_are_no_folders(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "address", ["hf://user/model", "kaggle://a/b/keras/c", "memory://a/b"]
+)
+def test_addresses_that_cannot_be_written(address, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="local folder.*memory://bucket/p"):
-        build().save_to_preset("memory://bucket/p")
+    classifier = build()
+    for task in (classifier, classifier.backbone, classifier.preprocessor):
+        with pytest.raises(ValueError, match=f"local folder.*{address}"):
+            task.save_to_preset(address)
+        with pytest.raises(ValueError, match="local folder"):
+            task.save_to_preset(pathlib.Path(address))
+    with pytest.raises(ValueError, match=address):
+        classifier.export_to_keras_hub(address)
+    with pytest.raises(ValueError, match="directory.*local folder"):
+        keras_electra.ResumableCheckpoint(address)
+    tokenizer = classifier.preprocessor.tokenizer
+    with pytest.raises(ValueError, match="output_dir.*local folder"):
+        keras_electra.build_examples("no.txt", address, tokenizer)
+    with pytest.raises(ValueError, match="output_dir.*local folder"):
+        keras_electra.load_examples(pathlib.Path(address), "train", 1)
     assert not list(tmp_path.iterdir())
 
 

@@ -18,8 +18,9 @@ from keras_electra.model.adapted import adaptable_layers
 from keras_electra.model.adapted import changes_in_config
 from keras_electra.model.embeddings import ElectraEmbeddings
 from keras_electra.model.transformer import TransformerLayer
-from keras_electra.presets import OpensPresets
 from keras_electra.presets import register_presets
+from keras_electra.presets_saving import SavesParts
+from keras_electra.presets_saving import save_h5
 
 TABLES = (  # what is alike where embeddings are shared
     "vocabulary_size",
@@ -32,7 +33,7 @@ COUNTS = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim")
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraBackbone(AdaptableModel, OpensPresets, keras_hub.models.Backbone):
+class ElectraBackbone(AdaptableModel, SavesParts, keras_hub.models.Backbone):
     """Encodes token ids as one vector a token.
 
     Called with a dict of int arrays `(batch, length)`: `token_ids`,
@@ -155,6 +156,12 @@ class ElectraBackbone(AdaptableModel, OpensPresets, keras_hub.models.Backbone):
             if mine is not self.embeddings:
                 theirs.set_weights(mine.get_weights())
         return copy
+
+    def save_weights(self, filepath, overwrite=True, max_shard_size=None):
+        if max_shard_size is None and overwrite:
+            save_h5(self, filepath)
+        else:
+            super().save_weights(filepath, overwrite, max_shard_size)
 
     def default_lora_layer_names(self):
         """Layers that `enable_lora` adapts: query, key and value in one."""
