@@ -6,6 +6,7 @@ others are an error, since its vectors would be different ones.
 
 import re
 
+from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
 
 MODULES = "modules.json"
@@ -43,11 +44,11 @@ def recipe(checkpoint):
             "Normalize only: open it as ElectraBackbone and do the rest."
         )
     config = files.read_json("config_sentence_transformers.json")
-    prompts, used = config.get("prompts") or {}, "default_prompt_name"
-    if prompt := prompts.get(config.get(used)):
+    if prompt := config.get("default_prompt_name"):
+        text = f"{config.get('prompts')}"[:100]
         raise ValueError(
-            f"{source} puts {prompt!r} before every text ({used}), which "
-            "ElectraTextEmbedder does not. Open it as ElectraBackbone."
+            f"{source} puts the prompt {prompt!r} of {text} before all texts, "
+            "which ElectraTextEmbedder does not. Open it as ElectraBackbone."
         )
     name = f"{folders[1]}/config.json"
     config = files.read_json(name)
@@ -71,4 +72,5 @@ def text_settings(files):
     config = files.read_json("sentence_bert_config.json")
     limits = files.read_json("tokenizer_config.json")
     length = config.get("max_seq_length") or limits.get("model_max_length")
+    check_number(f"max_seq_length of {files.source}", length or 512, above=2)
     return {**config, "length": length}

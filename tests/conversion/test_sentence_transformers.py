@@ -141,13 +141,18 @@ def test_other_length_and_prompts(make):
     write(folder, "tokenizer_config.json", {"model_max_length": 6})
     assert EMBEDDER.from_preset(folder).preprocessor.sequence_length == 6
     name, prompts = "config_sentence_transformers.json", {"a": "q: ", "b": ""}
-    for default in (None, "b"):
-        config = {"prompts": prompts, "default_prompt_name": default}
-        write(folder, name, config)
-        assert EMBEDDER.from_preset(folder).pooling == "mean"
+    config = {"prompts": prompts, "default_prompt_name": None}
+    write(folder, name, config)
+    assert EMBEDDER.from_preset(folder).pooling == "mean"
     config["default_prompt_name"] = "a"
     write(folder, name, config)
-    with pytest.raises(ValueError, match="'q: ' before every text"):
+    with pytest.raises(ValueError, match="prompt 'a' of .*q: "):
+        EMBEDDER.from_preset(folder)
+
+
+def test_a_length_that_is_none(make):
+    folder = make(MEAN, settings={"max_seq_length": "128"})
+    with pytest.raises(ValueError, match="max_seq_length of .*'128'"):
         EMBEDDER.from_preset(folder)
 
 
