@@ -60,11 +60,10 @@ class AdaptableModel:
 
     def with_plain_head(self):
         """This model, or one with a fresh head if its own was changed."""
-        if not changes_in_config(self):
-            return self
         parts = {"backbone": self.backbone, "preprocessor": self.preprocessor}
-        config = {**self.get_config(), **parts, "changed_layers": {}}
-        return type(self).from_config(config)
+        config = {**self.get_config(), **parts}
+        changed = config.pop("changed_layers", None)
+        return type(self).from_config(config) if changed else self
 
     def save_lora_weights(self, filepath):
         """Saves what learns beside frozen weights: adapters, biases, heads.
@@ -72,7 +71,7 @@ class AdaptableModel:
         Args:
             filepath: path of a file, which ends in `.lora.h5`.
         """
-        adapters, (weights, learning) = _adapters_of(self), _named_weights(self)
+        adapters = _adapters_of(self)
         if not any(adapters.values()) or not str(filepath).endswith(".lora.h5"):
             raise ValueError(
                 "Adapters, which `backbone.enable_lora(rank)` makes, are saved "
@@ -82,9 +81,9 @@ class AdaptableModel:
         part = f"{filepath}.part"
         with h5py.File(part, "w") as file:
             file.attrs["adapters"] = json.dumps(adapters)
-            for name in learning:  # HDF5 has no bfloat16
-                value = keras.ops.convert_to_numpy(weights[name])
-                file[name] = value.astype("float32")
+            for name, weight in _learning(self).items():
+                value = keras.ops.convert_to_numpy(weight)
+                file[name] = value.astype("float32")  # HDF5 has no bfloat16
         os.replace(part, filepath)
 
     def load_lora_weights(self, filepath):
@@ -103,22 +102,24 @@ class AdaptableModel:
         if not any(_adapters_of(self).values()):
             for name in networks.keys() & adapters.keys():
                 _change_layers(networks[name], adapters[name])
-        weights, learning = _named_weights(self)
-        shapes = {name: tuple(weight.shape) for name, weight in weights.items()}
-        differ = {n for n, v in values.items() if v.shape != shapes.get(n)}
-        differ = sorted(differ | learning - values.keys())
+        weights = _learning(self)
+        mine = {(name, tuple(w.shape)) for name, w in weights.items()}
+        differ = mine ^ {(name, v.shape) for name, v in values.items()}
         if differ or _adapters_of(self) != adapters:
             raise ValueError(
-                f"{filepath} is of another model, task or rank, or this one "
-                f"has adapters elsewhere. Differ: {differ[:4]}. Load it into "
-                "what it was saved from, before `enable_lora`."
+                f"{filepath} is of another model, task or rank, or other parts "
+                f"learn here. Differ: {sorted(differ)[:2]}. Load it into what "
+                "it was saved from, before `enable_lora`."
             )
         for name, value in values.items():
             weights[name].assign(value)
 
 
-def _layers_of(model):
-    """All layers by their path, but for those of models in the model."""
+def adaptable_layers(model):
+    """Layers that can be quantized or have adapters, by their path.
+
+    Those of models in the model are left to these.
+    """
     found = {}
     for top in model.layers:
         if isinstance(top, keras.Model) or not top.path:
@@ -126,54 +127,45 @@ def _layers_of(model):
         # It has another name where it comes from a pre-trainer.
         name = "head" if top is getattr(model, "head", None) else top.name
         for layer in top._flatten_layers():
-            if layer.path and layer.path.startswith(top.path):
+            is_one = hasattr(layer, "lora_enabled")
+            if is_one and layer.path.startswith(top.path):
                 found[name + layer.path.removeprefix(top.path)] = layer
     return found
 
 
-def adaptable_layers(model):
-    """Layers that can be quantized or have adapters, by their path."""
-    layers = _layers_of(model).items()
-    return {n: layer for n, layer in layers if hasattr(layer, "lora_enabled")}
-
-
 def changes_in_config(model):
     """What became of layers, as part of a model's configuration, or `{}`."""
-    changes = _adapters_of_own(model)
+    changes = {}
     for name, layer in adaptable_layers(model).items():
-        if mode := layer.quantization_mode:
-            how = layer.quantization_config or mode
+        if how := layer.quantization_config or layer.quantization_mode:
             how = keras.saving.serialize_keras_object(how)
-            changes.setdefault(name, {})["quantization"] = how
+            changes[name] = {"quantization": how}
+        if layer.lora_enabled:
+            settings = [layer.lora_rank, layer.lora_alpha]
+            changes.setdefault(name, {})["adapter"] = settings
     return {"changed_layers": changes} if changes else {}
-
-
-def _adapters_of_own(model):
-    return {
-        name: {"lora_rank": layer.lora_rank, "lora_alpha": layer.lora_alpha}
-        for name, layer in adaptable_layers(model).items()
-        if layer.lora_enabled
-    }
 
 
 def _change_layers(model, changes):
     """Does to layers what `changes_in_config` says, before weights load."""
-    layers, adapted = adaptable_layers(model), {}
+    layers = adaptable_layers(model)
     gc.freeze()  # Keras collects garbage for every weight it takes off
     for name, change in changes.items():
         layer, how = layers[name], change.get("quantization")
         if how and not layer.quantization_mode:
             how = keras.saving.deserialize_keras_object(how)
             model.quantize(config=how, filters=lambda other: other is layer)
-        if "lora_rank" in change and not layer.lora_enabled:
-            adapted[layer] = change["lora_rank"], change["lora_alpha"]
     gc.unfreeze()
-    if adapted and isinstance(model, keras_hub.models.Backbone):
+    adapters = {
+        layers[n]: c["adapter"] for n, c in changes.items() if "adapter" in c
+    }
+    if adapters and isinstance(model, keras_hub.models.Backbone):
         for layer in model._flatten_layers(include_self=False):
             layer.trainable = False
-    for layer, settings in adapted.items():
+    for layer, settings in adapters.items():
         layer.trainable = True
-        layer.enable_lora(*settings)
+        if not layer.lora_enabled:
+            layer.enable_lora(*settings)
 
 
 def _networks(model):
@@ -184,22 +176,21 @@ def _networks(model):
 
 
 def _adapters_of(model):
-    networks = _networks(model).items()
-    return {name: _adapters_of_own(network) for name, network in networks}
+    """Changes of layers of the networks, but adapters only."""
+    return {
+        part: {
+            name: {"adapter": [layer.lora_rank, layer.lora_alpha]}
+            for name, layer in adaptable_layers(network).items()
+            if layer.lora_enabled
+        }
+        for part, network in _networks(model).items()
+    }
 
 
-def _named_weights(model):
-    """Weights by name, and names of what is trainable or part of a head."""
-    weights, learning, seen = {}, set(), set()
-    for part, network in {**_networks(model), "head": model}.items():
-        own = {}  # by the innermost layer
-        for name, layer in _layers_of(network).items():
-            path = f"{part}/{name}".replace("/", ".")
-            own |= {id(w): (f"{path}.{w.name}", w) for w in layer.weights}
-        for key in own.keys() - seen:
-            name, weight = own[key]
-            weights[name] = weight
-            if part == "head" or weight.trainable:
-                learning.add(name)
-        seen |= own.keys()
-    return weights, learning
+def _learning(model):
+    """Weights that are trainable or of a head, by place and path."""
+    networks = _networks(model).values()
+    frozen = {id(w) for n in networks for w in n.weights if not w.trainable}
+    found = [w for w in model.weights if id(w) not in frozen]
+    names = [f"{i:03} {w.path}".replace("/", ".") for i, w in enumerate(found)]
+    return dict(zip(names, found))

@@ -168,13 +168,7 @@ class ElectraBackbone(AdaptableModel, SavesParts, keras_hub.models.Backbone):
         return ["query_key_value"]
 
     def enable_lora(self, rank, target_layer_names=None):
-        """Freezes all but adapters of a `rank`, and the biases beside them.
-
-        Args:
-            rank: int. Width between the two matrices of an adapter.
-            target_layer_names: list of strings, names of the layers that get
-                one. Defaults to `None`: `default_lora_layer_names()`.
-        """
+        """Freezes all but adapters of a `rank`, and the biases beside them."""
         check_count("rank", rank)
         if target_layer_names is None:
             target_layer_names = self.default_lora_layer_names()
