@@ -46,8 +46,7 @@ class ElectraPretrainer(
 
     `fit` and `evaluate` take texts, a tuple of two columns of texts (pairs),
     rows, `keras_electra.load_examples(...)`, or a stream of any of these;
-    labels and weights must be `None`. A `FloatingPointError` ends `fit` when
-    `max_skipped_steps` (25) in a row had gradients that were not finite.
+    labels and weights must be `None`.
 
     Args:
         backbone: `ElectraBackbone`, the discriminator's.
