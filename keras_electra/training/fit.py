@@ -96,7 +96,9 @@ class FitsExamples(GuardedSteps):
 
         Examples in memory come in a new order every epoch, those of alike
         length together; streams in their own. What can be read once only is
-        remembered if there are several epochs and no `steps_per_epoch`.
+        remembered if there are several epochs and no `steps_per_epoch`. Steps
+        whose gradients are not finite are skipped; `max_skipped_steps` (25) in
+        a row end it by a `FloatingPointError`.
 
         Args:
             x: examples as the class describes them: a list, an array, a column
