@@ -219,6 +219,24 @@ def test_torch_takes_the_fast_path(monkeypatch):
     assert steps == [2]
 
 
+@pytest.mark.skipif(keras.config.backend() != "torch", reason="torch's")
+def test_torch_compiles_around_the_fast_path():
+    """`jit_compile=True`, whose compiler does not know the fused update."""
+    import torch
+
+    from keras_electra.backend import torch as fused
+
+    weight = torch.ones(3)
+    row = weight, torch.ones(3), torch.zeros(3), torch.zeros(3), 0.0, 1.0
+
+    @torch.compile(backend="aot_eager")
+    def step(rate):
+        fused.adam_step([row], rate, 0.9, 0.999, 1e-6)
+
+    step(torch.tensor(0.5))
+    assert float(weight.max()) < 1
+
+
 # Clipping.
 
 
