@@ -157,10 +157,21 @@ def _check_files(preset, with_weights, is_task):
             )
         size += os.path.getsize(path) if is_weights else 0
     if size:  # int4 has two numbers in a byte
-        config = read_json(_find(preset, "config.json"))
-        check_sizes(config["config"], 2 * size, preset)
+        names = ["config.json", *[TASK] * is_task]
+        files = [read_json(download(preset, name)) for name in names]
+        for sizes in _sizes_in(files):
+            check_sizes(sizes, 2 * size, preset)
     is_listed = "sha256" in metadata
     return [] if is_listed else [f"{METADATA} has no checksums of its files"]
+
+
+def _sizes_in(value):
+    """Yields all configurations of networks in the content of JSON."""
+    if isinstance(value, dict) and "num_layers" in value:
+        yield value
+    elif isinstance(value, (list, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _sizes_in(part)
 
 
 def _check_vocabulary(opened, preset, is_unchecked):
@@ -249,7 +260,7 @@ def check_sizes(sizes, stored, source):
     names = "hidden_dim", "intermediate_dim", "num_layers", "num_heads"
     tables = "vocabulary_size", "max_sequence_length", "num_segments"
     for name in (*names, *tables, "embedding_dim"):
-        check_count(f"{name} of {source}", sizes[name])
+        check_count(f"{name} of {source}", sizes.get(name))
     hidden, inner, layers, _ = (sizes[name] for name in names)
     needed = layers * hidden * (4 * hidden + 2 * inner)
     needed += sum(sizes[name] for name in tables) * sizes["embedding_dim"]

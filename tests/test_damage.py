@@ -80,7 +80,8 @@ def inflate(data, draw):
     """Sizes that no machine has, or that are none."""
     text = data.decode()
     content = json.loads(text)
-    sizes = content["config"] if "config" in content else content
+    sizes = content.get("config", content)
+    sizes = sizes["backbone"]["config"] if "backbone" in sizes else sizes
     name = draw.choice([n for n in sum(SIZES.values(), []) if n in sizes])
     sizes[name] = draw.choice(
         [10**6, 10**12, 10**30, -1, 0, 2.5, "a", None, []]
@@ -194,6 +195,12 @@ def make_preset(folder):
     classifier().save_to_preset(folder)
 
 
+def make_old_preset(folder):
+    """Without checksums."""
+    make_preset(folder)
+    (folder / "metadata.json").write_text("{}")
+
+
 def make_keras(folder):
     classifier().save(folder / "model.keras")
 
@@ -265,6 +272,14 @@ FORMS = {
             "config.json": (inflate,),
             "*.h5": BINARY,
             "assets/*/*": BINARY,
+        },
+    ),
+    "old preset": (
+        *(make_old_preset, open_preset, 30),
+        {
+            "config.json": (inflate, *JSON),
+            "task.json": (inflate, inflate, *JSON),
+            "model.weights.h5": (cut, garbage, remove),
         },
     ),
     "keras": (make_keras, open_keras, 25, {"*.keras": BINARY}),
