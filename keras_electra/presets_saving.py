@@ -27,7 +27,8 @@ from keras_electra.presets import finish_saving
 from keras_electra.presets import flush
 
 STAGE = ".saving"
-LISTED = re.compile(r"[^/.]+\.weights\.|assets/|(?!metadata)[^/]+\.json")
+NAMED = r"(config|task|preprocessor|tokenizer|model\.weights)\.json"
+LISTED = re.compile(rf"[^/.]+\.weights\.h5|assets/tokenizer/|{NAMED}")
 OF_ONE_PRESET = re.compile(r"[^/.]+\.weights\.|(task|metadata)\.json")
 MARK = "<!-- Written by save_to_preset; remove this line to keep a change. -->"
 CARD = """---
@@ -176,7 +177,7 @@ def _compare_with_old(stage, target):
     if (stage / METADATA).exists():
         metadata, sums = read_json(stage / METADATA), {}
         for folder in (target, stage):
-            for path in filter(pathlib.Path.is_file, folder.rglob("*")):
+            for path in (*folder.glob("*.*"), *folder.glob("assets/*/*")):
                 name = path.relative_to(folder).as_posix()
                 if LISTED.match(name) and name not in stale:
                     sums[name] = checksum_of(path)

@@ -94,6 +94,19 @@ def test_one_flipped_bit_is_named(name, folder):
         OPEN(folder)
 
 
+def test_other_files_are_nobodys_business(tmp_path):
+    other = tmp_path / "data.json"
+    other.write_text("{}")
+    build().save_to_preset(tmp_path)
+    keras_electra.ElectraTokenizer.from_preset(tmp_path).save_to_preset(
+        tmp_path
+    )
+    other.write_text("[]")
+    OPEN(tmp_path)
+    listed = json.loads((tmp_path / "metadata.json").read_text())["sha256"]
+    assert set(listed) == set(NAMES)
+
+
 def test_parts_check_what_they_read(folder):
     for name in ("task.json", "task.weights.h5"):
         (folder / name).unlink()
