@@ -155,22 +155,33 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
         if not is_rows(x):
             width = getattr(self.preprocessor, "sequence_length", width)
 
-        found = dict(self._predict(rows, batch_size, verbose, callbacks))
-        outputs = [found[i] for i in sorted(found)]  # a callback may stop it
-
-        def join(spec, *parts):
+        def start(spec, part=None):
             shape = [width if n is None else n for n in spec.shape[1:]]
-            if parts and not self.token_outputs:
-                shape = parts[0].shape
-            # An axis of other things than tokens may be longer in some rows.
-            shape = map(max, zip(shape, *(part.shape for part in parts)))
-            dtype = parts[0].dtype if parts else spec.dtype
-            whole = np.full((len(parts), *shape), self.padded_output, dtype)
-            for i, part in enumerate(parts):
-                whole[(i, *map(slice, part.shape))] = part
+            if part is not None and not self.token_outputs:
+                shape = part.shape
+            dtype = spec.dtype if part is None else part.dtype
+            whole = np.zeros((len(rows), *shape), dtype)  # takes no time
+            if self.padded_output:
+                whole.fill(self.padded_output)
             return whole
 
-        return keras.tree.map_structure(join, self.output, *outputs)
+        def put(whole, part):
+            more = np.subtract(part.shape, whole.shape[1:]).clip(0)
+            if more.any():  # an axis of other things than tokens
+                whole = np.pad(whole, [(0, 0), *((0, n) for n in more)])
+            whole[(place, *map(slice, part.shape))] = part
+            return whole
+
+        whole, done = keras.tree.map_structure(start, self.output), []
+        given = rows, batch_size, verbose, callbacks
+        for place, outputs in self._predict(*given):
+            if not done:
+                whole = keras.tree.map_structure(start, self.output, outputs)
+            whole = keras.tree.map_structure(put, whole, outputs)
+            done.append(place)
+        if len(done) < len(rows):  # a callback has stopped it
+            whole = keras.tree.map_structure(lambda a: a[sorted(done)], whole)
+        return whole
 
     def predict_rows(self, rows, batch_size=None):
         """A list of the network's outputs for each row, nested arrays.
