@@ -1,4 +1,4 @@
-"""Damaged files of every form that the package reads.
+"""Damaged files of the forms that the package reads.
 
 Each case damages one file of something whole, by its number alone, and opens
 it. What comes out must be an error that names the file, or what comes out of
@@ -32,7 +32,6 @@ X = checks.ids([2, 5, 6, 7, 3, 8, 9, 3], [2, 12, 10, 3])
 LINES = [f"the chef cooked meal {i} ." for i in range(300)]
 SIZES = {
     "config.json": ["num_hidden_layers", "vocab_size", "hidden_size"],
-    "ours": ["num_layers", "vocabulary_size", "hidden_dim"],
 }
 
 
@@ -134,11 +133,6 @@ def outputs(model):
     return values, tokenizer.get_vocabulary(), tokenizer.lowercase
 
 
-def open_preset(path):
-    model = ke.ElectraTextClassifier.from_preset(str(path))
-    return *outputs(model), model.labels
-
-
 def open_keras(path):
     return outputs(keras.saving.load_model(path / "model.keras"))
 
@@ -190,10 +184,6 @@ def detector():
     )
 
 
-def make_preset(folder):
-    classifier().save_to_preset(folder)
-
-
 def make_keras(folder):
     classifier().save(folder / "model.keras")
 
@@ -215,16 +205,6 @@ def make_parts(folder):
     places = {key: name for name, part in parts.items() for key, _ in part}
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": places}))
-    path.unlink()
-
-
-def make_bin(folder):
-    torch = pytest.importorskip("torch")
-    make_safetensors(folder)
-    path = folder / "model.safetensors"
-    arrays = safetensors.numpy.load_file(path)
-    tensors = {name: torch.tensor(array) for name, array in arrays.items()}
-    torch.save(tensors, folder / "pytorch_model.bin")
     path.unlink()
 
 
@@ -258,15 +238,6 @@ def make_examples(folder):
 
 
 FORMS = {
-    "preset": (
-        *(make_preset, open_preset, 60),
-        {
-            "*.json": (*JSON, flip, remove),
-            "config.json": (inflate,),
-            "*.h5": BINARY,
-            "assets/*/*": BINARY,
-        },
-    ),
     "keras": (make_keras, open_keras, 25, {"*.keras": BINARY}),
     "safetensors": (
         *(make_safetensors, open_detector, 40),
@@ -281,7 +252,6 @@ FORMS = {
         *(make_parts, open_detector, 20),
         {"*index.json": (*JSON, remove), "*.safetensors": (cut, remove)},
     ),
-    "bin": (make_bin, open_detector, 25, {"*.bin": BINARY}),
     "tf1": (
         *(make_tf1, open_detector, 30),
         {"*.index": BINARY, "*.data-*": BINARY, "config.json": JSON},
@@ -313,9 +283,6 @@ FORMS = {
 }
 
 
-UNCHECKED = ("preset", "bin")
-
-
 @contextlib.contextmanager
 def time_limit():
     """A `TimeoutError` for what hangs, where the system can."""
@@ -341,13 +308,7 @@ def same(one, other):
     )
 
 
-@pytest.mark.parametrize(
-    "form",
-    [
-        pytest.param(form, marks=[pytest.mark.xfail] * (form in UNCHECKED))
-        for form in FORMS
-    ],
-)
+@pytest.mark.parametrize("form", FORMS)
 def test_damage_is_an_error_that_names_the_file(form, tmp_path, capsys):
     make, read, count, damages = FORMS[form]
     is_keras = form == "keras"

@@ -42,6 +42,7 @@ def scale(gradients, factor):
     return torch._foreach_mul(gradients, factor)
 
 
+@torch._disable_dynamo  # compilers do not know `_fused_adamw_`
 @torch.no_grad()
 def adam_step(rows, learning_rate, beta_1, beta_2, epsilon, step=None):
     """One step of Adam with decoupled weight decay, in place.
