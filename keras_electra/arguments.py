@@ -9,6 +9,9 @@ import functools
 import inspect
 import numbers
 import operator
+import os
+import pathlib
+import re
 
 # What every layer and model of Keras and KerasHub takes.
 LAYER_KEYWORDS = ("name", "dtype", "trainable", "config_file")
@@ -169,3 +172,14 @@ def check_number(name, value, **limits):
         raise ValueError(
             f"`{name}` must be a number {expected}. Received: {name}={value!r}."
         )
+
+
+def local_folder(name, path):
+    """The absolute `Path` of a folder; a `ValueError` if it is an address."""
+    # A `Path` has lost one slash; one letter alone is a drive of Windows.
+    if re.match(r"[\w+.:-]+\w:/", os.fspath(path)):
+        raise ValueError(
+            f"`{name}` must be a local folder; copy it afterwards, or call "
+            f"`upload_preset`. Received: {name}={os.fspath(path)!r}."
+        )
+    return pathlib.Path(os.path.abspath(os.path.expanduser(path)))

@@ -4,22 +4,29 @@
 public way to add names: this file, and no other, uses its private registry.
 """
 
+import contextlib
+import hashlib
 import json
 import os
 import pathlib
+import shutil
 
 import keras
+import keras_hub
 from keras_hub.src.utils import preset_utils
 
 from keras_electra.arguments import check_count
 from keras_electra.arguments import constructor_keywords
 from keras_electra.arguments import reject_unknown
+from keras_electra.backend.files import read_json
 
 # Functions of a class, a preset, `load_weights` and a dict of arguments. They
 # return an object of the class, or `None` if KerasHub is to open the preset.
 OPENERS = []
 # Name of a form -> function of a task and a `Path` that writes the task there.
 EXPORTERS = {}
+METADATA, TASK, TASK_WEIGHTS = "metadata.json", "task.json", "task.weights.h5"
+SAVED = ".saved"  # in a preset's folder: a complete save, yet to be moved
 
 
 class OpensPresets:
@@ -43,16 +50,34 @@ class OpensPresets:
         is a `ValueError`, a missing file a `FileNotFoundError`.
         """
         own, passed_on = split_arguments(cls, kwargs)
-        preset = preset if preset is None else os.fspath(preset)
+        preset = preset and os.path.expanduser(preset)
+        finish_saving(preset or "")
         for opener in OPENERS:
             opened = opener(cls, preset, load_weights, dict(kwargs))
             if opened is not None:
                 return opened
+        weights = [load_weights] if issubclass(cls, keras.Model) else []
+        is_task = any(weights) and issubclass(cls, keras_hub.models.Task)
+        notes = _check_files(preset, any(weights), is_task)
         if passed_on:
             part, part_cls = _part_of(cls)
             own[part] = part_cls.from_preset(preset, **passed_on)
-        weights = [load_weights] if issubclass(cls, keras.Model) else []
-        return super().from_preset(preset, *weights, **own)
+        try:
+            opened = super().from_preset(preset, *weights, **own)
+        except (OSError, ValueError) as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise ValueError(
+                f"{preset} has a damaged file, or an argument is wrong: {error}"
+            ) from error
+        # A head of other classes, which has to learn, is not quantized.
+        opened = opened.with_plain_head() if "num_classes" in own else opened
+        _check_vocabulary(opened, preset, bool(notes))
+        if is_task:
+            notes += _check_head(opened, cls, preset, "num_classes" in kwargs)
+        if weights and keras.config.is_interactive_logging_enabled():
+            print(*(f"{preset}: {note}\n" for note in notes), sep="", end="")
+        return opened
 
 
 def split_arguments(cls, arguments):
@@ -98,6 +123,110 @@ def download(preset, name):
         ) from error
 
 
+def checksum_of(path):
+    """The SHA-256 of a file, in hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _find(preset, name):
+    if (path := download(preset, name)) is None:
+        raise FileNotFoundError(
+            f"{name} of {preset} is missing: get the whole preset again."
+        )
+    return path
+
+
+def _check_files(preset, with_weights, is_task):
+    """Checks the files of a preset of ours; notes on what nobody can check."""
+    metadata, size = read_json(download(preset, METADATA)), 0
+    needed = dict.fromkeys(["config.json"]) | metadata.get("sha256", {})
+    if is_task and download(preset, TASK_WEIGHTS):
+        needed.setdefault(TASK)
+    if with_weights and not download(preset, "model.weights.json"):
+        needed.setdefault("model.weights.h5")
+    for name, checksum in needed.items():
+        is_weights, is_of_task = ".weights." in name, name.startswith("task.")
+        if not (is_task if is_of_task else with_weights or not is_weights):
+            continue
+        path = _find(preset, name)
+        if checksum not in (None, checksum_of(path)):
+            raise ValueError(
+                f"{path} is not what was saved: its SHA-256 is not that in "
+                f"{METADATA}. Get it again; if you changed it, delete its line."
+            )
+        size += os.path.getsize(path) if is_weights else 0
+    if size:  # int4 has two numbers in a byte
+        names = ["config.json", *[TASK] * is_task]
+        files = [read_json(download(preset, name)) for name in names]
+        for sizes in _sizes_in(files):
+            check_sizes(sizes, 2 * size, preset)
+    is_listed = "sha256" in metadata
+    return [] if is_listed else [f"{METADATA} has no checksums of its files"]
+
+
+def _sizes_in(value):
+    """Yields all configurations of networks in the content of JSON."""
+    if isinstance(value, dict) and "num_layers" in value:
+        yield value
+    elif isinstance(value, (list, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _sizes_in(part)
+
+
+def _check_vocabulary(opened, preset, is_unchecked):
+    text = getattr(opened, "preprocessor", opened)
+    text = getattr(text, "tokenizer", text)
+    if isinstance(text, keras_hub.tokenizers.Tokenizer):
+        config = read_json(download(preset, "config.json"))["config"]
+        size, rows = text.vocabulary_size(), config["vocabulary_size"]
+        is_odd = size != rows and (rows % 8 or rows - size > 127)  # no padding
+        if size > rows or is_unchecked and is_odd:
+            raise ValueError(
+                f"The vocabulary of {preset} (vocabulary.txt, tokenizer.json) "
+                f"has {size} entries, but its network {rows} token ids."
+            )
+
+
+def _check_head(opened, cls, preset, is_new):
+    """Notes on a head that is not from the preset; an error if it should be."""
+    known = {id(weight) for weight in opened.backbone.weights}
+    head = [w.path for w in opened.weights if id(w) not in known]
+    saved = read_json(download(preset, TASK)).get("registered_name")
+    saved = saved and keras.saving.get_registered_object(saved) or object
+    if head and issubclass(saved, cls) and not is_new:
+        _find(preset, TASK_WEIGHTS)
+        return []
+    return [f"fresh head: {', '.join(head)}"] if head else []
+
+
+def finish_saving(folder):
+    """Moves the files of a complete save, if there is one, to their places."""
+    saved = pathlib.Path(folder, SAVED)
+    paths = [path for path in saved.rglob("*") if path.is_file()]
+    with contextlib.suppress(FileNotFoundError):  # another process does it
+        for path in sorted(paths, key=lambda p: (p.name == "config.json", p)):
+            place = saved.parent / path.relative_to(saved)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if path.stat().st_size:
+                os.replace(path, place)
+            else:
+                place.unlink(missing_ok=True)
+                path.unlink()
+        flush(saved)
+        shutil.rmtree(saved)
+
+
+def flush(*paths):
+    """Waits until files and folders are on the disk."""
+    for path in paths if os.name == "posix" else ():  # else not to be opened
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def presets_folder():
     """The `Path` of `presets/`, which a wheel carries as `_presets/`."""
     package = pathlib.Path(__file__).resolve().parent
@@ -131,7 +260,7 @@ def check_sizes(sizes, stored, source):
     names = "hidden_dim", "intermediate_dim", "num_layers", "num_heads"
     tables = "vocabulary_size", "max_sequence_length", "num_segments"
     for name in (*names, *tables, "embedding_dim"):
-        check_count(f"{name} of {source}", sizes[name])
+        check_count(f"{name} of {source}", sizes.get(name))
     hidden, inner, layers, _ = (sizes[name] for name in names)
     needed = layers * hidden * (4 * hidden + 2 * inner)
     needed += sum(sizes[name] for name in tables) * sizes["embedding_dim"]

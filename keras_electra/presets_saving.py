@@ -1,20 +1,35 @@
 """How tasks are saved, exported and uploaded: whole, or not at all."""
 
+import contextlib
+import functools
+import io
 import json
 import os
 import pathlib
+import re
 import shutil
-import uuid
 
+import filelock
 import h5py
 import keras
 import keras_hub
 import numpy as np
 
 from keras_electra.arguments import check_option
+from keras_electra.arguments import local_folder
+from keras_electra.backend.files import read_json
 from keras_electra.presets import EXPORTERS
+from keras_electra.presets import METADATA
+from keras_electra.presets import SAVED
 from keras_electra.presets import OpensPresets
+from keras_electra.presets import checksum_of
+from keras_electra.presets import finish_saving
+from keras_electra.presets import flush
 
+STAGE = ".saving"
+NAMED = r"(config|task|preprocessor|tokenizer|model\.weights)\.json"
+LISTED = re.compile(rf"[^/.]+\.weights\.h5|assets/tokenizer/|{NAMED}")
+OF_ONE_PRESET = re.compile(r"[^/.]+\.weights\.|(task|metadata)\.json")
 MARK = "<!-- Written by save_to_preset; remove this line to keep a change. -->"
 CARD = """---
 library_name: keras-hub
@@ -37,7 +52,17 @@ PIPELINES = {
 }
 
 
-class SavesPresets(OpensPresets):
+class SavesParts(OpensPresets):
+    """How networks and preprocessors are saved, and in a task its parts."""
+
+    def save_to_preset(self, folder, *args, allow_nonfinite=False, **kwargs):
+        """As KerasHub does, but whole or not at all; see `ElectraTask`."""
+        check_finite(self, allow_nonfinite)
+        save = super().save_to_preset
+        write_whole(folder, lambda path: save(str(path), *args, **kwargs))
+
+
+class SavesPresets(SavesParts):
     """How tasks are saved and exported; mixed in before KerasHub's class.
 
     For transformers and KerasHub a pre-trainer makes two folders in the given
@@ -46,18 +71,27 @@ class SavesPresets(OpensPresets):
 
     def export_to_transformers(self, folder):
         """Writes weights, configuration and tokenizer for transformers."""
-        write_whole(folder, lambda f: EXPORTERS["transformers"](self, f))
+        self._export("transformers", folder)
 
     def export_to_tf1(self, folder):
         """Writes encoders and heads of pre-training for Google's program."""
-        write_whole(folder, lambda f: EXPORTERS["tf1"](self, f))
+        self._export("tf1", folder)
 
     def export_to_keras_hub(self, folder):
         """Writes the encoder for KerasHub: tanh GELU and a random pooler."""
-        write_whole(folder, lambda f: EXPORTERS["keras_hub"](self, f))
+        self._export("keras_hub", folder)
+
+    def _export(self, form, folder):
+        check_finite(self)
+        write_whole(folder, functools.partial(EXPORTERS[form], self))
 
     def save_to_preset(
-        self, preset_dir, max_shard_size=10, card=None, weights_dtype="float32"
+        self,
+        preset_dir,
+        max_shard_size=10,
+        card=None,
+        weights_dtype="float32",
+        allow_nonfinite=False,
     ):
         """Saves without optimizer; a full disk leaves what was there before.
 
@@ -68,25 +102,27 @@ class SavesPresets(OpensPresets):
                 by hand, such as `{"corpus": "...", "licence": "apache-2.0"}`.
             weights_dtype: string. Precision on disk, `"float32"`, the default,
                 or `"float16"`; a weight that is too large is a `ValueError`.
+            allow_nonfinite: bool. Whether weights may be NaN or infinite.
         """
         check_option("weights_dtype", weights_dtype, ("float32", "float16"))
-        folder, save = pathlib.Path(preset_dir), super().save_to_preset
+        check_finite(self, allow_nonfinite)
+        save = functools.partial(super().save_to_preset, allow_nonfinite=True)
 
         def write(path):
-            save(str(path), max_shard_size=max_shard_size)
+            save(path, max_shard_size=max_shard_size)
             _name_precision_of_weights(path / "config.json")
             if weights_dtype == "float16":
                 _store_in_half(path)
-            readme = folder / "README.md"
+            readme = path.parent / "README.md"
             if not readme.exists() or MARK in readme.read_text("utf-8"):
-                text = _card(self, folder.resolve().name, card or {})
+                text = _card(self, path.parent.name, card or {})
                 (path / readme.name).write_text(text, encoding="utf-8")
 
         write_whole(preset_dir, write)
 
     def save_task_weights(self, filepath):
         """Saves what the task has beside its backbone and optimizer."""
-        keras.saving.save_weights(self, filepath, objects_to_skip=self._others)
+        save_h5(self, filepath, objects_to_skip=self._others)
 
     def load_task_weights(self, filepath):
         """Loads what `save_task_weights` of the same class saved."""
@@ -101,33 +137,78 @@ class SavesPresets(OpensPresets):
 def write_whole(folder, write):
     """Writes a folder by `write(path)`; a failure leaves it as it was.
 
-    Files are written to a subfolder and then moved, `config.json` last: without
-    it no folder is a preset. Weights and task of an earlier one are removed.
+    All is written to a subfolder, which is renamed when it is complete. Its
+    files are moved then, after a kill by whoever opens the folder or saves to
+    it. Weights and task of an earlier preset are removed.
     """
-    if "://" in os.fspath(folder):
-        raise ValueError(
-            f"Save to a local folder, not {folder!r}; then `upload_preset`."
-        )
-    target = pathlib.Path(folder)
-    existed = target.is_dir()
-    written = target / f".saving-{uuid.uuid4().hex[:8]}"
-    written.mkdir(parents=True)
-    try:
-        write(written)
-        files = [path for path in written.rglob("*") if path.is_file()]
-        files.sort(key=lambda path: (path.name == "config.json", path))
-        if (written / "config.json").exists():
-            for path in (*target.glob("*.weights.*"), target / "task.json"):
-                if not (written / path.name).exists():
-                    path.unlink(missing_ok=True)
-        for path in files:
-            place = target / path.relative_to(written)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path, place)
-    finally:
-        shutil.rmtree(written, ignore_errors=True)
-        if not existed and not any(target.iterdir()):
-            target.rmdir()
+    if os.path.basename(folder) == STAGE:  # a part of what is being saved
+        write(folder)
+        return
+    target = local_folder("folder", folder)
+    existed, stage, lock = target.is_dir(), target / STAGE, target / ".lock"
+    target.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(lock):  # which a killed process does not hold
+        try:
+            finish_saving(target)
+            shutil.rmtree(stage, ignore_errors=True)
+            stage.mkdir()
+            write(stage)
+            _compare_with_old(stage, target)
+            flush(*stage.rglob("*"), stage)
+            stage.rename(target / SAVED)
+            flush(target)
+            finish_saving(target)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                lock.unlink()
+            if not existed and not any(target.iterdir()):
+                target.rmdir()
+
+
+def _compare_with_old(stage, target):
+    """Adds checksums, and an empty file for each old one that is to be gone."""
+    stale = {*filter(OF_ONE_PRESET.match, os.listdir(target))}
+    if not (stage / "config.json").exists():  # a part is added to the others
+        stale = set()
+        if (target / METADATA).exists():
+            shutil.copy(target / METADATA, stage)
+    stale -= {*os.listdir(stage)}
+    if (stage / METADATA).exists():
+        metadata, sums = read_json(stage / METADATA), {}
+        for folder in (target, stage):
+            for path in (*folder.glob("*.*"), *folder.glob("assets/*/*")):
+                name = path.relative_to(folder).as_posix()
+                if LISTED.match(name) and name not in stale:
+                    sums[name] = checksum_of(path)
+        text = json.dumps({**metadata, "sha256": sums}, indent=4)
+        (stage / METADATA).write_text(text, encoding="utf-8")
+    for name in stale:
+        (stage / name).touch()
+
+
+class _Memory(io.BytesIO):
+    """A file in memory, by whose name Keras sees what is written."""
+
+    def __str__(self):
+        return "memory.weights.h5"
+
+
+def save_h5(model, filepath, **kwargs):
+    """`keras.saving.save_weights`; HDF5 itself crashes when a disk is full."""
+    keras.saving.save_weights(model, buffer := _Memory(), **kwargs)
+    pathlib.Path(filepath).write_bytes(buffer.getbuffer())
+
+
+def check_finite(model, allow_nonfinite=False):
+    """Raises a `ValueError` for weights that are NaN or infinite."""
+    for weight in getattr(model, "weights", ()) if not allow_nonfinite else ():
+        if not keras.ops.all(keras.ops.isfinite(weight)):
+            raise ValueError(
+                f"{weight.path} is not finite: go back to a checkpoint, and "
+                "lower the rate. `save_to_preset(..., allow_nonfinite=True)` "
+                "saves it all the same."
+            )
 
 
 def _name_precision_of_weights(path):
@@ -159,11 +240,11 @@ def _store_in_half(folder):
         copied.attrs.update(item.attrs)
 
     for path in folder.glob("*.weights.h5"):
-        part = path.with_suffix(".part")
-        with h5py.File(path) as source, h5py.File(part, "w") as target:
+        half = io.BytesIO()
+        with h5py.File(path) as source, h5py.File(half, "w") as target:
             target.attrs.update(source.attrs)
             source.visititems(copy)
-        os.replace(part, path)
+        path.write_bytes(half.getbuffer())
 
 
 def _card(model, title, card):

@@ -1,4 +1,4 @@
-"""Damaged files of the forms that the package reads.
+"""Damaged files of every form that the package reads.
 
 Each case damages one file of something whole, by its number alone, and opens
 it. What comes out must be an error that names the file, or what comes out of
@@ -32,6 +32,7 @@ X = checks.ids([2, 5, 6, 7, 3, 8, 9, 3], [2, 12, 10, 3])
 LINES = [f"the chef cooked meal {i} ." for i in range(300)]
 SIZES = {
     "config.json": ["num_hidden_layers", "vocab_size", "hidden_size"],
+    "ours": ["num_layers", "vocabulary_size", "hidden_dim"],
 }
 
 
@@ -79,7 +80,8 @@ def inflate(data, draw):
     """Sizes that no machine has, or that are none."""
     text = data.decode()
     content = json.loads(text)
-    sizes = content["config"] if "config" in content else content
+    sizes = content.get("config", content)
+    sizes = sizes["backbone"]["config"] if "backbone" in sizes else sizes
     name = draw.choice([n for n in sum(SIZES.values(), []) if n in sizes])
     sizes[name] = draw.choice(
         [10**6, 10**12, 10**30, -1, 0, 2.5, "a", None, []]
@@ -133,6 +135,11 @@ def outputs(model):
     return values, tokenizer.get_vocabulary(), tokenizer.lowercase
 
 
+def open_preset(path):
+    model = ke.ElectraTextClassifier.from_preset(str(path))
+    return *outputs(model), model.labels
+
+
 def open_keras(path):
     return outputs(keras.saving.load_model(path / "model.keras"))
 
@@ -184,6 +191,16 @@ def detector():
     )
 
 
+def make_preset(folder):
+    classifier().save_to_preset(folder)
+
+
+def make_old_preset(folder):
+    """Without checksums."""
+    make_preset(folder)
+    (folder / "metadata.json").write_text("{}")
+
+
 def make_keras(folder):
     classifier().save(folder / "model.keras")
 
@@ -205,6 +222,16 @@ def make_parts(folder):
     places = {key: name for name, part in parts.items() for key, _ in part}
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": places}))
+    path.unlink()
+
+
+def make_bin(folder):
+    torch = pytest.importorskip("torch")
+    make_safetensors(folder)
+    path = folder / "model.safetensors"
+    arrays = safetensors.numpy.load_file(path)
+    tensors = {name: torch.tensor(array) for name, array in arrays.items()}
+    torch.save(tensors, folder / "pytorch_model.bin")
     path.unlink()
 
 
@@ -238,6 +265,23 @@ def make_examples(folder):
 
 
 FORMS = {
+    "preset": (
+        *(make_preset, open_preset, 60),
+        {
+            "*.json": (*JSON, flip, remove),
+            "config.json": (inflate,),
+            "*.h5": BINARY,
+            "assets/*/*": BINARY,
+        },
+    ),
+    "old preset": (
+        *(make_old_preset, open_preset, 30),
+        {
+            "config.json": (inflate, *JSON),
+            "task.json": (inflate, inflate, *JSON),
+            "model.weights.h5": (cut, garbage, remove),
+        },
+    ),
     "keras": (make_keras, open_keras, 25, {"*.keras": BINARY}),
     "safetensors": (
         *(make_safetensors, open_detector, 40),
@@ -252,6 +296,7 @@ FORMS = {
         *(make_parts, open_detector, 20),
         {"*index.json": (*JSON, remove), "*.safetensors": (cut, remove)},
     ),
+    "bin": (make_bin, open_detector, 25, {"*.bin": BINARY}),
     "tf1": (
         *(make_tf1, open_detector, 30),
         {"*.index": BINARY, "*.data-*": BINARY, "config.json": JSON},

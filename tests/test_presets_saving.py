@@ -1,5 +1,12 @@
 """Saved whole or not at all, with a card, in half the size, and uploaded."""
 
+import itertools
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
 import types
 
 import h5py
@@ -98,11 +105,94 @@ def test_half_precision_that_cannot_be(tmp_path):
     assert (tmp_path / "model.weights.h5").read_bytes() == before
 
 
-def test_urls_are_no_folders(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "address", ["hf://user/model", "kaggle://a/b/keras/c", "memory://a/b"]
+)
+def test_addresses_that_cannot_be_written(address, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="local folder.*memory://bucket/p"):
-        build().save_to_preset("memory://bucket/p")
+    classifier = build()
+    for task in (classifier, classifier.backbone, classifier.preprocessor):
+        with pytest.raises(ValueError, match=f"local folder.*{address}"):
+            task.save_to_preset(address)
+        with pytest.raises(ValueError, match="local folder"):
+            task.save_to_preset(pathlib.Path(address))
+    with pytest.raises(ValueError, match=address):
+        classifier.export_to_keras_hub(address)
+    with pytest.raises(ValueError, match="directory.*local folder"):
+        keras_electra.ResumableCheckpoint(address)
+    tokenizer = classifier.preprocessor.tokenizer
+    with pytest.raises(ValueError, match="output_dir.*local folder"):
+        keras_electra.build_examples("no.txt", address, tokenizer)
+    with pytest.raises(ValueError, match="output_dir.*local folder"):
+        keras_electra.load_examples(pathlib.Path(address), "train", 1)
     assert not list(tmp_path.iterdir())
+
+
+def die_at(step, save, folder):
+    """Saves in a process that is killed at a call of the system."""
+    pid = os.fork()
+    if pid:
+        return os.waitpid(pid, 0)[1]
+    left = itertools.count(step, -1)
+
+    def counted(function):
+        def call(*args, **kwargs):
+            if not next(left):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*args, **kwargs)
+
+        return call
+
+    for name in "stat replace rename unlink mkdir rmdir fsync open".split():
+        setattr(os, name, counted(getattr(os, name)))
+    save(folder)
+    os._exit(0)
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "torch" or not hasattr(os, "fork"),
+    reason="others have threads, which `fork` does not bear",
+)
+def test_killed_at_any_moment(tmp_path):
+    """There is the old preset or the new one, and nothing is left over."""
+    task, seen = build(), set()
+    task.save_to_preset(tmp_path / "old")
+    task.output_dense.bias.assign([1.0, 2.0])
+    task.backbone.embeddings.layer_norm.beta.assign(np.ones(8))
+    for step in range(1, 200, 9):
+        folder = shutil.copytree(tmp_path / "old", tmp_path / str(step))
+        status = die_at(step, task.save_to_preset, folder)
+        opened = keras_electra.ElectraTextClassifier.from_preset(folder)
+        norm = opened.backbone.embeddings.layer_norm
+        is_new = opened.output_dense.get_weights()[1].tolist() == [1, 2]
+        assert (norm.get_weights()[1].tolist() == [1] * 8) == is_new
+        seen.add((status, is_new))
+        opened.save_to_preset(folder)
+        assert not list(folder.glob(".*"))
+    assert seen >= {(signal.SIGKILL, False), (signal.SIGKILL, True)}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="needs limits")
+def test_a_full_disk_is_an_error_and_no_crash(tmp_path):
+    build().save_to_preset(tmp_path / "old")
+    program = (
+        "import resource, sys\n"
+        "from tests.test_presets_saving import build\n"
+        "task = build()\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+        "for save in (task.save_to_preset, task.backbone.save_to_preset):\n"
+        "    try: save(sys.argv[1])\n"
+        "    except OSError: print('refused', flush=True)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "old")],
+        cwd=pathlib.Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (0, "refused\n" * 2), done.stderr
+    keras_electra.ElectraTextClassifier.from_preset(tmp_path / "old")
+    assert not list((tmp_path / "old").glob(".*"))
 
 
 def build_pretrainer():

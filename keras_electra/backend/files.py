@@ -8,6 +8,7 @@ import contextlib
 import json
 import pathlib
 import re
+import zipfile
 
 import numpy as np
 
@@ -29,6 +30,9 @@ def load_pickle(path):
     """A dict of the arrays that PyTorch saved; anything else is an error."""
     import torch
 
+    if zipfile.is_zipfile(path):  # PyTorch does not look at its checksums
+        if name := zipfile.ZipFile(path).testzip():
+            raise ValueError(f"the checksum of {name} in it is wrong")
     tensors = torch.load(path, map_location="cpu", weights_only=True)
     for name, tensor in tensors.items():
         half = tensor.dtype == torch.bfloat16  # which NumPy lacks

@@ -12,6 +12,7 @@ from keras_electra.arguments import check_option
 from keras_electra.arguments import keyword_names
 from keras_electra.conversion import weights
 from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.presets_saving import save_h5
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 BACKBONE = "keras_hub>ElectraBackbone"
@@ -97,6 +98,7 @@ def write(task, head, folder):
     )
     arrays = weights.arrays_of(weights.network(backbone))
     weights.fill(network(theirs), arrays.get)
+    theirs.save_weights = functools.partial(save_h5, theirs)
     theirs.save_to_preset(str(folder))
     tokenizer = getattr(task.preprocessor, "tokenizer", None)
     if tokenizer is not None:

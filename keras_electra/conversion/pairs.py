@@ -175,6 +175,7 @@ def fresh_generator(backbone):
     heads = max(1, width // 64)
     width = max(1, width // heads) * heads
     config = backbone.get_config()
+    config.pop("changed_layers", None)
     config.update(hidden_dim=width, num_heads=heads, intermediate_dim=4 * width)
     config.update(name="generator", dtype=backbone.dtype_policy)
     with keras.name_scope("generator"):

@@ -52,6 +52,11 @@ def of_parts(root, attributes, prefix=""):
         names = (names,) if isinstance(names, str) else names
         part, ends = operator.attrgetter(attribute)(root), [""]
         if isinstance(part, keras.Layer):
+            if mode := part.quantization_mode:
+                raise ValueError(
+                    f"{part.path} is quantized to {mode}, which no other form "
+                    "of checkpoint holds: export before `quantize`."
+                )
             is_dense = hasattr(part, "kernel")
             ends = ["kernel", "bias"] if is_dense else ["gamma", "beta"]
         for end in ends if part is not None else ():

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_option
+from keras_electra.arguments import local_folder
 from keras_electra.data.batches import PositionedDataset
 from keras_electra.data.rows import make_rows
 from keras_electra.text import shards
@@ -40,7 +41,7 @@ def load_examples(
     Returns an `ExampleDataset`. A missing file is a `FileNotFoundError`, an
     empty split, a damaged file or another tokenizer a `ValueError`.
     """
-    folder = os.path.abspath(os.fspath(output_dir))
+    folder = str(local_folder("output_dir", output_dir))
     check_option("split", split, shards.SPLITS)
     metadata = shards.read_metadata(folder)
     built = metadata["tokenizer"]

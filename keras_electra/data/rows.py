@@ -14,7 +14,7 @@ from keras_electra.arguments import keyword_names
 from keras_electra.backend import graph_text
 from keras_electra.data import inputs
 from keras_electra.model.backbone import ElectraBackbone
-from keras_electra.presets import OpensPresets
+from keras_electra.presets_saving import SavesParts
 from keras_electra.text.tokenizer import ElectraTokenizer
 
 MAX_SEQUENCE_LENGTH = 512  # as many positions as networks of the original have
@@ -75,7 +75,7 @@ def split_windows(count, room):
 
 
 class RowPreprocessor(
-    KeepsArguments, OpensPresets, keras_hub.models.Preprocessor
+    KeepsArguments, SavesParts, keras_hub.models.Preprocessor
 ):
     """Turns texts and pairs into rows; subclasses have `rows` of their own.
 

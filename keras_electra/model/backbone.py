@@ -11,10 +11,16 @@ import keras_hub
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_number
 from keras_electra.arguments import keyword_names
+from keras_electra.model.adapted import AdaptableModel
+from keras_electra.model.adapted import Dense
+from keras_electra.model.adapted import KeepsAdapters
+from keras_electra.model.adapted import adaptable_layers
+from keras_electra.model.adapted import changes_in_config
 from keras_electra.model.embeddings import ElectraEmbeddings
 from keras_electra.model.transformer import TransformerLayer
-from keras_electra.presets import OpensPresets
 from keras_electra.presets import register_presets
+from keras_electra.presets_saving import SavesParts
+from keras_electra.presets_saving import save_h5
 
 TABLES = (  # what is alike where embeddings are shared
     "vocabulary_size",
@@ -27,7 +33,7 @@ COUNTS = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim")
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
+class ElectraBackbone(AdaptableModel, SavesParts, keras_hub.models.Backbone):
     """Encodes token ids as one vector a token.
 
     Called with a dict of int arrays `(batch, length)`: `token_ids`,
@@ -100,7 +106,7 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
                 )
         projection = None
         if embedding_dim != hidden_dim:
-            projection = keras.layers.Dense(
+            projection = Dense(
                 hidden_dim, dtype=dtype, name="embeddings_projection"
             )
         transformer_layers = [
@@ -151,13 +157,39 @@ class ElectraBackbone(OpensPresets, keras_hub.models.Backbone):
                 theirs.set_weights(mine.get_weights())
         return copy
 
+    def save_weights(self, filepath, overwrite=True, max_shard_size=None):
+        if max_shard_size is None and overwrite:
+            save_h5(self, filepath)
+        else:
+            super().save_weights(filepath, overwrite, max_shard_size)
+
     def default_lora_layer_names(self):
         """Layers that `enable_lora` adapts: query, key and value in one."""
         return ["query_key_value"]
 
+    def enable_lora(self, rank, target_layer_names=None):
+        """Freezes all but adapters of a `rank`, and the biases beside them."""
+        check_count("rank", rank)
+        if target_layer_names is None:
+            target_layer_names = self.default_lora_layer_names()
+        layers = adaptable_layers(self).values()
+        names = {x.name for x in layers if isinstance(x, KeepsAdapters)}
+        adapted = {x.name for x in layers if x.lora_enabled}
+        wanted = set(target_layer_names)
+        if not wanted or not wanted <= names or adapted:
+            raise ValueError(
+                "`target_layer_names` must be a list of names of layers: "
+                f"{', '.join(sorted(names))}. Received: {target_layer_names!r}"
+                f"; adapted already, which is done once: {sorted(adapted)}."
+            )
+        super().enable_lora(rank, list(wanted))
+
     def get_config(self):
+        # Not KerasHub's, which makes policies of quantized layers nameless.
         own = {name: getattr(self, name) for name in self._config_names}
-        return {**super().get_config(), **own}
+        own.update(name=self.name, trainable=self.trainable)
+        own["dtype"] = keras.dtype_policies.serialize(self.dtype_policy)
+        return {**own, **changes_in_config(self)}
 
 
 register_presets(ElectraBackbone)

@@ -8,6 +8,7 @@ network is not part of it, because each network has its own.
 import keras
 import keras_hub
 
+from keras_electra.model.adapted import ReversibleEmbedding
 from keras_electra.model.layers import ConfiguredLayer
 from keras_electra.model.layers import HashDropout
 from keras_electra.model.layers import layer_norm
@@ -36,7 +37,7 @@ class ElectraEmbeddings(ConfiguredLayer):
     ):
         super().__init__(**kwargs)
         self.keep_arguments(locals())
-        self.token_embedding = keras_hub.layers.ReversibleEmbedding(
+        self.token_embedding = ReversibleEmbedding(
             vocabulary_size,
             embedding_dim,
             embeddings_initializer=truncated_normal(self),

@@ -6,6 +6,7 @@ B batch, L length, P predicted positions, D hidden, E embedding, V vocabulary.
 import keras
 from keras import ops
 
+from keras_electra.model.adapted import Dense
 from keras_electra.model.layers import ConfiguredLayer
 from keras_electra.model.layers import dense
 from keras_electra.model.layers import layer_norm
@@ -93,7 +94,7 @@ class ReplacedTokenHead(ConfiguredLayer):
     def build(self, x_shape):
         self.dense = dense(self, x_shape[-1], "dense", self.activation)
         self.dense.build(x_shape)
-        self.output_dense = keras.layers.Dense(
+        self.output_dense = Dense(
             1, dtype=self.dtype_policy, name="output_dense"
         )
         self.output_dense.build(x_shape)

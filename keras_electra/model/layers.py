@@ -10,6 +10,7 @@ from keras_electra.arguments import KeepsArguments
 from keras_electra.arguments import check_number
 from keras_electra.backend.numerics import drop
 from keras_electra.backend.numerics import dropped_levels
+from keras_electra.model.adapted import Dense
 
 
 class ConfiguredLayer(KeepsArguments, keras.layers.Layer):
@@ -71,7 +72,7 @@ def truncated_normal(layer):
 
 def dense(layer, units, name, activation=None):
     """A dense layer of the precision and initial values of `layer`."""
-    return keras.layers.Dense(
+    return Dense(
         units,
         activation=activation_function(activation),
         kernel_initializer=truncated_normal(layer),

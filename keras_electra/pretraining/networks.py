@@ -6,6 +6,7 @@ In a preset the backbone is the discriminator's, all else the task's weights.
 import keras
 
 from keras_electra.arguments import KeepsArguments
+from keras_electra.model.adapted import AdaptableModel
 from keras_electra.presets_saving import SavesPresets
 
 
@@ -48,7 +49,7 @@ def special_ids(preprocessor, mask_token_id, unselectable_token_ids):
     return int(mask_token_id), sorted({int(i) for i in unselectable_token_ids})
 
 
-class PretrainingSaving(KeepsArguments, SavesPresets):
+class PretrainingSaving(KeepsArguments, AdaptableModel, SavesPresets):
     """Presets and configuration of `ElectraPretrainer`."""
 
     unsaved = ("backbone", "generator", "preprocessor")

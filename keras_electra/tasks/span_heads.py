@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from keras_electra.arguments import KeepsArguments
+from keras_electra.model.adapted import Dense
 from keras_electra.model.layers import exact_gelu
 
 HIDDEN_DIM = 512  # of the original (`qa_tasks.py:479, 519`)
@@ -32,7 +33,7 @@ def masked_logits(outputs):
 def _add_dense(layer, name, width, units, activation=None, **kwargs):
     """Gives a layer, as an attribute, a built dense layer of its precision."""
     kwargs.update(name=name, dtype=layer.dtype_policy)
-    dense = keras.layers.Dense(units, activation, **kwargs)
+    dense = Dense(units, activation, **kwargs)
     dense.build((None, width))
     setattr(layer, name, dense)
 

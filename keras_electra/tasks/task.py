@@ -12,6 +12,8 @@ from keras_electra.data import inputs
 from keras_electra.data import streams
 from keras_electra.data.batches import Batches
 from keras_electra.data.rows import is_rows
+from keras_electra.model.adapted import AdaptableModel
+from keras_electra.model.adapted import Dense
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks import labels
@@ -21,7 +23,7 @@ from keras_electra.training.recipes import finetuning_rate
 from keras_electra.training.steps import StepMetrics
 
 
-class ElectraTask(FitsExamples, KeepsArguments, SavesPresets):
+class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
     """Training and use of a task; mixed in before KerasHub's base class.
 
     It is called on rows, a dict of int arrays as `ElectraBackbone`.
@@ -42,7 +44,7 @@ class ElectraTask(FitsExamples, KeepsArguments, SavesPresets):
         """Logits of vectors: dropout, `hidden` and dropout again, linear."""
         policy = {"dtype": self.backbone.dtype_policy}
         drop = keras.layers.Dropout(dropout, name="output_dropout", **policy)
-        dense = keras.layers.Dense(units, activation, name="logits", **policy)
+        dense = Dense(units, activation, name="logits", **policy)
         self.output_dropout, self.output_dense = drop, dense
         if hidden is not None:
             x = hidden(drop(x))

@@ -20,6 +20,7 @@ import numpy as np
 
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_number
+from keras_electra.arguments import local_folder
 from keras_electra.text import corpus
 from keras_electra.text import shards
 from keras_electra.text import workers
@@ -70,6 +71,7 @@ def build_examples(
     check_count("num_processes", num_processes)
     limits = {"at_least": 0, "below": 1}
     check_number("validation_fraction", validation_fraction, **limits)
+    output_dir = str(local_folder("output_dir", output_dir))
     files = corpus.list_files(files)
     size = tokenizer.vocabulary_size()
     description = {
@@ -85,7 +87,6 @@ def build_examples(
         "dtype": shards.record_dtype(size, sequence_length),
         "inputs": list(map(_describe_file, files)),
     }
-    output_dir = os.path.abspath(os.fspath(output_dir))
     counts = _counts_of_same_build(output_dir, description)
     if counts is None:
         with _partial_folder(output_dir) as folder:

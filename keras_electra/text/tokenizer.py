@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_electra.backend import graph_text
 from keras_electra.model.backbone import ElectraBackbone
-from keras_electra.presets import OpensPresets
+from keras_electra.presets_saving import SavesParts
 from keras_electra.text import original
 from keras_electra.text import vocabulary as vocabularies
 from keras_electra.text.pipeline import SETTINGS
@@ -22,7 +22,7 @@ VOCABULARY_FILE, PIPELINE_FILE = "vocabulary.txt", "tokenizer.json"
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraTokenizer(OpensPresets, keras_hub.tokenizers.Tokenizer):
+class ElectraTokenizer(SavesParts, keras_hub.tokenizers.Tokenizer):
     """Tokenizer of ELECTRA: WordPiece, or what a `tokenizer.json` says.
 
     Called on a str it returns a 1-d array of int, on a list of str a list of

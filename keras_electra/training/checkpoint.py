@@ -8,7 +8,6 @@ import itertools
 import json
 import math
 import os
-import pathlib
 import re
 import shutil
 import types
@@ -23,6 +22,8 @@ import numpy as np
 
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_option
+from keras_electra.arguments import local_folder
+from keras_electra.presets import flush
 
 if keras.config.backend() == "torch":  # has generators of its own
     from keras_electra.backend import torch as backend_random
@@ -63,7 +64,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         if mode == "auto":
             rises = any(name in (monitor or "") for name in RISING)
             mode = "max" if rises else "min"
-        self.directory = pathlib.Path(directory).expanduser().absolute()
+        self.directory = local_folder("directory", directory)
         self.keep = keep
         self.monitor = monitor
         self.mode = mode
@@ -210,10 +211,10 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             file = np.memmap(temporary / "variables.npz", mode="r")
             text = json.dumps({**state, "crc32": zlib.crc32(file)}, indent=1)
             (temporary / "state.json").write_text(text + "\n")
-            _flush(*temporary.iterdir(), temporary)
+            flush(*temporary.iterdir(), temporary)
             shutil.rmtree(folder, ignore_errors=True)  # if it was damaged
             temporary.rename(folder)
-            _flush(self.directory)
+            flush(self.directory)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -275,14 +276,6 @@ def _check_finite(arrays, state):
             array = arrays[f"{group}/{i:05d}"].view(np.dtype(row["dtype"]))
             if not np.isfinite(array).all():
                 raise FloatingPointError(f"{row['path']!r} has NaN or infinity")
-
-
-def _flush(*paths):
-    """Waits until files and folders are on the disk."""
-    for path in paths if os.name == "posix" else ():  # else not to be opened
-        descriptor = os.open(path, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
 
 
 def _check_same(folder, owners, state):

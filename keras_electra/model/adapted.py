@@ -1,0 +1,196 @@
+"""What is quantized or has adapters (LoRA) is saved and opened as it is.
+
+Keras adds adapters to the kernel it saves, which is rounded again if quantized.
+Here the configuration says what became of layers; adapters are saved beside.
+"""
+
+import gc
+import json
+import os
+
+import h5py
+import keras
+import keras_hub
+
+
+class KeepsAdapters:
+    """Saves adapters beside the weights; mixed in before Keras' layer."""
+
+    def save_own_variables(self, store):
+        enabled, self.lora_enabled = self.lora_enabled, False
+        super().save_own_variables(store)
+        self.lora_enabled = enabled
+        for weight in self._adapters():
+            store[weight.name] = weight
+
+    def load_own_variables(self, store):
+        super().load_own_variables(store)
+        for weight in self._adapters():
+            if weight.name in store.keys():  # else they are part of the kernel
+                weight.assign(store[weight.name])
+
+    def _adapters(self):
+        return [w for w in self.weights if w.name.startswith("lora_")]
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class Dense(KeepsAdapters, keras.layers.Dense):
+    def quantize(self, mode=None, type_check=True, config=None):
+        super().quantize(mode, type_check=False, config=config)
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ReversibleEmbedding(KeepsAdapters, keras_hub.layers.ReversibleEmbedding):
+    pass  # `quantize` leaves it as it is
+
+
+class AdaptableModel:
+    """Saves what its layers became; mixed in before KerasHub's class."""
+
+    def get_config(self):
+        return {**super().get_config(), **changes_in_config(self)}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        changes = config.pop("changed_layers", {})
+        model = super().from_config(config)
+        _change_layers(model, changes)
+        return model
+
+    def with_plain_head(self):
+        """This model, or one with a fresh head if its own was changed."""
+        parts = {"backbone": self.backbone, "preprocessor": self.preprocessor}
+        config = {**self.get_config(), **parts}
+        changed = config.pop("changed_layers", None)
+        return type(self).from_config(config) if changed else self
+
+    def save_lora_weights(self, filepath):
+        """Saves what learns beside frozen weights: adapters, biases, heads.
+
+        Args:
+            filepath: path of a file, which ends in `.lora.h5`.
+        """
+        adapters = _adapters_of(self)
+        if not any(adapters.values()) or not str(filepath).endswith(".lora.h5"):
+            raise ValueError(
+                "Adapters, which `backbone.enable_lora(rank)` makes, are saved "
+                f"to a file that ends in `.lora.h5`. Received: {filepath!r}, "
+                f"adapters of {sum(map(len, adapters.values()))} layers."
+            )
+        part = f"{filepath}.part"
+        with h5py.File(part, "w") as file:
+            file.attrs["adapters"] = json.dumps(adapters)
+            for name, weight in _learning(self).items():
+                value = keras.ops.convert_to_numpy(weight)
+                file[name] = value.astype("float32")  # HDF5 has no bfloat16
+        os.replace(part, filepath)
+
+    def load_lora_weights(self, filepath):
+        """Restores what `save_lora_weights` saved, all else stays.
+
+        A network without adapters gets them. KerasHub's own files have them
+        only, no biases and heads.
+        """
+        networks = _networks(self)
+        with h5py.File(filepath) as file:
+            if "adapters" not in file.attrs:
+                hub = keras_hub.models.Backbone
+                return hub.load_lora_weights(networks["backbone"], filepath)
+            values = {name: value[()] for name, value in file.items()}
+            adapters = json.loads(file.attrs["adapters"])
+        if not any(_adapters_of(self).values()):
+            for name in networks.keys() & adapters.keys():
+                _change_layers(networks[name], adapters[name])
+        weights = _learning(self)
+        mine = {(name, tuple(w.shape)) for name, w in weights.items()}
+        differ = mine ^ {(name, v.shape) for name, v in values.items()}
+        if differ or _adapters_of(self) != adapters:
+            raise ValueError(
+                f"{filepath} is of another model, task or rank, or other parts "
+                f"learn here. Differ: {sorted(differ)[:2]}. Load it into what "
+                "it was saved from, before `enable_lora`."
+            )
+        for name, value in values.items():
+            weights[name].assign(value)
+
+
+def adaptable_layers(model):
+    """Layers that can be quantized or have adapters, by their path.
+
+    Those of models in the model are left to these.
+    """
+    found = {}
+    for top in model.layers:
+        if isinstance(top, keras.Model) or not top.path:
+            continue
+        # It has another name where it comes from a pre-trainer.
+        name = "head" if top is getattr(model, "head", None) else top.name
+        for layer in top._flatten_layers():
+            is_one = hasattr(layer, "lora_enabled")
+            if is_one and layer.path.startswith(top.path):
+                found[name + layer.path.removeprefix(top.path)] = layer
+    return found
+
+
+def changes_in_config(model):
+    """What became of layers, as part of a model's configuration, or `{}`."""
+    changes = {}
+    for name, layer in adaptable_layers(model).items():
+        if how := layer.quantization_config or layer.quantization_mode:
+            how = keras.saving.serialize_keras_object(how)
+            changes[name] = {"quantization": how}
+        if layer.lora_enabled:
+            settings = [layer.lora_rank, layer.lora_alpha]
+            changes.setdefault(name, {})["adapter"] = settings
+    return {"changed_layers": changes} if changes else {}
+
+
+def _change_layers(model, changes):
+    """Does to layers what `changes_in_config` says, before weights load."""
+    layers = adaptable_layers(model)
+    gc.freeze()  # Keras collects garbage for every weight it takes off
+    for name, change in changes.items():
+        layer, how = layers[name], change.get("quantization")
+        if how and not layer.quantization_mode:
+            how = keras.saving.deserialize_keras_object(how)
+            model.quantize(config=how, filters=lambda other: other is layer)
+    gc.unfreeze()
+    adapters = {
+        layers[n]: c["adapter"] for n, c in changes.items() if "adapter" in c
+    }
+    if adapters and isinstance(model, keras_hub.models.Backbone):
+        for layer in model._flatten_layers(include_self=False):
+            layer.trainable = False
+    for layer, settings in adapters.items():
+        layer.trainable = True
+        if not layer.lora_enabled:
+            layer.enable_lora(*settings)
+
+
+def _networks(model):
+    """The networks in a model, or the only one, by name."""
+    found = {n: getattr(model, n, None) for n in ("backbone", "generator")}
+    found = {name: network for name, network in found.items() if network}
+    return found or {"backbone": model}
+
+
+def _adapters_of(model):
+    """Changes of layers of the networks, but adapters only."""
+    return {
+        part: {
+            name: {"adapter": [layer.lora_rank, layer.lora_alpha]}
+            for name, layer in adaptable_layers(network).items()
+            if layer.lora_enabled
+        }
+        for part, network in _networks(model).items()
+    }
+
+
+def _learning(model):
+    """Weights that are trainable or of a head, by place and path."""
+    networks = _networks(model).values()
+    frozen = {id(w) for n in networks for w in n.weights if not w.trainable}
+    found = [w for w in model.weights if id(w) not in frozen]
+    names = [f"{i:03} {w.path}".replace("/", ".") for i, w in enumerate(found)]
+    return dict(zip(names, found))
