@@ -2,9 +2,12 @@
 
 `TrainStep` is that of every model. `encoder_layer.run` computes faster,
 to rounding, the `call` of a `TransformerLayer` for which `can_run` holds.
+`replicas` are the devices that share a batch, and the processes.
 """
 
 import keras
+
+from keras_electra.backend import replicas
 
 if keras.config.backend() == "tensorflow":
     from keras_electra.backend import tensorflow as encoder_layer
@@ -21,4 +24,4 @@ else:
         f"Received: KERAS_BACKEND={keras.config.backend()!r}."
     )
 
-__all__ = ["TrainStep", "encoder_layer"]
+__all__ = ["TrainStep", "encoder_layer", "replicas"]

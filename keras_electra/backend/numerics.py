@@ -11,6 +11,8 @@ import math
 import keras
 from keras import ops
 
+import keras_electra.backend.replicas as replicas
+
 # Added to the score of a padding key (original `model/modeling.py:613`).
 MASKED_SCORE = -10000.0
 LEVELS = 1 << 16  # of one half of a hash
@@ -71,6 +73,8 @@ def drop(x, rate, seed):
     lanes = (*rows, -(-width // 2))
     # In a column: TensorFlow's `view` wants to know the last axis.
     counters = ops.reshape(ops.arange(math.prod(lanes), dtype="int32"), (-1, 1))
+    if replicas.count() > 1:  # those of its rows in the whole batch
+        counters = counters + replicas.index() * math.prod(lanes)
     bits = hash_counters(counters, seed)
     bits = ops.reshape(ops.view(bits, "int16"), (*rows, 2 * lanes[-1]))
     # It may be a tensor, for rows of a length that varies.

@@ -4,12 +4,13 @@ import keras
 import numpy as np
 import torch
 
+import keras_electra.backend.replicas as replicas
+
 
 class TrainStep:
     def train_step(self, data):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         self.zero_grad()  # before the forward pass, which needs the memory
-        outputs = self(x, training=True)
+        x, y, sample_weight, outputs = self._call_on_rows(data, training=True)
         loss = self.compute_loss(x, y, outputs, sample_weight)
         scaled_loss = self.optimizer.scale_loss(loss)
         scaled_loss.backward()
@@ -20,6 +21,9 @@ class TrainStep:
             for v in variables
         ]
         with torch.no_grad():
+            # What follows is the same on all replicas.
+            tensors = loss, scaled_loss, *gradients
+            loss, scaled_loss, *gradients = replicas.summed(tensors)
             norms = self.gradient_norms(gradients, scaled_loss, loss)
             finite = torch.isfinite(norms[0])
             # The only read of a number by the host in the step.
@@ -27,6 +31,27 @@ class TrainStep:
                 self.optimizer.apply(gradients, variables)
             data = x, y, sample_weight
             return self.finish_step(data, outputs, loss, norms, finite)
+
+    def test_step(self, data):
+        x, y, sample_weight, outputs = self._call_on_rows(data, training=False)
+        loss = self.compute_loss(x, y, outputs, sample_weight, training=False)
+        return self.update_metrics((x, y, sample_weight), outputs, loss)
+
+    def _call_on_rows(self, data, training):
+        """`x, y, sample_weight, outputs`, without rows that only fill up."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        data = x, y, sample_weight, self(x, training=training)
+        if replicas.count() == 1:
+            return data
+        mask = torch.as_tensor(x["padding_mask"]).flatten(1).any(1)
+        if mask.all():
+            return data
+        return keras.tree.map_structure(
+            lambda a: a if a is None else torch.as_tensor(a)[mask], data
+        )
+
+    def _initialize_ddp(self):
+        """Keeps Keras 3.16 from reducing the gradients, too."""
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ import math
 import torch
 
 import keras_electra.backend.numerics as numerics
+import keras_electra.backend.replicas as replicas
 
 USES_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
     torch.ops.mkldnn, "_linear_pointwise"
@@ -83,6 +84,8 @@ def _draw(shape, seed, pick):
     lanes = -(-width // 2)
     key, second_key = _keys(*seed.tolist())
     counters = _counters(math.prod(rows) * lanes).view(*rows, lanes)
+    start = replicas.index() * counters.numel() * numerics.GOLDEN_RATIO
+    key = numerics.int32(key + start)
     bits = (counters if pick is None else pick(counters)) + key
     shifted = torch.empty_like(bits)
     _fold_(bits, 16, shifted).mul_(numerics.MULTIPLIER_1).add_(second_key)

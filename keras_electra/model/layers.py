@@ -5,9 +5,11 @@ of what is kept follows it), and its numbers are good enough for dropout only.
 """
 
 import keras
+from keras import ops
 
 from keras_electra.arguments import KeepsArguments
 from keras_electra.arguments import check_number
+from keras_electra.backend import replicas
 from keras_electra.backend.numerics import drop
 from keras_electra.backend.numerics import dropped_levels
 from keras_electra.model.adapted import Dense
@@ -40,6 +42,16 @@ class HashDropout(ConfiguredLayer):
         if not training or not dropped_levels(self.rate):
             return None
         return self.seed_generator.next()
+
+
+class Dropout(keras.layers.Dropout):
+    """Keras', which on several replicas draws for the rows of all."""
+
+    def call(self, inputs, training=False):
+        if not training or replicas.count() == 1:
+            return super().call(inputs, training)
+        ones = ops.ones(replicas.whole_shape(inputs), inputs.dtype)
+        return inputs * replicas.own(super().call(ones, training))
 
 
 def activation_function(name):

@@ -7,13 +7,17 @@ denominator (`run_pretraining.py:177, 226`): without any, a loss is zero.
 import keras
 from keras import ops
 
+from keras_electra.backend import replicas
 from keras_electra.training.steps import StepMetrics
 
 
 def weighted_mean(values, weights):
-    """Mean of `values` where `weights` is 1; both of the same shape."""
+    """Mean of `values` where `weights` is 1; both of the same shape.
+
+    Of several replicas its share of the mean over all: their sum is the mean.
+    """
     values, weights = (ops.cast(x, "float32") for x in (values, weights))
-    return ops.sum(values * weights) / (ops.sum(weights) + 1e-6)
+    return ops.sum(values * weights) / (replicas.total(ops.sum(weights)) + 1e-6)
 
 
 def exponentials(logits):

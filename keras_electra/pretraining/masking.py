@@ -7,6 +7,7 @@ Distinct positions are drawn anew at every step. The original's may be the same
 import keras
 from keras import ops
 
+from keras_electra.backend import replicas
 from keras_electra.model.layers import ConfiguredLayer
 
 SEED_KEY = "seed_generator_state"
@@ -29,7 +30,9 @@ class SeededLayer(ConfiguredLayer):
     def uniform(self, like, training):
         """float32 numbers in `[0, 1)`, of the shape of an array."""
         seed = self.seed_generator if training else self.evaluation
-        return keras.random.uniform(ops.shape(like), dtype="float32", seed=seed)
+        shape = replicas.whole_shape(like)
+        draws = keras.random.uniform(shape, dtype="float32", seed=seed)
+        return replicas.own(draws)
 
     def restart_evaluation(self):
         """Lets the next evaluation draw what the first one drew."""
@@ -137,9 +140,11 @@ class MaskTokens(SeededLayer):
         shown, new_ids = self.uniform(positions, training), mask_ids
         if self.random_token_rate:
             # Those of the row before, or of another position of one row.
-            others = ops.roll(mask_ids, (1, 1), (0, 1))
-            used = ops.roll(weights, (1, 1), (0, 1)) > 0
-            is_random = used & (shown >= 1.0 - self.random_token_rate)
+            others, used = (
+                replicas.own(ops.roll(replicas.gathered(x), (1, 1), (0, 1)))
+                for x in (mask_ids, weights)
+            )
+            is_random = (used > 0) & (shown >= 1.0 - self.random_token_rate)
             new_ids = ops.where(is_random, others, new_ids)
         is_hidden = shown < self.mask_token_rate
         new_ids = ops.where(is_hidden, self.mask_token_id, new_ids)

@@ -9,6 +9,7 @@ import keras_hub
 
 from keras_electra.arguments import check_number
 from keras_electra.arguments import known_keywords
+from keras_electra.backend import replicas
 from keras_electra.data.rows import TextPreprocessor
 from keras_electra.model import heads
 from keras_electra.model.backbone import ElectraBackbone
@@ -227,7 +228,10 @@ class ElectraPretrainer(
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        """The weighted sum of both losses, a float32 scalar."""
+        """The weighted sum of both losses, a float32 scalar.
+
+        Of several replicas, in training, a share: their sum is the loss.
+        """
         loss = self.generator_weight * losses.weighted_mean(
             y_pred["token_loss"], y_pred["mask_weights"]
         )
@@ -238,4 +242,4 @@ class ElectraPretrainer(
             loss += self.discriminator_weight * losses.weighted_mean(
                 token_loss, x["padding_mask"]
             )
-        return loss
+        return loss if training else replicas.total(loss)

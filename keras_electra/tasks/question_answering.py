@@ -116,7 +116,7 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
     def default_metrics(self):
         return None
 
-    def compute_loss(self, x, y, y_pred, sample_weight=None, training=True):
+    def loss_of_rows(self, x, y, y_pred, sample_weight):
         return self.loss(y, y_pred, sample_weight)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):

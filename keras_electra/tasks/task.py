@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_electra.arguments import KeepsArguments
 from keras_electra.arguments import known_keywords
+from keras_electra.backend import replicas
 from keras_electra.data import inputs
 from keras_electra.data import streams
 from keras_electra.data.batches import Batches
@@ -15,6 +16,7 @@ from keras_electra.data.rows import is_rows
 from keras_electra.model.adapted import AdaptableModel
 from keras_electra.model.adapted import Dense
 from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.model.layers import Dropout
 from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks import labels
 from keras_electra.training.fit import FitsExamples
@@ -43,7 +45,7 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
     def add_logits(self, x, units, dropout, activation=None, hidden=None):
         """Logits of vectors: dropout, `hidden` and dropout again, linear."""
         policy = {"dtype": self.backbone.dtype_policy}
-        drop = keras.layers.Dropout(dropout, name="output_dropout", **policy)
+        drop = Dropout(dropout, name="output_dropout", **policy)
         dense = Dense(units, activation, name="logits", **policy)
         self.output_dropout, self.output_dense = drop, dense
         if hidden is not None:
@@ -90,6 +92,36 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
             for metric in keras.tree.flatten(places)
         )
         keras.Model.compile(self, optimizer, loss, **kwargs)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """Keras' loss. Of several replicas, in training, a share of it."""
+        loss = self.loss_of_rows(x, y, y_pred, sample_weight)
+        if replicas.count() > 1:
+            loss = loss * self._share(y, sample_weight)
+        return loss if training else replicas.total(loss)
+
+    def loss_of_rows(self, *data):
+        """The loss of rows and outputs, a scalar."""
+        return super().compute_loss(*data)
+
+    def _share(self, y, sample_weight):
+        """The rows, or weights, of this replica over those of all."""
+        losses = map(keras.losses.get, keras.tree.flatten(self.loss))
+        kinds = {getattr(loss, "reduction", "mean") for loss in losses}
+        if kinds == {"sum"}:
+            return 1.0
+        own = ops.shape(keras.tree.flatten(y)[0])[0]
+        if "mean_with_sample_weight" in kinds and sample_weight is not None:
+            own = ops.sum(ops.cast(sample_weight, "float32"))
+        if len(kinds) > 1:
+            raise ValueError(
+                "Losses on several devices must have one `reduction`. "
+                f"Received: {sorted(kinds)}."
+            )
+        own = ops.convert_to_tensor(own, "float32")
+        return ops.divide_no_nan(own, replicas.total(own))
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         data = y, y_pred, sample_weight

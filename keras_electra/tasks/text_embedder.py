@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_electra.arguments import KeepsArguments
 from keras_electra.arguments import check_option
+from keras_electra.backend import replicas
 from keras_electra.data import inputs
 from keras_electra.data.rows import RowPreprocessor
 from keras_electra.tasks.labels import LabelEncoder
@@ -63,11 +64,16 @@ class ContrastiveLoss(KeepsArguments, keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         vectors = ops.normalize(ops.cast(y_pred, "float32"), axis=-1)
-        scores = ops.matmul(vectors, ops.transpose(vectors)) / self.temperature
-        is_self = ops.eye(ops.shape(scores)[0], dtype="float32")
+        others = replicas.gathered(vectors)
+        scores = ops.matmul(vectors, ops.transpose(others)) / self.temperature
+        numbers = ops.arange(ops.shape(vectors)[0], dtype="int32")
+        numbers = numbers + replicas.index() * 2**20  # more than rows
+        is_self = numbers[:, None] == replicas.gathered(numbers)[None]
+        is_self = ops.cast(is_self, "float32")
         log_probs = ops.log_softmax(scores - 1e4 * is_self, axis=-1)
         groups = ops.reshape(ops.cast(y_true, "int32"), (-1,))
-        partners = ops.cast(groups[:, None] == groups[None], "float32")
+        partners = groups[:, None] == replicas.gathered(groups)[None]
+        partners = ops.cast(partners, "float32")
         partners = partners * (1.0 - is_self)
         total = ops.sum(partners * log_probs, axis=-1)
         return -total / ops.maximum(ops.sum(partners, axis=-1), 1.0)

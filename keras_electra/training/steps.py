@@ -4,12 +4,14 @@ One NaN in a gradient would make every weight NaN. With several replicas
 (`tf.distribute`) they are not looked for.
 """
 
+import contextlib
 import types
 
 import keras
 from keras import ops
 
 from keras_electra.backend import TrainStep
+from keras_electra.backend import replicas
 from keras_electra.training.optimizers import global_norm
 
 
@@ -29,12 +31,16 @@ class GuardedSteps(TrainStep):
         return (global_norm(gradients) * scale,)
 
     def finish_step(self, data, outputs, loss, norms, finite):
-        """Updates the metrics; returns their values."""
+        """Updates all metrics; returns their values."""
+        results = self.step_metrics.update_gradients(*norms, finite)
+        return {**self.update_metrics(data, outputs, loss), **results}
+
+    def update_metrics(self, data, outputs, loss):
+        """Updates those of evaluation too; returns their values."""
         x, y, sample_weight = data
         rows = ops.shape(keras.tree.flatten(x)[0])[0]
         self._loss_tracker.update_state(loss, sample_weight=rows)
-        results = self.step_metrics.update_gradients(*norms, finite)
-        return {**self.compute_metrics(x, y, outputs, sample_weight), **results}
+        return self.compute_metrics(x, y, outputs, sample_weight)
 
     @property
     def metrics(self):
@@ -42,9 +48,18 @@ class GuardedSteps(TrainStep):
 
     def get_metrics_result(self):
         # Those of gradients are reported by the training step alone.
-        results = super().get_metrics_result()
-        for metric in self.step_metrics.gradients:
-            del results[metric.name]
+        alone = [id(metric) for metric in self.step_metrics.gradients]
+        metrics = [m for m in self.metrics if id(m) not in alone]
+        variables = [v for metric in metrics for v in metric.variables]
+        results, scope = {}, contextlib.nullcontext()
+        if replicas.count() > 1:  # each has seen its own rows
+            sums = replicas.summed([v.value for v in variables])
+            scope = keras.StatelessScope(list(zip(variables, sums)))
+        with scope:
+            for metric in metrics:
+                result = metric.result()
+                is_many = isinstance(result, dict)
+                results.update(result if is_many else {metric.name: result})
         return results
 
 
