@@ -174,6 +174,25 @@ def check_number(name, value, **limits):
         )
 
 
+def check_sizes(sizes, stored, source):
+    """Checks sizes of a network (dict) before it is built, which they break.
+
+    `source` holds `stored` numbers as weights: of more, nothing is built.
+    """
+    names = "hidden_dim", "intermediate_dim", "num_layers", "num_heads"
+    tables = "vocabulary_size", "max_sequence_length", "num_segments"
+    for name in (*names, *tables, "embedding_dim"):
+        check_count(f"{name} of {source}", sizes.get(name))
+    hidden, inner, layers, _ = (sizes[name] for name in names)
+    needed = layers * hidden * (4 * hidden + 2 * inner)
+    needed += sum(sizes[name] for name in tables) * sizes["embedding_dim"]
+    if needed > 2 * stored:  # what is less wrong is said in more detail
+        raise ValueError(
+            f"The configuration of {source} means {needed:.3g} weights and "
+            f"more, but its files hold {stored:.3g} at most. Get both again."
+        )
+
+
 def local_folder(name, path):
     """The absolute `Path` of a folder; a `ValueError` if it is an address."""
     # A `Path` has lost one slash; one letter alone is a drive of Windows.

@@ -5,7 +5,6 @@ public way to add names: this file, and no other, uses its private registry.
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import pathlib
@@ -15,9 +14,12 @@ import keras
 import keras_hub
 from keras_hub.src.utils import preset_utils
 
-from keras_electra.arguments import check_count
+from keras_electra.arguments import check_sizes
 from keras_electra.arguments import constructor_keywords
 from keras_electra.arguments import reject_unknown
+from keras_electra.backend.files import checksum_of
+from keras_electra.backend.files import count_numbers
+from keras_electra.backend.files import flush
 from keras_electra.backend.files import read_json
 
 # Functions of a class, a preset, `load_weights` and a dict of arguments. They
@@ -26,6 +28,7 @@ OPENERS = []
 # Name of a form -> function of a task and a `Path` that writes the task there.
 EXPORTERS = {}
 METADATA, TASK, TASK_WEIGHTS = "metadata.json", "task.json", "task.weights.h5"
+WRONG = AttributeError, LookupError, TypeError  # of values of another type
 SAVED = ".saved"  # in a preset's folder: a complete save, yet to be moved
 
 
@@ -52,32 +55,83 @@ class OpensPresets:
         own, passed_on = split_arguments(cls, kwargs)
         preset = preset and os.path.expanduser(preset)
         finish_saving(preset or "")
-        for opener in OPENERS:
-            opened = opener(cls, preset, load_weights, dict(kwargs))
-            if opened is not None:
-                return opened
-        weights = [load_weights] if issubclass(cls, keras.Model) else []
-        is_task = any(weights) and issubclass(cls, keras_hub.models.Task)
-        notes = _check_files(preset, any(weights), is_task)
-        if passed_on:
-            part, part_cls = _part_of(cls)
-            own[part] = part_cls.from_preset(preset, **passed_on)
         try:
+            for opener in OPENERS:
+                opened = opener(cls, preset, load_weights, dict(kwargs))
+                if opened is not None:
+                    return opened
+            if passed_on:
+                part, part_cls = _part_of(cls)
+                own[part] = part_cls.from_preset(preset, **passed_on)
+            weights = [load_weights] if issubclass(cls, keras.Model) else []
             opened = super().from_preset(preset, *weights, **own)
-        except (OSError, ValueError) as error:
-            if isinstance(error, FileNotFoundError):
+        except (
+            AttributeError,
+            LookupError,
+            OSError,
+            TypeError,
+            ValueError,
+        ) as e:
+            if isinstance(e, FileNotFoundError) or str(preset) in str(e):
                 raise
             raise ValueError(
-                f"{preset} has a damaged file, or an argument is wrong: {error}"
-            ) from error
+                f"{preset} has a damaged file, or an argument is wrong: {e}"
+            ) from e
         # A head of other classes, which has to learn, is not quantized.
-        opened = opened.with_plain_head() if "num_classes" in own else opened
-        _check_vocabulary(opened, preset, bool(notes))
+        return opened.with_plain_head() if "num_classes" in own else opened
+
+
+class CheckingLoader(preset_utils.KerasPresetLoader):
+    """Checks presets of ours, whichever class they are opened by."""
+
+    def __init__(self, preset, config):
+        finish_saving(preset)
+        super().__init__(preset, read_json(download(preset, "config.json")))
+        name = str(self.config["registered_name"])
+        self.is_checked = not name.startswith("keras_electra>")
+
+    def load_backbone(self, *given, **kwargs):
+        load = super().load_backbone
+        return self._checked(load, given, kwargs, weights=given[1])
+
+    def load_tokenizer(self, *given, **kwargs):
+        return self._checked(super().load_tokenizer, given, kwargs)
+
+    def load_preprocessor(self, *given, **kwargs):
+        return self._checked(super().load_preprocessor, given, kwargs)
+
+    def load_task(self, *given, **kwargs):
+        load = super().load_task
+        return self._checked(load, given, kwargs, given[1], given[1])
+
+    def _checked(self, load, given, kwargs, weights=False, is_task=False):
+        if self.is_checked:
+            return load(*given, **kwargs)
+        self.is_checked = True  # what it loads of the same is a part
+        notes = _check_files(self.preset, weights, is_task)
+        opened = load(*given, **kwargs)
+        _check_vocabulary(opened, self.preset, bool(notes))
+        if weights and notes:
+            names, parts = ["model.weights.h5", TASK_WEIGHTS], [opened]
+            if is_task:
+                parts = [opened.backbone, opened]
+            paths = [download(self.preset, name) for name in names]
+            for i, part in enumerate(parts):
+                stored = sum(map(count_numbers, filter(None, paths[: i + 1])))
+                if stored > part.count_params():
+                    raise ValueError(
+                        f"{names[i]} of {self.preset} holds more weights than "
+                        "its configuration means: get both again."
+                    )
         if is_task:
-            notes += _check_head(opened, cls, preset, "num_classes" in kwargs)
+            notes += _check_head(opened, given[0], self.preset, not given[2])
         if weights and keras.config.is_interactive_logging_enabled():
-            print(*(f"{preset}: {note}\n" for note in notes), sep="", end="")
+            print(*(f"{self.preset}: {n}\n" for n in notes), sep="", end="")
         return opened
+
+
+# There is no public way to tell KerasHub's own classes.
+preset_utils.KerasPresetLoader = CheckingLoader
 
 
 def split_arguments(cls, arguments):
@@ -121,12 +175,6 @@ def download(preset, name):
             f"{preset!r} could not be downloaded: is there a network, and may "
             f"you read it? Else give a folder. The hub's library says: {error}"
         ) from error
-
-
-def checksum_of(path):
-    """The SHA-256 of a file, in hex digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _find(preset, name):
@@ -217,16 +265,6 @@ def finish_saving(folder):
         shutil.rmtree(saved)
 
 
-def flush(*paths):
-    """Waits until files and folders are on the disk."""
-    for path in paths if os.name == "posix" else ():  # else not to be opened
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def presets_folder():
     """The `Path` of `presets/`, which a wheel carries as `_presets/`."""
     package = pathlib.Path(__file__).resolve().parent
@@ -250,25 +288,6 @@ def _facts(folder):
         "source": "this package",
         "verified": "opened and run by the tests",
     }
-
-
-def check_sizes(sizes, stored, source):
-    """Checks sizes of a network (dict) before it is built, which they break.
-
-    `source` holds `stored` numbers as weights: of more, nothing is built.
-    """
-    names = "hidden_dim", "intermediate_dim", "num_layers", "num_heads"
-    tables = "vocabulary_size", "max_sequence_length", "num_segments"
-    for name in (*names, *tables, "embedding_dim"):
-        check_count(f"{name} of {source}", sizes.get(name))
-    hidden, inner, layers, _ = (sizes[name] for name in names)
-    needed = layers * hidden * (4 * hidden + 2 * inner)
-    needed += sum(sizes[name] for name in tables) * sizes["embedding_dim"]
-    if needed > 2 * stored:  # what is less wrong is said in more detail
-        raise ValueError(
-            f"The configuration of {source} means {needed:.3g} weights and "
-            f"more, but its files hold {stored:.3g} at most. Get both again."
-        )
 
 
 def register_presets(backbone_cls, folder=None):

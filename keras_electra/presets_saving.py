@@ -17,14 +17,14 @@ import numpy as np
 
 from keras_electra.arguments import check_option
 from keras_electra.arguments import local_folder
+from keras_electra.backend.files import checksum_of
+from keras_electra.backend.files import flush
 from keras_electra.backend.files import read_json
 from keras_electra.presets import EXPORTERS
 from keras_electra.presets import METADATA
 from keras_electra.presets import SAVED
 from keras_electra.presets import OpensPresets
-from keras_electra.presets import checksum_of
 from keras_electra.presets import finish_saving
-from keras_electra.presets import flush
 
 STAGE = ".saving"
 NAMED = r"(config|task|preprocessor|tokenizer|model\.weights)\.json"

@@ -5,11 +5,14 @@ ELECTRA in TensorFlow's checkpoints, `.index` + `.data-*`, which have checksums.
 """
 
 import contextlib
+import hashlib
 import json
+import os
 import pathlib
 import re
 import zipfile
 
+import h5py
 import numpy as np
 
 
@@ -24,6 +27,35 @@ def read_json(path, empty={}):
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no valid JSON: {error}.") from error
     return content
+
+
+def checksum_of(path):
+    """The SHA-256 of a file, in hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def count_numbers(path):
+    """How many numbers a file of Keras' weights holds, but for states."""
+    sizes = []
+
+    def count(name, item):
+        if not re.search("optimizer|seed_generator", name):
+            sizes.append(getattr(item, "size", 0))  # a group has none
+
+    with h5py.File(path) as file:
+        file.visititems(count)
+    return sum(sizes)
+
+
+def flush(*paths):
+    """Waits until files and folders are on the disk."""
+    for path in paths if os.name == "posix" else ():  # else not to be opened
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def load_pickle(path):

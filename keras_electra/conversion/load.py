@@ -11,6 +11,7 @@ import pathlib
 import keras
 import keras_hub
 
+from keras_electra.arguments import check_sizes
 from keras_electra.backend.files import read_json
 from keras_electra.conversion import google
 from keras_electra.conversion import hugging_face
@@ -21,7 +22,6 @@ from keras_electra.conversion.heads import head_of
 from keras_electra.conversion.hugging_face import CONFIG
 from keras_electra.data.rows import MAX_SEQUENCE_LENGTH
 from keras_electra.model.backbone import ElectraBackbone
-from keras_electra.presets import check_sizes
 from keras_electra.presets import download
 from keras_electra.presets import split_arguments
 from keras_electra.tasks.text_embedder import ElectraTextEmbedderPreprocessor

@@ -23,7 +23,7 @@ import numpy as np
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_option
 from keras_electra.arguments import local_folder
-from keras_electra.presets import flush
+from keras_electra.backend.files import flush
 
 if keras.config.backend() == "torch":  # has generators of its own
     from keras_electra.backend import torch as backend_random
