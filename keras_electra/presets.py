@@ -65,13 +65,7 @@ class OpensPresets:
                 own[part] = part_cls.from_preset(preset, **passed_on)
             weights = [load_weights] if issubclass(cls, keras.Model) else []
             opened = super().from_preset(preset, *weights, **own)
-        except (
-            AttributeError,
-            LookupError,
-            OSError,
-            TypeError,
-            ValueError,
-        ) as e:
+        except (*WRONG, OSError, ValueError) as e:
             if isinstance(e, FileNotFoundError) or str(preset) in str(e):
                 raise
             raise ValueError(
@@ -88,45 +82,38 @@ class CheckingLoader(preset_utils.KerasPresetLoader):
         finish_saving(preset)
         super().__init__(preset, read_json(download(preset, "config.json")))
         name = str(self.config["registered_name"])
-        self.is_checked = not name.startswith("keras_electra>")
-
-    def load_backbone(self, *given, **kwargs):
-        load = super().load_backbone
-        return self._checked(load, given, kwargs, weights=given[1])
+        self._is_checked = not name.startswith("keras_electra>")
 
     def load_tokenizer(self, *given, **kwargs):
-        return self._checked(super().load_tokenizer, given, kwargs)
+        return self._check(super().load_tokenizer, given, kwargs)
 
     def load_preprocessor(self, *given, **kwargs):
-        return self._checked(super().load_preprocessor, given, kwargs)
+        return self._check(super().load_preprocessor, given, kwargs)
+
+    def load_backbone(self, *given, **kwargs):
+        return self._check(super().load_backbone, given, kwargs, given[1])
 
     def load_task(self, *given, **kwargs):
-        load = super().load_task
-        return self._checked(load, given, kwargs, given[1], given[1])
+        return self._check(super().load_task, given, kwargs, *given[1:2] * 2)
 
-    def _checked(self, load, given, kwargs, weights=False, is_task=False):
-        if self.is_checked:
+    def _check(self, load, given, kwargs, weights=False, is_task=False):
+        if self._is_checked:
             return load(*given, **kwargs)
-        self.is_checked = True  # what it loads of the same is a part
+        self._is_checked = True  # with all of its parts
         notes = _check_files(self.preset, weights, is_task)
-        opened = load(*given, **kwargs)
+        opened, head = load(*given, **kwargs), []
         _check_vocabulary(opened, self.preset, bool(notes))
-        if weights and notes:
-            names, parts = ["model.weights.h5", TASK_WEIGHTS], [opened]
-            if is_task:
-                parts = [opened.backbone, opened]
-            paths = [download(self.preset, name) for name in names]
-            for i, part in enumerate(parts):
-                stored = sum(map(count_numbers, filter(None, paths[: i + 1])))
-                if stored > part.count_params():
-                    raise ValueError(
-                        f"{names[i]} of {self.preset} holds more weights than "
-                        "its configuration means: get both again."
-                    )
         if is_task:
-            notes += _check_head(opened, given[0], self.preset, not given[2])
+            head = _check_head(opened, given[0], self.preset, not given[2])
+        if weights and notes:
+            part = getattr(opened, "backbone", opened)
+            _check_numbers(part, self.preset, "model.weights.h5")
+            if not head and opened.count_params() > part.count_params():
+                names = "model.weights.h5", TASK_WEIGHTS
+                _check_numbers(opened, self.preset, *names)
         if weights and keras.config.is_interactive_logging_enabled():
-            print(*(f"{self.preset}: {n}\n" for n in notes), sep="", end="")
+            notes = [f"{self.preset}: {note}\n" for note in notes + head]
+            print(*notes, sep="", end="")
         return opened
 
 
@@ -246,6 +233,16 @@ def _check_head(opened, cls, preset, is_new):
         _find(preset, TASK_WEIGHTS)
         return []
     return [f"fresh head: {', '.join(head)}"] if head else []
+
+
+def _check_numbers(opened, preset, *names):
+    """Sees in old presets what files hold and the configuration has not."""
+    paths = filter(None, [download(preset, name) for name in names])
+    if sum(map(count_numbers, paths)) > opened.count_params():
+        raise ValueError(
+            f"{names[-1]} of {preset} holds more weights than its network of "
+            "the configuration has: get both again."
+        )
 
 
 def finish_saving(folder):

@@ -123,9 +123,11 @@ def test_parts_check_what_they_read(folder):
 
 @pytest.fixture
 def loud():
+    was_on = keras.config.is_interactive_logging_enabled()
     keras.config.enable_interactive_logging()
     yield
-    keras.config.disable_interactive_logging()
+    if not was_on:
+        keras.config.disable_interactive_logging()
 
 
 def test_old_presets_open_with_a_note(folder, capsys, loud):

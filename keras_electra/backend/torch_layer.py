@@ -23,6 +23,7 @@ def can_run(layer, x, training):
     return on_cpu and layer.activation in GELU and numerics.is_plain(layer, x)
 
 
+@torch._disable_dynamo  # what it gave up on is left alone
 def run(layer, x, padding_mask, training, seeds):
     (batch, length, width), heads = x.shape, layer.num_heads
     dtype, x = x.dtype, x.to(operations.type_to_compute_in(x.dtype))
@@ -89,6 +90,7 @@ class EncoderLayer(torch.autograd.Function):
         return attention.spread(result, rows, shape[:-1].numel()).view(shape)
 
     @staticmethod
+    @torch._disable_dynamo
     @torch.autograd.function.once_differentiable
     def backward(ctx, gradient):
         rows, x, read, middle, inner, *saved = ctx.saved_tensors

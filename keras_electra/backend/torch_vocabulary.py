@@ -17,6 +17,7 @@ def can_run(logits):
     return logits.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
+@torch._disable_dynamo  # what it gave up on is left alone
 def predict(logits, mask_ids, uniform, draw, block_width):
     """Losses (float32, nats), most probable and drawn ids (int32), `(...,)`.
 
@@ -63,6 +64,7 @@ class Prediction(torch.autograd.Function):
         return loss, best, drawn
 
     @staticmethod
+    @torch._disable_dynamo
     @torch.autograd.function.once_differentiable
     def backward(ctx, d_loss, d_best, d_drawn):
         (gradient,) = ctx.saved_tensors

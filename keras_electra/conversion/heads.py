@@ -43,7 +43,13 @@ def _label_arguments(checkpoint):
         if kind := config.get("problem_type"):
             arguments["problem_type"] = kind.removesuffix("_classification")
     names = config.get("id2label") or {}
-    labels = [str(names[id]) for id in sorted(names, key=int)]
+    labels = [names.get(str(id)) for id in range(len(names))]
+    if not all(isinstance(label, (str, int, float)) for label in labels):
+        raise ValueError(
+            f"`id2label` of {checkpoint.source} must be a dict from '0', '1', "
+            f"... to names. Received: {str(names):.200}."
+        )
+    labels = list(map(str, labels))
     if labels != [f"LABEL_{i}" for i in range(len(labels))]:
         arguments["labels"] = labels
     dropout = config.get("classifier_dropout")

@@ -48,6 +48,7 @@ NAMES = {
 }
 # No checkpoint may differ in these.
 FIXED = {"position_embedding_type": "absolute", "is_decoder": False}
+PLAIN = {**FIXED, "quantization_config": None}
 # What transformers has for BERT when it is not written, where it is another.
 BERT_SIZES = dict(
     num_attention_heads=12, hidden_size=768, intermediate_size=3072
@@ -107,7 +108,7 @@ class TransformersCheckpoint(weights.Checkpoint):
     def __init__(self, files):
         super().__init__(files)
         config = files.read_json(CONFIG)
-        heads.check_values(config, FIXED, self.source)
+        heads.check_values(config, PLAIN, self.source)
         names = config.get("architectures")
         self.architecture = str(*names[:1]) if type(names) is list else ""
         kinds = ("electra", "bert")

@@ -10,6 +10,7 @@ import pathlib
 
 import keras
 import keras_hub
+import numpy as np
 
 from keras_electra.arguments import check_sizes
 from keras_electra.backend.files import read_json
@@ -180,12 +181,29 @@ def _load_tokenizer(checkpoint, needed=True, **kwargs):
         )
     sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
     rows, size = sizes["vocabulary_size"], tokenizer.vocabulary_size()
-    if rows < size:
+    if rows < size or _are_trained(checkpoint, sizes, size):
+        what = "no others" if rows < size else "others too, trained like these"
         raise ValueError(
             f"The vocabulary of {source} has {size} entries, but its network "
-            f"has {rows} tokens. Take the right one, or `preprocessor=None`."
+            f"has {rows} tokens: {what}. Take the right and whole file, or "
+            "`preprocessor=None`."
         )
     return tokenizer
+
+
+def _are_trained(checkpoint, sizes, start):
+    """Whether rows of embeddings from `start` on differ as those before do.
+
+    Padding, mostly up to 127 rows, stays alike or as random as it began.
+    """
+    if sizes["vocabulary_size"] - start < 128:
+        return False
+    name = "electra/embeddings/word_embeddings"
+    table = checkpoint.tensor(name, checkpoint.networks[0]).read()
+    parts = np.split(np.asarray(table, "float32"), [start])
+    known, others = (np.sqrt(part.var(0).mean()) for part in parts)
+    begun = 2 * sizes.get("initializer_range", 0.02)
+    return max(begun, known / 2) < others < 2 * known
 
 
 def _load_preprocessor(cls, checkpoint, needed=True, **kwargs):

@@ -32,6 +32,8 @@ USUAL = {
     "subword_tokenizer_type": ("wordpiece", None),
     "do_basic_tokenize": (True, None),
     "never_split": (None, []),
+    **{key: (True, False, None) for key in SETTINGS},
+    **{f"{t[1:-1].lower()}_token": (t, None) for t in SPECIAL_TOKENS},
 }
 OTHER_FILES = ("spiece.model", "spm.model", "tokenizer.model", "vocab.json")
 
@@ -107,8 +109,10 @@ def _needs(find, config, tokens):
     if name.removesuffix("Fast").removesuffix("Tokenizer") not in SAME_AS_BERT:
         return name
     for key, usual in USUAL.items():
-        if config.get(key) not in usual:
-            return f"{key}={config[key]!r}"
+        value = config.get(key)
+        value = value.get("content") if isinstance(value, dict) else value
+        if value not in usual:
+            return f"{key}={value!r}"
     if not tokens:
         return next(
             (f"SentencePiece or BPE ({n})" for n in OTHER_FILES if find(n)),
@@ -136,7 +140,7 @@ def _added_tokens(find, config, tokens):
             t["content"], **{f: t[f] for f in fields if f in t}
         )
         for id, t in added.items()
-        if t["content"] not in SPECIAL_TOKENS
+        if t["content"] not in {*SPECIAL_TOKENS} & {*tokens[id : id + 1]}
     }
 
 

@@ -260,7 +260,18 @@ def assign(checkpoint, network, table, new, notes):
             f"{_few(missing)}. Left over: {_few(left_over)}. Of another shape: "
             f"{_few(wrong)}. The configuration contradicts the weights."
         )
-    fill(table, lambda name: tensors[stored[name]].read())
+
+    def read(name):
+        value = np.asarray(tensors[stored[name]].read())
+        is_whole = value.dtype.kind in "biu"  # some bytes of a quantized one
+        if is_whole or not np.isfinite(value := value.astype("float32")).all():
+            raise ValueError(
+                f"{stored[name]} of {source} must hold finite numbers of 16 or "
+                "32 bits. It is damaged, quantized, or of a failed training."
+            )
+        return value
+
+    fill(table, read)
     names = checkpoint.file_names
     dropped = {names.get(name, name): why for name, why in dropped.items()}
     return Summary(source, checkpoint.form, len(shapes), dropped, new, notes)

@@ -110,13 +110,20 @@ class StreamBatches:
     def __iter__(self):
         getattr(self._source, "on_epoch_begin", lambda: None)()
         groups = itertools.groupby(self._elements(), lambda element: element[1])
+        number = 0
         for are_examples, elements in groups:
             data = (data for data, _ in elements)
             size = self._batch_size if are_examples else 1
             while some := [*itertools.islice(data, size)]:
                 if are_examples:
                     some = [inputs.map_columns(lambda *part: [*part], *some)]
-                yield self._prepare(*some[0])
+                try:
+                    batch = self._prepare(*some[0])
+                except (TypeError, ValueError) as error:
+                    error.args = (f"In batch {number}, from 0: {error}",)
+                    raise
+                number += 1
+                yield batch
         getattr(self._source, "on_epoch_end", lambda: None)()
 
     def count(self):

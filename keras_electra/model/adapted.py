@@ -4,13 +4,24 @@ Keras adds adapters to the kernel it saves, which is rounded again if quantized.
 Here the configuration says what became of layers; adapters are saved beside.
 """
 
+import functools
 import gc
+import io
 import json
 import os
+import pathlib
+import warnings
+import zlib
 
 import h5py
 import keras
 import keras_hub
+import numpy as np
+
+from keras_electra.arguments import local_folder
+from keras_electra.backend.files import flush
+from keras_electra.presets import WRONG
+from keras_electra.presets_saving import check_finite
 
 
 class KeepsAdapters:
@@ -78,13 +89,18 @@ class AdaptableModel:
                 f"to a file that ends in `.lora.h5`. Received: {filepath!r}, "
                 f"adapters of {sum(map(len, adapters.values()))} layers."
             )
-        part = f"{filepath}.part"
-        with h5py.File(part, "w") as file:
+        check_finite(self)
+        path = local_folder("filepath", filepath)
+        with h5py.File(content := io.BytesIO(), "w") as file:
             file.attrs["adapters"] = json.dumps(adapters)
+            file.attrs["base"] = _base_of(self)
             for name, weight in _learning(self).items():
                 value = keras.ops.convert_to_numpy(weight)
                 file[name] = value.astype("float32")  # HDF5 has no bfloat16
-        os.replace(part, filepath)
+        part = path.with_name(f"{path.name}.part")
+        part.write_bytes(content.getbuffer())  # HDF5 crashes on a full disk
+        flush(part)
+        os.replace(part, path)
 
     def load_lora_weights(self, filepath):
         """Restores what `save_lora_weights` saved, all else stays.
@@ -92,13 +108,17 @@ class AdaptableModel:
         A network without adapters gets them. KerasHub's own files have them
         only, no biases and heads.
         """
-        networks = _networks(self)
-        with h5py.File(filepath) as file:
-            if "adapters" not in file.attrs:
-                hub = keras_hub.models.Backbone
-                return hub.load_lora_weights(networks["backbone"], filepath)
-            values = {name: value[()] for name, value in file.items()}
-            adapters = json.loads(file.attrs["adapters"])
+        networks, content = _networks(self), pathlib.Path(filepath).read_bytes()
+        try:
+            with h5py.File(io.BytesIO(content)) as file:
+                if "adapters" not in file.attrs:
+                    hub = keras_hub.models.Backbone
+                    return hub.load_lora_weights(networks["backbone"], filepath)
+                values = {name: value[()] for name, value in file.items()}
+                adapters = json.loads(file.attrs["adapters"])
+                base = file.attrs.get("base", "")
+        except (OSError, RuntimeError, ValueError, *WRONG) as error:
+            raise ValueError(f"{filepath} is damaged: {error}") from error
         if not any(_adapters_of(self).values()):
             for name in networks.keys() & adapters.keys():
                 _change_layers(networks[name], adapters[name])
@@ -113,6 +133,12 @@ class AdaptableModel:
             )
         for name, value in values.items():
             weights[name].assign(value)
+        if base not in ("", _base_of(self)):
+            warnings.warn(
+                f"The adapters in {filepath} were trained beside other frozen "
+                "weights than are here: load them into the same ones.",
+                stacklevel=2,
+            )
 
 
 def adaptable_layers(model):
@@ -185,6 +211,14 @@ def _adapters_of(model):
         }
         for part, network in _networks(model).items()
     }
+
+
+def _base_of(model):
+    """A checksum of the weights beside `_learning`, 8 hex digits."""
+    learning = {id(weight) for weight in _learning(model).values()}
+    frozen = [w for w in model.weights if id(w) not in learning]
+    arrays = map(np.ascontiguousarray, map(keras.ops.convert_to_numpy, frozen))
+    return f"{functools.reduce(lambda c, a: zlib.crc32(a, c), arrays, 0):08x}"
 
 
 def _learning(model):

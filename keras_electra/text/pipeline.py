@@ -43,10 +43,15 @@ class Pipeline:
 
     def __init__(self, content):
         self.content = content
-        # With and without special tokens, each made when it is asked for.
-        self._memory = functools.cache(functools.partial(_Memory, content))
         try:
             data = json.loads(content)
+            for token in data.get("added_tokens", ()):  # found in any text
+                is_role = _bare(token["content"]) in chain(*ROLES)
+                if token["special"] and not is_role:
+                    token["special"], content = False, None
+            content = content or json.dumps(data)
+            # With and without special tokens, each made when it is asked for.
+            self._memory = functools.cache(functools.partial(_Memory, content))
             tokenizer = self._memory(False).tokenizer
         except Exception as error:  # the package raises nothing narrower
             raise ValueError(f"This is no tokenizer.json: {error}.") from error
@@ -58,7 +63,7 @@ class Pipeline:
                 "The ids in a tokenizer.json must be 0, 1, 2, ... each once. "
                 f"{len(self.ids)} have ids up to {max(self.ids.values())}."
             )
-        steps = {step["type"]: step for step in _steps(data["normalizer"])}
+        steps = {step["type"]: step for step in _steps(data.get("normalizer"))}
         bert = steps.get("BertNormalizer", {})
         self.settings = {
             "lowercase": bert.get("lowercase") or "Lowercase" in steps,
@@ -67,9 +72,10 @@ class Pipeline:
         }
         lowers, strips, _ = self.settings.values()
         self.strips = lowers if strips is None else strips
-        prefix = data["model"].get("continuing_subword_prefix")
-        kind = (data["model"]["type"], prefix)
-        self.is_word_piece = kind == ("WordPiece", original.SUFFIX_PREFIX)
+        model = tokenizer.model  # a file need not say its type
+        prefix = getattr(model, "continuing_subword_prefix", None)
+        is_word_piece = type(model).__name__ == "WordPiece"
+        self.is_word_piece = is_word_piece and prefix == original.SUFFIX_PREFIX
         self.is_original = (
             self.is_word_piece
             and self.ids.keys() >= set(SPECIAL_TOKENS)
@@ -92,7 +98,7 @@ class Pipeline:
         if self.is_original:
             return Pipeline(self._original(**given))
         data = json.loads(self.content)
-        for step in _steps(data["normalizer"]):
+        for step in _steps(data.get("normalizer")):
             if step["type"] == "BertNormalizer":
                 step.update({SETTINGS[name]: v for name, v in given.items()})
         changed = Pipeline(json.dumps(data, ensure_ascii=False))
@@ -164,10 +170,7 @@ class _Memory(dict):
     """From a part of a text to its ids; emptied whenever it is full."""
 
     def __init__(self, content, special_tokens):
-        data = json.loads(content)
-        for token in data["added_tokens"]:  # others are found in any text
-            token["special"] &= _bare(token["content"]) in chain(*ROLES)
-        self.tokenizer = Tokenizer.from_str(json.dumps(data))
+        self.tokenizer = Tokenizer.from_str(content)
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         self.tokenizer.encode_special_tokens = not special_tokens
