@@ -3,6 +3,12 @@
 from keras_electra.arguments import with_named_keywords
 from keras_electra.conversion import pairs as _pairs  # noqa: F401  (registers)
 from keras_electra.data.examples import load_examples
+from keras_electra.generation.revision import Edit
+from keras_electra.generation.revision import Revision
+from keras_electra.generation.text_generator import ElectraTextGenerator
+from keras_electra.generation.text_generator import (
+    ElectraTextGeneratorPreprocessor,
+)
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets import presets
 from keras_electra.presets_saving import upload_preset
@@ -76,6 +82,10 @@ __all__ = [
     "ElectraMultipleChoice",
     "ElectraTextEmbedderPreprocessor",
     "ElectraTextEmbedder",
+    "ElectraTextGeneratorPreprocessor",
+    "ElectraTextGenerator",
+    "Revision",
+    "Edit",
     "upload_preset",
 ]
 

@@ -27,6 +27,7 @@ ROOMS = [
     "training",
     "pretraining",
     "tasks",
+    "generation",
     "conversion",
     "__init__",
 ]

@@ -16,6 +16,7 @@ from keras_electra.conversion import keras_hub
 from keras_electra.conversion import load
 from keras_electra.conversion import weights
 from keras_electra.conversion.heads import head_of
+from keras_electra.generation.text_generator import ElectraTextGenerator
 from keras_electra.model import sizes
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets import EXPORTERS
@@ -25,6 +26,7 @@ from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.tasks import masked_lm
 from keras_electra.tasks import replaced_token_detector
 
+PAIRS = ElectraPretrainer, ElectraTextGenerator
 TASKS = {
     "discriminator": replaced_token_detector.ElectraReplacedTokenDetector,
     "generator": masked_lm.ElectraMaskedLM,
@@ -41,9 +43,9 @@ def _write(form, task, folder):
 
 
 def is_pretrainer(preset):
-    """Whether a preset was saved from an `ElectraPretrainer`."""
+    """Whether a preset was saved from an `ElectraPretrainer` or a writer."""
     name = load.Files(preset).read_json("task.json").get("registered_name")
-    return name == "keras_electra>ElectraPretrainer"
+    return name in [f"keras_electra>{c.__name__}" for c in PAIRS]
 
 
 def open_part(cls, preset, load_weights, arguments):
@@ -70,6 +72,9 @@ def open_pretrainer(cls, preset, load_weights, arguments):
     """One of `OPENERS`: two networks from one or two presets of any form."""
     if not issubclass(cls, ElectraPretrainer):
         return None
+    is_writer = issubclass(cls, ElectraTextGenerator)
+    if is_writer and preset is not None and is_pretrainer(preset):
+        return _open_writer(cls, preset, load_weights, arguments)
     discriminator = arguments.pop("discriminator", preset)
     generator, is_one = arguments.pop("generator", None), False
     if generator is None:
@@ -98,6 +103,29 @@ def open_pretrainer(cls, preset, load_weights, arguments):
         own["preprocessor"] = found[0] if found else None
         may_pad = len(found) == len(sources)  # it is one vocabulary
     return _join(cls, tasks, is_one, own, notes, may_pad)
+
+
+def _open_writer(cls, preset, load_weights, arguments):
+    """An `ElectraTextGenerator` of the networks of a pre-trainer's preset."""
+    name = load.Files(preset).read_json("task.json").get("registered_name")
+    own, text = split_arguments(cls, arguments)
+    if name.endswith(cls.__name__) or "backbone" in own:
+        return None
+    dtype = own.pop("dtype", None)
+    whole = ElectraPretrainer.from_preset(preset, load_weights, dtype=dtype)
+    preprocessor = own.pop("preprocessor", None)
+    if preprocessor is None:
+        preprocessor = cls.preprocessor_cls.from_preset(preset, **text)
+    own.setdefault("generator", whole.generator)
+    writer = cls(whole.backbone, preprocessor=preprocessor, **own)
+    heads = ["discriminator_head"]
+    if writer.generator is whole.generator:
+        heads.append("generator_head")
+    for head in heads:
+        weights_of = getattr(whole, head)
+        if None not in (weights_of, getattr(writer, head)):
+            getattr(writer, head).set_weights(weights_of.get_weights())
+    return writer
 
 
 def _join(cls, tasks, is_one, own, notes, may_pad):

@@ -97,7 +97,7 @@ class PretrainingFit(FitsExamples):
         return super().evaluate(*args, **kwargs)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        self.step_metrics.update(x["padding_mask"], y_pred)
+        self.step_metrics.update(self.judged(x, y_pred), y_pred)
         return self.get_metrics_result()
 
     def gradient_norms(self, gradients, scaled_loss, loss):

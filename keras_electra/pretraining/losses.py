@@ -56,7 +56,7 @@ def replaced_token_loss(logits, replaced):
 class PretrainingMetrics(StepMetrics):
     """All metrics in a list; `gradients`, the last, are for training steps."""
 
-    def __init__(self, discriminator=True):
+    def __init__(self, discriminator=True, mask_range=None):
         super().__init__(("gradient_norm", "generator_gradient_norm"))
         mean = keras.metrics.Mean
         kinds = {"generator_loss": mean, "generator_accuracy": mean}
@@ -72,11 +72,21 @@ class PretrainingMetrics(StepMetrics):
                 # which also counts padding and so reports too much.
                 "discriminator_auc": keras.metrics.AUC,
             }
+        self.bounds = []  # of the rates of a range of masking, by name
+        if mask_range:
+            low, high = mask_range
+            edges = [low + (high - low) * i / 3 for i in range(3)] + [2.0]
+            self.bounds = [*zip(edges, edges[1:])]
+            for rate in ("low", "middle", "high"):
+                kinds[f"generator_accuracy_{rate}"] = mean
+                if discriminator:
+                    auc = keras.metrics.AUC
+                    kinds[f"discriminator_auc_{rate}"] = auc
         own = [kind(name=n, dtype="float32") for n, kind in kinds.items()]
         self.all = own + self.gradients
 
     def update(self, padding_mask, outputs):
-        """Adds a batch: its padding mask, and outputs of the pre-trainer."""
+        """Adds a batch: which tokens are judged, and the model's outputs."""
         right, used = outputs["mask_ids"], outputs["mask_weights"]
         updates = [
             (outputs["token_loss"], used),
@@ -94,6 +104,14 @@ class PretrainingMetrics(StepMetrics):
                 (replaced, guess, padding_mask),
                 (replaced, ops.sigmoid(logits), padding_mask),
             ]
+        rights, aucs = updates[1], updates[-1]
+        for low, high in self.bounds:
+            rate = outputs["mask_rate"][:, None]
+            inside = ops.cast((rate >= low) & (rate < high), "float32")
+            updates.append((*rights[:-1], inside * rights[-1]))
+            if len(aucs) > 2:
+                weights = ops.cast(aucs[-1], "float32")
+                updates.append((*aucs[:-1], inside * weights))
         for metric, values in zip(self.all, updates):
             # Else Keras takes means of rows: short ones would count for more.
             flat = (ops.reshape(value, (-1,)) for value in values)

@@ -52,16 +52,23 @@ def specs(shape, *names, dtype="int32"):
     return {name: keras.KerasTensor(shape, dtype) for name in names}
 
 
+def fraction_range(mask_fraction):
+    """The lowest and the highest share of a row that is predicted."""
+    is_range = isinstance(mask_fraction, (tuple, list))
+    return tuple(mask_fraction) if is_range else (mask_fraction,) * 2
+
+
 def max_predictions(length, mask_fraction):
     """Prediction slots of a row of `length` tokens, at least 1.
 
     An int or int scalar (original `configure_pretraining.py:106`).
     """
+    share = fraction_range(mask_fraction)[1] + 0.005
     if isinstance(length, int):
-        return max(1, int((mask_fraction + 0.005) * length))
+        return min(length, max(1, int(share * length)))
     # A graph for rows of any length. In float64, as Python counts.
-    slots = (mask_fraction + 0.005) * ops.cast(length, "float64")
-    return ops.maximum(1, ops.cast(slots, "int32"))
+    slots = ops.cast(share * ops.cast(length, "float64"), "int32")
+    return ops.minimum(ops.cast(length, "int32"), ops.maximum(1, slots))
 
 
 def count_predictions(num_tokens, mask_fraction, limit):
@@ -111,7 +118,9 @@ class MaskTokens(SeededLayer):
 
     Returns `token_ids` `(batch, length)` with the masks and, `(batch,
     positions)`, `mask_positions`, `mask_ids` (the original ids) and
-    `mask_weights` (1 for a slot in use). Arguments as of `ElectraPretrainer`.
+    `mask_weights` (1 for a slot in use); of a range `mask_rate` `(batch,)`,
+    drawn; with a `fill_fraction` below 1 `fill_weights`, as `mask_weights` but
+    0 for what stays masked. Arguments as of `ElectraPretrainer`.
     """
 
     def __init__(
@@ -122,19 +131,29 @@ class MaskTokens(SeededLayer):
         mask_token_rate=0.85,
         random_token_rate=0.0,
         seed=None,
+        fill_fraction=1.0,
+        mask_targets_only=False,
         **kwargs,
     ):
         super().__init__(seed, evaluation_seed=1, **kwargs)
         self.keep_arguments(locals())
 
-    def call(self, token_ids, padding_mask, training=None):
+    def call(self, token_ids, padding_mask, segment_ids=None, training=None):
         limit = max_predictions(ops.shape(token_ids)[1], self.mask_fraction)
         candidates = ops.cast(padding_mask, "bool")
+        if self.mask_targets_only:
+            is_source = segment_ids < ops.max(segment_ids, 1, keepdims=True)
+            candidates = candidates & ~is_source
         for token_id in self.unselectable_token_ids:
             candidates = candidates & (token_ids != token_id)
         keys = self.uniform(token_ids, training)
-        num_tokens = ops.sum(ops.cast(padding_mask, "int32"), axis=1)
-        counts = count_predictions(num_tokens, self.mask_fraction, limit)
+        low, high = fraction_range(self.mask_fraction)
+        counted, rate = padding_mask, low
+        if low < high:  # of what can be masked, as all of it may have to be
+            counted, spread = candidates, high - low
+            rate = low + spread * self.uniform(token_ids[:, 0], training)
+        num_tokens = ops.sum(ops.cast(counted, "int32"), axis=1)
+        counts = count_predictions(num_tokens, rate, limit)
         positions, weights = select_positions(keys, candidates, counts, limit)
         mask_ids = ops.take_along_axis(token_ids, positions, axis=1)
         shown, new_ids = self.uniform(positions, training), mask_ids
@@ -148,20 +167,36 @@ class MaskTokens(SeededLayer):
             new_ids = ops.where(is_random, others, new_ids)
         is_hidden = shown < self.mask_token_rate
         new_ids = ops.where(is_hidden, self.mask_token_id, new_ids)
-        return {
+        outputs = {
             "token_ids": replace_ids(token_ids, positions, new_ids, weights),
             "mask_positions": positions,
             "mask_ids": mask_ids,
             "mask_weights": weights,
         }
+        if low < high:
+            outputs["mask_rate"] = rate
+        if self.fill_fraction < 1:
+            # Positions come in random order: the first ones are filled.
+            share = 2.0 * self.uniform(token_ids[:, 0], training)
+            share = self.fill_fraction + (1.0 - self.fill_fraction) * share
+            filled = ops.cumsum(weights, axis=1) <= ops.ceil(
+                share[:, None] * ops.sum(weights, axis=1, keepdims=True)
+            )
+            outputs["fill_weights"] = weights * ops.cast(filled, "float32")
+        return outputs
 
-    def compute_output_spec(self, token_ids, padding_mask, training=None):
+    def compute_output_spec(
+        self, token_ids, padding_mask, segment_ids=None, training=None
+    ):
         batch, length = token_ids.shape
         slots = (batch, length and max_predictions(length, self.mask_fraction))
+        low, high = fraction_range(self.mask_fraction)
+        weights = ["mask_weights", *["fill_weights"] * (self.fill_fraction < 1)]
         return {
             **specs(token_ids.shape, "token_ids"),
             **specs(slots, "mask_positions", "mask_ids"),
-            **specs(slots, "mask_weights", dtype="float32"),
+            **specs(slots, *weights, dtype="float32"),
+            **specs((batch,), *["mask_rate"] * (low < high), dtype="float32"),
         }
 
 
@@ -170,11 +205,15 @@ class ReplaceTokens(keras.layers.Layer):
 
     A draw that hits the right token leaves it original (paper, section 2).
     Returns `token_ids` and `replaced`, 1 where they differ, `(batch, length)`.
+    What is not replaced is as in `shown_ids`, by default as it was.
     """
 
-    def call(self, token_ids, mask_positions, sampled_ids, mask_weights):
-        slots = mask_positions, sampled_ids, mask_weights
-        new_ids = replace_ids(token_ids, *slots)
+    def call(
+        self, token_ids, mask_positions, sampled_ids, weights, shown_ids=None
+    ):
+        shown_ids = token_ids if shown_ids is None else shown_ids
+        slots = mask_positions, sampled_ids, weights
+        new_ids = replace_ids(shown_ids, *slots)
         replaced = ops.cast(new_ids != token_ids, "int32")
         return {"token_ids": new_ids, "replaced": replaced}
 

@@ -6,8 +6,10 @@ discriminator tells which tokens are new. The training step is in `backend/`.
 
 import keras
 import keras_hub
+from keras import ops
 
 from keras_electra.arguments import check_number
+from keras_electra.arguments import check_option
 from keras_electra.arguments import known_keywords
 from keras_electra.backend import replicas
 from keras_electra.data.rows import TextPreprocessor
@@ -55,7 +57,13 @@ class ElectraPretrainer(
             network that is both; or `None` for replacements drawn uniformly.
         preprocessor: `ElectraPretrainerPreprocessor` or `None`. For raw text.
         mask_fraction: float. Share of the tokens of a row that is predicted.
-            Defaults to `0.15` (paper, table 6; large: 0.25).
+            Defaults to `0.15` (paper, table 6; large: 0.25). Or two, lowest
+            and highest: each row draws its own, and accuracy and AUC are also
+            reported for the low, middle and high third.
+        fill_fraction: float. Below `1.0`, the default, of every second row
+            only a share, from this one up, is filled for the discriminator,
+            which judges the rest's neighbours, not what stays [MASK].
+        mask_targets_only: bool. Whether of pairs the first is never masked.
         mask_token_rate, random_token_rate: floats. Shares of these that are
             shown as [MASK], and as another token of the text. Default to
             `0.85` (original `pretrain/pretrain_helpers.py:201`) and `0.0`;
@@ -82,6 +90,7 @@ class ElectraPretrainer(
 
     backbone_cls = ElectraBackbone
     preprocessor_cls = ElectraPretrainerPreprocessor
+    default_generator = "narrow"  # of `from_size`
 
     @known_keywords("name", "compile", "trainable", "dtype")
     def __init__(
@@ -101,9 +110,16 @@ class ElectraPretrainer(
         unselectable_token_ids=None,
         seed=None,
         generator_head_activation=None,
+        fill_fraction=1.0,
+        mask_targets_only=False,
         **kwargs,
     ):
-        check_number("mask_fraction", mask_fraction, above=0, below=1)
+        low, high = mask_range = masking.fraction_range(mask_fraction)
+        mask_fraction = mask_range if low != high else low
+        below = {"at_most": 1} if low != high else {"below": 1}
+        check_number("mask_fraction", low, above=0, below=1)
+        check_number("mask_fraction", high, at_least=low, **below)
+        check_number("fill_fraction", fill_fraction, at_least=0, at_most=1)
         check_number("mask_token_rate", mask_token_rate, at_least=0, at_most=1)
         limits = {"at_least": 0, "at_most": round(1 - mask_token_rate, 9)}
         check_number("random_token_rate", random_token_rate, **limits)
@@ -116,7 +132,8 @@ class ElectraPretrainer(
 
         # === Layers ===
         given = mask_fraction, mask_token_rate, random_token_rate, seed
-        mask_tokens = masking.MaskTokens(*special, *given, name="mask_tokens")
+        given = *special, *given, fill_fraction, mask_targets_only
+        mask_tokens = masking.MaskTokens(*given, name="mask_tokens")
         if generator is None:
             generator_head = sampling.UniformLogits(
                 backbone.vocabulary_size, name="generator_head"
@@ -145,7 +162,8 @@ class ElectraPretrainer(
 
         # === Functional Model ===
         inputs = backbone.input
-        masked = mask_tokens(inputs["token_ids"], inputs["padding_mask"])
+        given = (inputs[n] for n in ("token_ids", "padding_mask"))
+        masked = mask_tokens(*given, inputs["segment_ids"])
         masked_ids = masked.pop("token_ids")
         positions = masked["mask_positions"]
         if generator is None:
@@ -154,7 +172,10 @@ class ElectraPretrainer(
             x = generator({**inputs, "token_ids": masked_ids})
             logits = generator_head(x["sequence_output"], positions)
         sampled = sample_tokens(logits, masked["mask_ids"])
-        slots = positions, sampled["sampled_ids"], masked["mask_weights"]
+        filled, shown = masked["mask_weights"], ()
+        if fill_fraction < 1:
+            filled, shown = masked.pop("fill_weights"), (masked_ids,)
+        slots = positions, sampled["sampled_ids"], filled, *shown
         corrupted = replace_tokens(inputs["token_ids"], *slots)
         new_ids = corrupted.pop("token_ids")
         outputs = {**masked, **sampled, "corrupted_token_ids": new_ids}
@@ -172,7 +193,9 @@ class ElectraPretrainer(
         self.keep_arguments(locals())
         self.mask_tokens = mask_tokens
         self.sample_tokens = sample_tokens
-        self.step_metrics = losses.PretrainingMetrics(discriminator_head)
+        self.step_metrics = losses.PretrainingMetrics(
+            discriminator_head, mask_range if low < high else None
+        )
         if compile:
             self.compile()
 
@@ -187,6 +210,7 @@ class ElectraPretrainer(
         dropout=0.1,
         max_sequence_length=512,
         dtype=None,
+        generator=None,
         **kwargs,
     ):
         """Builds both networks of a size, with random weights.
@@ -197,9 +221,13 @@ class ElectraPretrainer(
             vocabulary_size: int. Defaults to the tokenizer's.
             sequence_length: int, tokens a row of text; by default the recipe's.
             dropout, max_sequence_length, dtype: of both `ElectraBackbone`s.
+            generator: string. `"narrow"`, as in the paper, `"full"`, as wide
+                as the discriminator, or `"backbone"`: one network that is both.
             **kwargs: of `ElectraPretrainer`.
         """
         sizes, recipe = get_size(size), RECIPES[size]
+        generator = generator or cls.default_generator
+        check_option("generator", generator, ("narrow", "full", "backbone"))
         if tokenizer is None and vocabulary_size is None:
             raise ValueError("Give a `tokenizer` or a `vocabulary_size`.")
         common = dict(
@@ -211,18 +239,24 @@ class ElectraPretrainer(
         backbone = ElectraBackbone(
             **sizes.discriminator(), **common, name="discriminator"
         )
+        is_full, is_one = generator == "full", generator == "backbone"
         with keras.name_scope("generator"):
             shares = kwargs.get("share_embeddings", True)
-            generator = ElectraBackbone(
-                **sizes.generator(),
-                **common,
-                embeddings=backbone.embeddings if shares else None,
-                name="generator",
+            generator = (
+                backbone
+                if is_one
+                else ElectraBackbone(
+                    **(sizes.discriminator() if is_full else sizes.generator()),
+                    **common,
+                    embeddings=backbone.embeddings if shares else None,
+                    name="generator",
+                )
             )
         preprocessor, length = None, sequence_length or recipe.sequence_length
         if tokenizer is not None:
-            preprocessor = ElectraPretrainerPreprocessor(tokenizer, length)
-        kwargs.setdefault("mask_fraction", recipe.mask_fraction)
+            preprocessor = cls.preprocessor_cls(tokenizer, length)
+        if cls is ElectraPretrainer:
+            kwargs.setdefault("mask_fraction", recipe.mask_fraction)
         return cls(backbone, generator, preprocessor=preprocessor, **kwargs)
 
     def compute_loss(
@@ -240,6 +274,14 @@ class ElectraPretrainer(
                 y_pred["discriminator_logits"], y_pred["replaced"]
             )
             loss += self.discriminator_weight * losses.weighted_mean(
-                token_loss, x["padding_mask"]
+                token_loss, self.judged(x, y_pred)
             )
         return loss if training else replicas.total(loss)
+
+    def judged(self, x, y_pred):
+        """1 for tokens that the discriminator judges, `(batch, length)`."""
+        mask = x["padding_mask"]
+        if self.fill_fraction == 1:
+            return mask
+        is_open = y_pred["corrupted_token_ids"] == self.mask_token_id
+        return ops.where(is_open, ops.zeros_like(mask), mask)

@@ -1,0 +1,1 @@
+"""What the pair writes: one network proposes tokens, one judges them."""

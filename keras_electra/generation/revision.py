@@ -1,0 +1,319 @@
+"""Repair: what is suspected is masked, proposed for and judged again.
+
+A loop that keeps what lowers the suspicion fools its own judge, which grows
+content while the text gets worse. So a change has to win by a margin with the
+network that proposes it as well, by calibrated probabilities.
+"""
+
+import dataclasses
+import html
+import re
+import typing
+import warnings
+
+import numpy as np
+
+from keras_electra.arguments import check_count
+from keras_electra.arguments import check_number
+from keras_electra.generation import rounds
+from keras_electra.tasks.labels import sigmoid
+
+MASKED_SHARE = 0.15  # of the tokens of a text that are masked at a time
+GRID = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+ROW = "<tr><td>{}</td><td>{}</td></tr>"
+LOOKS = "line-through;background:#fdb863", "none;background:#b2abd2"
+
+
+class Edit(typing.NamedTuple):
+    """A word piece that was replaced.
+
+    Attributes:
+        start, end: int. Where it was in the text as given, characters.
+        old, new: string. The word pieces.
+        before, after: float. Probability of being wrong, of each.
+        round: int. The round, from 1.
+    """
+
+    start: int
+    end: int
+    old: str
+    new: str
+    before: float
+    after: float
+    round: int
+
+
+@dataclasses.dataclass
+class Revision:
+    """A text as `ElectraTextGenerator` has left it; `str` gives the text.
+
+    A notebook shows the rounds one under the other: struck out what was
+    suspected, which is masked next, in colour what was changed.
+
+    Attributes:
+        text: string.
+        edits: list of `Edit`, in the order of the text; of `revise`.
+        rounds: list of `(tokens, suspected, changed)`: the word pieces of a
+            row after the round, and sets of places in it.
+        stopped_by: string. `"clean"`: nothing is suspected; `"precision"`: it
+            was reached; `"no accepted change"`; or `"rounds"`: were used up.
+    """
+
+    text: str
+    edits: list
+    rounds: list
+    stopped_by: str
+
+    def __str__(self):
+        return self.text
+
+    def to_html(self):
+        """The rounds as an HTML table, a string."""
+        rows = ""
+        for number, (tokens, *marked) in enumerate(self.rounds, 1):
+            tokens = [*map(html.escape, tokens)]
+            for places, look in zip(marked, LOOKS):
+                for i in places:
+                    style = f"text-decoration:{look}"
+                    tokens[i] = f'<span style="{style}">{tokens[i]}</span>'
+            rows += ROW.format(number, " ".join(tokens))
+        rows += ROW.format(self.stopped_by, html.escape(self.text))
+        return f"<table>{rows}</table>"
+
+    _repr_html_ = to_html
+
+
+def show(tokenizer, row, steps):
+    """`Revision.rounds` of a row (int) of a batch."""
+    return [
+        (
+            [tokenizer.id_to_token(int(i)) for i in ids[row]],
+            *(set(np.flatnonzero(flags[row]).tolist()) for flags in marked),
+        )
+        for ids, *marked in steps
+    ]
+
+
+def apply_edits(text, edits):
+    """The text after `Edit`s of its word pieces."""
+    parts, at = [], 0
+    for edit in sorted(edits):
+        before, new = text[at : edit.start], edit.new
+        if new.startswith("##"):  # it goes on a word
+            before, new = before.rstrip(), new[2:]
+        elif edit.old.startswith("##"):
+            new = f" {new}"
+        if text[edit.start : edit.end].istitle():
+            new = new[:1].upper() + new[1:]
+        parts += [before, new]
+        at = edit.end
+    return "".join([*parts, text[at:]])
+
+
+class Revises:
+    """`revise` and `calibrate` of `ElectraTextGenerator`."""
+
+    def revise(
+        self,
+        texts,
+        max_rounds=10,
+        threshold=None,
+        margin=None,
+        precision=None,
+        protect=None,
+        batch_size=32,
+    ):
+        """Replaces word pieces that look wrong: a `Revision`, or a list.
+
+        All else stays as it is written. Each word piece is replaced once at
+        most, and their number stays: every loop ends.
+
+        Args:
+            texts: a string or a list, of at most `sequence_length - 3` tokens.
+            max_rounds: int. Defaults to `10`.
+            threshold: float. What is wrong with a higher probability is masked.
+            margin: float. A proposal is taken if it is right with a probability
+                that is higher by this, of what proposes and what judges the
+                lower one. Both are by default the task's.
+            precision: float in (0, 1) or `None`. Mean probability of being
+                right at which a text is left as it is.
+            protect: string, list or `None`: parts of the texts not to change.
+            batch_size: int. Texts at a time, of alike length.
+        """
+        check_count("max_rounds", max_rounds)
+        threshold = self.threshold if threshold is None else threshold
+        margin = self.margin if margin is None else margin
+        check_number("threshold", threshold, at_least=0, below=1)
+        check_number("margin", margin, above=-1, below=1)
+        if precision is not None:
+            check_number("precision", precision, above=0, below=1)
+        texts, is_one = self.read_inputs(texts, "revise")
+        protect = [protect] if isinstance(protect, str) else protect or []
+        for part in protect:
+            if not part or not any(part in text for text in texts):
+                raise ValueError(
+                    "`protect` must hold parts of the texts, as they are "
+                    f"written there. No text has {part!r}."
+                )
+        kept = re.compile("|".join(map(re.escape, protect)) or "(?!)")
+        results, how = [None] * len(texts), (threshold, margin, precision)
+        for places, x, movable, offsets in self._rows_of(texts, batch_size):
+            for row, place in enumerate(places):
+                spans = [found.span() for found in kept.finditer(texts[place])]
+                for at, (start, end) in offsets[row].items():
+                    if any(a < end and start < b for a, b in spans):
+                        movable[row, at] = False
+            steps, edits, stopped = _repair(self, x, movable, max_rounds, *how)
+            for row, place in enumerate(places):
+                found = [
+                    Edit(*offsets[row][at], *e) for at, e in edits[row].items()
+                ]
+                results[place] = Revision(
+                    apply_edits(texts[place], found),
+                    sorted(found),
+                    show(self.preprocessor.tokenizer, row, steps),
+                    stopped[row],
+                )
+        return results[0] if is_one else results
+
+    def calibrate(self, texts, max_broken=0.002, seed=0, batch_size=32):
+        """Learns how sure it may be and when a change pays: `calibration`.
+
+        Of the texts a third stays as it is; a tenth of the tokens of others is
+        drawn from the network, or from the tokens of the texts. Probabilities
+        are fitted to what was changed, then `threshold` and `margin` are those
+        that put most tokens right in a round. The task saves all of them;
+        `fit` drops `calibration`.
+
+        Args:
+            texts: list of strings, hundreds that it was not trained on.
+            max_broken: float. Share of right tokens that a round may break.
+            seed: int, of the draws.
+            batch_size: int. Texts at a time.
+        """
+        check_number("max_broken", max_broken, at_least=0, at_most=1)
+        texts, _ = self.read_inputs(list(texts), "calibrate")
+        draws, judged, tried = np.random.default_rng(seed), [], []
+        for places, x, movable, _ in self._rows_of(texts, batch_size):
+            movable[len(places) :] = False
+            kinds = np.array(["clean", "words", "draws"])
+            kinds = kinds[np.resize(places, len(movable)) % 3]
+            ids = corrupt(self, x, movable, kinds, draws)
+            scores = rounds.run_round(self, x, ids, np.zeros_like(movable))[2]
+            judged.append((x, movable, ids, scores))
+        scores = np.concatenate([s[m] for _, m, _, s in judged])[:, None]
+        wrong = [(i != x["token_ids"])[m] for x, m, i, _ in judged]
+        found = fit_scale(scores, np.concatenate(wrong)[:, None] * 1.0)
+        self.calibration = dict(
+            zip(("method", "scale", "bias"), ("platt", *found))
+        )
+        for x, movable, ids, scores in judged:
+            p = self.probabilities(scores)
+            new, _, after = _propose(self, x, ids, p, movable, GRID[1])
+            right = x["token_ids"]
+            gained = np.int32(new == right) - (ids == right)
+            tried.append([a[movable] for a in (p, p - after, gained)])
+        p, gain, gained = map(np.concatenate, zip(*tried))
+        best, allowed = -1, max_broken * (1 - np.concatenate(wrong)).sum()
+        for threshold in GRID[1:]:
+            for margin in GRID:
+                taken = gained[(p > threshold) & (gain >= margin)]
+                if (taken < 0).sum() <= allowed and taken.sum() > best:
+                    best = taken.sum()
+                    self.threshold, self.margin = threshold, margin
+        return self.calibration
+
+    def probabilities(self, scores):
+        """Calibrated probabilities of being wrong, an array, of scores."""
+        found = self.calibration or {"scale": [1.0], "bias": [0.0]}
+        scale, bias = np.float32(found["scale"]), np.float32(found["bias"])
+        return sigmoid(scores * scale + bias)
+
+    def _begin_fit(self, *args):
+        if self.calibration is not None:
+            warnings.warn("`fit` drops `calibration`: calibrate after it.")
+            self.calibration = None
+        super()._begin_fit(*args)
+
+    def _rows_of(self, texts, batch_size):
+        """Yields places, rows, what may be changed, and offsets by column."""
+        self.check_networks(judges=True)
+        ids, offsets = self.preprocessor.tokenizer.encode_with_offsets(texts)
+        padded = [self.preprocessor.pad(*row) for row in zip(ids, texts)]
+        for places, rows in rounds.batches(map(len, padded), batch_size):
+            x = self.preprocessor.pack(None, [padded[i] for i in rows])
+            used = np.arange(x["token_ids"].shape[1])[None]
+            ends = np.array([[len(ids[i])] for i in rows])
+            found = [dict(enumerate(offsets[i], 1)) for i in rows]
+            yield places, x, (used > 0) & (used <= ends), found
+
+
+def corrupt(task, x, movable, kinds, draws, share=0.1):
+    """Ids of rows `(B, L)`, of which a share of what is movable is wrong.
+
+    `kinds` says of each row what stands there: `"clean"`, nothing wrong,
+    `"words"`, tokens drawn from those of the batch, or `"draws"`, of the
+    network; `draws` is a generator of NumPy.
+    """
+    ids, mask = x["token_ids"], task.preprocessor.tokenizer.mask_token_id
+    counts = np.round(share * movable.sum(1)) * (kinds != "clean")
+    chosen = rounds.largest(draws.random(ids.shape), movable, counts)
+    given = np.where(chosen, mask, ids), chosen, draws.random(ids.shape)
+    drawn, _, _ = rounds.run_round(task, x, *given, temperature=1.0)
+    words = draws.choice(ids[movable], ids.shape)
+    return np.where(chosen & (kinds[:, None] == "words"), words, drawn)
+
+
+def _propose(task, x, ids, p, candidates, threshold):
+    """Ids with the best proposals, what was masked, and how wrong they are."""
+    most = np.ceil(MASKED_SHARE * candidates.sum(1))
+    masked = rounds.largest(p, candidates & (p > threshold), most)
+    given = np.where(masked, task.preprocessor.tokenizer.mask_token_id, ids)
+    new, confidence, _ = rounds.run_round(task, x, given, masked)
+    new = np.where(masked, new, ids)
+    _, _, scores = rounds.run_round(task, x, new, np.zeros_like(masked))
+    after = np.maximum(1 - confidence, task.probabilities(scores))
+    return new, masked, np.where(new != ids, after, 2.0)
+
+
+def _repair(task, x, movable, max_rounds, threshold, margin, precision):
+    """Rounds as of `rounds.write`, edits by column, why each row stopped."""
+    steps, edits, stopped = [], [{} for _ in movable], [None] * len(movable)
+    token, ids = task.preprocessor.tokenizer.id_to_token, x["token_ids"]
+    is_open, changed = movable, ~movable
+    for number in range(max_rounds + 1):
+        _, _, scores = rounds.run_round(task, x, ids, np.zeros_like(movable))
+        p = task.probabilities(scores) * ~changed
+        mean = p.sum(1) / np.maximum(movable.sum(1), 1)
+        for row in (row for row, why in enumerate(stopped) if why is None):
+            if precision is not None and 1 - mean[row] >= precision:
+                stopped[row] = "precision"
+            elif p[row].max() <= threshold:
+                stopped[row] = "clean"
+            elif (p * is_open)[row].max() <= threshold:
+                stopped[row] = "no accepted change"
+            elif number == max_rounds:
+                stopped[row] = "rounds"
+        going = np.array([[why is None] for why in stopped])
+        if not going.any():
+            return steps, edits, stopped
+        given = task, x, ids, p, is_open & going & ~changed, threshold
+        new, masked, after = _propose(*given)
+        accepted = masked & (p - after >= margin)
+        for row, at in np.argwhere(accepted).tolist():
+            words = token(int(ids[row, at])), token(int(new[row, at]))
+            numbers = float(p[row, at]), float(after[row, at])
+            edits[row][at] = (*words, *numbers, number + 1)
+        ids, changed = np.where(accepted, new, ids), changed | accepted
+        steps.append((ids, masked, accepted))
+        # What was refused is tried again when something else has changed.
+        is_open = is_open & ~masked | accepted.any(1, keepdims=True)
+
+
+def fit_scale(scores, labels):
+    at, x = np.array([1.0, 0.0]), np.concatenate([scores, scores * 0 + 1], 1)
+    for _ in range(50):
+        p = sigmoid(x @ at)
+        second = (x * (p * (1 - p))[:, None]).T @ x + np.eye(2)
+        at -= np.linalg.solve(second, x.T @ (p - labels[:, 0]) + at - [1, 0])
+    return [float(at[0])], [float(at[1])]

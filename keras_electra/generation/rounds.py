@@ -1,0 +1,180 @@
+"""Rounds of writing: fill some masked tokens, judge all, mask some again.
+
+One call of the networks a round, compiled once for each shape. Only what is
+filled goes through the vocabulary. All else is NumPy, by numbers drawn for each
+text from a seed of its own: what is written does not depend on the batch.
+
+Shapes: B batch, L length, P positions that are filled, V vocabulary.
+"""
+
+import itertools
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_electra.data import inputs
+from keras_electra.data.batches import round_length
+from keras_electra.pretraining import losses
+from keras_electra.pretraining.sampling import sample_tokens
+
+JUDGED = ("discriminator", "joined")
+GUIDES = (*JUDGED, "confidence", "random")
+# What is judged is filled in this share of the rounds; the rest are for second
+# thoughts. A round masks at most this share of it again, falling to 0.
+FIRST_SHARE, AGAIN_SHARE = 0.75, 0.3
+BANNED = -1e4  # added to the score of what must not be drawn
+
+
+class DrawTokens(keras.layers.Layer):
+    """Draws a token for each of the logits `(B, P, V)`, and says how sure.
+
+    `banned` `(V,)` is added to the logits, `pad_scores` `(B, P)` to those of
+    padding; `settings` `(B, 2)` are temperature (0: the best) and, obeyed if
+    `nucleus`, top-p. Returns `ids` and their probability at temperature 1.
+    """
+
+    def __init__(self, banned, pad_token_id, nucleus, **kwargs):
+        super().__init__(dtype="float32", autocast=False, **kwargs)
+        self.banned, self.pad_token_id = banned, pad_token_id
+        self.nucleus = nucleus
+
+    def call(self, logits, uniform, pad_scores, settings):
+        logits = ops.cast(logits, "float32") + self.banned
+        is_pad = ops.arange(logits.shape[-1]) == self.pad_token_id
+        logits = logits + ops.where(is_pad, pad_scores[:, :, None], 0.0)
+        shares, _, best = losses.exponentials(logits)
+        temperature = settings[:, :1]
+        drawn = shares ** (1.0 / ops.maximum(temperature, 1e-3)[:, :, None])
+        if self.nucleus:
+            drawn = drawn / ops.sum(drawn, -1, keepdims=True)
+            ordered = ops.flip(ops.sort(drawn, -1), -1)
+            before = ops.cumsum(ordered, -1) - ordered
+            kept = before < settings[:, 1:, None]
+            least = ops.min(ops.where(kept, ordered, 2.0), -1, keepdims=True)
+            drawn = ops.where(drawn >= least, drawn, 0.0)
+        ids = sample_tokens(drawn, uniform)
+        ids = ops.where(temperature > 0, ids, ops.cast(best, ids.dtype))
+        chosen = ops.take_along_axis(shares, ids[:, :, None], -1)[:, :, 0]
+        return {"ids": ids, "confidence": chosen / ops.sum(shares, -1)}
+
+    def compute_output_spec(self, logits, uniform, *others):
+        kinds = {"ids": "int32", "confidence": "float32"}
+        return {
+            n: keras.KerasTensor(uniform.shape, k) for n, k in kinds.items()
+        }
+
+
+def build_round(task, nucleus):
+    """Both networks as one model: `ids`, `confidence` `(B, P)`, `scores`.
+
+    Takes rows, `mask_positions` and what `DrawTokens` does. `scores` `(B, L)`,
+    where there is a discriminator, are positive for what looks replaced.
+    """
+    tokenizer = task.preprocessor.tokenizer
+    banned = np.zeros(task.backbone.vocabulary_size, "float32")
+    banned[tokenizer.special_token_ids] = BANNED
+    banned[tokenizer.vocabulary_size() :] = BANNED
+    banned[tokenizer.pad_token_id] = 0.0
+    kinds = dict.fromkeys([*inputs.NAMES, "mask_positions"], "int32")
+    kinds.update(uniform="float32", pad_scores="float32", settings="float32")
+    x = {n: keras.Input((None,), dtype=k, name=n) for n, k in kinds.items()}
+    rows = {name: x[name] for name in inputs.NAMES}
+    states = task.generator(rows)["sequence_output"]
+    logits = task.generator_head(states, x["mask_positions"])  # (B, P, V)
+    draw = DrawTokens(banned, tokenizer.pad_token_id, nucleus)
+    outputs = draw(logits, x["uniform"], x["pad_scores"], x["settings"])
+    if task.discriminator_head is not None:
+        if task.generator is not task.backbone:
+            states = task.backbone(rows)["sequence_output"]
+        outputs["scores"] = task.discriminator_head(states)  # (B, L)
+    return keras.Model(x, outputs)
+
+
+def run_round(
+    task, x, ids, chosen, uniform=0.0, may_pad=False, temperature=0.0, top_p=1.0
+):
+    """Proposals, their probabilities and scores of `ids`, arrays `(B, L)`.
+
+    Takes rows, whose ids are replaced, and arrays `(B, L)`: what is proposed
+    for, numbers to draw by, and where padding may stand.
+    """
+    width = round_length(max(1, int(chosen.sum(1).max())), ids.shape[1])
+    places = np.argsort(~chosen, axis=1, kind="stable")[:, :width]
+    uniform, may_pad = (
+        np.take_along_axis(np.broadcast_to(array, ids.shape), places, 1)
+        for array in (uniform, may_pad)
+    )
+    settings = np.array([[temperature, top_p]], "float32")
+    given = {
+        **x,
+        "token_ids": ids.astype("int32"),
+        "mask_positions": places.astype("int32"),
+        "uniform": uniform.astype("float32"),
+        "pad_scores": np.where(may_pad, 0.0, BANNED).astype("float32"),
+        "settings": settings.repeat(len(ids), 0),
+    }
+    # Keras' own method: KerasHub's would run the preprocessor.
+    model = task.round_network(top_p < 1)
+    outputs = keras.Model.predict_on_batch(model, given)
+    proposed, confidence = ids.copy(), np.zeros(ids.shape, "float32")
+    np.put_along_axis(proposed, places, outputs["ids"], 1)
+    np.put_along_axis(confidence, places, outputs["confidence"], 1)
+    scores = outputs.get("scores", confidence)
+    return np.where(chosen, proposed, ids), confidence, np.float32(scores)
+
+
+def largest(keys, candidates, counts):
+    """Bools `(B, L)`: of each row those `counts` (B,) of the largest keys."""
+    keys = np.where(candidates, keys, -np.inf)
+    ranks = np.argsort(np.argsort(-keys, axis=1, kind="stable"), axis=1)
+    return candidates & (ranks < np.reshape(counts, (-1, 1)))
+
+
+def batches(lengths, batch_size):
+    """Yields `(places, rows)` of batches of one length, the longest first.
+
+    `rows` repeats some of the places: but on torch, which compiles nothing, all
+    batches are of one size.
+    """
+    lengths, size = [*lengths], inputs.checked_size(batch_size)
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    for _, group in itertools.groupby(order, lengths.__getitem__):
+        while places := [*itertools.islice(group, size)]:
+            is_fixed = keras.config.backend() != "torch"
+            count = min(size, len(lengths)) if is_fixed else len(places)
+            yield places, np.resize(places, count)
+
+
+def write(task, x, blanks, may_pad, num_rounds, guidance, seeds, **settings):
+    """Fills `blanks` `(B, L)`; a list of `(ids, masked again, filled)` a round.
+
+    By "confidence" and "joined" the surest proposals are kept first, else those
+    of drawn places. By "discriminator" and "joined" what stands and is most
+    suspected is masked again.
+    """
+    judges, is_sure = guidance in JUDGED, guidance in ("confidence", "joined")
+    first = max(1, int(num_rounds * FIRST_SHARE)) if judges else num_rounds
+    generators = [np.random.default_rng(seed) for seed in seeds]
+    mask = task.preprocessor.tokenizer.mask_token_id
+    ids, total = np.where(blanks, mask, x["token_ids"]), blanks.sum(1)
+    is_open, steps = blanks, []
+    for number in range(1, num_rounds + 1):
+        draws = [g.random((2, ids.shape[1])) for g in generators]
+        order, uniform = np.stack(draws, 1)
+        counts = np.ceil(total * min(1.0, number / first))
+        counts = np.maximum(0, counts - total + is_open.sum(1))
+        chosen = is_open if is_sure else largest(order, is_open, counts)
+        given = task, x, ids, chosen, uniform, may_pad
+        new, confidence, scores = run_round(*given, **settings)
+        filled = largest(confidence if is_sure else order, chosen, counts)
+        again = np.zeros_like(blanks)
+        if judges and number < num_rounds:
+            most = np.ceil(AGAIN_SHARE * total * (1 - number / num_rounds))
+            suspicion = task.probabilities(scores)
+            doubted = blanks & ~is_open & (suspicion > 0.5)
+            again = largest(suspicion, doubted, most)
+        ids = np.where(filled, new, np.where(again, mask, ids))
+        is_open = is_open & ~filled | again
+        steps.append((ids, again, filled))
+    return steps

@@ -1,0 +1,305 @@
+"""A task that writes: both networks of pre-training, in rounds."""
+
+import functools
+import re
+import zlib
+
+import keras
+import numpy as np
+
+from keras_electra.arguments import check_count
+from keras_electra.arguments import check_number
+from keras_electra.arguments import check_option
+from keras_electra.arguments import keyword_names
+from keras_electra.arguments import known_keywords
+from keras_electra.data import inputs
+from keras_electra.data.rows import TextPreprocessor
+from keras_electra.data.rows import text_rows
+from keras_electra.generation import rounds
+from keras_electra.generation.revision import Revises
+from keras_electra.generation.revision import Revision
+from keras_electra.generation.revision import show
+from keras_electra.pretraining.pretrainer import ElectraPretrainer
+from keras_electra.tasks.task import ElectraTask
+from keras_electra.training.fit import TEXT_COLUMNS
+
+CANVAS = 8  # texts are padded to multiples of it, by [PAD] that is predicted
+BLANK = re.compile("_{3,}")
+ONE, SOME = -1, -2  # in place of ids: a blank of a token, or of padding too
+# How the pair is trained here. A judge of all rates has a harder task, and a
+# larger loss, and one network must not forget to propose for it.
+TRAINING = dict(
+    mask_fraction=(0.05, 1.0),
+    fill_fraction=0.0,
+    mask_token_rate=1.0,
+    mask_targets_only=True,
+    discriminator_weight=5.0,
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ElectraTextGeneratorPreprocessor(TextPreprocessor):
+    """Texts to `[CLS] text [PAD] [SEP]`, (source, target) to two segments.
+
+    Padding that is predicted fills a text, or a target, to a multiple of 8: by
+    it the network learns where texts end. Half of them get the least, others up
+    to `target_length`, and half of the texts not at the end, for blanks. The
+    text alone decides it. A source is cut to what the target leaves.
+
+    Args:
+        tokenizer, **kwargs: as of every preprocessor.
+        sequence_length: int. Most tokens of a row. Defaults to `128`.
+        target_length: int. Tokens up to which shorter texts are padded: the
+            longest that `generate` is to write. Defaults to `64`.
+    """
+
+    def __init__(
+        self, tokenizer, sequence_length=128, target_length=64, **kwargs
+    ):
+        super().__init__(tokenizer, sequence_length, **kwargs)
+        check_count("target_length", target_length, at_least=CANVAS)
+        self.keep_arguments(locals())
+        self.most = max(1, sequence_length - 3)  # tokens of a text
+
+    def rows(self, x, y=None, sample_weight=None, length=None):
+        sources, texts = x if isinstance(x, tuple) else (None, x)
+        encode = self.tokenizer.encode_batch
+        texts = [self._spread(ids, sources is None) for ids in encode(texts)]
+        x = self.pack(sources and encode(sources), texts, length)
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+
+    def pack(self, sources, texts, length=None):
+        """Rows of lists of ids; a source gets what its text leaves."""
+        if sources is None:
+            sources, texts = texts, None
+        else:
+            pairs = zip(sources, texts, strict=True)
+            sources = [a[: max(0, self.most - len(b))] for a, b in pairs]
+        most = self.sequence_length
+        return text_rows(sources, texts, self.tokenizer, most, "", length)
+
+    def pad(self, ids, text, size=0):
+        """Ids with padding, to a multiple of 8 and at least `size`."""
+        if len(ids) > self.most:
+            raise ValueError(
+                f"A text has at most {self.most} tokens, `sequence_length` "
+                f"less 3. Received {len(ids)}: {text[:60]!r}. Split it."
+            )
+        size = min(-(-max(len(ids), size, 1) // CANVAS) * CANVAS, self.most)
+        return ids + [self.tokenizer.pad_token_id] * (size - len(ids))
+
+    def _spread(self, ids, is_text):
+        ids, size = ids[: self.most], 0
+        seed = zlib.crc32(np.array(ids, "int32").tobytes())
+        draws, at = np.random.default_rng(seed), len(ids)
+        if draws.random() < 0.5:
+            size = CANVAS * draws.integers(self.target_length // CANVAS + 1)
+        padded = self.pad(ids, "", size)
+        if is_text and draws.random() < 0.5:
+            at = int(draws.integers(at + 1))
+        return ids[:at] + padded[len(ids) :] + ids[at:]
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ElectraTextGenerator(Revises, ElectraPretrainer):
+    """Writes texts, goes on from them, fills blanks, and repairs what is wrong.
+
+    One network proposes tokens and one judges them; what it suspects is masked
+    again, and so on. By default both are one network with two heads. It learns
+    as an `ElectraPretrainer`, at all rates of masking, from texts, or from a
+    tuple of two lists, sources and targets, of which it learns the second.
+    `from_preset` on the folder of an `ElectraPretrainer` opens both networks;
+    with `generator="backbone"` the discriminator is both, and its fresh head
+    for tokens has to learn: a narrow generator restores little.
+
+    Args:
+        backbone, preprocessor: as of `ElectraPretrainer`.
+        generator: `ElectraBackbone`, or `"backbone"`, the default.
+        calibration: dict of `method`, `scale` and `bias`, or `None`: what is
+            wrong has the probability sigmoid of `scale * score + bias`.
+        threshold, margin: floats, by default `0.5` and `0.2`; see `revise`.
+            `calibrate` finds all three.
+        **kwargs: as there, but by default `mask_fraction=(0.05, 1.0)`,
+            `fill_fraction=0.0`, `mask_token_rate=1.0`,
+            `mask_targets_only=True`, `discriminator_weight=5.0`.
+
+    ```python
+    writer = keras_electra.ElectraTextGenerator.from_preset("my_writer")
+    writer.generate("A man in a [MASK] shirt ___ on a beach.", seed=0)
+    writer.revise("A man is cow on the beach.").text
+    ```
+    """
+
+    preprocessor_cls = ElectraTextGeneratorPreprocessor
+    default_generator = "backbone"
+    pairs = ("source", "target"), ("document", "summary")
+    names = inputs.Names((*pairs, *TEXT_COLUMNS), labels=())
+    may_be_empty = False
+    read_inputs = ElectraTask.read_inputs
+
+    def __init__(
+        self,
+        backbone,
+        generator="backbone",
+        preprocessor=None,
+        calibration=None,
+        threshold=0.5,
+        margin=0.2,
+        **kwargs,
+    ):
+        check_number("threshold", threshold, at_least=0, below=1)
+        check_number("margin", margin, above=-1, below=1)
+        generator = backbone if generator == "backbone" else generator
+        kwargs = {**TRAINING, **kwargs}
+        tokenizer = getattr(preprocessor, "tokenizer", None)
+        if tokenizer and kwargs.get("unselectable_token_ids") is None:
+            names = ("cls", "sep", "mask")  # where a text ends is predicted
+            ids = [getattr(tokenizer, f"{name}_token_id") for name in names]
+            kwargs["unselectable_token_ids"] = ids
+        super().__init__(backbone, generator, preprocessor, **kwargs)
+        self.calibration = calibration
+        self.threshold, self.margin = threshold, margin
+
+    def get_config(self):
+        names = {*keyword_names(ElectraPretrainer.__init__), *TRAINING}
+        own = {n: getattr(self, n) for n in names - {*self.unsaved}}
+        return {**own, **super().get_config()}
+
+    def check_inputs(self, x):
+        inputs.check_texts(x, ("sources", "targets"))
+
+    def check_networks(self, judges):
+        """Raises unless there is what `generate` or `revise` needs."""
+        parts = {
+            "preprocessor": self.preprocessor,
+            "generator": self.generator,
+            "discriminator": not judges or self.discriminator_head,
+        }
+        for name in (name for name, part in parts.items() if part is None):
+            raise ValueError(
+                f"This needs a `{name}`, not None. One network can be both: "
+                '`generator="backbone"`, `discriminator_weight` above 0. '
+                'Without a discriminator use guidance="confidence".'
+            )
+
+    @functools.cached_property  # which Keras does not look into
+    def _networks(self):
+        return {}
+
+    def round_network(self, nucleus=False):
+        """What a round computes, one model; see `rounds.build_round`."""
+        if nucleus not in self._networks:
+            self._networks[nucleus] = rounds.build_round(self, nucleus)
+        return self._networks[nucleus]
+
+    def generate(
+        self,
+        prompts=None,
+        max_length=None,
+        num_rounds=16,
+        temperature=1.0,
+        top_p=1.0,
+        guidance="discriminator",
+        seed=None,
+        sources=None,
+        batch_size=32,
+        return_rounds=False,
+    ):
+        """Writes a text for each prompt; a string for one, else a list.
+
+        Args:
+            prompts: a string or a list. `[MASK]` is a blank of one token, `___`
+                one of up to 8; a prompt without blanks is gone on from. By
+                default one text, or one a source, is written from nothing.
+            max_length: int. Most tokens of a text. By default the
+                preprocessor's `target_length`.
+            num_rounds: int. Passes of the networks. Defaults to `16`.
+            temperature, top_p: floats, of the draws: `0.0` takes the best
+                token, `top_p` below 1 only the most probable of that share.
+            guidance: string. `"random"` fills tokens in random order,
+                `"confidence"` what it is surest of first. `"discriminator"` is
+                as random, but masks again what it suspects most; `"joined"` as
+                confidence with that.
+            seed: int or `None`. The same one gives the same text, in any batch.
+            sources: a string or a list; of a task that was trained on pairs.
+            batch_size: int. Texts at a time, of alike length.
+            return_rounds: bool. Whether to return `Revision`s, not strings.
+        """
+        check_option("guidance", guidance, rounds.GUIDES)
+        check_count("num_rounds", num_rounds)
+        check_number("temperature", temperature, at_least=0)
+        check_number("top_p", top_p, above=0, at_most=1)
+        self.check_networks(guidance in rounds.JUDGED)
+        most, length = self.preprocessor.most, self.preprocessor.target_length
+        max_length = min(length, most) if max_length is None else max_length
+        check_number("max_length", max_length, at_least=1, at_most=most)
+        given = prompts if sources is None else sources
+        is_one = given is None or isinstance(given, str)
+        if sources is not None:
+            sources, _ = self.read_inputs(sources, "generate")
+        if prompts is None:
+            prompts = [""] * (1 if sources is None else len(sources))
+        prompts = [prompts] if isinstance(prompts, str) else [*prompts]
+        inputs.check_texts(prompts)
+        if sources is not None and len(prompts) != len(sources):
+            raise ValueError(
+                "`prompts` and `sources` must be equally many. Received: "
+                f"{len(prompts)} and {len(sources)}."
+            )
+        tokenizer = self.preprocessor.tokenizer
+        ids = [self._canvas(text, max_length) for text in prompts]
+        sources = sources and tokenizer.encode_batch(sources)
+        results, seed = [None] * len(ids), np.random.SeedSequence(seed).entropy
+        for places, rows in rounds.batches(map(len, ids), batch_size):
+            given = sources and [sources[i] for i in rows]
+            x = self.preprocessor.pack(given, [ids[i] for i in rows])
+            given = x["token_ids"] < 0, x["token_ids"] == SOME
+            given = *given, num_rounds, guidance, [(seed, int(i)) for i in rows]
+            settings = {"temperature": temperature, "top_p": top_p}
+            steps = rounds.write(self, x, *given, **settings)
+            segments = x["segment_ids"]
+            is_text = segments == segments.max(1, keepdims=True)
+            for row, place in enumerate(places):
+                text = steps[-1][0][row][is_text[row]].tolist()
+                special = {*tokenizer.special_token_ids} - {
+                    tokenizer.unk_token_id
+                }
+                text = [i for i in text if i not in special]
+                results[place] = tokenizer.detokenize(text)
+                if return_rounds:
+                    shown = show(tokenizer, row, steps)
+                    results[place] = Revision(
+                        results[place], [], shown, "rounds"
+                    )
+        return results[0] if is_one else results
+
+    def _canvas(self, text, max_length):
+        """Ids of a prompt, with numbers below 0 where it is to be written."""
+        tokenizer, parts = self.preprocessor.tokenizer, BLANK.split(text)
+        ids, mask = [], tokenizer.mask_token_id
+        encoded = tokenizer.encode_batch(parts, special_tokens=True)
+        for place, part in enumerate(encoded):
+            ids += [SOME] * CANVAS * (place > 0)
+            ids += [ONE if i == mask else i for i in part]
+        if len(ids) > max_length:
+            raise ValueError(
+                f"A prompt has at most max_length={max_length} tokens; a blank "
+                f"___ counts as {CANVAS}. Received {len(ids)}: {text[:60]!r}."
+            )
+        if min(ids, default=0) >= 0:
+            ids += [SOME] * (max_length - len(ids))
+        return self.preprocessor.pad(ids, text)
+
+    @known_keywords()
+    def predict(self, x=None, batch_size=None, max_length=None, num_rounds=16):
+        """The best text of each source, an array of strings.
+
+        Takes what `fit` takes, of pairs the sources; others as of `generate`.
+        """
+        sources = x[0] if isinstance(x, tuple) else x
+        how = {"temperature": 0.0, "guidance": "confidence"}
+        given = None, max_length, num_rounds
+        texts = self.generate(
+            *given, sources=sources, batch_size=batch_size, **how
+        )
+        return np.array(texts, object)
