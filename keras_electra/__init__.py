@@ -16,6 +16,8 @@ from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.pretraining.pretrainer import ElectraPretrainerPreprocessor
 from keras_electra.tasks.answers import Answer
 from keras_electra.tasks.answers import Answers
+from keras_electra.tasks.calibration import CoverageReport
+from keras_electra.tasks.explanation import Explanation
 from keras_electra.tasks.masked_lm import ElectraMaskedLM
 from keras_electra.tasks.masked_lm import ElectraMaskedLMPreprocessor
 from keras_electra.tasks.multiple_choice import ElectraMultipleChoice
@@ -86,6 +88,8 @@ __all__ = [
     "ElectraTextGenerator",
     "Revision",
     "Edit",
+    "CoverageReport",
+    "Explanation",
     "upload_preset",
 ]
 

@@ -53,6 +53,8 @@ class OpensPresets:
         is a `ValueError`, a missing file a `FileNotFoundError`.
         """
         own, passed_on = split_arguments(cls, kwargs)
+        if "num_classes" in own and hasattr(cls, "calibrate"):
+            own.setdefault("calibration", None)  # it was that of another head
         preset = preset and os.path.expanduser(preset)
         finish_saving(preset or "")
         try:

@@ -2,6 +2,7 @@
 
 `TrainStep` is that of every model. `encoder_layer.run` computes faster,
 to rounding, the `call` of a `TransformerLayer` for which `can_run` holds.
+`gradients` are of a function of its inputs, not of weights.
 `replicas` are the devices that share a batch, and the processes.
 """
 
@@ -12,16 +13,19 @@ from keras_electra.backend import replicas
 if keras.config.backend() == "tensorflow":
     from keras_electra.backend import tensorflow as encoder_layer
     from keras_electra.backend.tensorflow import TrainStep
+    from keras_electra.backend.tensorflow import gradients
 elif keras.config.backend() == "torch":
     from keras_electra.backend import torch_layer as encoder_layer
     from keras_electra.backend.torch import TrainStep
+    from keras_electra.backend.torch import gradients
 elif keras.config.backend() == "jax":
     from keras_electra.backend import jax as encoder_layer
     from keras_electra.backend.jax import TrainStep
+    from keras_electra.backend.jax import gradients
 else:
     raise ImportError(
         "keras_electra trains on the backends tensorflow, torch and jax. "
         f"Received: KERAS_BACKEND={keras.config.backend()!r}."
     )
 
-__all__ = ["TrainStep", "encoder_layer", "replicas"]
+__all__ = ["TrainStep", "encoder_layer", "gradients", "replicas"]

@@ -9,6 +9,7 @@ import functools
 
 import jax
 import keras
+import numpy as np
 from jax import numpy as jnp
 from jax.experimental import layout
 
@@ -39,6 +40,11 @@ class TrainStep:
             logs = self.finish_step(data, outputs, loss, norms, finite)
         metrics = [scope.get_current_value(v) for v in self.metrics_variables]
         return logs, (trainable, non_trainable, optimizer_variables, metrics)
+
+
+def gradients(function, x):
+    """Of a function of tensors to a vector, summed; takes and gives arrays."""
+    return np.asarray(jax.grad(lambda x: function(x).sum())(jnp.asarray(x)))
 
 
 def can_run(layer, x, training):

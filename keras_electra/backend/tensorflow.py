@@ -47,6 +47,15 @@ class TrainStep:
         return self.finish_step(data, outputs, loss, norms, finite)
 
 
+def gradients(function, x):
+    """Of a function of tensors to a vector, summed; takes and gives arrays."""
+    x = tf.convert_to_tensor(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        total = function(x)
+    return tape.gradient(total, x).numpy()
+
+
 def can_run(layer, x, training):
     # Graphs for prediction keep plain operations, which every program reads.
     on_cpu = not numerics.on_accelerator()

@@ -54,6 +54,14 @@ class TrainStep:
         """Keeps Keras 3.16 from reducing the gradients, too."""
 
 
+def gradients(function, x):
+    """Of a function of tensors to a vector, summed; takes and gives arrays."""
+    x = torch.tensor(x, device=keras.ops.convert_to_tensor(0).device)
+    with torch.enable_grad():
+        total = function(x.requires_grad_()).sum()
+    return torch.autograd.grad(total, x)[0].cpu().numpy()
+
+
 @torch.no_grad()
 def global_norm(gradients):
     """Euclidean length of a list of tensors together, a float32 scalar."""

@@ -2,20 +2,27 @@
 
 import keras
 import keras_hub
+import numpy as np
 from keras import ops
 
 from keras_electra.arguments import check_count
+from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
 from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
 from keras_electra.tasks import answers as ranking
+from keras_electra.tasks import attribution
 from keras_electra.tasks import qa_windows
 from keras_electra.tasks import span_heads
+from keras_electra.tasks.calibration import LEAST_SCALE
+from keras_electra.tasks.calibration import Calibrates
+from keras_electra.tasks.explanation import Explanation
+from keras_electra.tasks.labels import softmax
 from keras_electra.tasks.task import ElectraTask
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
+class ElectraQuestionAnswering(Calibrates, ElectraTask, keras_hub.models.Task):
     """Finds the answer to a question in a text, or that it has none.
 
     For inputs and labels see `ElectraQuestionAnsweringPreprocessor`. Outputs
@@ -44,6 +51,7 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
 
     preprocessor_cls = qa_windows.ElectraQuestionAnsweringPreprocessor
     token_outputs = True
+    calibration_methods = ("temperature",)
     names = inputs.Names((("question", "context"),), ("answers", "answer"))
 
     def __init__(
@@ -54,6 +62,7 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
         answerability="auto",
         beam_size=20,
         null_threshold=0.0,
+        calibration=None,
         **kwargs,
     ):
         check_option("head", head, ("joint", "simple"))
@@ -146,23 +155,66 @@ class ElectraQuestionAnswering(ElectraTask, keras_hub.models.Task):
         n_best=20,
         max_answer_length=30,
         batch_size=32,
+        abstain_below=0.0,
     ):
         """`Answers` to a question about a text, or a list for several.
 
         Takes strings, columns of strings, or as `questions` alone what `fit`
-        takes. Answers have at most `max_answer_length` tokens.
+        takes. Answers have at most `max_answer_length` tokens. The text is
+        empty where none is as probable as `abstain_below`.
         """
+        check_number("abstain_below", abstain_below, at_least=0)
         x = questions if contexts is None else (questions, contexts)
         x, is_one = self.read_inputs(x, "answer")
         documents, windows = self.preprocessor.split(*x)
         rows = self.preprocessor.pack(windows)
         outputs = iter(self.predict_rows(rows, batch_size))
         limits = (n_best, max_answer_length, self.null_threshold)
+        [scale] = (self.calibration or {"scale": [1.0]})["scale"]
         results = [  # each from the next outputs, one a window
-            ranking.rank_answers(*pair, outputs, *limits)
+            ranking.rank_answers(*pair, outputs, *limits, scale, abstain_below)
             for pair in zip(documents, windows)
         ]
         return results[0] if is_one else results
+
+    def explain(self, question, context, attention=False):
+        """An `Explanation` of a context; `attention` adds that of all heads."""
+        x = attribution.read_one(self, (question, context))
+        found, shares = self.answer(question, context), np.zeros(len(context))
+        for answer in found.n_best:
+            shares[answer.start : answer.end] += answer.probability
+        _, [spans] = self.preprocessor.tokenizer.encode_with_offsets([context])
+        return Explanation(
+            f"{question} {found.text or 'No answer.'}",
+            "The probability of each token of being part of the answer.",
+            [context],
+            [[(a, b, float(shares[a]), "") for a, b in spans if a < b]],
+            attention and attribution.attention_by_head(self, x),
+        )
+
+    def _judge(self, x, y, batch_size):
+        """Padded scores of answers given, and whether the first is right."""
+        x, y, _ = self._read(x, y)
+        golds, scores, right = qa_windows.to_answers(y), [], []
+        for found, gold in zip(self.answer(x, batch_size=batch_size), golds):
+            if found.text:
+                gold = gold[0] if gold else ""
+                right.append(ranking.exact_match(found.text, gold))
+                best = [a.start_logit + a.end_logit for a in found.n_best]
+                scores.append(best)
+        width = max(map(len, scores))
+        scores = [best + [-1e4] * (width - len(best)) for best in scores]
+        return np.array(scores), np.array(right)
+
+    def _fit_scale(self, scores, right, method):
+        scales = np.geomspace(LEAST_SCALE, 10, 500)
+        p = np.array([softmax(scale * scores)[:, 0] for scale in scales])
+        loss = -np.log(np.where(right, p, 1 - p) + 1e-6).sum(axis=-1)
+        return scales[loss.argmin()], 0.0
+
+    def _decide(self, scores, right):
+        p = softmax(self.calibrated(scores))[:, 0]
+        return p, right, (p - right) ** 2
 
     @known_keywords(answer)
     def tune_null_threshold(

@@ -7,12 +7,15 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_electra.arguments import check_number
 from keras_electra.data import inputs
 from keras_electra.data.rows import TextPreprocessor
 from keras_electra.data.rows import split_windows
 from keras_electra.data.rows import text_rows
 from keras_electra.model.heads import ReplacedTokenHead
-from keras_electra.tasks.labels import sigmoid
+from keras_electra.tasks import attribution
+from keras_electra.tasks.calibration import Calibrates
+from keras_electra.tasks.explanation import Explanation
 from keras_electra.tasks.task import ElectraTask
 
 
@@ -71,7 +74,9 @@ class ElectraReplacedTokenDetectorPreprocessor(TextPreprocessor):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
+class ElectraReplacedTokenDetector(
+    Calibrates, ElectraTask, keras_hub.models.Task
+):
     """Scores every token of a text as original or replaced.
 
     `from_preset` on the folder of an `ElectraPretrainer` opens its
@@ -94,7 +99,14 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
     may_be_empty = True  # a text without tokens has none that are replaced
     unsaved = ("backbone", "preprocessor", "head")
 
-    def __init__(self, backbone, preprocessor=None, head=None, **kwargs):
+    def __init__(
+        self,
+        backbone,
+        preprocessor=None,
+        head=None,
+        calibration=None,
+        **kwargs,
+    ):
         head = head or ReplacedTokenHead(
             backbone.activation,
             backbone.initializer_range,
@@ -117,12 +129,14 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
             sample_weight = x["padding_mask"]
         return x, y, sample_weight
 
-    def detect(self, texts, batch_size=32):
+    def detect(self, texts, batch_size=32, abstain_below=0.0):
         """A list of `DetectedToken` for a text, of such lists for several.
 
         A text that is longer than a row is read in windows that overlap by
-        half; each token is judged where it has most text around it.
+        half; each token is judged where it has most text around it. Those are
+        left out of which neither is as probable as `abstain_below`.
         """
+        check_number("abstain_below", abstain_below, at_least=0)
         texts, is_one = self.read_inputs(texts, "detect")
         tokenizer = self.preprocessor.tokenizer
         length = self.preprocessor.sequence_length
@@ -138,9 +152,22 @@ class ElectraReplacedTokenDetector(ElectraTask, keras_hub.models.Task):
         results, outputs = [[] for _ in texts], self.predict_rows(x, batch_size)
         for (i, start, _, first, last), logits in zip(windows, outputs):
             # Behind [CLS], where the window starts.
-            shares = sigmoid(logits[1:]).tolist()
+            shares = self.probabilities(logits[1:]).tolist()
             for j in range(first, last):
+                if max(share := shares[j - start], 1 - share) < abstain_below:
+                    continue
                 token = tokenizer.id_to_token(ids[i][j])
-                token = DetectedToken(token, *offsets[i][j], shares[j - start])
+                token = DetectedToken(token, *offsets[i][j], share)
                 results[i].append(token)
         return results[0] if is_one else results
+
+    def explain(self, text, attention=False):
+        """An `Explanation` of a text; `attention` adds that of every head."""
+        x = attribution.read_one(self, text)
+        return Explanation(
+            "Which tokens look replaced?",
+            "The probability of each of having been replaced.",
+            x,
+            [[(*token[1:], "") for token in self.detect(text)]],
+            attention and attribution.attention_by_head(self, x),
+        )

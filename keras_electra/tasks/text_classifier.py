@@ -4,13 +4,16 @@ import keras
 import keras_hub
 import numpy as np
 
+from keras_electra.arguments import check_count
+from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
 from keras_electra.data import inputs
 from keras_electra.data.rows import TextPreprocessor
 from keras_electra.model.layers import dense
+from keras_electra.tasks import attribution
+from keras_electra.tasks.calibration import Calibrates
+from keras_electra.tasks.explanation import Explanation
 from keras_electra.tasks.labels import LabelEncoder
-from keras_electra.tasks.labels import sigmoid
-from keras_electra.tasks.labels import softmax
 from keras_electra.tasks.task import ElectraTask
 from keras_electra.training.fit import TEXT_COLUMNS
 
@@ -23,7 +26,9 @@ class ElectraTextClassifierPreprocessor(
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
+class ElectraTextClassifier(
+    Calibrates, ElectraTask, keras_hub.models.TextClassifier
+):
     """Classifies texts by the vector of their first token, `[CLS]`.
 
     Inputs are lists of strings, or tuples of two for pairs; labels are numbers
@@ -65,6 +70,7 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
         labels=None,
         problem_type=None,
         text_pairs=None,
+        calibration=None,
         **kwargs,
     ):
         check_option("head", head, ("google", "transformers"))
@@ -99,25 +105,81 @@ class ElectraTextClassifier(ElectraTask, keras_hub.models.TextClassifier):
             return [keras.metrics.BinaryAccuracy("accuracy", threshold=limit)]
         return super().default_metrics()
 
-    def classify(self, texts, batch_size=32):
+    def head_of(self, x):
+        """Logits of vectors `(batch, length, hidden_dim)`, nothing dropped."""
+        x = x[:, 0]
+        if self.head == "transformers":
+            x = self.hidden_dense(x)
+        return self.output_dense(x)
+
+    def classify(self, texts, batch_size=32, abstain_below=0.0):
         """Pairs `(label, probability)` of a text, most probable first.
 
         A text may be a tuple of two; several give lists, regressions numbers.
+        Where no label is as probable as `abstain_below` the list is empty; of
+        several labels it lacks those that are not so surely there or not.
         """
+        check_number("abstain_below", abstain_below, at_least=0)
         x, is_one = self.read_inputs(texts, "classify")
-        results = list(map(self._result, self.predict_rows(x, batch_size)))
+        outputs = self.predict_rows(x, batch_size)
+        results = [self._result(logits, abstain_below) for logits in outputs]
         return results[0] if is_one else results
 
-    def _result(self, outputs):
-        outputs = np.asarray(outputs, "float32")
+    def _result(self, outputs, abstain_below):
+        p = np.asarray(outputs, "float32")
         if self.problem_type == "regression":
-            return outputs.tolist() if self.num_classes > 1 else outputs.item()
-        if self.activation == "linear":
-            many = self.problem_type == "multi_label"
-            outputs = sigmoid(outputs) if many else softmax(outputs)
-        order = np.argsort(-outputs, kind="stable")
-        names = self.label_encoder.names
-        return [(names[i], float(outputs[i])) for i in order]
+            return p.tolist() if self.num_classes > 1 else p.item()
+        p = self.probabilities(p)
+        sure = np.maximum(p, p.max() if self.is_exclusive else 1 - p)
+        order = np.argsort(-p, kind="stable")
+        order = [i for i in order if sure[i] >= abstain_below]
+        return [(self.label_encoder.names[i], float(p[i])) for i in order]
+
+    def explain(
+        self,
+        text,
+        label=None,
+        method="integrated_gradients",
+        steps=32,
+        attention=False,
+    ):
+        """An `Explanation`: what each word contributes to a label.
+
+        That is to its calibrated logit against all other labels, its log-odds;
+        of regressions, and with an `activation`, to the output.
+
+        Args:
+            text: string, or a tuple of two.
+            label: name or number of a class. Defaults to the most probable.
+            method: string. `"integrated_gradients"`, the default: from a text
+                of `[MASK]`s through the embeddings, adds up to the whole
+                (Sundararajan et al. 2017). `"leave_out"`: what is lost without
+                the word, a row for each.
+            steps: int. Points of the integral. Defaults to `32`.
+            attention: bool. Whether to show attention by head, too.
+        """
+        names = ("integrated_gradients", "leave_out")
+        check_option("method", method, names)
+        check_count("steps", steps)
+        x = attribution.read_one(self, text)
+        texts = [c[0] for c in (x if isinstance(x, tuple) else (x,))]
+        row = self.preprocessor.rows(x)
+        p = self.probabilities(self.predict_rows(row)[0])
+        target = int(p.argmax())
+        if label is not None:
+            encoder = LabelEncoder(self.num_classes, self.labels)
+            [target] = encoder.encode([label]).tolist()
+        given = texts, row, target, method, steps
+        tokens, *values = attribution.contributions(self, *given)
+        return Explanation(
+            f"{self.label_encoder.names[target]} ({p[target]:.2f})",
+            "What each word contributes to {:+.2f}; without words it is "
+            "{:+.2f}.".format(*values),
+            texts,
+            tokens,
+            attention and attribution.attention_by_head(self, x),
+            *values,
+        )
 
     def check_inputs(self, x):
         inputs.check_texts(x)
