@@ -12,14 +12,46 @@ import keras
 import numpy as np
 from jax import numpy as jnp
 from jax.experimental import layout
+from jax.sharding import PartitionSpec
 
 import keras_electra.backend.numerics as numerics
+from keras_electra.backend.jax_replicas import FILLER
+
+
+def _unfilled(data):
+    """`(x, y, sample_weight)` without the rows that fill up the batch."""
+    x, *labels = data = keras.utils.unpack_x_y_sample_weight(data)
+    if FILLER not in x:
+        return data
+    rows = slice(len(x[FILLER]) - x[FILLER].shape[1])
+    x = {name: array for name, array in x.items() if name != FILLER}
+    return keras.tree.map_structure(
+        lambda array: None if array is None else array[rows], (x, *labels)
+    )
 
 
 class TrainStep:
+    def __call__(self, inputs, *args, **kwargs):
+        # Keras builds its metrics by a call on a batch as it comes.
+        if isinstance(inputs, dict) and FILLER in inputs:
+            inputs = {n: inputs[n] for n in inputs if n != FILLER}
+        return super().__call__(inputs, *args, **kwargs)
+
+    def test_step(self, state, data):
+        return super().test_step(state, _unfilled(data))
+
+    def predict_step(self, state, data):
+        outputs, variables = super().predict_step(state, data)
+        distribution = keras.distribution.distribution()
+        if distribution is not None:  # every process gets all rows
+            mesh = distribution.device_mesh.backend_mesh
+            whole = jax.sharding.NamedSharding(mesh, PartitionSpec())
+            outputs = jax.lax.with_sharding_constraint(outputs, whole)
+        return outputs, variables
+
     def train_step(self, state, data):
         trainable, non_trainable, optimizer_variables, metrics = state
-        data = keras.utils.unpack_x_y_sample_weight(data)
+        data = _unfilled(data)
         step = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
         inputs = trainable, non_trainable, metrics, *data
         kwargs = {"training": True, "optimizer_variables": optimizer_variables}

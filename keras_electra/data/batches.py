@@ -6,12 +6,14 @@ length go together. Any batch is found by its position, to go on exactly there.
 
 import functools
 import random
+import zlib
 
 import grain
 import keras
 import numpy as np
 
 from keras_electra.arguments import check_count
+from keras_electra.backend import replicas
 
 # In tokens, `[CLS]` and `[SEP]` included. Beyond them, multiples of 128.
 LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
@@ -23,6 +25,44 @@ def round_length(length, limit=None):
         longer = (step for step in LENGTHS if step >= length)
         length = next(longer, -(-length // 128) * 128)
     return length if limit is None else min(length, limit)
+
+
+def own_rows(rows, read, unit=1):
+    """What this process feeds of a global batch of `rows`, by `read(slice)`.
+
+    All get equal, contiguous blocks of whole units. What does not go round is
+    filled up with rows of zeros, which have no tokens. On JAX `x["filler"]`,
+    `(block, fillers)`, says by its shape how many the whole batch has.
+    """
+    step = replicas.devices() * unit
+    if step == unit:
+        return read(slice(rows))
+    index, count = replicas.processes()
+    size = -(-rows // step) * step // count
+
+    def fill(array):
+        if array is not None:
+            more = ((0, 0),) * (array.ndim - 1)
+            array = np.pad(array, ((0, size - len(array)), *more))
+        return array
+
+    data = read(slice(index * size, (index + 1) * size))
+    data = keras.utils.unpack_x_y_sample_weight(data)
+    x, *labels = keras.tree.map_structure(fill, data)
+    if keras.config.backend() == "jax":
+        x["filler"] = np.zeros((size, size * count - rows), "int32")
+    return keras.utils.pack_x_y_sample_weight(x, *labels)
+
+
+def own_part(batch, unit=1):
+    """What this process feeds of a batch as Keras takes it."""
+
+    def read(part):
+        return keras.tree.map_structure(
+            lambda array: array if array is None else array[part], batch
+        )
+
+    return own_rows(len(keras.tree.flatten(batch)[0]), read, unit)
 
 
 class Rows:
@@ -53,7 +93,7 @@ class Rows:
             self.width = max(self.width, ids.shape[-1])
         self.lengths = np.concatenate(lengths)
         self._starts = np.cumsum(self.lengths) - self.lengths
-        self._leaves = [
+        self.leaves = [
             p[0] if p[0] is None else np.concatenate(p) for p in zip(*leaves)
         ]
 
@@ -66,7 +106,7 @@ class Rows:
         is_used = steps < self.lengths[places][:, None]
         index = np.where(is_used, self._starts[places][:, None] + steps, 0)
         taken, arrays = [], keras.tree.flatten(self._like)
-        for like, pad, leaf in zip(arrays, self._pads, self._leaves):
+        for like, pad, leaf in zip(arrays, self._pads, self.leaves):
             if pad is not None:
                 leaf = leaf[index]  # (rows, length, ...)
                 leaf[~is_used] = pad
@@ -106,17 +146,18 @@ class Batches:
     """
 
     def __init__(self, rows, batch_size=32, order="given", unit=1, finish=None):
-        self._rows, self._batch_size, self._order = rows, batch_size, order
+        self._rows, self.batch_size, self._order = rows, batch_size, order
         self._unit, self._finish = unit, finish
         self._round = functools.partial(round_length, limit=rows.width)
         self._lengths = rows.lengths.reshape(-1, unit).max(axis=1, initial=1)
         self.endless = order in ("grouped", "shuffled")  # new in every pass
         self.is_ragged = len(set(map(self._round, rows.lengths.tolist()))) > 1
-        self._seed = random.randrange(2**31) if self.endless else None
+        if self.endless:  # one seed for all processes
+            self._seed = replicas.everyone(random.randrange(2**31))[0]
         self._plan = functools.lru_cache(maxsize=3)(self._make_plan)
 
     def __len__(self):
-        return -(-len(self._lengths) // self._batch_size)
+        return -(-len(self._lengths) // self.batch_size)
 
     def indices(self, position):
         """The rows of the batch at a position (int, batches), an array."""
@@ -132,8 +173,20 @@ class Batches:
         data = self._finish(*data) if self._finish else data
         return keras.utils.pack_x_y_sample_weight(*data)
 
+    def own_batch(self, position):
+        """Of the batch at a position what this process feeds."""
+        return own_part(self.batch(position), self._unit)
+
+    def checksum(self, position):
+        """A number that tells other rows and another order."""
+        number = zlib.crc32(self.indices(position).tobytes())
+        for leaf in (self._lengths, *self._rows.leaves):
+            if leaf is not None:
+                number = zlib.crc32(np.ascontiguousarray(leaf), number)
+        return number
+
     def _make_plan(self, pass_number):
-        order, size = np.arange(len(self._lengths)), self._batch_size
+        order, size = np.arange(len(self._lengths)), self.batch_size
 
         def split(order):
             return [order[i : i + size] for i in range(0, len(order), size)]

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import zlib
 
 import grain
 import numpy as np
@@ -10,6 +11,7 @@ from keras_electra.arguments import check_count
 from keras_electra.arguments import check_option
 from keras_electra.arguments import local_folder
 from keras_electra.data.batches import PositionedDataset
+from keras_electra.data.batches import own_rows
 from keras_electra.data.rows import make_rows
 from keras_electra.text import shards
 
@@ -20,8 +22,6 @@ def load_examples(
     batch_size,
     seed=None,
     tokenizer=None,
-    process_index=0,
-    num_processes=1,
     drop_remainder=False,
     verify=False,
 ):
@@ -30,11 +30,10 @@ def load_examples(
     Args:
         output_dir: str or path, as given to `build_examples`.
         split: str, `"train"` or `"validation"`.
-        batch_size: int, examples in a batch of this process.
+        batch_size: int, examples in a batch, of all processes together.
         seed: int or `None`. With a seed, the examples are shuffled anew each
             pass and never end. With `None`, they come once, in order.
         tokenizer: `None`, or `ElectraTokenizer` that must be that of the build.
-        process_index, num_processes: int. Which of how many equal shares.
         drop_remainder: bool. Whether a last batch that is not full is left out.
         verify: bool. Whether to compare the checksums of all files, too.
 
@@ -56,35 +55,24 @@ def load_examples(
     if not count:
         settings = metadata["settings"]
         raise ValueError(f"{folder!r} has no {split} examples: {settings}.")
-    order = order_examples(
-        count, batch_size, seed, process_index, num_processes, drop_remainder
-    )
-    step = batch_size * num_processes
-    return ExampleDataset(folder, metadata, split, order, step)
+    order = order_examples(count, batch_size, seed, drop_remainder)
+    return ExampleDataset(folder, metadata, split, order, batch_size)
 
 
-def order_examples(count, batch_size, seed, index, processes, drop_rest):
+def order_examples(count, batch_size, seed, drop_rest=False):
     """The examples of each batch, a `grain.MapDataset` of int arrays.
 
-    One global order is dealt out to all processes like cards. With a seed it
-    has passes without end, each a new permutation; batches run across them.
-    Without one it has one pass, less what makes the shares unequal.
+    With a seed it has passes without end, each a new permutation; batches run
+    across them. Without one it has one pass.
     """
     check_count("batch_size", batch_size)
-    if not 0 <= index < processes <= count:
-        raise ValueError(
-            f"`process_index` must be in [0, num_processes), for {count} exam"
-            f"ples. Received: process_index={index}, num_processes={processes}."
-        )
     order = grain.MapDataset.range(count)
-    if seed is None:
-        order = order[: count - count % processes]
-    else:
+    if seed is not None:
         # Pass `p` is shuffled with `seed + p`, so near seeds would repeat it.
         digest = hashlib.blake2b(str(int(seed)).encode(), digest_size=4)
         seed = int.from_bytes(digest.digest(), "big")
         order = order.shuffle(seed=seed).repeat()
-    return order[index::processes].batch(batch_size, drop_remainder=drop_rest)
+    return order.batch(batch_size, drop_remainder=drop_rest)
 
 
 class ExampleDataset(PositionedDataset):
@@ -97,14 +85,15 @@ class ExampleDataset(PositionedDataset):
 
     is_ragged = False
 
-    def __init__(self, folder, metadata, split, order, step_size):
+    def __init__(self, folder, metadata, split, order, batch_size):
         super().__init__()
         files = metadata["shards"][split]
         self.metadata = metadata  # what `build_examples` recorded
         self.num_examples = sum(file["examples"] for file in files)
         self.sequence_length = metadata["settings"]["sequence_length"]
         self._order = order
-        self._steps = min(-(-self.num_examples // step_size), len(order))
+        self.batch_size = batch_size
+        self._steps = min(-(-self.num_examples // batch_size), len(order))
         self.endless = len(order) > self._steps
         self._name = f"{split} examples of {folder!r}"
         self._source = grain.sources.ArrayRecordDataSource(
@@ -120,12 +109,25 @@ class ExampleDataset(PositionedDataset):
 
     def batch(self, position):
         """The batch at a position (int, batches)."""
+        return self._read(self._order[position])
+
+    def own_batch(self, position):
+        """Of the batch at a position what this process feeds."""
+        numbers = self._order[position]
+        return own_rows(len(numbers), lambda part: self._read(numbers[part]))
+
+    def checksum(self, position):
+        """A number that tells other examples and another order."""
+        numbers = self._order[position].tolist()
+        return zlib.crc32(repr((self.metadata["shards"], numbers)).encode())
+
+    def _read(self, numbers):
         tokenizer, dtype = self.metadata["tokenizer"], self.metadata["dtype"]
         pad, size = tokenizer["special_token_ids"]["pad"], self.sequence_length
         try:
-            records = self._source.__getitems__(self._order[position].tolist())
+            records = self._source.__getitems__(numbers.tolist())
             batch = decode_records(records, dtype, size, pad)
-            largest = batch["token_ids"].max()
+            largest = batch["token_ids"].max(initial=0)
             if largest >= tokenizer["vocabulary_size"]:
                 raise ValueError(f"their vocabulary has no token id {largest}")
         except (RuntimeError, ValueError) as error:
@@ -139,7 +141,7 @@ class ExampleDataset(PositionedDataset):
 def decode_records(records, dtype, sequence_length, pad_token_id=0):
     """A padded batch of records, which `shards.encode_record` made."""
     numbers = [np.frombuffer(record, dtype) for record in records]
-    longest = max(map(len, numbers)) - 1
+    longest = max(map(len, numbers), default=1) - 1
     if longest > sequence_length:
         raise ValueError(
             f"A stored example has {longest} tokens, more than "

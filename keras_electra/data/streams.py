@@ -7,14 +7,17 @@ import contextlib
 import itertools
 import sys
 import warnings
+import zlib
 from collections import abc
 
 import keras
 import numpy as np
 
 from keras_electra.backend import graph_text
+from keras_electra.backend import replicas
 from keras_electra.data import inputs
 from keras_electra.data.batches import PositionedDataset
+from keras_electra.data.batches import own_part
 
 PEEKED = 8  # batches that Keras looks at before it begins
 
@@ -33,6 +36,7 @@ class Stream(PositionedDataset):
     def __init__(self, source, steps=None):
         super().__init__()
         self._source, self.endless = source, source.endless
+        self.batch_size = source.batch_size  # global; or `None`
         is_read = isinstance(source, StreamBatches)
         self._length = source.count() if is_read else len(source)
         self.steps = steps or self._length
@@ -46,17 +50,43 @@ class Stream(PositionedDataset):
         """A generator of the batches from a position on."""
         try:
             if not isinstance(self._source, StreamBatches):
-                yield from map(self._source.batch, itertools.count(position))
+                batches = itertools.count(position)
+                yield from map(self._source.own_batch, batches)
             for _ in itertools.count() if self.steps else range(1):
                 batches = itertools.islice(self._source, position, self._length)
                 position = 0
                 first = next(batches, None)
                 if first is None:
                     raise ValueError("`x` has too few batches: fewer steps?")
-                yield from itertools.chain([first], batches)
+                yield from map(own_part, itertools.chain([first], batches))
         except Exception as error:
             self.error = error
             raise
+
+    def check_processes(self, variables):
+        """Raises before training if processes or devices do not fit together.
+
+        Compares the data, their order, and `variables`, weights and seeds.
+        """
+        size, total = self.batch_size, replicas.devices()
+        if size and size % total:
+            raise ValueError(
+                f"`batch_size`, of all {total} devices together, must be a "
+                f"multiple of {total}. Received: batch_size={size}."
+            )
+        if replicas.processes()[1] == 1:
+            return
+        number = self._source.checksum(self.position) >> 1
+        replicas.check_same("Examples and their order", number, "Seeds, too.")
+        number = 0
+        for variable in variables:
+            values = keras.ops.convert_to_numpy(variable)
+            number = zlib.crc32(np.ascontiguousarray(values), number)
+        replicas.check_same(
+            "Weights and seeds of the model",
+            number >> 1,
+            "Call `keras.utils.set_random_seed` before it is made.",
+        )
 
     def for_keras(self, token_labels=False):
         """On TensorFlow a `tf.data` set that is told which axes vary.
@@ -84,12 +114,19 @@ def errors_of(stream):
         if stream.steps is None:
             # A pass whose length nobody knew is not too short.
             warnings.filterwarnings("ignore", message="Your input ran out")
+        distribution = keras.distribution.distribution()
+        shards = getattr(distribution, "auto_shard_dataset", False)
         try:
+            if shards:  # each process has its share already
+                distribution.auto_shard_dataset = False
             yield
         except Exception as error:
             if stream.error is None or stream.error is error:
                 raise
             raise stream.error from None
+        finally:
+            if shards:
+                distribution.auto_shard_dataset = True
 
 
 class StreamBatches:
@@ -98,7 +135,7 @@ class StreamBatches:
     Examples are put together. A remembered iterator can be read again.
     """
 
-    is_ragged, endless = True, False
+    is_ragged, endless, batch_size = True, False, None
 
     def __init__(self, source, names, batch_size, prepare, remember=True):
         self._source, self._names, self._prepare = source, names, prepare
@@ -125,6 +162,10 @@ class StreamBatches:
                 number += 1
                 yield batch
         getattr(self._source, "on_epoch_end", lambda: None)()
+
+    def checksum(self, position):
+        """A number that tells another first element."""
+        return zlib.crc32(repr(next(self._elements(), None)).encode())
 
     def count(self):
         """Number of batches of a pass, `None` if that is not known."""

@@ -244,7 +244,7 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
         for step in range(len(batches)):
             callbacks.on_predict_batch_begin(step)
             x, *_ = keras.utils.unpack_x_y_sample_weight(batches.batch(step))
-            x = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
+            x = replicas.spread(x)
             # Keras' own method: KerasHub's would run the preprocessor.
             outputs = keras.Model.predict_on_batch(self, x)
             for i, place in enumerate(batches.indices(step).tolist()):

@@ -76,6 +76,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self._batches, self._random_states = 0, None  # of the last batch
         data = getattr(self.model, "training_data", None)
         self._start = getattr(data, "position", None)  # of the whole run
+        self._batch_size = getattr(data, "batch_size", None)
         epochs = self._epochs()
         if not epochs:
             return
@@ -84,6 +85,15 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         if state["monitor"] == self.monitor:
             self.best.epoch = state["best_epoch"]
             self.best.value = state["best_value"]
+        size, before = (
+            getattr(data, "batch_size", None),
+            state.get("batch_size"),
+        )
+        if size and before and size != before:
+            raise ValueError(
+                f"`batch_size` must stay {before}, as in {self.directory}, for "
+                f"any number of devices. Received: batch_size={size}."
+            )
         if self._start is not None and state["position"] is not None:
             data.position = state["position"]
             self._start = state["position"] - self._batches
@@ -187,6 +197,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             "epoch": epoch,
             "batches": self._batches,
             "position": position,
+            "batch_size": self._batch_size,
             "monitor": self.monitor,
             "best_epoch": self.best.epoch,
             "best_value": self.best.value,

@@ -134,6 +134,7 @@ class FitsExamples(GuardedSteps):
         given = examples, batch_size, order, steps_per_epoch
         stream = self._stream(*given, class_weight, remember)
         self._begin_fit(stream, epochs)
+        stream.check_processes(self.variables)
         for one in getattr(self.optimizer, "optimizers", [self.optimizer]):
             rate = ops.convert_to_numpy(getattr(one, "learning_rate", 0.0))
             check_number("learning_rate", float(rate), at_least=0)
