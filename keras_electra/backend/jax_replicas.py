@@ -1,8 +1,12 @@
 """JAX: one replica for however many devices, as their arrays are global."""
 
 import jax
+import keras
 import numpy as np
 from jax.experimental import multihost_utils
+
+# In the inputs, with a column for each row that only fills up the batch.
+FILLER = "filler"
 
 
 def count():
@@ -26,7 +30,25 @@ def gathered(rows):
 
 
 def processes():
-    return jax.process_index(), jax.process_count()
+    distribution = keras.distribution.distribution()
+    size = jax.process_count()
+    if distribution is None and size > 1:
+        raise RuntimeError(
+            f"{size} processes would train apart. Before the model is made: "
+            "`keras.distribution.set_distribution(...DataParallel())`."
+        )
+    if size > devices() > 0:
+        raise ValueError(
+            f"Each of the {size} processes must hold the whole model, to save "
+            "it: give the mesh at least as many rows as there are processes. "
+            f"Received: {distribution.device_mesh.shape}."
+        )
+    return jax.process_index(), size
+
+
+def devices():
+    distribution = keras.distribution.distribution()
+    return getattr(distribution, "num_model_replicas", 1)
 
 
 def everyone(number):
@@ -36,3 +58,17 @@ def everyone(number):
 
 def begin(variables):
     """Nothing to do: a distribution gives every variable its layout."""
+
+
+def spread(x):
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return keras.tree.map_structure(keras.ops.convert_to_tensor, x)
+
+    return {
+        name: jax.make_array_from_process_local_data(
+            distribution.get_data_layout(array.shape).backend_layout, array
+        )
+        for name, array in x.items()
+        if name != FILLER
+    }

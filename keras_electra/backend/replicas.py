@@ -11,7 +11,8 @@ many at once, and `gathered(rows)`, all rows, with a gradient. A replica is a
 process on torch, a device on TensorFlow; JAX has one, as arrays are global.
 `processes()`, `(index, count)`, read data, each its own rows; `everyone(n)` is
 the list of what every process calls `n`, an int below 2**31. `begin(variables)`
-gives all those of the first.
+gives all those of the first. The rows of a global batch are a multiple of the
+`devices()` of all processes; `spread(x)` puts own ones where they are computed.
 """
 
 import keras
@@ -27,6 +28,7 @@ else:
 count, index, processes = engine.count, engine.index, engine.processes
 total, summed, gathered = engine.total, engine.summed, engine.gathered
 everyone, begin = engine.everyone, engine.begin
+devices, spread = engine.devices, engine.spread
 
 
 def own(rows):

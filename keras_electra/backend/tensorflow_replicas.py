@@ -1,5 +1,6 @@
 """TensorFlow: replicas of `tf.distribute`, inside of what they run."""
 
+import keras
 import tensorflow as tf
 
 
@@ -12,6 +13,10 @@ def index():
     if count() == 1:
         return 0
     return tf.distribute.get_replica_context().replica_id_in_sync_group
+
+
+def devices():
+    return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def total(value):
@@ -56,3 +61,7 @@ def _gather_one(number):
 
 def begin(variables):
     """Nothing to do: a strategy mirrors the variables made in its scope."""
+
+
+def spread(x):
+    return keras.tree.map_structure(keras.ops.convert_to_tensor, x)

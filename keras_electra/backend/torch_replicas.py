@@ -7,6 +7,7 @@ while the backward pass goes on, takes the cores that a CPU computes it with.
 import datetime
 import os
 
+import keras
 import torch
 import torch.distributed as dist
 
@@ -58,6 +59,10 @@ def index():
 
 def processes():
     return index(), count()
+
+
+def devices():
+    return count()
 
 
 def total(value):
@@ -117,3 +122,7 @@ def _together(function, *args):
             "one has ended, or the network fails. Start all again; with "
             "`ResumableCheckpoint` they go on after the last epoch."
         ) from error
+
+
+def spread(x):
+    return keras.tree.map_structure(keras.ops.convert_to_tensor, x)

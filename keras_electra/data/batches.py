@@ -31,7 +31,7 @@ def own_rows(rows, read, unit=1):
     """What this process feeds of a global batch of `rows`, by `read(slice)`.
 
     All get equal, contiguous blocks of whole units. What does not go round is
-    filled up with rows of zeros, which have no tokens. On JAX `x["filler"]`,
+    filled up with rows of zeros, which have no tokens. `x["filler"]`, zeros
     `(block, fillers)`, says by its shape how many the whole batch has.
     """
     step = replicas.devices() * unit
@@ -49,8 +49,7 @@ def own_rows(rows, read, unit=1):
     data = read(slice(index * size, (index + 1) * size))
     data = keras.utils.unpack_x_y_sample_weight(data)
     x, *labels = keras.tree.map_structure(fill, data)
-    if keras.config.backend() == "jax":
-        x["filler"] = np.zeros((size, size * count - rows), "int32")
+    x["filler"] = np.zeros((size, size * count - rows), "int32")
     return keras.utils.pack_x_y_sample_weight(x, *labels)
 
 

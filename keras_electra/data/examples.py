@@ -59,7 +59,7 @@ def load_examples(
     return ExampleDataset(folder, metadata, split, order, batch_size)
 
 
-def order_examples(count, batch_size, seed, drop_rest=False):
+def order_examples(count, batch_size, seed=None, drop_rest=False):
     """The examples of each batch, a `grain.MapDataset` of int arrays.
 
     With a seed it has passes without end, each a new permutation; batches run

@@ -243,10 +243,10 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
         callbacks.on_predict_begin()
         for step in range(len(batches)):
             callbacks.on_predict_batch_begin(step)
-            x, *_ = keras.utils.unpack_x_y_sample_weight(batches.batch(step))
-            x = replicas.spread(x)
+            batch = batches.own_batch(step)
+            x, *_ = keras.utils.unpack_x_y_sample_weight(batch)
             # Keras' own method: KerasHub's would run the preprocessor.
-            outputs = keras.Model.predict_on_batch(self, x)
+            outputs = keras.Model.predict_on_batch(self, replicas.spread(x))
             for i, place in enumerate(batches.indices(step).tolist()):
                 yield place, keras.tree.map_structure(lambda a: a[i], outputs)
             callbacks.on_predict_batch_end(step, {"outputs": outputs})

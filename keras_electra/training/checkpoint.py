@@ -76,7 +76,6 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self._batches, self._random_states = 0, None  # of the last batch
         data = getattr(self.model, "training_data", None)
         self._start = getattr(data, "position", None)  # of the whole run
-        self._batch_size = getattr(data, "batch_size", None)
         epochs = self._epochs()
         if not epochs:
             return
@@ -85,14 +84,11 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         if state["monitor"] == self.monitor:
             self.best.epoch = state["best_epoch"]
             self.best.value = state["best_value"]
-        size, before = (
-            getattr(data, "batch_size", None),
-            state.get("batch_size"),
-        )
-        if size and before and size != before:
+        size = getattr(data, "batch_size", None)
+        if state.get("batch_size", size) != size:
             raise ValueError(
-                f"`batch_size` must stay {before}, as in {self.directory}, for "
-                f"any number of devices. Received: batch_size={size}."
+                "`batch_size`, of all devices together, must stay that of "
+                f"{self.directory}, {state['batch_size']}. Received: {size}."
             )
         if self._start is not None and state["position"] is not None:
             data.position = state["position"]
@@ -187,9 +183,10 @@ class ResumableCheckpoint(keras.callbacks.Callback):
 
     def _save(self, epoch):
         """Writes a checkpoint: all of it, or an `OSError` and nothing."""
-        position = self._start
+        position, data = self._start, getattr(self.model, "training_data", None)
+        size = getattr(data, "batch_size", None)
         if position is not None:
-            data, position = self.model.training_data, position + self._batches
+            position += self._batches
             if not getattr(data, "endless", True):
                 position %= len(data)
         groups = {n: o.variables for n, o in _owners(self.model).items()}
@@ -197,7 +194,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             "epoch": epoch,
             "batches": self._batches,
             "position": position,
-            "batch_size": self._batch_size,
+            "batch_size": size,
             "monitor": self.monitor,
             "best_epoch": self.best.epoch,
             "best_value": self.best.value,

@@ -9,6 +9,7 @@ import keras_hub
 import numpy as np
 import pytest
 
+from keras_electra.backend import replicas
 from keras_electra.data.examples import decode_records
 from keras_electra.data.examples import load_examples
 from keras_electra.data.examples import order_examples
@@ -141,18 +142,28 @@ def test_position_errors(shared_folder):
     assert list(dataset) == []
 
 
-def test_processes_read_different_examples(shared_folder):
-    whole = load_examples(shared_folder, "train", batch_size=8, seed=1)
-    parts = [
-        load_examples(
-            shared_folder, "train", 4, 1, process_index=i, num_processes=2
-        )
-        for i in range(2)
-    ]
-    assert len(parts[0]) == len(parts[1]) == len(whole)
-    for batch, *shares in zip(take(whole, 20), *(take(p, 20) for p in parts)):
-        for index, share in enumerate(shares):
-            assert_same([share], [{k: v[index::2] for k, v in batch.items()}])
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_feed_blocks_of_one_batch(
+    shared_folder, monkeypatch, processes
+):
+    whole = load_examples(shared_folder, "train", batch_size=8)
+    assert whole.num_examples % 8
+    monkeypatch.setattr(replicas, "devices", lambda: processes)
+    for position in range(len(whole)):
+        expected, shares = whole.batch(position), []
+        for index in range(processes):
+            here = index, processes
+            monkeypatch.setattr(replicas, "processes", lambda: here)
+            shares.append(whole.own_batch(position))
+        fillers = shares[0]["filler"].shape[1]
+        rows = len(expected["token_ids"])
+        assert fillers == -rows % processes
+        for name, array in expected.items():
+            parts = [share[name] for share in shares]
+            assert len(set(map(len, parts))) == 1
+            joined = np.concatenate(parts)
+            np.testing.assert_array_equal(joined[:rows], array)
+            assert len(joined) == rows + fillers and not joined[rows:].any()
 
 
 def test_pickle(shared_folder):
@@ -305,26 +316,20 @@ def test_too_long_a_record_is_refused():
         decode_records([record], "uint16", 5)
 
 
-def order_of(
-    count, batch_size, seed=None, index=0, processes=1, drop_rest=False
-):
-    return order_examples(count, batch_size, seed, index, processes, drop_rest)
-
-
 def batches(order, count):
     return [order[position].tolist() for position in range(count)]
 
 
 def test_order_without_seed():
-    order = order_of(7, batch_size=3)
+    order = order_examples(7, batch_size=3)
     assert len(order) == 3
     assert batches(order, 3) == [[0, 1, 2], [3, 4, 5], [6]]
-    order = order_of(7, batch_size=3, drop_rest=True)
+    order = order_examples(7, batch_size=3, drop_rest=True)
     assert batches(order, len(order)) == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_order_with_seed_is_another_permutation_each_pass():
-    order = order_of(10, batch_size=4, seed=1)
+    order = order_examples(10, batch_size=4, seed=1)
     places = sum(batches(order, 10), [])
     passes = [places[start : start + 10] for start in (0, 10, 20, 30)]
     assert all(sorted(one) == list(range(10)) for one in passes)
@@ -335,35 +340,13 @@ def test_order_with_seed_is_another_permutation_each_pass():
 def test_seeds_give_unrelated_orders():
     # Neighbouring seeds must not repeat each other's passes.
     first, second, again = (
-        batches(order_of(50, batch_size=50, seed=seed), 4) for seed in (0, 1, 0)
+        batches(order_examples(50, batch_size=50, seed=seed), 4)
+        for seed in (0, 1, 0)
     )
     assert first[1] != second[0] and first[0] != second[0]
     assert first == again
 
 
-@pytest.mark.parametrize("seed", [None, 5])
-def test_processes_share_one_order(seed):
-    alone = order_of(13, batch_size=6, seed=seed)
-    shares = [order_of(13, 2, seed, index, 3) for index in range(3)]
-    assert len(set(map(len, shares))) == 1
-    for position in range(2):
-        parts = [share[position] for share in shares]
-        together = [parts[p][i] for i in range(2) for p in range(3)]
-        assert together == alone[position].tolist()
-
-
-def test_processes_have_equally_many_batches():
-    # 13 = 4 * 3 + 1: one example is left out, no process has a third batch.
-    shares = [order_of(13, 2, None, index, 3) for index in range(3)]
-    seen = [sum(batches(share, len(share)), []) for share in shares]
-    assert [len(one) for one in seen] == [4, 4, 4]
-    assert sorted(sum(seen, [])) == list(range(12))
-
-
 def test_bad_orders():
     with pytest.raises(ValueError, match="`batch_size` must be an integer"):
-        order_of(7, batch_size=0)
-    with pytest.raises(ValueError, match="`process_index` must be in"):
-        order_of(7, 2, index=2, processes=2)
-    with pytest.raises(ValueError, match="for 7 examples.*num_processes=8"):
-        order_of(7, 2, processes=8)
+        order_examples(7, batch_size=0)
