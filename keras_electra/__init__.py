@@ -3,6 +3,8 @@
 from keras_electra.arguments import with_named_keywords
 from keras_electra.conversion import pairs as _pairs  # noqa: F401  (registers)
 from keras_electra.data.examples import load_examples
+from keras_electra.distillation.distiller import Distiller
+from keras_electra.distillation.distiller import distil
 from keras_electra.generation.revision import Edit
 from keras_electra.generation.revision import Revision
 from keras_electra.generation.text_generator import ElectraTextGenerator
@@ -90,6 +92,8 @@ __all__ = [
     "Edit",
     "CoverageReport",
     "Explanation",
+    "Distiller",
+    "distil",
     "upload_preset",
 ]
 

@@ -28,6 +28,7 @@ ROOMS = [
     "pretraining",
     "tasks",
     "generation",
+    "distillation",
     "conversion",
     "__init__",
 ]

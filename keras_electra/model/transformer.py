@@ -147,6 +147,10 @@ class TransformerLayer(ConfiguredLayer):
         y = self.output_dense(self.intermediate_dense(x))
         return self.output_layer_norm(x + drop(y, self.dropout, seeds[2]))
 
+    def queries_keys_values(self, x):
+        """Those of all heads, one after another, `(B, L, 3D)`, of its input."""
+        return self.attention.query_key_value(x)
+
     def rematerialized_call(self, layer_call, *args, **kwargs):
         """What `keras.RematScope` computes twice has its dropout drawn once."""
         seeds = self.draw_seeds(kwargs.get("training"))

@@ -8,6 +8,7 @@ from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
 from keras_electra.data import streams
 from keras_electra.model.sizes import closest_size
+from keras_electra.pretraining.masking import SeededLayer
 from keras_electra.training.fit import TEXT_COLUMNS
 from keras_electra.training.fit import FitsExamples
 from keras_electra.training.recipes import pretraining_optimizer
@@ -92,8 +93,9 @@ class PretrainingFit(FitsExamples):
     @known_keywords(FitsExamples.evaluate)
     def evaluate(self, *args, **kwargs):
         """Reports loss and metrics, masked the same way every time."""
-        self.mask_tokens.restart_evaluation()
-        self.sample_tokens.restart_evaluation()
+        for layer in self._flatten_layers():
+            if isinstance(layer, SeededLayer):
+                layer.restart_evaluation()
         return super().evaluate(*args, **kwargs)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):

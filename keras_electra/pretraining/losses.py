@@ -82,8 +82,8 @@ class PretrainingMetrics(StepMetrics):
                 if discriminator:
                     auc = keras.metrics.AUC
                     kinds[f"discriminator_auc_{rate}"] = auc
-        own = [kind(name=n, dtype="float32") for n, kind in kinds.items()]
-        self.all = own + self.gradients
+        self.own = [kind(name=n, dtype="float32") for n, kind in kinds.items()]
+        self.all = self.own + self.gradients
 
     def update(self, padding_mask, outputs):
         """Adds a batch: which tokens are judged, and the model's outputs."""

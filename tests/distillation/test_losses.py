@@ -1,0 +1,58 @@
+"""Losses of distillation against numbers worked out by hand or by NumPy."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_electra.distillation import losses
+
+
+def random(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def test_vectors():
+    student, teacher = np.eye(2, dtype="float32"), np.ones((2, 2), "float32")
+    # (0 + 1) / 2 for both rows.
+    assert float(losses.vector_loss(student, teacher)) == pytest.approx(0.5)
+    assert float(losses.vector_loss(teacher, teacher)) == 0
+
+
+def test_similarities_need_no_projection():
+    teacher = random(6, 3)
+    turned = np.pad(teacher[:, ::-1], ((0, 0), (0, 2)))
+    assert float(losses.similarity_loss(turned, teacher)) < 1e-5
+    assert float(losses.similarity_loss(random(6, 3, seed=1), teacher)) > 0.1
+
+
+def test_hidden_states_are_a_share_of_the_variance():
+    teacher, mask = random(2, 3, 4), np.ones((2, 3), "float32")
+    mask[1, 2], teacher[1, 2] = 0, 99.0  # which is not looked at
+    mean = teacher[mask > 0].mean(axis=0) + np.zeros_like(teacher)
+    given = map(ops.convert_to_tensor, (mean, teacher, mask))
+    mean, teacher, mask = given
+    loss = float(losses.hidden_loss(mean, teacher, mask))
+    assert loss == pytest.approx(1, abs=1e-5)
+    assert float(losses.hidden_loss(teacher, teacher, mask)) == 0
+
+
+def test_relations():
+    """MiniLMv2, equations 4 to 7, with loops."""
+    student, teacher, heads, words = random(1, 3, 12), random(1, 3, 24), 2, 2
+    mask = np.array([[1, 1, 0]], "float32")
+    expected = []
+    for kind in range(3):
+        for head in range(heads):
+            shares = []
+            for x in (teacher, student):
+                width = x.shape[-1] // 3
+                part = x[0, :words, kind * width :][:, :width]
+                part = part[:, head * width // heads :][:, : width // heads]
+                scores = part @ part.T / np.sqrt(width // heads)
+                e = np.exp(scores)
+                shares.append(e / e.sum(axis=-1, keepdims=True))
+            p, q = shares
+            expected.append((p * np.log(p / q)).sum(axis=-1).mean())
+    arrays = map(ops.convert_to_tensor, (student, teacher, mask))
+    found = float(losses.relation_loss(*arrays, heads))
+    assert found == pytest.approx(np.mean(expected), rel=1e-4)
