@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+import keras_electra.backend.replicas as replicas
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_number
 from keras_electra.arguments import keyword_names
@@ -261,6 +262,8 @@ class Distiller(PretrainingFit, keras.Model):
             values[name] = value
             self.step_metrics.losses[name].update_state(value)
         loss = sum(w * values[n] for n, w in self.loss_weights.items())
+        loss = loss / replicas.count()  # a share of it, as in pre-training
+        loss = loss if training else replicas.total(loss)
         if self.pretrainer is not None:
             loss += self.pretraining_weight * self.pretrainer.compute_loss(
                 x, None, y_pred, None, training
