@@ -1,6 +1,7 @@
 """ELECTRA for Keras 3: pre-train, fine-tune and share text encoders."""
 
 from keras_electra.arguments import with_named_keywords
+from keras_electra.conversion import export as _export  # noqa: F401
 from keras_electra.conversion import pairs as _pairs  # noqa: F401  (registers)
 from keras_electra.data.examples import load_examples
 from keras_electra.distillation.distiller import Distiller

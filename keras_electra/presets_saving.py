@@ -81,9 +81,10 @@ class SavesPresets(SavesParts):
         """Writes the encoder for KerasHub: tanh GELU and a random pooler."""
         self._export("keras_hub", folder)
 
-    def _export(self, form, folder):
+    def _export(self, form, folder, **options):
         check_finite(self)
-        write_whole(folder, functools.partial(EXPORTERS[form], self))
+        write = functools.partial(EXPORTERS[form], self)
+        write_whole(folder, functools.partial(write, **options))
 
     def save_to_preset(
         self,

@@ -5,6 +5,7 @@ counter, one for two elements, is mixed with the step's seed to 32 bits, and
 each half decides over one element: bit for bit equal on every backend.
 """
 
+import contextlib
 import functools
 import math
 
@@ -90,7 +91,8 @@ def attention_weights(scores, padding_mask, dtype, rate, seed):
     # In half precision a softmax over hundreds of keys loses small weights.
     scores = ops.cast(scores, "float32")
     padding = 1.0 - ops.cast(padding_mask, "float32")
-    scores = scores + MASKED_SCORE * padding[:, None, None, :]
+    # Not by indices of `None`, which LiteRT lacks.
+    scores = scores + MASKED_SCORE * ops.expand_dims(padding, (1, 2))
     return drop(ops.cast(ops.softmax(scores), dtype), rate, seed)
 
 
@@ -110,8 +112,27 @@ def on_accelerator():
     return "cpu" not in str(device).lower()
 
 
+_plain = []  # one entry inside of each `plain_layers`
+
+
+@contextlib.contextmanager
+def plain_layers():
+    """The switch: in it no kernel runs, and what is traced any program has."""
+    _plain.append(True)
+    try:
+        yield
+    finally:
+        _plain.pop()
+
+
+def kernels_are_off():
+    return bool(_plain)
+
+
 def is_plain(layer, x):
     """Whether kernels compute what a `TransformerLayer` does with `x`."""
+    if kernels_are_off():
+        return False
     # Nothing in float16, slow on a CPU, nor quantized, nor with LoRA.
     dtype, attention = keras.backend.standardize_dtype(x.dtype), layer.attention
     denses = attention.query_key_value, attention.output_dense

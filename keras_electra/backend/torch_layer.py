@@ -45,6 +45,30 @@ def run(layer, x, padding_mask, training, seeds):
     return EncoderLayer.apply(x, rows, signs, settings, *weights).to(dtype)
 
 
+def can_run_all(layers, x):
+    is_prediction = not torch.is_grad_enabled() and x.dtype == torch.float32
+    return is_prediction and all(can_run(layer, x, False) for layer in layers)
+
+
+def run_all(layers, x, padding_mask):
+    """Layers for which `can_run` holds, in prediction: what `run` gives.
+
+    Half the time of a short text is what Keras and autograd do around them.
+    """
+    groups, _ = attention.make_groups(padding_mask, x.dtype, training=False)
+    for layer in layers:
+        settings = groups, [None] * 2, [1.0] * 2, layer.num_heads
+        settings = *settings, GELU[layer.activation], layer.layer_norm_epsilon
+        weights = [weight.value for weight in layer.weights]
+        x = EncoderLayer.forward(_Context, x, None, [None], settings, *weights)
+    return x
+
+
+class _Context:  # of a layer without a backward pass
+    def save_for_backward(*tensors):
+        pass
+
+
 class EncoderLayer(torch.autograd.Function):
     """The layer as a function of `x`, `(B, L, D)` in the type to compute in.
 

@@ -4,12 +4,13 @@
 others are an error, since its vectors would be different ones.
 """
 
+import json
 import re
 
 from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
 
-MODULES = "modules.json"
+MODULES, ROOM = "modules.json", "sentence_transformers.models"
 STEPS = (["Pooling"], ["Pooling", "Normalize"])  # after the network
 
 
@@ -74,3 +75,27 @@ def text_settings(files):
     length = config.get("max_seq_length") or limits.get("model_max_length")
     check_number(f"max_seq_length of {files.source}", length or 512, above=2)
     return {**config, "length": length}
+
+
+def write(task, folder, length):
+    """Writes what makes a folder (`Path`) with a network an embedder there."""
+    pooling = {"word_embedding_dimension": task.backbone.hidden_dim}
+    for mode, name in (("cls", "cls_token"), ("mean", "mean_tokens")):
+        pooling[f"pooling_mode_{name}"] = task.pooling == mode
+    steps = ["Transformer", "Pooling", "Normalize"][: 2 + task.normalize]
+    places = ["", "1_Pooling", "2_Normalize"]
+    files = {
+        MODULES: [
+            {"idx": i, "name": str(i), "path": place, "type": f"{ROOM}.{step}"}
+            for i, (place, step) in enumerate(zip(places, steps))
+        ],
+        "1_Pooling/config.json": pooling,
+        "sentence_bert_config.json": {
+            "max_seq_length": length,
+            "do_lower_case": False,  # the tokenizer does it
+        },
+    }
+    for name, content in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        text = json.dumps(content, indent=2) + "\n"
+        (folder / name).write_text(text, encoding="utf-8")

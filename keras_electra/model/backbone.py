@@ -11,6 +11,7 @@ import keras_hub
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_number
 from keras_electra.arguments import keyword_names
+from keras_electra.backend import encoder_layer
 from keras_electra.model.adapted import AdaptableModel
 from keras_electra.model.adapted import Dense
 from keras_electra.model.adapted import KeepsAdapters
@@ -136,6 +137,17 @@ class ElectraBackbone(AdaptableModel, SavesParts, keras_hub.models.Backbone):
         for name, value in config.items():
             setattr(self, name, value)
         self._config_names = tuple(config)
+
+    def call(self, inputs, training=None, mask=None):
+        can_run_all = getattr(encoder_layer, "can_run_all", None)
+        if can_run_all and not training and isinstance(inputs, dict):
+            x = self.embeddings(inputs["token_ids"], inputs["segment_ids"])
+            if self.embeddings_projection is not None:
+                x = self.embeddings_projection(x)
+            if can_run_all(self.transformer_layers, x):
+                given = self.transformer_layers, x, inputs["padding_mask"]
+                return {"sequence_output": encoder_layer.run_all(*given)}
+        return super().call(inputs, training=training, mask=mask)
 
     def with_embeddings(self, embeddings, name=None, vocabulary_size=None):
         """A copy of this network with other embeddings and the same weights.

@@ -15,6 +15,7 @@ from keras import ops
 from keras_electra.backend import encoder_layer
 from keras_electra.backend.numerics import attention_weights
 from keras_electra.backend.numerics import drop
+from keras_electra.backend.numerics import kernels_are_off
 from keras_electra.backend.numerics import on_accelerator
 from keras_electra.model.layers import ConfiguredLayer
 from keras_electra.model.layers import HashDropout
@@ -57,7 +58,7 @@ class SelfAttention(ConfiguredLayer):
         length, width = ops.shape(x)[1], x.shape[-1]
         shape = (-1, length, 3, self.num_heads, width // self.num_heads)
         x = ops.reshape(self.query_key_value(x), shape)
-        if self.fused and seed is None:
+        if self.fused and seed is None and not kernels_are_off():
             x = self._fused(x, padding_mask)  # (B, L, N, H)
         else:
             x = self._plain(x, padding_mask, seed)

@@ -137,6 +137,43 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
     def _weigher(self, class_weight, y=None):
         return labels.weigher(self.label_encoder, class_weight, y)
 
+    def export(
+        self,
+        filepath,
+        format="onnx",
+        *,
+        quantize=None,
+        calibration=None,
+        validation_data=None,
+    ):
+        """Writes a folder that other programs run without Keras.
+
+        It holds graphs, `tokenizer.json`, `config.json` (labels, thresholds),
+        `README.md`, and `parity.json`: what differs on 300 hard strings. Batch
+        and length of the graphs vary, all weights are float32.
+
+        Args:
+            filepath: path of the folder.
+            format: string. `"onnx"`, the default, `"openvino"` and `"torch"`
+                (`torch.export`) need PyTorch, `"litert"` and
+                `"tf_saved_model"` TensorFlow, on whatever backend this is.
+            quantize: `"int8"` adds a graph with eight bits of weights and, by
+                onnxruntime, OpenVINO or LiteRT, of activations. By default
+                `None`.
+            calibration: what `fit` takes as `x`, a few hundred examples, for
+                fixed ranges of activations; by default each input has its own.
+            validation_data: tuple `(x, y)`. Adds to the report by how much
+                decisions and the task's metrics change on it.
+        """
+        self._export(
+            "graph",
+            filepath,
+            format=format,
+            quantize=quantize,
+            calibration=calibration,
+            validation_data=validation_data,
+        )
+
     def read_inputs(self, x, method, check=None):
         """`(columns, is_one)` of one example, or of what `fit` takes."""
         if self.preprocessor is None:

@@ -1,0 +1,253 @@
+"""Folders with the graph of a task and all that other programs need for it.
+
+transformers.js and sentence-transformers open them, and a loop of ten lines
+with `tokenizers`. A backend that has no graph of a form saves the task, and a
+process with another backend opens and traces it.
+"""
+
+import logging
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import keras
+from keras import ops
+
+import keras_electra.backend.export as graphs
+from keras_electra.arguments import check_option
+from keras_electra.backend.numerics import on_accelerator
+from keras_electra.conversion import hugging_face
+from keras_electra.conversion import parity
+from keras_electra.conversion import sentence_transformers
+from keras_electra.conversion import tokenizer_files
+from keras_electra.conversion.heads import head_of
+from keras_electra.model.adapted import adaptable_layers
+from keras_electra.presets import EXPORTERS
+from keras_electra.presets import METADATA
+
+# Where graphs are, in full precision and in eight bits.
+PLACES = {
+    "onnx": ("onnx/model.onnx", "onnx/model_quantized.onnx"),
+    "openvino": (
+        "openvino/openvino_model.xml",
+        "openvino/openvino_model_qint8_quantized.xml",
+    ),
+    "litert": ("model.tflite", "model_quantized.tflite"),
+    "tf_saved_model": ("saved_model",),
+    "torch": ("model.pt2",),
+}
+OLD_FILES = (  # which a new export replaces, or takes away
+    *(place for places in PLACES.values() for place in places),
+    *("openvino/*.bin", "saved_model/**/*", "*modules.json", "?_*/config.json"),
+)
+SUFFIXES = (".onnx", ".xml", ".tflite", ".pt2", ".keras")
+CHILD = """
+import sys
+import keras_electra
+from keras_electra.conversion import export
+name, preset, form, path = sys.argv[1:]
+task = getattr(keras_electra, name).from_preset(preset, dtype="float32")
+export.trace(task, form, path)
+"""
+
+
+def outputs_of(network, task, input_ids, attention_mask, token_type_ids):
+    """The outputs by name, as transformers has them, of ids as it has them."""
+    ids, mask, types = (
+        ops.cast(x, "int32")
+        for x in (input_ids, attention_mask, token_type_ids)
+    )
+    # A tagger's may always be 1.
+    types = types + mask * getattr(task.preprocessor, "segment_id", 0)
+    x = {"token_ids": ids, "padding_mask": mask, "segment_ids": types}
+    if "mask_positions" in task.input:  # a word for every token
+        x["mask_positions"] = ops.cumsum(ops.ones_like(ids), axis=-1) - 1
+    outputs = network(x, training=False)
+    return outputs if isinstance(outputs, dict) else {"logits": outputs}
+
+
+def trace(task, form, path):
+    """Writes one of `graphs.TRACERS` on this backend."""
+    network = task
+    if hasattr(task, "pooling"):  # sentence-transformers pools by itself
+        layer = task.backbone.transformer_layers[task.layer - 1]
+        network = {
+            "last_hidden_state": layer.output,
+            "sentence_embedding": task.output,
+        }
+        network = keras.Model(task.input, network)
+
+    def function(network, *inputs):
+        return outputs_of(network, task, *inputs)
+
+    rank = len(task.input["token_ids"].shape)
+    graphs.trace(network, function, rank, form, os.fspath(path))
+
+
+def _trace_anywhere(task, form, path):
+    """As `trace`, in another process if this backend or precision cannot."""
+    backend, precision = graphs.TRACERS[form], task.dtype_policy.name
+    is_here = keras.config.backend() == backend and not on_accelerator()
+    if is_here and precision == "float32":
+        trace(task, form, path)
+        return
+    name = type(task).__name__
+    if not type(task).__module__.startswith("keras_electra."):
+        raise ValueError(
+            f"`{name}`, a class of your own, can be exported to {form!r} in "
+            f"float32 on a CPU on the backend {backend} only. Received: "
+            f"{precision} on {keras.config.backend()}."
+        )
+    places = os.pathsep.join(filter(None, sys.path))
+    with tempfile.TemporaryDirectory() as preset:
+        task.save_to_preset(preset)
+        done = subprocess.run(
+            [sys.executable, "-c", CHILD, name, preset, form, path],
+            env=os.environ
+            | {"KERAS_BACKEND": backend, "PYTHONPATH": places}
+            | {"CUDA_VISIBLE_DEVICES": "-1"},
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode:
+        raise RuntimeError(
+            f"The format {form!r} is made by the backend {backend}, in a "
+            f"process of its own, which failed: is it installed? `pip install "
+            f"{backend}`. It says: {done.stderr[-800:]}"
+        )
+
+
+def write(task, folder, format, quantize, calibration, validation_data):
+    """One of `EXPORTERS`: writes a folder, as `ElectraTask.export` says."""
+    check_option("format", format, PLACES)
+    check_option("quantize", quantize, (None, "int8"))
+    _check(task, folder.parent, format, quantize, calibration)
+    form = format
+    if format not in graphs.TRACERS:  # made of another
+        on_tensorflow = keras.config.backend() == "tensorflow"
+        is_saved_model = format == "litert" or on_tensorflow
+        form = "tf_saved_model" if is_saved_model else "onnx"
+    paths = [folder / place for place in PLACES[format]]
+    paths = paths if quantize else paths[:1]
+    paths[0].parent.mkdir(exist_ok=True)
+    samples = calibration
+    if samples is not None:
+        samples = [x for _, x in parity.batches_of(task, calibration, size=1)]
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            source = paths[0] if form == format else f"{scratch}/{form}"
+            _trace_anywhere(task, form, source)
+            if format == "openvino":
+                _to_openvino(source, paths, quantize, samples)
+            elif format == "litert":
+                graphs.to_litert(source, paths[0])
+                for path in paths[1:]:
+                    graphs.to_litert(source, path, True, samples)
+            elif quantize:
+                _quantize_onnx(*map(os.fspath, paths), samples)
+    except ImportError as error:
+        raise ImportError(
+            f"`export` to {format!r} needs {error.name}: `pip install "
+            '"keras-electra[export]"`.'
+        ) from error
+    for old in OLD_FILES:
+        for path in filter(pathlib.Path.is_file, folder.parent.glob(old)):
+            path = folder / path.relative_to(folder.parent)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()  # an empty file is removed from there
+    _write_texts(task, folder)
+    parity.write_report(task, format, folder, paths, validation_data)
+
+
+def _check(task, target, format, quantize, calibration):
+    """Raises a `ValueError` for what cannot be exported so."""
+    name = type(task).__name__
+    if (target / METADATA).exists() or target.suffix in SUFFIXES:
+        raise ValueError(
+            "`filepath` must be a folder of its own, of no preset and no "
+            f"single file. Received: {str(target)!r}."
+        )
+    if task.preprocessor is None:
+        raise ValueError(f"`export` of {name} needs a `preprocessor`.")
+    if quantize and len(PLACES[format]) < 2:
+        known = [name for name, places in PLACES.items() if places[1:]]
+        raise ValueError(
+            f"`quantize` is for the formats {', '.join(known)}. Received: "
+            f"quantize={quantize!r}, format={format!r}."
+        )
+    if calibration is not None and not quantize:
+        raise ValueError('`calibration` is for `quantize="int8"`.')
+    layers = {**adaptable_layers(task), **adaptable_layers(task.backbone)}
+    modes = {layer.quantization_mode for layer in layers.values()} - {None}
+    if modes:
+        raise ValueError(
+            f"{name} is quantized to {modes.pop()} by Keras, which no graph "
+            'holds. Export it before that, with `quantize="int8"`.'
+        )
+
+
+def _quantize_onnx(source, target, samples):
+    from onnxruntime import quantization
+
+    logging.getLogger().addFilter(lambda r: "pre-processing" not in r.msg)
+    options = {"per_channel": True, "weight_type": quantization.QuantType.QInt8}
+    if samples is None:
+        quantization.quantize_dynamic(source, target, **options)
+        return
+    reader = quantization.CalibrationDataReader
+    reader = type("Reader", (reader,), {"get_next": lambda self: next(self.x)})
+    reader.x = iter([*samples, None])
+    quantization.quantize_static(
+        source,
+        target,
+        reader(),
+        op_types_to_quantize=["MatMul", "Gemm", "Gather"],
+        **options,
+    )
+
+
+def _to_openvino(source, paths, quantize, samples):
+    import openvino
+
+    network = openvino.convert_model(source)
+    openvino.save_model(network, paths[0], compress_to_fp16=False)
+    if not quantize:
+        return
+    import nncf
+
+    if samples is None:
+        mode = nncf.CompressWeightsMode.INT8_ASYM
+        network = nncf.compress_weights(network, mode=mode)
+    else:
+        kind, data = nncf.ModelType.TRANSFORMER, nncf.Dataset(samples)
+        network = nncf.quantize(network, data, model_type=kind)
+    openvino.save_model(network, paths[1], compress_to_fp16=False)
+
+
+def _write_texts(task, folder):
+    """Writes the tokenizer and the configurations of all who may open it."""
+    preprocessor, backbone = task.preprocessor, task.backbone
+    length = min(preprocessor.sequence_length, backbone.max_sequence_length)
+    tokenizer = getattr(preprocessor, "word_tokenizer", preprocessor.tokenizer)
+    tokenizer_files.write_tokenizer(tokenizer, folder, length)
+    head, settings = head_of(type(task)), task.get_config()
+    simple = (int, float, str, list, type(None))
+    settings = {n: v for n, v in settings.items() if isinstance(v, simple)}
+    config = {
+        **hugging_face.network_config(backbone),
+        "model_type": "electra",
+        "architectures": [head.architecture],
+        "pad_token_id": tokenizer.pad_token_id,
+        "keras_electra": {"task": type(task).__name__, **settings},
+    }
+    if task.label_encoder is not None:
+        config.update(head.settings(task))
+    if hasattr(task, "pooling"):
+        config["num_hidden_layers"] = task.layer
+        sentence_transformers.write(task, folder, length)
+    hugging_face.write_config(folder, config)
+
+
+EXPORTERS["graph"] = write
