@@ -268,25 +268,31 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
             return
         size = inputs.checked_size(batch_size)
         batches = Batches(rows, size, "by_length", finish=self.finish_batch)
-        callbacks = keras.callbacks.CallbackList(
-            callbacks,
-            add_progbar=verbose != 0,
-            verbose=verbose,
-            epochs=1,
-            steps=len(batches),
-            model=self,
-        )
+        if callbacks or verbose:  # which start a thread
+            callbacks = keras.callbacks.CallbackList(
+                callbacks,
+                add_progbar=verbose != 0,
+                verbose=verbose,
+                epochs=1,
+                steps=len(batches),
+                model=self,
+            )
+
+        def tell(event, *args):
+            if callbacks:
+                getattr(callbacks, f"on_predict_{event}")(*args)
+
         self.stop_predicting = False
-        callbacks.on_predict_begin()
+        tell("begin")
         for step in range(len(batches)):
-            callbacks.on_predict_batch_begin(step)
+            tell("batch_begin", step)
             batch = batches.own_batch(step)
             x, *_ = keras.utils.unpack_x_y_sample_weight(batch)
             # Keras' own method: KerasHub's would run the preprocessor.
             outputs = keras.Model.predict_on_batch(self, replicas.spread(x))
             for i, place in enumerate(batches.indices(step).tolist()):
                 yield place, keras.tree.map_structure(lambda a: a[i], outputs)
-            callbacks.on_predict_batch_end(step, {"outputs": outputs})
+            tell("batch_end", step, {"outputs": outputs})
             if self.stop_predicting:
                 break
-        callbacks.on_predict_end()
+        tell("end")
