@@ -11,30 +11,58 @@ import keras
 import tensorflow as tf
 
 import keras_electra.backend.numerics as numerics
+import keras_electra.backend.tensorflow_replicas as replicas
 
 
 class TrainStep:
+    # Keras makes steps for one device; here they are split over replicas.
+    distribute_strategy = replicas.OneDevice
+
+    def __setattr__(self, name, value):
+        if name == "_distribute_strategy" and value is not None:
+            replicas.check(value)
+        super().__setattr__(name, value)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Keras' for batches that were split before."""
+
     def make_train_function(self, force=False):
+        strategy = self._distribute_strategy or tf.distribute.get_strategy()
+        count = strategy.num_replicas_in_sync
+        if count > 1 and (self.jit_compile or self.steps_per_execution > 1):
+            raise ValueError(
+                "XLA, and TensorFlow's loops of steps, are for one device. For "
+                f"{count} replicas compile with jit_compile=False and steps_per"
+                f"_execution=1. Received: jit_compile={self.jit_compile}, "
+                f"steps_per_execution={self.steps_per_execution}."
+            )
         # Variables that the first trace would make cost a second trace.
         if not self.optimizer.built:
-            with self.distribute_strategy.scope():
+            with strategy.scope():
                 self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
 
     def train_step(self, data):
-        if tf.distribute.has_strategy():  # no branch may wait for replicas
-            return super().train_step(data)
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            outputs = self(x, training=True)
+        data = x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+
+        def judge(outputs):
             loss = self.compute_loss(x, y, outputs, sample_weight, True)
-            scaled_loss = self.optimizer.scale_loss(loss)
+            return loss, self.optimizer.scale_loss(loss)
+
         variables = self.trainable_variables
-        gradients = tape.gradient(scaled_loss, [v.value for v in variables])
-        gradients = [
-            tf.zeros_like(v.value) if g is None else tf.convert_to_tensor(g)
-            for g, v in zip(gradients, variables)
-        ]
+        if self._distribute_strategy:
+            given = self._distribute_strategy, self, x, judge
+            judged, outputs, gradients = replicas.gradients(*given)
+            loss, scaled_loss = judged
+        else:
+            with tf.GradientTape() as tape:
+                outputs = self(x, training=True)
+                loss, scaled_loss = judge(outputs)
+            gradients = tape.gradient(scaled_loss, [v.value for v in variables])
+            gradients = [
+                tf.zeros_like(v.value) if g is None else tf.convert_to_tensor(g)
+                for g, v in zip(gradients, variables)
+            ]
         norms = self.gradient_norms(gradients, scaled_loss, loss)
         finite = tf.math.is_finite(norms[0])
         apply = functools.partial(self.optimizer.apply, gradients, variables)
@@ -43,8 +71,21 @@ class TrainStep:
             apply()
         else:
             tf.cond(finite, apply, lambda: None)
-        data = x, y, sample_weight
         return self.finish_step(data, outputs, loss, norms, finite)
+
+    def test_step(self, data):
+        if not self._distribute_strategy:
+            return super().test_step(data)
+        data = x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        outputs = replicas.outputs(self._distribute_strategy, self, x)
+        loss = self.compute_loss(x, y, outputs, sample_weight, False)
+        return self.update_metrics(data, outputs, loss)
+
+    def predict_step(self, data):
+        if not self._distribute_strategy or replicas.processes()[1] > 1:
+            return super().predict_step(data)  # each worker for itself
+        x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return replicas.outputs(self._distribute_strategy, self, x)
 
 
 def gradients(function, x):

@@ -1,7 +1,22 @@
-"""TensorFlow: replicas of `tf.distribute`, inside of what they run."""
+"""TensorFlow: replicas of `tf.distribute`, each with its rows of every batch.
+
+Keras runs a step as on one device, with the whole batch. Here each replica
+takes its rows, and their outputs are joined again: loss, metrics, guard and
+update see all rows, outside of replicas, where branches may not wait for each
+other and Keras would sum again. Only a network runs where `count()` is not 1.
+"""
+
+import random
 
 import keras
 import tensorflow as tf
+
+KINDS = (
+    tf.distribute.MirroredStrategy,
+    tf.distribute.MultiWorkerMirroredStrategy,
+    tf.distribute.OneDeviceStrategy,
+)
+_workers = None  # the strategy of several processes that a model was made in
 
 
 def count():
@@ -16,18 +31,17 @@ def index():
 
 
 def devices():
-    return tf.distribute.get_strategy().num_replicas_in_sync
+    return 1  # batches stay whole, of any size: each replica takes its rows
 
 
 def total(value):
-    return value if count() == 1 else summed([value])[0]
+    return summed([value])[0]
 
 
 def summed(tensors):
     if count() == 1:
         return tensors
-    context = tf.distribute.get_replica_context()
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, tensors)
+    return tf.distribute.get_replica_context().all_reduce("SUM", tensors)
 
 
 def gathered(rows):
@@ -37,31 +51,138 @@ def gathered(rows):
 
 
 def processes():
-    resolver = tf.distribute.get_strategy().cluster_resolver
-    if resolver is None:
+    if _workers is None:
         return 0, 1
-    spec = resolver.cluster_spec().as_dict()
-    workers = len(spec.get("worker", [])) + len(spec.get("chief", []))
-    return int(resolver.task_id or 0), max(1, workers)
+    resolver = _workers.cluster_resolver
+    workers = resolver.cluster_spec().as_dict()
+    index = resolver.task_id + (
+        len(workers.get("chief", ())) if resolver.task_type == "worker" else 0
+    )
+    return index, sum(map(len, workers.values()))
 
 
 def everyone(number):
-    size = processes()[1]
-    if size == 1:
+    if _workers is None:
         return [number]
-    strategy = tf.distribute.get_strategy()
-    gather = tf.function(lambda: strategy.run(lambda: _gather_one(number)))
-    values = strategy.experimental_local_results(gather())[0].numpy().tolist()
-    return values[:: len(values) // size]  # processes have equally many
 
+    @tf.function
+    def gather():
+        return _workers.run(lambda: gathered(tf.constant([number], tf.int64)))
 
-def _gather_one(number):
-    return gathered(tf.constant([number], tf.int32))
+    values = _workers.experimental_local_results(gather())
+    return values[0].numpy().tolist()[:: len(values)]
 
 
 def begin(variables):
-    """Nothing to do: a strategy mirrors the variables made in its scope."""
+    # A strategy mirrors the variables that are made in its scope.
+    version, numbers, rest = random.getstate()
+    numbers = tuple(everyone(numbers)[0])  # by which some tasks mask
+    random.setstate((version, numbers, rest))
 
 
 def spread(x):
     return keras.tree.map_structure(keras.ops.convert_to_tensor, x)
+
+
+class OneDevice:
+    """What Keras gets for a strategy, even if it is called in its scope."""
+
+    @staticmethod
+    def run(function, args):
+        graph = tf.compat.v1.get_default_graph()  # which knows the scopes
+        names = "_distribution_strategy_stack", "_variable_creator_stack"
+        stacks = {name: getattr(graph, name) for name in names}
+        try:
+            for name in names:
+                setattr(graph, name, [])
+            return function(*args)
+        finally:
+            for name, stack in stacks.items():
+                setattr(graph, name, stack)
+
+    @staticmethod
+    def experimental_distribute_dataset(dataset):
+        return dataset
+
+
+def check(strategy):
+    """Raises for a strategy that models cannot be made in."""
+    if not isinstance(strategy, KINDS):
+        raise NotImplementedError(
+            "Models are made in the scope of a MirroredStrategy or MultiWorker"
+            "MirroredStrategy, whose replicas have all weights and agree on "
+            f"every step. Received: {type(strategy).__name__}."
+        )
+    global _workers
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        _workers = strategy
+
+
+def outputs(strategy, model, x):
+    """Those of all rows of `x`, for evaluation and prediction."""
+    parts = strategy.run(lambda x: model(_own(x), training=False), (x,))
+    return _join(strategy, parts, _rows(x))
+
+
+def gradients(strategy, model, x, judge):
+    """`judge(outputs)`, the outputs of all rows, and gradients.
+
+    `judge` returns a tuple of scalars, the last one to be differentiated.
+    """
+    variables = [v.value for v in model.trainable_variables]
+    rows, used, results = _rows(x), [], []
+
+    def run(x):
+        with tf.GradientTape() as tape:
+            parts = tf.nest.flatten(model(_own(x), training=True))
+        context = tf.distribute.get_replica_context()
+        slopes = _own(context.merge_call(differentiate, (parts,)))
+        slopes = tape.gradient([parts[i] for i in used], variables, slopes)
+        return summed(
+            [
+                tf.zeros_like(v) if g is None else tf.convert_to_tensor(g)
+                for g, v in zip(slopes, variables)
+            ]
+        )
+
+    def differentiate(strategy, parts):
+        flat = _join(strategy, parts, rows)
+        with tf.GradientTape() as tape:
+            tape.watch([part for part in flat if part.dtype.is_floating])
+            whole = tf.nest.pack_sequence_as(model.output, flat)
+            judged = OneDevice.run(judge, (whole,))
+        slopes = tape.gradient(judged[-1], flat)
+        results.extend((judged, whole))
+        used.extend(i for i, s in enumerate(slopes) if s is not None)
+        return [slopes[i] for i in used]
+
+    # They are the same everywhere, and the optimizer takes them anywhere.
+    parts = strategy.run(run, (x,))
+    first = [strategy.experimental_local_results(part)[0] for part in parts]
+    return *results, first
+
+
+def _own(whole):
+    """The rows of this replica, equally many: zeros behind the last ones."""
+    size = -(-_rows(whole) // count())
+
+    def take(part):
+        more = [(0, 0)] * (part.shape.rank - 1)
+        rest = size * count() - tf.shape(part)[0]
+        part = tf.pad(part, [(0, rest), *more])
+        return part[index() * size : (index() + 1) * size]
+
+    return tf.nest.map_structure(take, whole)
+
+
+def _join(strategy, parts, rows):
+    def join(part):
+        one, *_ = strategy.experimental_local_results(part)
+        whole = strategy.gather(part, axis=0)[:rows]
+        return tf.ensure_shape(whole, [None, *one.shape[1:]])
+
+    return tf.nest.map_structure(join, parts)
+
+
+def _rows(x):
+    return tf.shape(tf.nest.flatten(x)[0])[0]

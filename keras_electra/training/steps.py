@@ -1,7 +1,6 @@
 """Steps whose gradients are not finite change nothing, and are counted.
 
-One NaN in a gradient would make every weight NaN. With several replicas
-(`tf.distribute`) they are not looked for.
+One NaN in a gradient would make every weight NaN. Of several replicas all skip.
 """
 
 import contextlib
@@ -104,7 +103,7 @@ class StopOnSkippedSteps(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if batch <= self.seen:
             return  # overtaken by a later one
-        skipped = int(logs.get("skipped_steps", 0))  # none of many replicas
+        skipped = int(logs.get("skipped_steps", 0))
         steps = batch - self.seen  # more than one with steps_per_execution
         all_skipped = skipped - self.skipped == steps
         self.in_a_row = self.in_a_row + steps if all_skipped else 0
