@@ -1,0 +1,298 @@
+"""Replicas of `tf.distribute` compute what one device does on the whole batch.
+
+Run as a program, `FOLDER`, this file forks before TensorFlow starts: a process
+of two logical devices, and two workers. Each writes there what it has computed.
+"""
+
+import json
+import os
+import pathlib
+import pickle
+import socket
+import subprocess
+import sys
+import time
+import traceback
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import keras_electra
+from tests import checks
+
+pytestmark = pytest.mark.skipif(
+    keras.config.backend() != "tensorflow", reason="is about TensorFlow"
+)
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+NAMES = ("replicas", "worker-0", "worker-1")
+QUIET = {"verbose": 0, "batch_size": 4}
+TEXTS = ["the chef ate", "a meal", "the the cook", "chef", "a chef cooked ."]
+
+
+def rows(count, seed=0):
+    """Ragged rows of 4 to 8 tokens."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(4, 9, count)
+    return checks.ids(*([2, *rng.integers(5, 13, n - 2), 3] for n in lengths))
+
+
+def pretrainer(dropout=0.1):
+    keras.utils.set_random_seed(0)
+    rates = {"dropout": dropout, "attention_dropout": dropout}
+    backbone = checks.tiny_backbone(**rates)
+    generator = checks.tiny_backbone(embeddings=backbone.embeddings, **rates)
+    model = keras_electra.ElectraPretrainer(
+        backbone,
+        generator,
+        mask_token_id=4,
+        unselectable_token_ids=range(5),
+        random_token_rate=0.1,
+        seed=3,
+    )
+    checks.compile_quickly(model, optimizer=keras_electra.ElectraAdamW(1e-4))
+    return model
+
+
+def task(name, optimizer=None, **kwargs):
+    """A task, compiled to be run eagerly unless something is given."""
+    keras.utils.set_random_seed(0)
+    cls = getattr(keras_electra, f"Electra{name}")
+    classes = {"num_classes": 3} if name.endswith("Classifier") else {}
+    preprocessor = cls.preprocessor_cls(checks.tiny_tokenizer(), 8)
+    model = cls(checks.tiny_backbone(), preprocessor=preprocessor, **classes)
+    optimizer = optimizer or keras_electra.ElectraAdamW(
+        1e-3, global_clipnorm=0.05
+    )
+    kwargs = kwargs or {"run_eagerly": True}
+    model.compile(optimizer=optimizer, jit_compile=False, **kwargs)
+    return model
+
+
+def weights(model):
+    return [np.array(ops.convert_to_numpy(v)) for v in model.variables]
+
+
+# What the processes do.
+
+
+def pretraining(folder=None):
+    """Two epochs, the last batch one row; logs, evaluation and weights."""
+    model, callbacks = pretrainer(), []
+    if folder:
+        callbacks = [keras_electra.ResumableCheckpoint(folder)]
+    given = rows(9), None, 4, 2
+    fitted = model.fit(
+        *given, shuffle=False, verbose=0, validation_data=rows(3),
+        callbacks=callbacks,
+    )  # fmt: skip
+    scores = model.evaluate(rows(5, seed=1), return_dict=True, **QUIET)
+    return fitted.history, scores, weights(model)
+
+
+def classifying():
+    """Accumulated gradients and averaged weights, compiled; predictions."""
+    optimizer = keras_electra.ElectraAdamW(
+        1e-3,
+        global_clipnorm=0.05,
+        gradient_accumulation_steps=2,
+        use_ema=True,
+        ema_overwrite_frequency=3,
+    )
+    model = task("TextClassifier", optimizer, run_eagerly=False)
+    x, y = rows(9), np.arange(9) % 3
+    fitted = model.fit(x, y, epochs=2, shuffle=False, **QUIET)
+    predicted = model.predict(x, **QUIET)
+    return fitted.history, predicted, weights(model)
+
+
+def tagging():
+    """Tokens weigh, and lengths vary between batches."""
+    model = task("TokenClassifier")
+    x = rows(7)
+    x = {n: np.pad(array, ((0, 0), (0, 4))) for n, array in x.items()}
+    given = x, x["token_ids"] % 3, 4, 2
+    fitted = model.fit(
+        *given, sample_weight=x["padding_mask"], shuffle=False, verbose=0
+    )
+    return fitted.history, model.predict(x, **QUIET), weights(model)
+
+
+TASKS = ("MaskedLM", "MultipleChoice", "QuestionAnswering") + (
+    "ReplacedTokenDetector", "TextEmbedder",
+)  # fmt: skip
+DATA = {
+    "TextClassifier": (TEXTS[:4], [0, 1, 2, 0]),
+    "MaskedLM": (TEXTS,),
+    "MultipleChoice": ((TEXTS, [["a meal", "the"]] * 5), [0, 1, 0, 1, 0]),
+    "QuestionAnswering": (TEXTS, ["chef", "meal", "cook", "chef", "chef"]),
+    "ReplacedTokenDetector": (TEXTS, [[0, 1, 0, 0]] * 5),
+    "TextEmbedder": ((TEXTS, TEXTS[::-1]),),
+}
+
+
+def one_step(name):
+    keras.utils.set_random_seed(1)
+    model = task(name)
+    x, *y = DATA[name]
+    if name == "QuestionAnswering":
+        answers = [
+            {"text": [t], "answer_start": [c.find(t)]} for t, c in zip(y[0], x)
+        ]
+        x, y = (["the ?"] * 5, x), [answers]
+    fitted = model.fit(x, *y, batch_size=5, shuffle=False, verbose=0)
+    return fitted.history, weights(model)
+
+
+def scaling():
+    """float16, whose optimizer skips by itself and accumulates."""
+    keras.config.set_dtype_policy("mixed_float16")
+    inner = keras_electra.ElectraAdamW(1e-3, gradient_accumulation_steps=2)
+    optimizer = keras.optimizers.LossScaleOptimizer(
+        inner, initial_scale=2.0**30
+    )
+    model = task("TextClassifier", optimizer)
+    keras.config.set_dtype_policy("float32")
+    fitted = model.fit(rows(8), np.arange(8) % 3, epochs=9, **QUIET)
+    return fitted.history["skipped_steps"], float(
+        ops.convert_to_numpy(optimizer.dynamic_scale)
+    )
+
+
+def skipping():
+    """NaN for a token that the last row alone has: weights and logs."""
+    model, x = task("TextClassifier"), rows(4)
+    x["token_ids"][:, 1] = [5, 5, 5, 12]
+    x["token_ids"][x["token_ids"] == 12] = 6
+    x["token_ids"][3, 1] = 12
+    table = model.backbone.embeddings.token_embedding.embeddings
+    table.assign(ops.where(np.arange(13)[:, None] == 12, np.nan, table))
+    before = weights(model)
+    logs = model.train_on_batch(x, np.zeros(4, "int32"), return_dict=True)
+    same = [
+        np.array_equal(a, b, equal_nan=True)
+        for a, b in zip(before, weights(model))
+    ]
+    return logs["skipped_steps"], sum(not s for s in same)
+
+
+def resumable(folder, epochs):
+    model = task("TextClassifier")
+    callbacks = [keras_electra.ResumableCheckpoint(folder, verbose=0)]
+    x, y = rows(9), np.arange(9) % 3
+    model.fit(x, y, epochs=epochs, callbacks=callbacks, **QUIET)
+    return weights(model)
+
+
+def raised(function, *args, **kwargs):
+    try:
+        return function(*args, **kwargs)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def replicas(folder):
+    import tensorflow as tf
+
+    from keras_electra.backend import tensorflow as engine
+
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    two = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(cpu, two)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    results = {}
+
+    def compare(name, function, *args):
+        start = time.process_time()
+        results[name] = [function(*args)]
+        with strategy.scope():
+            results[name].append(function(*args))
+        print(name, f"{time.process_time() - start:.1f} s", file=sys.stderr)
+
+    compare("kernels", one_step, "TextClassifier")
+    # They are compiled for every shape.
+    engine.can_run = lambda layer, x, training: False
+    compare("pretraining", pretraining)
+    compare("classifying", classifying)
+    compare("tagging", tagging)
+    compare("scaling", scaling)
+    compare("skipping", skipping)
+    for name in TASKS:
+        compare(name, one_step, name)
+    with strategy.scope():
+        resumable(folder / "run", 2)
+    results["resumed"] = (
+        resumable(folder / "run", 3),
+        resumable(folder / "whole", 3),
+    )
+    with strategy.scope():
+        model = task("TextClassifier", run_eagerly=False)
+        model.jit_compile = True
+    data = rows(4), np.zeros(4)
+    results["jit"] = raised(model.fit, *data, verbose=0)
+    with tf.distribute.experimental.CentralStorageStrategy().scope():
+        results["kind"] = raised(task, "TextClassifier")
+    return results
+
+
+def worker(folder):
+    import tensorflow as tf
+
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    with strategy.scope():
+        return pretraining(folder / "workers")
+
+
+if __name__ == "__main__":
+    folder, ports = pathlib.Path(sys.argv[1]), []
+    for _ in range(2):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            ports.append(free.getsockname()[1])
+    children = []
+    for number, name in enumerate(NAMES):
+        children.append(os.fork())
+        if children[-1]:
+            continue
+        if number:
+            peers = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+            role = {"type": "worker", "index": number - 1}
+            os.environ["TF_CONFIG"] = json.dumps(
+                {"cluster": peers, "task": role}
+            )
+        try:
+            result = (worker if number else replicas)(folder)
+        except BaseException:
+            result = traceback.format_exc()
+        (folder / f"{name}.pickle").write_bytes(pickle.dumps(result))
+        os._exit(0)
+    for child in children:
+        os.waitpid(child, 0)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What each process has computed, by its name."""
+    folder = tmp_path_factory.mktemp("devices")
+    command = [sys.executable, "-m", "tests.test_tensorflow_devices", folder]
+    subprocess.run(command, cwd=ROOT, timeout=300, check=True)
+    found = {
+        n: pickle.loads((folder / f"{n}.pickle").read_bytes()) for n in NAMES
+    }
+    for result in found.values():
+        assert not isinstance(result, str), result
+    return found
+
+
+EXACT = ("kernels", "pretraining", "classifying", "tagging", *TASKS)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_replicas_compute_what_one_device_does(results, name):
+    one, two = results["replicas"][name]
+    keras.tree.map_structure(
+        lambda a, b: np.testing.assert_allclose(b, a, rtol=2e-6, atol=2e-6),
+        one,
+        two,
+    )
