@@ -4,10 +4,12 @@ import contextlib
 import functools
 import io
 import json
+import math
 import os
 import pathlib
 import re
 import shutil
+import tempfile
 
 import filelock
 import h5py
@@ -199,6 +201,15 @@ def save_h5(model, filepath, **kwargs):
     """`keras.saving.save_weights`; HDF5 itself crashes when a disk is full."""
     keras.saving.save_weights(model, buffer := _Memory(), **kwargs)
     pathlib.Path(filepath).write_bytes(buffer.getbuffer())
+
+
+def check_space(filepath, weights):
+    """Raises an `OSError` unless there is space beside a path for weights."""
+    # float32 is the widest; HDF5 says something of each.
+    size = sum(4 * math.prod(weight.shape) + 2**12 for weight in weights)
+    with tempfile.TemporaryFile(dir=pathlib.Path(filepath).parent) as file:
+        while file.tell() < size:
+            file.write(bytes(2**20))
 
 
 def check_finite(model, allow_nonfinite=False):

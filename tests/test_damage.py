@@ -12,12 +12,16 @@ import contextlib
 import gzip
 import json
 import lzma
+import pathlib
 import random
 import shutil
 import signal
+import sys
+import warnings
 import zipfile
 
 import keras
+import keras_hub
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -27,6 +31,7 @@ from keras_electra.text import corpus
 from tests import checks
 from tests import recorded
 
+BENCHMARKS = pathlib.Path(__file__).parent.parent / "examples" / "benchmarks"
 SECONDS = 20  # for one case, on a slow machine
 X = checks.ids([2, 5, 6, 7, 3, 8, 9, 3], [2, 12, 10, 3])
 LINES = [f"the chef cooked meal {i} ." for i in range(300)]
@@ -120,6 +125,11 @@ def no_vocabulary(data, draw):
     )
 
 
+def cut_row(data, draw):
+    """Within a row; one that has all its parts cannot be told from another."""
+    return data[: data.rindex(b"\n", 0, -2) + draw.randrange(2, 5)]
+
+
 JSON = (cut, garbage, nest, number, no_object)
 BINARY = (cut, garbage, blank_out, flip, remove)
 
@@ -138,6 +148,47 @@ def outputs(model):
 def open_preset(path):
     model = ke.ElectraTextClassifier.from_preset(str(path))
     return *outputs(model), model.labels
+
+
+def open_by_base(path):
+    return outputs(keras_hub.models.TextClassifier.from_preset(str(path)))
+
+
+def open_adapters(path):
+    model = classifier()
+    model.load_weights(path / "base.weights.h5")
+    model.load_lora_weights(path / "a.lora.h5")
+    return outputs(model)
+
+
+def open_checkpoint(path):
+    """The newest that is whole; it is an error if there is none."""
+    model = classifier()
+    checks.compile_quickly(model)
+    callback = ke.ResumableCheckpoint(path, verbose=0)
+    callback.set_model(model)
+    model.training_data = None
+    try:
+        callback.on_train_begin()
+    finally:
+        callback.on_train_end()
+    return model.get_weights(), model._initial_epoch
+
+
+def open_benchmark(name, function, *arguments):
+    def read(path):
+        sys.path.insert(0, str(BENCHMARKS))
+        try:
+            module = __import__(f"harness.{name}", fromlist=[function])
+            recipes = __import__("harness.recipes", fromlist=["GLUE"])
+        finally:
+            sys.path.remove(str(BENCHMARKS))
+        if name == "glue_data":
+            found = module.read_glue(path, recipes.GLUE["rte"], "train")
+            return found.x, found.labels
+        return (getattr(module, function)(path / arguments[0]),)
+
+    return read
 
 
 def open_keras(path):
@@ -199,6 +250,39 @@ def make_old_preset(folder):
     """Without checksums."""
     make_preset(folder)
     (folder / "metadata.json").write_text("{}")
+
+
+def make_shards(folder):
+    classifier().save_to_preset(folder, max_shard_size=1e-6)
+
+
+def make_adapters(folder):
+    model = classifier()
+    model.save_weights(folder / "base.weights.h5")
+    model.backbone.enable_lora(2)
+    model.save_lora_weights(folder / "a.lora.h5")
+
+
+def make_checkpoint(folder):
+    model = classifier()
+    checks.compile_quickly(model)
+    callback = ke.ResumableCheckpoint(folder, verbose=0)
+    model.fit(LINES[:4], ["bad", "good"] * 2, callbacks=[callback], verbose=0)
+
+
+def make_benchmarks(folder):
+    """Of each a hundred rows."""
+    rows = [f"{i}\t{line}\tmeal {i}" for i, line in enumerate(LINES[:100])]
+    rows = [f"{row}\tentailment" for row in rows]
+    head = "index\tsentence1\tsentence2\tlabel"
+    (folder / "train.tsv").write_text("\n".join([head, *rows]) + "\n")
+    answer = {"text": "meal", "answer_start": LINES[0].index("meal")}
+    questions = [{"id": "1", "question": "What ?", "answers": [answer]}]
+    paragraph = {"context": LINES[0], "qas": questions}
+    data = {"data": [{"title": "a", "paragraphs": [paragraph]}]}
+    (folder / "squad.json").write_text(json.dumps(data))
+    words = "".join(f"{word} O\n" for word in LINES[0].split())
+    (folder / "a.conll").write_text(f"{words}\nChef B-PER\n\n" * 20)
 
 
 def make_keras(folder):
@@ -280,7 +364,40 @@ FORMS = {
             "config.json": (inflate, *JSON),
             "task.json": (inflate, inflate, *JSON),
             "model.weights.h5": (cut, garbage, remove),
+            "[ct]*.json": (mistype, mistype),
         },
+    ),
+    "base class": (
+        *(make_preset, open_by_base, 20),
+        {"task.json": (*JSON, flip), "*.h5": BINARY, "assets/*/*": BINARY},
+    ),
+    "shards": (
+        *(make_shards, open_preset, 20),
+        {"model*.h5": BINARY, "model.weights.json": JSON},
+    ),
+    "adapters": (
+        *(make_adapters, open_adapters, 20),
+        {"*.lora.h5": (cut, garbage, remove)},
+    ),
+    "checkpoint": (
+        *(make_checkpoint, open_checkpoint, 20),
+        {"*/*.npz": BINARY, "*/*.json": (*JSON, remove)},
+    ),
+    "benchmarks, pairs": (
+        *(make_benchmarks, open_benchmark("glue_data", "read_glue"), 10),
+        {"*.tsv": (cut_row, bad_text, remove, garbage)},
+    ),
+    "benchmarks, questions": (
+        make_benchmarks,
+        open_benchmark("squad_data", "read_squad", "squad.json"),
+        10,
+        {"*.json": (*JSON, bad_text, remove)},
+    ),
+    "benchmarks, words": (
+        make_benchmarks,
+        open_benchmark("tagging_data", "read_conll", "a.conll"),
+        10,
+        {"*.conll": (cut_row, bad_text, remove, garbage)},
     ),
     "keras": (make_keras, open_keras, 25, {"*.keras": BINARY}),
     "safetensors": (
@@ -347,9 +464,12 @@ def time_limit():
 
 
 def same(one, other):
+    if isinstance(one, np.ndarray):
+        return np.array_equal(one, other)
+    if not isinstance(one, (list, tuple)):
+        return one == other
     return len(one) == len(other) and all(
-        np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
-        for a, b in zip(one, other)
+        same(a, b) for a, b in zip(one, other)
     )
 
 
@@ -381,7 +501,8 @@ def test_damage_is_an_error_that_names_the_file(form, tmp_path, capsys):
         case = f"{i}: {damage.__name__} of {name}"
         capsys.readouterr()
         try:
-            with time_limit():
+            with time_limit(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
                 found = read(folder)
         except Exception as error:
             text = f"{type(error).__name__}: {error}"

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import keras
+import keras_hub
 import numpy as np
 import pytest
 
@@ -119,6 +120,47 @@ def test_parts_check_what_they_read(folder):
     (folder / NAMES[-1]).write_text("bees")
     with pytest.raises(ValueError, match="vocabulary.txt"):
         keras_electra.ElectraTokenizer.from_preset(folder)
+
+
+@pytest.mark.parametrize("name", [*NAMES[1:2], *NAMES[3:5], NAMES[-1]])
+def test_base_classes_check_the_same(name, folder):
+    """KerasHub's own find what has changed, and the head that is gone."""
+    content = bytearray((folder / name).read_bytes())
+    content[-9] ^= 1
+    (folder / name).write_bytes(content)
+    base = keras_hub.models.TextClassifier.from_preset
+    with pytest.raises(ValueError, match=f"{name}.*SHA-256"):
+        base(str(folder))
+    (folder / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"{name} of .* is missing"):
+        base(str(folder))
+    if name == "model.weights.h5":
+        with pytest.raises(FileNotFoundError, match=name):
+            keras_hub.models.Backbone.from_preset(str(folder))
+
+
+def test_base_classes_take_up_a_killed_save(folder):
+    (folder / ".saved").mkdir()
+    name = "model.weights.h5"
+    (folder / name).rename(folder / ".saved" / name)
+    shutil.copy(folder / "config.json", folder / ".saved")
+    assert keras_hub.models.Backbone.from_preset(str(folder))
+    assert not (folder / ".saved").exists()
+
+
+@pytest.mark.parametrize("cls", ["ElectraBackbone", "ElectraTextClassifier"])
+def test_fewer_layers_than_the_weights_have(cls, folder):
+    """Keras reads those that the network has, and leaves the others."""
+    strip_checksums(folder)
+    for name, path in {"config.json": [], "task.json": ["backbone"]}.items():
+        content = json.loads((folder / name).read_text())
+        part = content["config"]
+        for key in path:
+            part = part[key]["config"]
+        part["num_layers"] = 1
+        (folder / name).write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="weights.h5 of .* more weights than"):
+        getattr(keras_electra, cls).from_preset(folder)
 
 
 @pytest.fixture

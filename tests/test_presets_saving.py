@@ -179,8 +179,15 @@ def test_a_full_disk_is_an_error_and_no_crash(tmp_path):
         "import resource, sys\n"
         "from tests.test_presets_saving import build\n"
         "task = build()\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
-        "for save in (task.save_to_preset, task.backbone.save_to_preset):\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
+        "network, name = task.backbone, sys.argv[1] + '/a.lora.h5'\n"
+        "def shards(folder):\n"
+        "    path = folder + '/m.weights.json'\n"
+        "    network.save_weights(path, True, max_shard_size=1e-4)\n"
+        "network.enable_lora(1)\n"
+        "adapters = lambda folder: network.save_lora_weights(name)\n"
+        "saves = task.save_to_preset, network.save_to_preset, shards\n"
+        "for save in (*saves, adapters):\n"
         "    try: save(sys.argv[1])\n"
         "    except OSError: print('refused', flush=True)\n"
     )
@@ -190,7 +197,7 @@ def test_a_full_disk_is_an_error_and_no_crash(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stdout) == (0, "refused\n" * 2), done.stderr
+    assert (done.returncode, done.stdout) == (0, "refused\n" * 4), done.stderr
     keras_electra.ElectraTextClassifier.from_preset(tmp_path / "old")
     assert not list((tmp_path / "old").glob(".*"))
 

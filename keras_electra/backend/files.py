@@ -58,6 +58,17 @@ def flush(*paths):
             os.close(descriptor)
 
 
+def write_file(path, content):
+    """Writes bytes to a local file, whole or not at all."""
+    partial = pathlib.Path(f"{path}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        flush(partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def load_pickle(path):
     """A dict of the arrays that PyTorch saved; anything else is an error."""
     import torch

@@ -7,6 +7,7 @@ used, dropped and new is printed and kept on the object: `conversion_summary`.
 import math
 import os
 import pathlib
+import warnings
 
 import keras
 import keras_hub
@@ -181,13 +182,15 @@ def _load_tokenizer(checkpoint, needed=True, **kwargs):
         )
     sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
     rows, size = sizes["vocabulary_size"], tokenizer.vocabulary_size()
-    if rows < size or _are_trained(checkpoint, sizes, size):
-        what = "no others" if rows < size else "others too, trained like these"
+    what = f"The vocabulary of {source} has {size} entries, but its network "
+    if rows < size:
         raise ValueError(
-            f"The vocabulary of {source} has {size} entries, but its network "
-            f"has {rows} tokens: {what}. Take the right and whole file, or "
+            f"{what}has {rows} tokens. Take the right one, or "
             "`preprocessor=None`."
         )
+    if _are_trained(checkpoint, sizes, size):
+        what += f"{rows} tokens, trained alike: is the file cut off?"
+        warnings.warn(what, stacklevel=2)
     return tokenizer
 
 

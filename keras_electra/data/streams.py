@@ -215,7 +215,8 @@ def read_element(element, names):
     if isinstance(x, dict):
         is_example = np.ndim(x.get("padding_mask", x.get("token_ids"))) < 2
     else:
-        is_example = inputs.is_text(x[0] if isinstance(x, tuple) else x)
+        first = x[0] if isinstance(x, tuple) else x
+        is_example = inputs.is_text(first) or inputs.is_missing(first)
     if not is_example and names.example is not None:
         is_example = names.example(x, y)
     return (x, y, weight), is_example

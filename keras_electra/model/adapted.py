@@ -8,7 +8,6 @@ import functools
 import gc
 import io
 import json
-import os
 import pathlib
 import warnings
 import zlib
@@ -19,7 +18,7 @@ import keras_hub
 import numpy as np
 
 from keras_electra.arguments import local_folder
-from keras_electra.backend.files import flush
+from keras_electra.backend.files import write_file
 from keras_electra.presets import WRONG
 from keras_electra.presets_saving import check_finite
 
@@ -97,10 +96,7 @@ class AdaptableModel:
             for name, weight in _learning(self).items():
                 value = keras.ops.convert_to_numpy(weight)
                 file[name] = value.astype("float32")  # HDF5 has no bfloat16
-        part = path.with_name(f"{path.name}.part")
-        part.write_bytes(content.getbuffer())  # HDF5 crashes on a full disk
-        flush(part)
-        os.replace(part, path)
+        write_file(path, content.getbuffer())  # HDF5 crashes on a full disk
 
     def load_lora_weights(self, filepath):
         """Restores what `save_lora_weights` saved, all else stays.

@@ -21,6 +21,7 @@ from keras_electra.model.embeddings import ElectraEmbeddings
 from keras_electra.model.transformer import TransformerLayer
 from keras_electra.presets import register_presets
 from keras_electra.presets_saving import SavesParts
+from keras_electra.presets_saving import check_space
 from keras_electra.presets_saving import save_h5
 
 TABLES = (  # what is alike where embeddings are shared
@@ -173,6 +174,7 @@ class ElectraBackbone(AdaptableModel, SavesParts, keras_hub.models.Backbone):
         if max_shard_size is None and overwrite:
             save_h5(self, filepath)
         else:
+            check_space(filepath, self.weights)
             super().save_weights(filepath, overwrite, max_shard_size)
 
     def default_lora_layer_names(self):

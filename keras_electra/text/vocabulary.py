@@ -12,12 +12,20 @@ from collections import Counter
 from collections import defaultdict
 
 import fsspec
+from tokenizers import Tokenizer
 
+from keras_electra.backend.files import write_file
 from keras_electra.text import corpus
 from keras_electra.text import original
 from keras_electra.text.original import SPECIAL_TOKENS
 from keras_electra.text.original import SUFFIX_PREFIX
 from keras_electra.text.pipeline import Pipeline
+
+# What tokenizers differ in: case, marks, spaces, scripts, special tokens.
+PROBES = (
+    "The chef's naïve CAFÉ e\u0301 ΣΟΦΟΣ, 1,234.5% (x_y)\ta\u00a0b\u3000c\r",
+    "[MASK] [CLS]a <s> <mask> ##ed 你好 東京タワー 한국어 สวัสดี 🥹\u200d \x07 ﬁ",
+)
 
 
 def train_vocabulary(
@@ -226,10 +234,19 @@ def read_vocabulary(path):
 
 def read_pipeline(path):
     """The `Pipeline` of a `tokenizer.json`, which errors name."""
+    content = read_text(path)
     try:
-        return Pipeline(read_text(path))
+        pipeline = Pipeline(content)
+        theirs = Tokenizer.from_str(content)
+        theirs.no_truncation()
+        theirs.no_padding()
+        for text in PROBES:
+            ids = theirs.encode(text, add_special_tokens=False).ids
+            if pipeline.encode([text], special_tokens=True) != [ids]:
+                raise ValueError(f"{text!r} would get other ids than there")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    return pipeline
 
 
 def write_vocabulary(path, vocabulary):
@@ -258,9 +275,9 @@ def read_text(path):
 def write_text(path, text):
     """Write a UTF-8 file (path or `fsspec` address), whole or not at all."""
     path, content = os.fspath(path), text.encode("utf-8")
-    # Object stores show a file once it is complete.
-    partial = path if "://" in path else f"{path}.{os.getpid()}.partial"
-    with fsspec.open(partial, "wb") as file:  # makes folders
-        file.write(content)
-    if partial != path:
-        os.replace(partial, path)
+    if "://" not in path:
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        write_file(path, content)
+    else:  # object stores show a file once it is complete
+        with fsspec.open(path, "wb") as file:
+            file.write(content)

@@ -24,6 +24,7 @@ from keras_electra.arguments import check_count
 from keras_electra.arguments import check_option
 from keras_electra.arguments import local_folder
 from keras_electra.backend.files import flush
+from keras_electra.backend.files import read_json
 
 if keras.config.backend() == "torch":  # has generators of its own
     from keras_electra.backend import torch as backend_random
@@ -153,8 +154,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         """Sets weights to the best; returns after how many epochs they were."""
         best = None
         for epoch in self._epochs()[:1]:
-            text = (self._folder(epoch) / "state.json").read_text()
-            best = json.loads(text)["best_epoch"]
+            state = read_json(self._folder(epoch) / "state.json")
+            best = state.get("best_epoch")
         if best is None:
             raise ValueError(
                 f"There is no best checkpoint in {self.directory}: train with "
@@ -229,9 +230,9 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     def _read(self, epoch):
         """All of a checkpoint, a dict of arrays, and its state."""
         path = self._folder(epoch) / "variables.npz"
-        text = path.with_name("state.json").read_text()
+        state = read_json(path.with_name("state.json"))
         crc32 = zlib.crc32(np.memmap(path, mode="r"))
-        if json.loads(text).get("crc32", crc32) != crc32:
+        if state.get("crc32", crc32) != crc32:
             raise ValueError("the checksum of the file is another")
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive)

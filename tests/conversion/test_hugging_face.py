@@ -6,6 +6,7 @@ The largest differences are printed (`pytest -s`); the README quotes them.
 import json
 import pathlib
 import shutil
+import warnings
 
 import keras
 import numpy as np
@@ -210,6 +211,68 @@ def test_blank_lines_and_padding_are_told(made, tmp_path):
     assert note in str(detector.conversion_summary)
     pretrainer = keras_electra.ElectraPretrainer.from_preset(folder)
     assert note in str(pretrainer.conversion_summary)
+
+
+def test_a_vocabulary_that_is_cut_off_is_told(tmp_path):
+    """Rows beyond it are trained like the others; padding is not."""
+    network = foreign.network("ElectraForPreTraining", vocab_size=300)
+    folder = foreign.save(network, tmp_path / "cut")
+    with pytest.warns(UserWarning, match="13 entries.*300 tokens.*cut off"):
+        keras_electra.ElectraTokenizer.from_preset(folder)
+    words = network.electra.embeddings.word_embeddings.weight
+    words.data[13:] *= 0.05
+    folder = foreign.save(network, tmp_path / "padded")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        keras_electra.ElectraTokenizer.from_preset(folder)
+
+
+def edit(folder, **changes):
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.mark.parametrize(
+    "value", [np.nan, np.inf, 1e300, np.arange(8).astype("int8")], ids=str
+)
+def test_weights_that_are_no_finite_numbers(value, discriminator, tmp_path):
+    folder = shutil.copytree(discriminator, tmp_path / "copy")
+    path = folder / "model.safetensors"
+    arrays, name = safetensors.numpy.load_file(path), "encoder.layer.1"
+    name = f"electra.{name}.attention.output.dense.bias"
+    kind = getattr(value, "dtype", "float64")
+    arrays[name] = np.zeros(8, kind) + np.asarray(value, kind)
+    safetensors.numpy.save_file(arrays, path, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=f"{name} of {folder} must hold"):
+        keras_electra.ElectraBackbone.from_preset(folder)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id2label": ["a", "b", "c"]},
+        {"id2label": {"a": "x", "b": "y", "c": "z"}},
+        {"id2label": {"1": "x", "2": "y", "3": "z"}},
+        {"id2label": {"0": "x", "1": None, "2": "z"}},
+        {"id2label": {"0": "x", "1": "x", "2": "z"}},
+        {"id2label": {"0": "x"}},
+        {"id2label": 3},
+        {"problem_type": ["single_label"]},
+        {"classifier_dropout": "0.1"},
+        {"quantization_config": {"quant_method": "bitsandbytes"}},
+    ],
+    ids=str,
+)
+def test_settings_of_another_type_are_named(changes, made, tmp_path):
+    folder = made("ElectraForSequenceClassification", num_labels=3)
+    folder = shutil.copytree(folder, tmp_path / "copy")
+    edit(folder, **changes)
+    with pytest.raises(ValueError, match=str(folder)):
+        keras_electra.ElectraTextClassifier.from_preset(folder)
+    edit(folder, id2label={"0": 1, "1": 2, "2": 3.5})
+    if changes.keys() == {"id2label"}:
+        opened = keras_electra.ElectraTextClassifier.from_preset(folder)
+        assert opened.labels == ["1", "2", "3.5"]
 
 
 def test_no_projection_and_padded_vocabulary(made):

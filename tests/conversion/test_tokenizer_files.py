@@ -16,6 +16,7 @@ from tokenizers import trainers
 import keras_electra
 from keras_electra.conversion.tokenizer_files import read_tokenizer
 from keras_electra.conversion.tokenizer_files import write_tokenizer
+from keras_electra.text import vocabulary
 from tests import checks
 from tests.conversion import foreign
 
@@ -328,6 +329,8 @@ def test_added_tokens_with_gaps(tmp_path):
         ({"subword_tokenizer_type": "character"}, "'character'"),
         ({"do_basic_tokenize": False}, "do_basic_tokenize=False"),
         ({"never_split": ["a"]}, "never_split"),
+        ({"do_lower_case": "no"}, "do_lower_case='no'"),
+        ({"mask_token": {"content": "<mask>"}}, "mask_token='<mask>'"),
         ("spiece.model", "SentencePiece or BPE"),
         ("no pieces", "into characters"),
     ],
@@ -344,6 +347,29 @@ def test_what_cannot_be_rebuilt_is_refused(config, needed, tmp_path):
         text = json.dumps({"tokenizer_class": "ElectraTokenizer", **config})
         (tmp_path / "tokenizer_config.json").write_text(text)
     with pytest.raises(ValueError, match=f"needs .*{needed}"):
+        read(tmp_path)
+
+
+def test_what_a_file_need_not_say(theirs, tmp_path):
+    """Fields that others leave out; `read_pipeline` compares the ids."""
+    path = tmp_path / "tokenizer.json"
+    expected = read(tmp_path).encode_batch(["The chef ate"])
+    content = json.loads(path.read_text())
+    for name in ("added_tokens", "normalizer", "truncation", "padding"):
+        if not content[name]:
+            del content[name]
+    path.write_text(json.dumps(content))
+    assert read(tmp_path).encode_batch(["The chef ate"]) == expected
+
+
+def test_ids_that_differ_are_an_error(theirs, monkeypatch, tmp_path):
+    encode = vocabulary.Pipeline.encode
+    monkeypatch.setattr(
+        vocabulary.Pipeline,
+        "encode",
+        lambda self, *args, **kwargs: encode(self, *args, **kwargs)[:-1],
+    )
+    with pytest.raises(ValueError, match="tokenizer.json: .*other ids"):
         read(tmp_path)
 
 

@@ -218,6 +218,35 @@ def test_lora_file(name, changes, tmp_path):
         BUILDERS[name]().save_lora_weights(path)
 
 
+def test_lora_file_beside_other_weights(tmp_path, monkeypatch):
+    """It is told; what cannot be read or written is refused."""
+    monkeypatch.chdir(tmp_path)
+    model, path = change(BUILDERS["text"](), ["lora"]), tmp_path / "a.lora.h5"
+    model.save_lora_weights(path)
+    with pytest.warns(UserWarning, match="a.lora.h5 .*other frozen weights"):
+        BUILDERS["text"]().load_lora_weights(path)
+    with pytest.raises(ValueError, match="local folder.*s3://b/a.lora.h5"):
+        model.save_lora_weights("s3://b/a.lora.h5")
+    path.write_bytes(path.read_bytes()[:999])
+    with pytest.raises(ValueError, match="a.lora.h5 is damaged"):
+        model.load_lora_weights(path)
+    with pytest.raises(FileNotFoundError, match="b.lora.h5"):
+        model.load_lora_weights(tmp_path / "b.lora.h5")
+    weight = model.trainable_weights[0]
+    weight.assign(np.full(weight.shape, np.nan))
+    with pytest.raises(ValueError, match="is not finite"):
+        model.save_lora_weights(tmp_path / "c.lora.h5")
+    assert [each.name for each in tmp_path.iterdir()] == ["a.lora.h5"]
+
+
+@pytest.mark.parametrize("mode", ["gptq", "awq", "int2"])
+def test_modes_that_there_are_not(mode):
+    model = BUILDERS["text"]()
+    with pytest.raises(ValueError, match=mode.upper() + "|Invalid"):
+        model.quantize(mode)
+    assert changes_of(model) == {}
+
+
 def test_lora_file_of_keras_hub(tmp_path):
     backbone = checks.tiny_backbone()
     backbone.enable_lora(2)

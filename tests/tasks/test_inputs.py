@@ -185,6 +185,16 @@ def test_streams(task, kind):
     check(task, lambda: (STREAMS[kind](),), STREAMS[kind])
 
 
+def test_what_is_wrong_in_a_stream_names_the_batch(task):
+    def examples():
+        for i in range(9):
+            yield (None if i == 6 else "the chef"), 0
+
+    for use in (task.fit, task.evaluate, task.predict):
+        with pytest.raises(TypeError, match="In batch 1, from 0: .*Entry 2 is"):
+            use(examples(), batch_size=4)
+
+
 def labels_seen(task, *data, epochs=1, **kwargs):
     """Labels of the steps of `fit`, in their order; on torch only."""
     seen, step = [], task.train_step
