@@ -54,14 +54,7 @@ class Answers(typing.NamedTuple):
 
 
 def rank_answers(
-    document,
-    windows,
-    outputs,
-    n_best=20,
-    max_length=30,
-    null_threshold=None,
-    scale=1.0,
-    abstain_below=0.0,
+    document, windows, outputs, n_best=20, max_length=30, null_threshold=None
 ):
     """`Answers` from the outputs for each window; `max_length` in tokens."""
     parts, nulls = [], []
@@ -71,7 +64,7 @@ def rank_answers(
         nulls.append(output.get("answerable_logit", starts[0] + ends[0]))
     tokens, scores = map(np.concatenate, zip(*parts))
     sums = scores.sum(axis=-1)
-    shares = np.exp(scale * (sums - sums.max(initial=-np.inf))).tolist()
+    shares = np.exp(sums - sums.max(initial=-np.inf)).tolist()
     found = {}  # the best answer of each text
     for i in np.argsort(-sums, kind="stable"):
         if len(found) == n_best:
@@ -88,8 +81,7 @@ def rank_answers(
     if best and "answerable_logit" not in output:
         null -= sums.max()
     result = Answers("", best, float(null))
-    may = null_threshold is None or result.null_score <= null_threshold
-    if may and best and best[0].probability >= abstain_below:
+    if null_threshold is None or result.null_score <= null_threshold:
         result = result._replace(text=result.best_text)
     return result
 

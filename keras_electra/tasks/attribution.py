@@ -14,7 +14,7 @@ from keras_electra.data.rows import make_rows
 TOGETHER = 16  # points of the integral that are computed at a time
 
 
-def integrated_gradients(function, x, baseline, steps):
+def integrated_gradients(function, x, baseline, steps=32):
     """Contributions `(L,)` to `function(x) - function(baseline)`.
 
     Mean gradient on the way from the baseline, times the way; with Gauss' and
@@ -30,7 +30,7 @@ def integrated_gradients(function, x, baseline, steps):
     return (way * mean).sum(axis=-1)
 
 
-def contributions(task, texts, row, target, method, steps):
+def contributions(task, texts, row, target, method):
     """Tokens of an `Explanation` of the texts of a row; value and baseline."""
     tokenizer, network = task.preprocessor.tokenizer, task.backbone
     ids, segments = (row[name][0] for name in NAMES[:2])
@@ -78,10 +78,10 @@ def contributions(task, texts, row, target, method, steps):
             *(ops.convert_to_tensor(rows[n]) for n in NAMES[:2])
         )
         x = ops.convert_to_numpy(ops.cast(x, "float32"))
-        values = integrated_gradients(function, *x, steps)
+        values = integrated_gradients(function, *x)
         values = [float(values[places].sum()) for places in words]
     values = iter(values)
-    tokens = [[(*span, next(values), "") for span in some] for some in tokens]
+    tokens = [[(*span, next(values)) for span in some] for some in tokens]
     return tokens, value, baseline
 
 

@@ -26,10 +26,7 @@ BAR = """<rect x="{:.1f}" y="{:.1f}" width="12" height="{:.1f}" fill="#8064b4">
 
 @dataclasses.dataclass(frozen=True)
 class CoverageReport(Page):
-    """How far probabilities can be trusted; `print` it, or `save` a page.
-
-    A decision is a label of a text or word, whether a text has one of several
-    labels, whether a token is replaced, or an answer that was given.
+    """How far decisions can be trusted: on labels, tokens, given answers.
 
     Attributes:
         count, accuracy: int, float. Decisions, and the share of right ones.
@@ -37,8 +34,8 @@ class CoverageReport(Page):
             accuracy over 15 bins of probability (Guo et al. 2017).
         brier_score: float. Mean squared difference of probability and truth,
             of classes their sum.
-        threshold: float. `abstain_below=threshold` keeps to the budget of
-            errors and decides most; infinite if that is nothing.
+        threshold: float. `abstain_below=threshold` decides most within the
+            budget of errors; infinite if that is nothing.
         coverage, error: float. Share decided so, and of these wrong.
         bins: list of `(probability, accuracy, count)`, means of each bin.
     """
@@ -70,11 +67,10 @@ class CoverageReport(Page):
 
 
 class Calibrates:
-    """Tasks that decide; mixed in before `ElectraTask`.
+    """Tasks that decide, by softmax or sigmoid of `scale * logits + bias`.
 
-    `calibration`, an argument of theirs, is `None` or a dict: probabilities are
-    softmax or sigmoid of `scale * logits + bias`, lists of one number or one a
-    class.
+    These, lists of one number or of one a class, are in `calibration`, a dict
+    or `None` and an argument of all. Mixed in before `ElectraTask`.
     """
 
     calibration_methods = ("platt", "temperature")  # the default first
@@ -82,8 +78,7 @@ class Calibrates:
     @property
     def is_exclusive(self):
         """Whether one class is right, and probabilities are a softmax."""
-        kind = getattr(self.label_encoder, "problem_type", None)
-        return kind == "single_label"
+        return getattr(self.label_encoder, "problem_type", 0) == "single_label"
 
     def calibrate(self, texts, labels=None, method="auto", batch_size=32):
         """Learns how sure it may be; sets and returns `calibration`.
@@ -91,13 +86,12 @@ class Calibrates:
         `predict` gives the same logits as before. `fit` drops what was learnt.
 
         Args:
-            texts, labels: as of `fit`, in memory, but not those trained on:
-                hundreds at least.
+            texts, labels: as of `fit`, in memory: hundreds, not trained on.
             method: string. `"temperature"`, the default where one class is
-                right: one scale, and no decision changes. `"vector"`, for many
+                right: one scale, no decision changes. `"vector"`, for many
                 classes and thousands of examples: scale and bias of each.
                 `"platt"`, the default of tokens and of several labels: the
-                same where each logit is judged by itself.
+                same, of logits that are judged apart.
             batch_size: int. Rows at a time.
         """
         methods = self.calibration_methods
@@ -114,19 +108,15 @@ class Calibrates:
     ):
         """A `CoverageReport`; `error_budget` is the share that may be wrong."""
         check_number("error_budget", error_budget, at_least=0, at_most=1)
-        logits, targets = self._judge(texts, labels, batch_size)
-        return report(*self._decide(logits, targets), error_budget)
+        decisions = self._decide(*self._judge(texts, labels, batch_size))
+        return report(*decisions, error_budget)
 
     def calibrated(self, logits):
-        """`scale * logits + bias`, of an array or a tensor."""
+        """`scale * logits + bias`, a tensor, or the logits as they are."""
         if self.calibration is None:
             return logits
-        scale, bias = (
-            np.float32(self.calibration[n]) for n in ("scale", "bias")
-        )
-        if isinstance(logits, np.ndarray):
-            return logits * scale + bias
-        return ops.add(ops.multiply(logits, scale), bias)
+        logits = ops.multiply(logits, self.calibration["scale"])
+        return ops.add(logits, self.calibration["bias"])
 
     def probabilities(self, logits):
         """Calibrated probabilities, an array, of what the network gives."""
@@ -134,44 +124,74 @@ class Calibrates:
         if getattr(self, "activation", "linear") != "linear":
             return logits
         function = softmax if self.is_exclusive else sigmoid
-        return function(self.calibrated(logits))
+        return function(ops.convert_to_numpy(self.calibrated(logits)))
 
     def _begin_fit(self, *args):
         if self.calibration is not None:
-            warnings.warn(
-                "`fit` drops `calibration`: calibrate again after it."
-            )
+            warnings.warn("`fit` drops `calibration`: calibrate again.")
             self.calibration = None
         super()._begin_fit(*args)
 
     def _judge(self, x, y, batch_size):
         """Logits `(n, classes)`, float64, and targets of the same shape."""
-        kind = getattr(self, "problem_type", None)
-        activation = getattr(self, "activation", "linear")
-        if kind == "regression" or activation != "linear":
+        names = "problem_type", "activation"
+        kind, activation = (getattr(self, name, None) for name in names)
+        if kind == "regression" or activation not in (None, "linear"):
             raise ValueError(
                 "Logits of classes can be calibrated. Received: problem_type="
                 f"{kind!r}, activation={activation!r}."
             )
-        examples = self._read(x, y)
-        self._check_examples(examples.x, examples.y)
+        x, y, _ = examples = self._read(x, y)
+        self._check_examples(x, y)
         rows = self._memory_rows(examples)
-        outputs = dict(self._predict(rows, batch_size))
-        outputs = [np.float64(outputs[i]) for i in range(len(rows))]
         data = rows.take(np.arange(len(rows)), rows.width)
         _, targets, weights = self.finish_batch(*data)
+        logits = np.float64(self.predict(x, batch_size, verbose=0))
         if self.token_labels:  # a decision is a token that has weight
-            kept = [w[: len(o)] > 0 for w, o in zip(weights, outputs)]
-            outputs = np.concatenate([o[k] for o, k in zip(outputs, kept)])
-            kept = [t[: len(k)][k] for t, k in zip(targets, kept)]
-            targets = np.concatenate(kept)
-        logits = np.reshape(outputs, (len(targets), -1))
+            kept = weights > 0
+            logits, targets = logits[:, : rows.width][kept], targets[kept]
+        logits = logits.reshape(len(targets), -1)
         if self.is_exclusive and targets.ndim == 1:
             targets = np.eye(logits.shape[1])[targets]
         return logits, np.float64(targets).reshape(logits.shape)
 
     def _fit_scale(self, logits, targets, method):
-        return fit_scale(logits, targets, method, self.is_exclusive)
+        """`scale` and `bias` of least cross-entropy, by Newton's method.
+
+        They are drawn to 1 and 0 by as much as one example: where no decision
+        is wrong there would be no solution.
+        """
+        count = logits.shape[1]
+        start = np.repeat([1.0, 0.0], count)
+        free = start[:, None] if method == "temperature" else np.eye(2 * count)
+        at, way, least = np.zeros(free.shape[1]), 0.0, np.inf
+        for _ in range(100):
+            scale, bias = np.split(start + free @ (at - way), 2)
+            z = scale * logits + bias
+            total = np.logaddexp(0, z)
+            if self.is_exclusive:
+                total = np.logaddexp.reduce(z, axis=1, keepdims=True)
+            loss = total.sum() - (targets * z).sum()
+            loss += ((at - way) ** 2).sum() / 2
+            if loss > least:  # too far
+                way = way / 2
+                continue
+            at, least, p = at - way, loss, np.exp(z - total)
+            rest = p - targets
+            weights = p if self.is_exclusive else p * (1 - p)
+            first = np.concatenate([(rest * logits).sum(0), rest.sum(0)])
+            parts = [np.diag((weights * logits**n).sum(0)) for n in (2, 1, 0)]
+            second = np.block([parts[:2], parts[1:]])
+            if self.is_exclusive:
+                both = np.concatenate([p * logits, p], axis=1)
+                second -= both.T @ both
+            second = free.T @ second @ free + np.eye(len(at))
+            way = np.linalg.solve(second, free.T @ first + at)
+            if abs(way).max() < 1e-7:
+                break
+        if method == "temperature":
+            return max(scale[0], LEAST_SCALE), 0.0
+        return scale, bias
 
     def _decide(self, logits, targets):
         """Confidence, whether it is right, squared error of each decision."""
@@ -184,44 +204,6 @@ class Calibrates:
         return np.maximum(p, 1 - p).ravel(), right.ravel(), squared.ravel()
 
 
-def fit_scale(logits, targets, method, is_exclusive):
-    """`scale` and `bias` of least cross-entropy, by Newton's method.
-
-    They are drawn to 1 and 0 by as much as one example: where no decision is
-    wrong there would be no solution.
-    """
-    count = logits.shape[1]
-    start = np.repeat([1.0, 0.0], count)
-    free = start[:, None] if method == "temperature" else np.eye(2 * count)
-    at, way, least = np.zeros(free.shape[1]), 0.0, np.inf
-    for _ in range(100):
-        scale, bias = np.split(start + free @ (at - way), 2)
-        z = scale * logits + bias
-        total = (
-            np.logaddexp.reduce(z, 1) if is_exclusive else np.logaddexp(0, z)
-        )
-        loss = total.sum() - (targets * z).sum() + ((at - way) ** 2).sum() / 2
-        if loss > least:  # too far
-            way = way / 2
-            continue
-        at, least = at - way, loss
-        p = np.float64((softmax if is_exclusive else sigmoid)(z))
-        rest, weights = p - targets, p if is_exclusive else p * (1 - p)
-        first = np.concatenate([(rest * logits).sum(0), rest.sum(0)])
-        parts = [np.diag((weights * logits**n).sum(0)) for n in (2, 1, 0)]
-        second = np.block([parts[:2], parts[1:]])
-        if is_exclusive:
-            both = np.concatenate([p * logits, p], axis=1)
-            second -= both.T @ both
-        second = free.T @ second @ free + np.eye(len(at))
-        way = np.linalg.solve(second, free.T @ first + at)
-        if abs(way).max() < 1e-7:
-            break
-    if method == "temperature":
-        return max(scale[0], LEAST_SCALE), 0.0
-    return scale, bias
-
-
 def report(confidence, right, squared, error_budget):
     """The `CoverageReport` of decisions, arrays with an entry for each."""
     count, bins = len(confidence), []
@@ -230,24 +212,18 @@ def report(confidence, right, squared, error_budget):
         means = [v[places == place].mean().item() for v in (confidence, right)]
         bins.append((*means, int((places == place).sum())))
     order = np.argsort(-confidence, kind="stable")
-    falling, wrong = (
-        np.append(confidence[order], 0),
-        np.cumsum(1 - right[order]),
-    )
-    ends = np.flatnonzero(falling[:-1] > falling[1:])  # of those equally sure
-    ends = ends[wrong[ends] <= error_budget * (ends + 1)]
-    decided, threshold, error = 0, math.inf, 0.0
-    if len(ends):  # between the last and the next, however they are rounded
-        decided, threshold = int(ends[-1]) + 1, falling[ends[-1] :][:2].mean()
-        error = wrong[ends[-1]] / decided
+    sure, wrong = np.append(confidence[order], 0), np.cumsum(1 - right[order])
+    may_end = wrong <= error_budget * np.arange(1, count + 1)
+    may_end &= sure[:-1] > sure[1:]  # equally sure ones stay together
+    decided = int(np.flatnonzero(may_end).max(initial=-1)) + 1
     return CoverageReport(
-        count=count,
-        accuracy=right.mean().item(),
-        expected_calibration_error=sum(n * abs(p - a) for p, a, n in bins)
-        / count,
-        brier_score=squared.mean().item(),
-        threshold=float(threshold),
-        coverage=decided / count,
-        error=float(error),
-        bins=bins,
+        count,
+        right.mean().item(),
+        sum(n * abs(p - a) for p, a, n in bins) / count,
+        squared.mean().item(),
+        # Between the last and the next, however they are rounded.
+        sure[decided - 1 :][:2].mean().item() if decided else math.inf,
+        decided / count,
+        float(wrong[decided - 1]) / decided if decided else 0.0,
+        bins,
     )

@@ -19,26 +19,21 @@ UNSAFE = re.compile(
 PAGE = """<!doctype html>
 <html><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy"
 content="default-src 'none'; style-src 'unsafe-inline'"><title>{}</title></head>
-<body style="max-width:60em;margin:2em auto;font-family:sans-serif">
+<body style="max-width:60em;margin:auto;padding:1em;font-family:sans-serif">
 {}
 </body></html>
 """
 TEXT = (
     '<p dir="auto" style="white-space:pre-wrap;overflow-wrap:anywhere">{}</p>'
 )
-MARK = '<span title="{}" style="background:rgba{}">{}<sub>{}</sub></span>'
+MARK = '<span title="{}" style="background:rgba{}">{}</span>'
 COLOURS = (230, 97, 1), (94, 60, 153)  # of values from zero on, and below
 SHOWN = 0.5  # share of the largest value from which plain text has numbers
 
 
-def clean(text):
-    """The text, every unsafe character replaced by one that shows it."""
-    return UNSAFE.sub("\ufffd", text)
-
-
 def escape(text):
     """The text as HTML, also within quotes."""
-    return html.escape(clean(text))
+    return html.escape(UNSAFE.sub("\ufffd", text))
 
 
 class Page:
@@ -58,10 +53,10 @@ class Explanation(Page):
     unless `NO_COLOR` is set; `save("page.html")` writes a page.
 
     Attributes:
-        title, note: string. What was decided, and what the values are.
+        title: string. What was decided, or what the values are.
         texts: list of string.
-        tokens: a list for each text of `(start, end, value, label)`: characters
-            of the text; a probability, or what it contributes; string.
+        tokens: a list for each text of `(start, end, value)`: characters of
+            the text, and a probability or a contribution.
         attention: if asked for `(tokens, weights)`, of the first row that was
             read: list of string, array `(layers, heads, from, to)`.
         value, baseline: float, `None` for probabilities. What is explained, and
@@ -69,7 +64,6 @@ class Explanation(Page):
     """
 
     title: str
-    note: str
     texts: list
     tokens: list
     attention: tuple | None = None
@@ -77,39 +71,36 @@ class Explanation(Page):
     baseline: float | None = None
 
     def _paint(self, escape, paint):
-        """Texts, tokens as `paint(text, value, share, number, label)` says."""
+        """The texts, tokens as `paint(text, colour, share, number)` says."""
         values = [abs(t[2]) for tokens in self.tokens for t in tokens]
         most = 1.0 if self.value is None else max(values, default=0) or 1.0
         for text, tokens in zip(self.texts, self.tokens):
             shown, at = "", 0
-            for start, end, value, label in sorted(tokens):
-                shown += escape(text[at:start])
+            for start, end, value in sorted(tokens):
                 number = f"{value:{'.2f' if self.value is None else '+.2f'}}"
-                given = escape(text[start:end]), value, abs(value) / most
-                shown, at = shown + paint(*given, number, escape(label)), end
+                given = COLOURS[value < 0], abs(value) / most, number
+                shown += escape(text[at:start])
+                shown, at = shown + paint(escape(text[start:end]), *given), end
             yield shown + escape(text[at:])
 
     def __str__(self):
         in_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
-        def paint(text, value, share, number, label):
+        def paint(text, colour, share, number):
             if in_colour:  # black on the colour, mixed with white
-                mix = [255 - share * (255 - c) for c in COLOURS[value < 0]]
-                code = ";".join(f"{c:.0f}" for c in mix)
-                text = f"{text} {label}" if label else text
-                return f"\x1b[30;48;2;{code}m{text}\x1b[0m"
-            parts = filter(None, (text, label, number))
-            return f"[{' '.join(parts)}]" if label or share >= SHOWN else text
+                mix = (f"{255 - share * (255 - c):.0f}" for c in colour)
+                return f"\x1b[30;48;2;{';'.join(mix)}m{text}\x1b[0m"
+            return f"[{text} {number}]" if share >= SHOWN else text
 
-        texts = self._paint(clean, paint)
-        return "\n".join([clean(self.title), clean(self.note), *texts])
+        texts = self._paint(lambda text: UNSAFE.sub("\ufffd", text), paint)
+        return "\n".join([UNSAFE.sub("\ufffd", self.title), *texts])
 
     def _repr_html_(self):
-        def paint(text, value, share, number, label):
-            colour = (*COLOURS[value < 0], round(0.8 * share, 2))
-            return MARK.format(f"{text} {number}", colour, text, label)
+        def paint(text, colour, share, number):
+            colour = *colour, round(0.8 * share, 2)
+            return MARK.format(f"{text} {number}", colour, text)
 
-        body = [f"<h3>{escape(self.title)}</h3>", f"<p>{escape(self.note)}</p>"]
+        body = [f"<h3>{escape(self.title)}</h3>"]
         body += map(TEXT.format, self._paint(escape, paint))
         tokens, layers = self.attention or ((), ())
         for number, heads in enumerate(layers, 1):
@@ -121,10 +112,10 @@ class Explanation(Page):
 def draw_attention(tokens, weights):
     """SVG of a head, `(from, to)`: tokens twice, and lines to the right."""
     height, names, lines = 16 * len(tokens), "", ""
-    for i, token in enumerate(map(escape, tokens)):
-        for x, anchor in ((90, "end"), (150, "start")):
-            where = f'x="{x}" y="{16 * i + 12}" text-anchor="{anchor}"'
-            names += f"<text {where}>{token}</text>"
+    for i, token in enumerate(escape(token[:12]) for token in tokens):
+        y = 16 * i + 12
+        names += f'<text x="90" y="{y}" text-anchor="end">{token}</text>'
+        names += f'<text x="150" y="{y}">{token}</text>'
     for i, j in np.argwhere(weights > 0.05):  # the rest is hardly seen
         where = f'x1="94" y1="{16 * i + 8}" x2="146" y2="{16 * j + 8}"'
         lines += f'<line {where} opacity="{weights[i, j]:.2f}"/>'

@@ -6,7 +6,6 @@ import numpy as np
 from keras import ops
 
 from keras_electra.arguments import check_count
-from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
 from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
@@ -163,19 +162,29 @@ class ElectraQuestionAnswering(Calibrates, ElectraTask, keras_hub.models.Task):
         takes. Answers have at most `max_answer_length` tokens. The text is
         empty where none is as probable as `abstain_below`.
         """
-        check_number("abstain_below", abstain_below, at_least=0)
         x = questions if contexts is None else (questions, contexts)
-        x, is_one = self.read_inputs(x, "answer")
+        x, is_one = self.read_inputs(x, "answer", None, abstain_below)
         documents, windows = self.preprocessor.split(*x)
         rows = self.preprocessor.pack(windows)
         outputs = iter(self.predict_rows(rows, batch_size))
         limits = (n_best, max_answer_length, self.null_threshold)
-        [scale] = (self.calibration or {"scale": [1.0]})["scale"]
         results = [  # each from the next outputs, one a window
-            ranking.rank_answers(*pair, outputs, *limits, scale, abstain_below)
+            ranking.rank_answers(*pair, outputs, *limits)
             for pair in zip(documents, windows)
         ]
+        results = [self._calibrate(one, abstain_below) for one in results]
         return results[0] if is_one else results
+
+    def _calibrate(self, found, abstain_below):
+        """`Answers` with calibrated probabilities, if sure with its text."""
+        p = np.array([answer.probability for answer in found.n_best])
+        p = p ** (self.calibration or {"scale": 1.0})["scale"]
+        best = [
+            answer._replace(probability=share)
+            for answer, share in zip(found.n_best, (p / p.sum()).tolist())
+        ]
+        is_sure = p.max(initial=0) / p.sum() >= abstain_below
+        return found._replace(n_best=best, text=found.text if is_sure else "")
 
     def explain(self, question, context, attention=False):
         """An `Explanation` of a context; `attention` adds that of all heads."""
@@ -186,9 +195,8 @@ class ElectraQuestionAnswering(Calibrates, ElectraTask, keras_hub.models.Task):
         _, [spans] = self.preprocessor.tokenizer.encode_with_offsets([context])
         return Explanation(
             f"{question} {found.text or 'No answer.'}",
-            "The probability of each token of being part of the answer.",
             [context],
-            [[(a, b, float(shares[a]), "") for a, b in spans if a < b]],
+            [[(a, b, float(shares[a])) for a, b in spans if a < b]],
             attention and attribution.attention_by_head(self, x),
         )
 

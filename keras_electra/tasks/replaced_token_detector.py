@@ -7,7 +7,6 @@ import keras_hub
 import numpy as np
 from keras import ops
 
-from keras_electra.arguments import check_number
 from keras_electra.data import inputs
 from keras_electra.data.rows import TextPreprocessor
 from keras_electra.data.rows import split_windows
@@ -136,8 +135,7 @@ class ElectraReplacedTokenDetector(
         half; each token is judged where it has most text around it. Those are
         left out of which neither is as probable as `abstain_below`.
         """
-        check_number("abstain_below", abstain_below, at_least=0)
-        texts, is_one = self.read_inputs(texts, "detect")
+        texts, is_one = self.read_inputs(texts, "detect", None, abstain_below)
         tokenizer = self.preprocessor.tokenizer
         length = self.preprocessor.sequence_length
         length = min(length, self.backbone.max_sequence_length)
@@ -165,9 +163,8 @@ class ElectraReplacedTokenDetector(
         """An `Explanation` of a text; `attention` adds that of every head."""
         x = attribution.read_one(self, text)
         return Explanation(
-            "Which tokens look replaced?",
-            "The probability of each of having been replaced.",
+            "How probably each token was replaced",
             x,
-            [[(*token[1:], "") for token in self.detect(text)]],
+            [[token[1:] for token in self.detect(text)]],
             attention and attribution.attention_by_head(self, x),
         )

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_electra.arguments import KeepsArguments
+from keras_electra.arguments import check_number
 from keras_electra.arguments import known_keywords
 from keras_electra.backend import replicas
 from keras_electra.data import inputs
@@ -174,8 +175,9 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
             validation_data=validation_data,
         )
 
-    def read_inputs(self, x, method, check=None):
+    def read_inputs(self, x, method, check=None, abstain_below=0.0):
         """`(columns, is_one)` of one example, or of what `fit` takes."""
+        check_number("abstain_below", abstain_below, at_least=0)
         if self.preprocessor is None:
             raise ValueError(f"`{method}` needs a `preprocessor`, not None.")
         parts = x if isinstance(x, tuple) else (x,)

@@ -4,8 +4,6 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_electra.arguments import check_count
-from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
 from keras_electra.data import inputs
 from keras_electra.data.rows import TextPreprocessor
@@ -119,8 +117,7 @@ class ElectraTextClassifier(
         Where no label is as probable as `abstain_below` the list is empty; of
         several labels it lacks those that are not so surely there or not.
         """
-        check_number("abstain_below", abstain_below, at_least=0)
-        x, is_one = self.read_inputs(texts, "classify")
+        x, is_one = self.read_inputs(texts, "classify", None, abstain_below)
         outputs = self.predict_rows(x, batch_size)
         results = [self._result(logits, abstain_below) for logits in outputs]
         return results[0] if is_one else results
@@ -136,12 +133,7 @@ class ElectraTextClassifier(
         return [(self.label_encoder.names[i], float(p[i])) for i in order]
 
     def explain(
-        self,
-        text,
-        label=None,
-        method="integrated_gradients",
-        steps=32,
-        attention=False,
+        self, text, label=None, method="integrated_gradients", attention=False
     ):
         """An `Explanation`: what each word contributes to a label.
 
@@ -155,12 +147,9 @@ class ElectraTextClassifier(
                 of `[MASK]`s through the embeddings, adds up to the whole
                 (Sundararajan et al. 2017). `"leave_out"`: what is lost without
                 the word, a row for each.
-            steps: int. Points of the integral. Defaults to `32`.
             attention: bool. Whether to show attention by head, too.
         """
-        names = ("integrated_gradients", "leave_out")
-        check_option("method", method, names)
-        check_count("steps", steps)
+        check_option("method", method, ("integrated_gradients", "leave_out"))
         x = attribution.read_one(self, text)
         texts = [c[0] for c in (x if isinstance(x, tuple) else (x,))]
         row = self.preprocessor.rows(x)
@@ -169,12 +158,11 @@ class ElectraTextClassifier(
         if label is not None:
             encoder = LabelEncoder(self.num_classes, self.labels)
             [target] = encoder.encode([label]).tolist()
-        given = texts, row, target, method, steps
+        given = texts, row, target, method
         tokens, *values = attribution.contributions(self, *given)
         return Explanation(
-            f"{self.label_encoder.names[target]} ({p[target]:.2f})",
-            "What each word contributes to {:+.2f}; without words it is "
-            "{:+.2f}.".format(*values),
+            f"{self.label_encoder.names[target]} ({p[target]:.2f}): what each "
+            "word adds to {:+.2f}, which is {:+.2f} without".format(*values),
             texts,
             tokens,
             attention and attribution.attention_by_head(self, x),

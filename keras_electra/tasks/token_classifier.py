@@ -8,14 +8,11 @@ import keras
 import keras_hub
 import numpy as np
 
-from keras_electra.arguments import check_number
 from keras_electra.data import inputs
 from keras_electra.data.rows import RowPreprocessor
 from keras_electra.data.rows import make_rows
 from keras_electra.data.rows import split_windows
-from keras_electra.tasks import attribution
 from keras_electra.tasks.calibration import Calibrates
-from keras_electra.tasks.explanation import Explanation
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.labels import takes_rows
 from keras_electra.tasks.task import ElectraTask
@@ -224,17 +221,15 @@ class ElectraTokenClassifier(Calibrates, ElectraTask, keras_hub.models.Task):
 
         It is `None` where none is as probable as `abstain_below`.
         """
-        check_number("abstain_below", abstain_below, at_least=0)
 
         def labels(words, tags, scores):
             sure = scores.max(axis=-1) >= abstain_below
             return [tag if good else None for tag, good in zip(tags, sure)]
 
-        return self._label(sentences, "tag", batch_size, labels)
+        return self._label(sentences, "tag", batch_size, labels, abstain_below)
 
     def find_entities(self, sentences, batch_size=32, abstain_below=0.0):
         """As `tag`, the `Entity`s that labels such as `B-NP` mark, if sure."""
-        check_number("abstain_below", abstain_below, at_least=0)
 
         def entities(words, tags, scores):
             found, best = [], scores.max(axis=-1)
@@ -244,42 +239,25 @@ class ElectraTokenClassifier(Calibrates, ElectraTask, keras_hub.models.Task):
                     found.append(Entity(name, start, end, text, float(least)))
             return found
 
-        return self._label(sentences, "find_entities", batch_size, entities)
+        given = sentences, "find_entities", batch_size, entities
+        return self._label(*given, abstain_below)
 
     def word_probabilities(self, sentences, batch_size=32):
         """As `tag`: arrays `(words, num_classes)` of probabilities."""
         return self._label(sentences, "word_probabilities", batch_size)
 
-    def explain(self, sentence, attention=False):
-        """An `Explanation` of a string; `attention` adds that of every head."""
-
-        def tokens(words, tags, scores):
-            ends = np.cumsum([len(word) + 1 for word in words]).tolist()
-            starts, p = [0, *ends], scores.max(axis=-1).tolist()
-            return [
-                (start, start + len(word), share, str(tag))
-                for start, word, share, tag in zip(starts, words, p, tags)
-            ]
-
-        x = attribution.read_one(self, sentence)
-        return Explanation(
-            "Labels of words",
-            "The most probable label of each word, and its probability.",
-            [" ".join(sentence.split())],
-            [self._label(sentence, "explain", 32, tokens)],
-            attention and attribution.attention_by_head(self, x),
-        )
-
-    def _label(self, x, method, batch_size, read=lambda *row: row[-1]):
+    def _label(
+        self, x, method, batch_size, read=lambda *row: row[-1], least=0.0
+    ):
         """`read(words, tags, scores)` of a sentence, or a list of several."""
-        x, is_one = self.read_inputs(x, method)
+        x, is_one = self.read_inputs(x, method, None, least)
         x, names = to_sentences(x), self.label_encoder.names
         rows = self.preprocessor.split(x)
         scores = [np.zeros((len(w), self.num_classes), "float32") for w in x]
         logits = self.predict_rows(self.preprocessor.pack(rows), batch_size)
         for row, some in zip(rows, logits):
-            shares = self.probabilities(some[row.positions])
-            scores[row.sentence][row.words] = shares
+            p = self.probabilities(some[row.positions])
+            scores[row.sentence][row.words] = p
         tags = [[names[i] for i in some.argmax(axis=-1)] for some in scores]
         results = list(map(read, x, tags, scores))
         return results[0] if is_one else results

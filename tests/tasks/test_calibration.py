@@ -1,4 +1,5 @@
 import math
+import types
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import tests.tasks.test_question_answering as test_question_answering
 import tests.tasks.test_replaced_token_detector as test_replaced_token_detector
 import tests.tasks.test_text_classifier as test_text_classifier
 import tests.tasks.test_token_classifier as test_token_classifier
-from keras_electra.tasks.calibration import fit_scale
+from keras_electra.tasks.calibration import Calibrates
 from keras_electra.tasks.calibration import report
 from keras_electra.tasks.labels import sigmoid
 from keras_electra.tasks.labels import softmax
@@ -17,6 +18,11 @@ from tests import checks
 RANDOM = np.random.default_rng(0)
 TEXTS = [" ".join(words) for words in RANDOM.choice(checks.WORDS, (60, 4))]
 LABELS = RANDOM.integers(0, 2, 60)
+
+
+def fit_scale(logits, targets, method, is_exclusive):
+    task = types.SimpleNamespace(is_exclusive=is_exclusive)
+    return Calibrates._fit_scale(task, logits, targets, method)
 
 
 @pytest.mark.parametrize("method", ["temperature", "vector", "platt"])

@@ -9,7 +9,6 @@ from keras import ops
 import tests.tasks.test_question_answering as test_question_answering
 import tests.tasks.test_replaced_token_detector as test_replaced_token_detector
 import tests.tasks.test_text_classifier as test_text_classifier
-import tests.tasks.test_token_classifier as test_token_classifier
 from keras_electra.tasks import attribution
 from keras_electra.tasks.explanation import Explanation
 from tests import checks
@@ -41,12 +40,12 @@ class Reader(html.parser.HTMLParser):
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_texts_cannot_do_anything(text, tmp_path, monkeypatch):
-    spans = [(i, i + 3, (-1) ** i * 0.9, "") for i in range(0, 12, 4)]
-    found = Explanation(text[:9], "note", [text], [spans])
+    spans = [(i, i + 3, (-1) ** i * 0.9) for i in range(0, 12, 4)]
+    found = Explanation(text[:9], [text], [spans])
     found.save(tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text("utf-8")
     reader = Reader(page)
-    assert reader.tags <= set("html head meta title body h3 p span sub".split())
+    assert reader.tags <= set("html head meta title body h3 p span".split())
     assert "://" not in page and 'dir="auto"' in page
     shown = text if text.isprintable() or "two" in text else None
     if shown:  # nothing is lost
@@ -96,7 +95,7 @@ def test_contributions_of_a_linear_network_are_complete(method):
     text = "the chef cooked  a meal"
     row = checks.ids([2, 5, 6, 7, 8, 12, 10, 3])
     tokens, value, baseline = attribution.contributions(
-        task, [text], row, 1, method, steps=3
+        task, [text], row, 1, method
     )
     words = [text[token[0] : token[1]] for token in tokens[0]]
     assert words == ["the", "chef", "cooked", "a", "meal"]
@@ -170,23 +169,18 @@ def test_attention_is_what_the_network_computes(task):
     )
 
 
-def test_tokens_words_and_answers():
+def test_tokens_and_answers():
     detector = test_replaced_token_detector.build()
     text = "the chef ate a meal the chef ate a meal"
     found = detector.explain(text, attention=True)
-    assert found.tokens == [[(*t[1:], "") for t in detector.detect(text)]]
+    assert found.tokens == [[t[1:] for t in detector.detect(text)]]
     assert len(found.attention[0]) == 8  # of the first window
     assert "<svg" in found._repr_html_()
-    tagger = test_token_classifier.build()
-    found = tagger.explain("the  chef ate")
-    assert found.texts == ["the chef ate"]
-    assert [t[3] for t in found.tokens[0]] == tagger.tag("the chef ate")
-    assert [t[:2] for t in found.tokens[0]] == [(0, 3), (4, 8), (9, 12)]
     reader = test_question_answering.build()
     context = "the chef ate a meal"
     found = reader.explain("the chef", context)
     best = reader.answer("the chef", context).n_best
-    for start, end, p, _ in found.tokens[0]:
+    for start, end, p in found.tokens[0]:
         over = [a.probability for a in best if a.start <= start < a.end]
         assert p == pytest.approx(sum(over))
 

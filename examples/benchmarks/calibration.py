@@ -1,0 +1,119 @@
+"""Calibrates fine-tuned presets, and says what abstaining buys.
+
+    python examples/benchmarks/calibration.py --data data
+
+The folder holds `glue/SST-2`, `glue/MRPC` and `conll2000`. A preset is
+fine-tuned on a part of the training set, calibrated on another, and judged on
+the development set (CoNLL-2000: the test set), before and after.
+"""
+
+import argparse
+import pathlib
+import time
+
+import keras
+from harness.glue_data import read_glue
+from harness.recipes import GLUE
+from harness.tagging_data import read_conll
+
+import keras_electra
+
+# Examples to train and to calibrate on, epochs, learning rate.
+TASKS = {
+    "sst2": (12000, 3000, 3, 1e-3),
+    "mrpc": (2600, 1000, 3, 3e-4),
+    "conll2000": (4000, 2000, 3, 1e-3),
+}
+
+
+def main():
+    args = parse_arguments()
+    print(
+        "| task | method | accuracy | expected calibration error | Brier "
+        "score | decided within the budget, wrong | CPU s |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for name in args.task:
+        keras.utils.set_random_seed(args.seed)
+        start = time.process_time()
+        train, development = read(name, pathlib.Path(args.data))
+        size, held_out, epochs, rate = TASKS[name]
+        size, held_out = (n // args.divide for n in (size, held_out))
+        task = make(name, args.preset, train)
+        steps = epochs * -(-size // 32)
+        task.compile(
+            keras_electra.finetuning_optimizer(
+                task.backbone, steps, learning_rate=rate
+            )
+        )
+        fitted, calibrating = part(train, 0, size), part(train, size, held_out)
+        task.fit(*fitted, batch_size=32, epochs=epochs, verbose=0)
+        for method in (None, *args.method):
+            if method:
+                task.calibrate(*calibrating, method=method)
+            found = task.coverage_report(*development, args.error_budget)
+            print(
+                f"| {name} | {method or 'none'} | {found.accuracy:.3f} | "
+                f"{found.expected_calibration_error:.3f} | "
+                f"{found.brier_score:.3f} | {found.coverage:.1%}, "
+                f"{found.error:.1%} | {time.process_time() - start:.0f} |",
+                flush=True,
+            )
+            if args.pictures:
+                folder = pathlib.Path(args.pictures)
+                folder.mkdir(parents=True, exist_ok=True)
+                found.save(folder / f"{name}-{method or 'none'}.html")
+        if args.save:
+            task.save_to_preset(pathlib.Path(args.save) / name)
+
+
+def read(name, folder):
+    """Training and development set as `(x, y)`."""
+    if name in GLUE:
+        recipe = GLUE[name]
+        files = [
+            read_glue(folder / "glue" / recipe.folder, recipe, split)
+            for split in ("train", recipe.dev_splits[0])
+        ]
+        return [(file.x, file.labels) for file in files]
+    paths = (folder / name / f"{split}.txt.gz" for split in ("train", "test"))
+    return [read_conll(path) for path in paths]
+
+
+def make(name, preset, train):
+    if name in GLUE:
+        cls, labels = keras_electra.ElectraTextClassifier, GLUE[name].labels
+    else:
+        cls = keras_electra.ElectraTokenClassifier
+        labels = sorted({label for row in train[1] for label in row})
+    return cls.from_preset(preset, labels=labels, sequence_length=128)
+
+
+def part(data, start, count):
+    """Some examples of `(x, y)`, in their order."""
+    places = slice(start, start + count)
+    x, y = data
+    x = tuple(c[places] for c in x) if isinstance(x, tuple) else x[places]
+    return x, y[places]
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--data", required=True, help="folder of the data sets")
+    add("--task", nargs="+", choices=TASKS, default=list(TASKS))
+    add("--preset", default="electra_tiny_en")
+    add("--method", nargs="+", default=["temperature", "vector"])
+    add("--error-budget", type=float, default=0.05)
+    add("--divide", type=int, default=1, help="fewer examples to learn from")
+    add("--save", help="folder for the calibrated tasks")
+    add("--pictures", help="folder for reliability diagrams")
+    add("--seed", type=int, default=1)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
