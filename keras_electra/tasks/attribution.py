@@ -7,7 +7,6 @@ import numpy as np
 from keras import ops
 
 from keras_electra.backend import gradients
-from keras_electra.backend.numerics import attention_weights
 from keras_electra.data.inputs import NAMES
 from keras_electra.data.rows import make_rows
 
@@ -74,10 +73,8 @@ def contributions(task, texts, row, target, method):
     if method == "leave_out":
         values = [value - other for other in others]
     else:
-        x = network.embeddings(
-            *(ops.convert_to_tensor(rows[n]) for n in NAMES[:2])
-        )
-        x = ops.convert_to_numpy(ops.cast(x, "float32"))
+        x = [ops.convert_to_tensor(rows[name]) for name in NAMES[:2]]
+        x = ops.convert_to_numpy(ops.cast(network.embeddings(*x), "float32"))
         values = integrated_gradients(function, *x)
         values = [float(values[places].sum()) for places in words]
     values = iter(values)
@@ -98,32 +95,25 @@ def encode(network, x, padding_mask, read=lambda layer, x: None):
 
 def attention_by_head(task, x):
     """`attention` of an `Explanation` of an example, columns."""
-    row = {name: array[:1] for name, array in task.preprocessor.rows(x).items()}
-    ids, segments, mask = (ops.convert_to_tensor(row[name]) for name in NAMES)
+    ids, segments, mask = (task.preprocessor.rows(x)[n][:1] for n in NAMES)
+    ids, segments, mask = (a[:, : mask.sum()] for a in (ids, segments, mask))
+    name = task.preprocessor.tokenizer.id_to_token
 
     def weights(layer, x):
-        heads = layer.num_heads
-        width = x.shape[-1] // heads
-        qkv = ops.reshape(layer.query_key_value(x), (-1, 3, heads, width))
-        query, key, _ = ops.unstack(ops.transpose(qkv, (1, 2, 0, 3)), 3)
+        width = x.shape[-1] // layer.num_heads
+        x = ops.reshape(layer.query_key_value(x), (ids.size, 3, -1, width))
+        query, key, _ = ops.unstack(ops.transpose(x, (1, 2, 0, 3)), 3)
         scores = ops.matmul(query * width**-0.5, ops.swapaxes(key, -1, -2))
-        shares = attention_weights(scores[None], mask, "float32", 0.0, None)
-        return ops.convert_to_numpy(shares[0])
+        return ops.convert_to_numpy(ops.softmax(ops.cast(scores, "float32")))
 
-    x = task.backbone.embeddings(ids, segments)
-    count = int(row["padding_mask"].sum())
-    names = map(
-        task.preprocessor.tokenizer.id_to_token, row["token_ids"][0].tolist()
-    )
-    found = np.stack(encode(task.backbone, x, mask, weights)[1])
-    return [*names][:count], found[..., :count, :count]
+    x = task.backbone.embeddings(*map(ops.convert_to_tensor, (ids, segments)))
+    _, found = encode(task.backbone, x, ops.convert_to_tensor(mask), weights)
+    return list(map(name, ids[0].tolist())), np.stack(found)
 
 
 def read_one(task, x):
     """Columns of one example."""
     x, is_one = task.read_inputs(x, "explain")
     if not is_one:
-        raise TypeError(
-            "`explain` takes one example: a string, or two of a pair."
-        )
+        raise TypeError("`explain` takes one string, or a tuple of two.")
     return x

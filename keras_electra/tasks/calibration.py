@@ -26,7 +26,7 @@ BAR = """<rect x="{:.1f}" y="{:.1f}" width="12" height="{:.1f}" fill="#8064b4">
 
 @dataclasses.dataclass(frozen=True)
 class CoverageReport(Page):
-    """How far decisions can be trusted: on labels, tokens, given answers.
+    """How far decisions can be trusted: labels, tokens or best answers.
 
     Attributes:
         count, accuracy: int, float. Decisions, and the share of right ones.

@@ -179,11 +179,9 @@ class ElectraQuestionAnswering(Calibrates, ElectraTask, keras_hub.models.Task):
         """`Answers` with calibrated probabilities, if sure with its text."""
         p = np.array([answer.probability for answer in found.n_best])
         p = p ** (self.calibration or {"scale": 1.0})["scale"]
-        best = [
-            answer._replace(probability=share)
-            for answer, share in zip(found.n_best, (p / p.sum()).tolist())
-        ]
-        is_sure = p.max(initial=0) / p.sum() >= abstain_below
+        p = (p / (p.sum() or 1.0)).tolist()
+        best = [a._replace(probability=q) for a, q in zip(found.n_best, p)]
+        is_sure = max(p, default=0.0) >= abstain_below
         return found._replace(n_best=best, text=found.text if is_sure else "")
 
     def explain(self, question, context, attention=False):
@@ -201,18 +199,17 @@ class ElectraQuestionAnswering(Calibrates, ElectraTask, keras_hub.models.Task):
         )
 
     def _judge(self, x, y, batch_size):
-        """Padded scores of answers given, and whether the first is right."""
+        """Padded scores of the best answers, and whether the first is right."""
         x, y, _ = self._read(x, y)
-        golds, scores, right = qa_windows.to_answers(y), [], []
-        for found, gold in zip(self.answer(x, batch_size=batch_size), golds):
-            if found.text:
-                gold = gold[0] if gold else ""
-                right.append(ranking.exact_match(found.text, gold))
-                best = [a.start_logit + a.end_logit for a in found.n_best]
-                scores.append(best)
-        width = max(map(len, scores))
-        scores = [best + [-1e4] * (width - len(best)) for best in scores]
-        return np.array(scores), np.array(right)
+        found = self.answer(x, batch_size=batch_size)
+        golds = [gold[0] if gold else "" for gold in qa_windows.to_answers(y)]
+        best = [answers.best_text for answers in found]
+        width = max(len(answers.n_best) for answers in found)
+        scores = np.full((len(found), width), -1e4)
+        for row, answers in zip(scores, found):
+            sums = [a.start_logit + a.end_logit for a in answers.n_best]
+            row[: len(sums)] = sums
+        return scores, np.array(list(map(ranking.exact_match, best, golds)))
 
     def _fit_scale(self, scores, right, method):
         scales = np.geomspace(LEAST_SCALE, 10, 500)
@@ -221,7 +218,7 @@ class ElectraQuestionAnswering(Calibrates, ElectraTask, keras_hub.models.Task):
         return scales[loss.argmin()], 0.0
 
     def _decide(self, scores, right):
-        p = softmax(self.calibrated(scores))[:, 0]
+        p = softmax(ops.convert_to_numpy(self.calibrated(scores)))[:, 0]
         return p, right, (p - right) ** 2
 
     @known_keywords(answer)

@@ -99,12 +99,7 @@ class ElectraReplacedTokenDetector(
     unsaved = ("backbone", "preprocessor", "head")
 
     def __init__(
-        self,
-        backbone,
-        preprocessor=None,
-        head=None,
-        calibration=None,
-        **kwargs,
+        self, backbone, preprocessor=None, head=None, calibration=None, **kwargs
     ):
         head = head or ReplacedTokenHead(
             backbone.activation,

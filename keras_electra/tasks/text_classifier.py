@@ -135,18 +135,16 @@ class ElectraTextClassifier(
     def explain(
         self, text, label=None, method="integrated_gradients", attention=False
     ):
-        """An `Explanation`: what each word contributes to a label.
+        """An `Explanation`: what each word adds to the log-odds of a label.
 
-        That is to its calibrated logit against all other labels, its log-odds;
-        of regressions, and with an `activation`, to the output.
+        Of regressions, and with an `activation`, it is to the output.
 
         Args:
             text: string, or a tuple of two.
             label: name or number of a class. Defaults to the most probable.
-            method: string. `"integrated_gradients"`, the default: from a text
-                of `[MASK]`s through the embeddings, adds up to the whole
-                (Sundararajan et al. 2017). `"leave_out"`: what is lost without
-                the word, a row for each.
+            method: string. `"integrated_gradients"`, the default: on the way of
+                the embeddings from a text of `[MASK]`s; adds up to the whole
+                (Sundararajan et al. 2017). `"leave_out"`: without the word.
             attention: bool. Whether to show attention by head, too.
         """
         check_option("method", method, ("integrated_gradients", "leave_out"))
@@ -158,8 +156,9 @@ class ElectraTextClassifier(
         if label is not None:
             encoder = LabelEncoder(self.num_classes, self.labels)
             [target] = encoder.encode([label]).tolist()
-        given = texts, row, target, method
-        tokens, *values = attribution.contributions(self, *given)
+        tokens, *values = attribution.contributions(
+            self, texts, row, target, method
+        )
         return Explanation(
             f"{self.label_encoder.names[target]} ({p[target]:.2f}): what each "
             "word adds to {:+.2f}, which is {:+.2f} without".format(*values),

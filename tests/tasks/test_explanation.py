@@ -2,6 +2,7 @@ import html
 import html.parser
 import types
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -13,6 +14,10 @@ from keras_electra.tasks import attribution
 from keras_electra.tasks.explanation import Explanation
 from tests import checks
 
+not_on_jax = pytest.mark.skipif(
+    keras.config.backend() == "jax",
+    reason="It compiles every operation; gradients are tested there.",
+)
 METHODS = ["integrated_gradients", "leave_out"]
 HOSTILE = [
     "<script>alert('x')</script> & \"quoted\" </p>",
@@ -123,31 +128,29 @@ def values(explanation):
 
 
 def test_integrated_gradients_add_up(task):
-    text = "The chef cooked the meal."
+    text = "The chef cooked."
     found = task.explain(text, label="good")
     logits = np.array(task.predict([text], verbose=0)[0]) / 2
     assert found.value == pytest.approx(logits[1] - logits[0], abs=1e-4)
-    assert sum(values(found)) == pytest.approx(
-        found.value - found.baseline, abs=1e-3
-    )
     other = task.explain(text, label="bad")
     assert values(other) == pytest.approx([-v for v in values(found)], abs=1e-4)
     assert found.title.startswith("good (0.")
     pair = task.explain(("the chef", "ate a meal. the chef"))
     assert [len(tokens) for tokens in pair.tokens] == [2, 3]  # it is cut
-    assert sum(values(pair)) == pytest.approx(
-        pair.value - pair.baseline, abs=1e-3
-    )
+    for one in (found, pair):
+        difference = one.value - one.baseline
+        assert sum(values(one)) == pytest.approx(difference, abs=1e-3)
 
 
 def test_leaving_words_out(task):
-    found = task.explain("the chef cooked", label="good", method="leave_out")
-    for i, text in enumerate(["chef cooked", "the cooked", "the chef"]):
-        logits = task.predict([text], verbose=0)[0] / 2
-        expected = found.value - (logits[1] - logits[0])
-        assert values(found)[i] == pytest.approx(expected, abs=1e-4)
+    found = task.explain("the chef ate", label="good", method="leave_out")
+    texts = ["chef ate", "the ate", "the chef"]
+    bad, good = task.predict(texts, verbose=0).T / 2
+    expected = found.value - (good - bad)
+    assert values(found) == pytest.approx(expected, abs=1e-4)
 
 
+@not_on_jax
 def test_attention_is_what_the_network_computes(task):
     tokens, weights = task.explain("the chef ate", attention=True).attention
     assert tokens == ["[CLS]", "the", "chef", "ate", "[SEP]"]
@@ -169,6 +172,7 @@ def test_attention_is_what_the_network_computes(task):
     )
 
 
+@not_on_jax
 def test_tokens_and_answers():
     detector = test_replaced_token_detector.build()
     text = "the chef ate a meal the chef ate a meal"
@@ -185,16 +189,20 @@ def test_tokens_and_answers():
         assert p == pytest.approx(sum(over))
 
 
-def test_half_precision_and_errors(task):
+@not_on_jax
+def test_half_precision():
     half = test_text_classifier.build("mixed_float16")
     found = half.explain("the chef ate")
     assert np.all(np.isfinite(values(found)))
     assert sum(values(found)) == pytest.approx(
         found.value - found.baseline, abs=0.05
     )
+
+
+def test_errors(task):
     with pytest.raises(ValueError, match="`method` must be one of"):
         task.explain("the", method="gradients")
-    with pytest.raises(TypeError, match="one example"):
+    with pytest.raises(TypeError, match="takes one string"):
         task.explain(["the", "chef"])
     with pytest.raises(ValueError, match="Label 0 is 'great'"):
         task.explain("the", label="great")
