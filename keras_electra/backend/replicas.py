@@ -11,10 +11,15 @@ many at once, and `gathered(rows)`, all rows, with a gradient. A replica is a
 process on torch, a device on TensorFlow; JAX has one, as arrays are global.
 `processes()`, `(index, count)`, read data, each its own rows; `everyone(n)` is
 the list of what every process calls `n`, an int below 2**31. `begin(variables)`
-gives all those of the first. The rows of a global batch are a multiple of the
-`devices()` of all processes; `spread(x)` puts own ones where they are computed.
+gives all those of the first, and the state of its global generators. The rows
+of a batch are a multiple of the `devices()` of all processes; `spread(x)` puts
+own ones where they are computed.
 """
 
+import os
+import zlib
+
+import filelock
 import keras
 from keras import ops
 
@@ -42,6 +47,34 @@ def whole_shape(rows):
     """Of an array that has the rows of all replicas where this has its own."""
     size, *rest = ops.shape(rows)
     return (size * count(), *rest)
+
+
+def lock_folder(folder):
+    """Keeps other runs out of a folder that all processes share.
+
+    Until `release()` of what is returned, or the end of the first process.
+    """
+    is_first = processes()[0] == 0
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder.parent if os.access(folder.parent, os.W_OK) else folder
+    path = place / f".{folder.name}.lock"
+    # In the same process an interrupted run may be gone on with.
+    lock = filelock.FileLock(path, timeout=0, is_singleton=True)
+    try:
+        if is_first:
+            lock.acquire()
+            os.utime(path)
+    except filelock.Timeout:
+        message = f"Another run trains in {folder}, holding {path}. Stop it"
+        raise FileExistsError(f"{message}, or give another one.") from None
+    if processes()[1] > 1:
+        everyone(0)  # the others wait until it is locked
+        # Another folder has another lock, or other files.
+        names = sorted(path.name for path in folder.iterdir())
+        time = path.stat().st_mtime_ns if path.exists() else 0
+        number = zlib.crc32(repr((time, names)).encode()) >> 1
+        check_same(f"The folder {folder}", number, "Let all share its disk.")
+    return lock
 
 
 def check_same(name, number, advice):

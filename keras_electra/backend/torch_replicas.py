@@ -109,8 +109,14 @@ def everyone(number):
 
 @torch.no_grad()
 def begin(variables):
-    for variable in variables if count() > 1 else ():
+    if count() == 1:
+        return
+    for variable in variables:
         _together(dist.broadcast, variable.value.data, 0)
+    for generator in [torch, torch.cuda][: 1 + torch.cuda.is_available()]:
+        state = generator.get_rng_state()
+        _together(dist.broadcast, state, 0)
+        generator.set_rng_state(state)
 
 
 def _together(function, *args):

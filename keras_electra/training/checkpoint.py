@@ -7,7 +7,6 @@ import functools
 import itertools
 import json
 import math
-import os
 import re
 import shutil
 import types
@@ -15,7 +14,6 @@ import warnings
 import zlib
 from zipfile import BadZipFile
 
-import filelock
 import keras
 import ml_dtypes  # noqa: F401  (teaches NumPy "bfloat16" and its like)
 import numpy as np
@@ -23,6 +21,7 @@ import numpy as np
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_option
 from keras_electra.arguments import local_folder
+from keras_electra.backend import replicas
 from keras_electra.backend.files import flush
 from keras_electra.backend.files import read_json
 
@@ -45,6 +44,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     again: it goes on after the last finished epoch, in the data too. Build and
     compile the model as it was: checkpoints of another one are a `ValueError`;
     those with NaN are neither written nor read. The folder is locked meanwhile.
+    Several processes must share it: the first writes, and the others wait.
     Data of your own is gone on with if it is `model.training_data` and has an
     integer `position` (batches; the next `iter()` starts there).
 
@@ -73,7 +73,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self.verbose = verbose
 
     def on_train_begin(self, logs=None):
-        self._lock()
+        self._is_first = replicas.processes()[0] == 0
+        self._run_lock = replicas.lock_folder(self.directory.resolve())
         self._batches, self._random_states = 0, None  # of the last batch
         data = getattr(self.model, "training_data", None)
         self._start = getattr(data, "position", None)  # of the whole run
@@ -95,7 +96,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             data.position = state["position"]
             self._start = state["position"] - self._batches
         self.model._initial_epoch = epoch = state["epoch"]
-        if self.verbose:
+        if self.verbose and self._is_first:
             print(f"Resuming after epoch {epoch}, from {self.directory}")
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -114,8 +115,12 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self._random_states = backend_random.get_states()
 
     def on_epoch_end(self, epoch, logs=None):
-        done, before = epoch + 1, self.best
-        self.best = self._best_with(done, logs or {})
+        self.best, before = self._best_with(epoch + 1, logs or {}), self.best
+        if self._is_first:
+            self._save_and_remove(epoch + 1, before)
+        replicas.everyone(epoch)  # the others wait
+
+    def _save_and_remove(self, done, before):
         try:
             self._save(done)
         except (OSError, FloatingPointError) as error:
@@ -135,20 +140,6 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     def on_train_end(self, logs=None):
         self.model._initial_epoch = None
         self._run_lock.release(force=True)
-
-    def _lock(self):
-        """Keeps other processes out until the run ends, however it ends."""
-        folder = self.directory.resolve()
-        folder.mkdir(parents=True, exist_ok=True)
-        place = folder.parent if os.access(folder.parent, os.W_OK) else folder
-        path = place / f".{folder.name}.lock"
-        # In the same process an interrupted run may be gone on with.
-        self._run_lock = filelock.FileLock(path, timeout=0, is_singleton=True)
-        try:
-            self._run_lock.acquire()
-        except filelock.Timeout:
-            message = f"Another run trains in {folder}, holding {path}. Stop it"
-            raise FileExistsError(f"{message}, or give another one.") from None
 
     def restore_best(self, model=None):
         """Sets weights to the best; returns after how many epochs they were."""

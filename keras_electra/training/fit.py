@@ -113,6 +113,7 @@ class FitsExamples(GuardedSteps):
             class_weight: dict from classes, names or numbers, to weights;
                 `"balanced"` makes up for the numbers of examples; or `None`.
         """
+        callbacks = self.join_processes(kwargs, callbacks)
         examples, held_out = self._read(x, y, sample_weight), None
         if validation_data is not None:
             parts, named = validation_data, self.names.labels
@@ -138,8 +139,7 @@ class FitsExamples(GuardedSteps):
         for one in getattr(self.optimizer, "optimizers", [self.optimizer]):
             rate = ops.convert_to_numpy(getattr(one, "learning_rate", 0.0))
             check_number("learning_rate", float(rate), at_least=0)
-        guard = StopOnSkippedSteps(self.max_skipped_steps)
-        callbacks = [*(callbacks or []), guard]
+        callbacks.append(StopOnSkippedSteps(self.max_skipped_steps))
         kwargs.update(epochs=epochs, callbacks=callbacks, shuffle=False)
         # Where `ResumableCheckpoint` finds the position.
         self.training_data = stream
@@ -165,6 +165,7 @@ class FitsExamples(GuardedSteps):
         """Reports loss and metrics; takes what `fit` takes."""
         if kwargs.get("_use_cached_eval_dataset"):
             return keras.Model.evaluate(self, x, steps=steps, **kwargs)
+        self.join_processes(kwargs)
         examples = self._read(x, y, sample_weight)
         stream = self._stream(examples, batch_size, "by_length", steps)
         with streams.errors_of(stream):

@@ -13,12 +13,40 @@ from keras_electra.backend import TrainStep
 from keras_electra.backend import replicas
 from keras_electra.training.optimizers import global_norm
 
+APART = keras.callbacks.BackupAndRestore
+WRITERS = (
+    keras.callbacks.CSVLogger,
+    keras.callbacks.ModelCheckpoint,
+    keras.callbacks.RemoteMonitor,
+    keras.callbacks.TensorBoard,
+)
+
 
 class GuardedSteps(TrainStep):
     """What the training steps of all backends, in `backend/`, do alike."""
 
     max_skipped_steps = 25  # in a row; then `fit` ends
     step_metrics = types.SimpleNamespace(all=[], gradients=[])  # by default
+
+    def join_processes(self, kwargs, callbacks=None):
+        """Begins alike in all processes, of which the first writes and shows.
+
+        Changes `kwargs` of `fit`; returns `callbacks` without those that write.
+        """
+        (index, count), callbacks = replicas.processes(), [*(callbacks or [])]
+        if count == 1:
+            return callbacks
+        if any(isinstance(c, APART) for c in callbacks):
+            raise ValueError(
+                "`BackupAndRestore` would restore each process apart. Pass "
+                "`keras_electra.ResumableCheckpoint` in `callbacks`."
+            )
+        slots = getattr(self.optimizer, "variables", [])
+        replicas.begin([*self.variables, *slots])
+        if index:
+            kwargs["verbose"] = 0
+            callbacks = [c for c in callbacks if not isinstance(c, WRITERS)]
+        return callbacks
 
     def scales_loss(self):
         """Whether the optimizer scales the loss, as it does for float16."""
