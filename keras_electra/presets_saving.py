@@ -19,6 +19,7 @@ import numpy as np
 
 from keras_electra.arguments import check_option
 from keras_electra.arguments import local_folder
+from keras_electra.backend import replicas
 from keras_electra.backend.files import checksum_of
 from keras_electra.backend.files import flush
 from keras_electra.backend.files import read_json
@@ -142,12 +143,15 @@ def write_whole(folder, write):
 
     All is written to a subfolder, which is renamed when it is complete. Its
     files are moved then, after a kill by whoever opens the folder or saves to
-    it. Weights and task of an earlier preset are removed.
+    it. Weights and task of an earlier preset are removed. Of several processes
+    only the first writes.
     """
     if os.path.basename(folder) == STAGE:  # a part of what is being saved
         write(folder)
         return
     target = local_folder("folder", folder)
+    if replicas.processes()[0] > 0:
+        return
     existed, stage, lock = target.is_dir(), target / STAGE, target / ".lock"
     target.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(lock):  # which a killed process does not hold
