@@ -43,10 +43,15 @@ def own(rows):
     return ops.reshape(rows, (count(), -1, *ops.shape(rows)[1:]))[index()]
 
 
-def whole_shape(rows):
-    """Of an array that has the rows of all replicas where this has its own."""
-    size, *rest = ops.shape(rows)
-    return (size * count(), *rest)
+def own_draws(draw, like):
+    """Random numbers of the shape of `like`, by `draw` of that of all rows."""
+    shape = ops.shape(like)
+    if count() == 1:
+        return draw(shape)
+    size, *rest = shape
+    fillers = engine.fillers(size)
+    draws = draw((size * count() - fillers, *rest))
+    return own(ops.pad(draws, [(0, fillers), *((0, 0) for _ in rest)]))
 
 
 def lock_folder(folder):

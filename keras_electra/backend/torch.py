@@ -5,9 +5,17 @@ import numpy as np
 import torch
 
 import keras_electra.backend.replicas as replicas
+import keras_electra.backend.torch_replicas as torch_replicas
+
+# In the inputs of a part of a batch; see `own_rows` in `data/batches.py`.
+FILLER = "filler"
 
 
 class TrainStep:
+    def __call__(self, inputs, *args, **kwargs):
+        # Keras builds its metrics by a call on a batch as it comes.
+        return super().__call__(_without_filler(inputs), *args, **kwargs)
+
     def train_step(self, data):
         self.zero_grad()  # before the forward pass, which needs the memory
         x, y, sample_weight, outputs = self._call_on_rows(data, training=True)
@@ -37,17 +45,25 @@ class TrainStep:
         loss = self.compute_loss(x, y, outputs, sample_weight, training=False)
         return self.update_metrics((x, y, sample_weight), outputs, loss)
 
+    def predict_step(self, data):
+        outputs = super().predict_step(data)
+        _, rows = _count_rows(keras.utils.unpack_x_y_sample_weight(data)[0])
+        if rows is None:
+            return outputs
+        return keras.tree.map_structure(
+            lambda array: replicas.gathered(array)[:rows], outputs
+        )
+
     def _call_on_rows(self, data, training):
         """`x, y, sample_weight, outputs`, without rows that only fill up."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        data = x, y, sample_weight, self(x, training=training)
-        if replicas.count() == 1:
-            return data
-        mask = torch.as_tensor(x["padding_mask"]).flatten(1).any(1)
-        if mask.all():
+        rows, _ = _count_rows(x)
+        outputs = self(x, training=training)
+        data = _without_filler(x), y, sample_weight, outputs
+        if rows is None:
             return data
         return keras.tree.map_structure(
-            lambda a: a if a is None else torch.as_tensor(a)[mask], data
+            lambda array: array if array is None else array[:rows], data
         )
 
     def _initialize_ddp(self):
@@ -60,6 +76,23 @@ def gradients(function, x):
     with torch.enable_grad():
         total = function(x.requires_grad_()).sum()
     return torch.autograd.grad(total, x)[0].cpu().numpy()
+
+
+def _without_filler(x):
+    if isinstance(x, dict) and FILLER in x:
+        x = {name: x[name] for name in x if name != FILLER}
+    return x
+
+
+def _count_rows(x):
+    """Rows of this replica and of all; `None` where it has the whole batch."""
+    if not isinstance(x, dict) or FILLER not in x:
+        torch_replicas.filling[:] = 0, 1
+        return None, None
+    size, fillers = x[FILLER].shape
+    torch_replicas.filling[:] = fillers, size
+    whole = size * replicas.count() - fillers
+    return min(max(whole - replicas.index() * size, 0), size), whole
 
 
 @torch.no_grad()

@@ -47,6 +47,15 @@ def _is_started():
     return True
 
 
+# Rows that fill up the batch of a step, and how many each process has of it.
+filling = [0, 1]
+
+
+def fillers(size):
+    """As many of an array of which each process has `size` rows."""
+    return filling[0] * size // filling[1]
+
+
 @torch.compiler.assume_constant_result
 def count():
     return dist.get_world_size() if _is_started() else 1

@@ -50,8 +50,10 @@ class Dropout(keras.layers.Dropout):
     def call(self, inputs, training=False):
         if not training or replicas.count() == 1:
             return super().call(inputs, training)
-        ones = ops.ones(replicas.whole_shape(inputs), inputs.dtype)
-        return inputs * replicas.own(super().call(ones, training))
+        call, dtype = super().call, inputs.dtype
+        return inputs * replicas.own_draws(
+            lambda shape: call(ops.ones(shape, dtype), training), inputs
+        )
 
 
 def activation_function(name):

@@ -4,6 +4,8 @@ Distinct positions are drawn anew at every step. The original's may be the same
 (`pretrain/pretrain_helpers.py:188`): of 128 tokens it masks 17.7, not 19.
 """
 
+import functools
+
 import keras
 from keras import ops
 
@@ -30,9 +32,10 @@ class SeededLayer(ConfiguredLayer):
     def uniform(self, like, training):
         """float32 numbers in `[0, 1)`, of the shape of an array."""
         seed = self.seed_generator if training else self.evaluation
-        shape = replicas.whole_shape(like)
-        draws = keras.random.uniform(shape, dtype="float32", seed=seed)
-        return replicas.own(draws)
+        draw = functools.partial(
+            keras.random.uniform, dtype="float32", seed=seed
+        )
+        return replicas.own_draws(draw, like)
 
     def restart_evaluation(self):
         """Lets the next evaluation draw what the first one drew."""
