@@ -119,7 +119,12 @@ def pretrain(folder=None, epochs=2, dtype=None, callbacks=(), **kwargs):
     pretrainer = tiny_pretrainer(
         dtype=dtype, dropout=0.1, compile=False, **given
     )
-    pretrainer.compile(keras_electra.ElectraAdamW(1e-2, **kwargs))
+    optimizer = keras_electra.ElectraAdamW(1e-3, **kwargs)
+    if dtype == "mixed_float16":
+        # Halves of a sum overflow later than the sum: the scale starts low.
+        scaled = keras.optimizers.LossScaleOptimizer
+        optimizer = scaled(optimizer, initial_scale=16.0)
+    pretrainer.compile(optimizer)
     if folder is not None:
         checkpoint = keras_electra.ResumableCheckpoint(folder, keep=9)
         callbacks = [checkpoint, *callbacks]
@@ -142,7 +147,7 @@ def test_pretraining_equals_one_process(variant):
     (one,) = in_processes(1, lambda: pretrain(**kwargs))
     several = in_processes(size, lambda: pretrain(**kwargs))
     check_close(one, several, 2e-2 if half else 1e-6)
-    assert max(one[0]["skipped_steps"]) == (0 if variant != "float16" else 0)
+    assert max(one[0]["skipped_steps"]) == 0
 
 
 def draws(x):
@@ -191,7 +196,7 @@ def finetune_all(poison=False):
     tokens = rng.integers(0, 3, (count, LENGTH)) * x["padding_mask"]
     weights = rng.uniform(0.5, 2.0, count).astype("float32")
     token_weights = (x["padding_mask"] * weights[:, None]).astype("float32")
-    spans = np.stack([np.ones(count), np.full(count, 2)], 1).astype("int32")
+    spans = np.tile([[1, 2, 1]], (count, 1)).astype("int32")
     choices = {name: np.stack([v, v[::-1]], 1) for name, v in x.items()}
     groups = np.arange(count) // 2
     fits = {"class_weight": {0: 1.0, 1: 3.0, 2: 0.5}, "sample_weight": weights}
@@ -215,7 +220,7 @@ def finetune_all(poison=False):
     results = []
     for kind, kwargs, x, y, fits in tasks[:1] if poison else tasks:
         task = kind(backbone(), **kwargs)
-        optimizer = electra.ElectraAdamW(1e-2, global_clipnorm=0.05)
+        optimizer = electra.ElectraAdamW(1e-3, global_clipnorm=0.05)
         task.compile(optimizer, **extra_metrics(task))
         size = {"batch_size": BATCH // 2}
         history = task.fit(x, y, epochs=2, verbose=0, **size, **fits).history

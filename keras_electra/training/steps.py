@@ -107,7 +107,8 @@ class StepMetrics:
             # A weight of 0 would not take a NaN out.
             metric.update_state(ops.where(applied > 0, value, 0.0), applied)
         skipped.update_state(1.0 - applied)
-        return {metric.name: metric.result() for metric in self.gradients}
+        # A sum is its variable itself, on torch, which evaluation sets to zero.
+        return {metric.name: metric.result() + 0.0 for metric in self.gradients}
 
 
 class StopOnSkippedSteps(keras.callbacks.Callback):
