@@ -81,7 +81,7 @@ def total(value):
 @torch._disable_dynamo
 @torch.no_grad()
 def summed(tensors):
-    if not _is_started():
+    if not _is_started() or tensors[0].is_meta:  # Keras asks for shapes
         return tensors
     flat = torch.cat([t.reshape(-1).to(torch.float32) for t in tensors])
     _together(dist.all_reduce, flat)
@@ -90,6 +90,8 @@ def summed(tensors):
 
 
 def gathered(rows):
+    if rows.is_meta:
+        return torch.cat([rows] * count())
     return rows if count() == 1 else _Gather.apply(rows)
 
 

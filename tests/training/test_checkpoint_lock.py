@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 
+import filelock
 import numpy as np
 import pytest
 
@@ -76,6 +77,6 @@ def test_second_run_is_refused_until_the_first_is_killed(tmp_path):
     train(folder, epochs=1)
     assert names(folder) == ["epoch-00001"]
     # The lock ends with the training, not with the process.
-    lock = module.filelock.FileLock(tmp_path / ".run.lock", timeout=0)
+    lock = filelock.FileLock(tmp_path / ".run.lock", timeout=0)
     with lock:
         assert os.path.exists(folder)
