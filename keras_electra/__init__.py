@@ -13,6 +13,7 @@ from keras_electra.generation.text_generator import (
     ElectraTextGeneratorPreprocessor,
 )
 from keras_electra.model.backbone import ElectraBackbone
+from keras_electra.model.layouts import layout_map
 from keras_electra.presets import presets
 from keras_electra.presets_saving import upload_preset
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
@@ -62,6 +63,7 @@ __all__ = [
     "ElectraTokenizer",
     "build_examples",
     "load_examples",
+    "layout_map",
     "ElectraBackbone",
     "ElectraPretrainerPreprocessor",
     "ElectraPretrainer",

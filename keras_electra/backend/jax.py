@@ -12,7 +12,6 @@ import keras
 import numpy as np
 from jax import numpy as jnp
 from jax.experimental import layout
-from jax.sharding import PartitionSpec
 
 import keras_electra.backend.numerics as numerics
 from keras_electra.backend.jax_replicas import FILLER
@@ -23,11 +22,26 @@ def _unfilled(data):
     x, *labels = data = keras.utils.unpack_x_y_sample_weight(data)
     if FILLER not in x:
         return data
-    rows = slice(len(x[FILLER]) - x[FILLER].shape[1])
-    x = {name: array for name, array in x.items() if name != FILLER}
-    return keras.tree.map_structure(
-        lambda array: None if array is None else array[rows], (x, *labels)
+    size, fillers = x[FILLER].shape
+    data = {name: x[name] for name in x if name != FILLER}, *labels
+    if not fillers:
+        return data
+    # Split unevenly, some sums would take in what fills up.
+    return _on_all_devices(
+        keras.tree.map_structure(
+            lambda a: None if a is None else a[: size - fillers], data
+        )
     )
+
+
+def _on_all_devices(arrays):
+    """Arrays of a step, whole on each device."""
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return arrays
+    mesh = distribution.device_mesh.backend_mesh
+    whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    return jax.lax.with_sharding_constraint(arrays, whole)
 
 
 class TrainStep:
@@ -42,12 +56,7 @@ class TrainStep:
 
     def predict_step(self, state, data):
         outputs, variables = super().predict_step(state, data)
-        distribution = keras.distribution.distribution()
-        if distribution is not None:  # every process gets all rows
-            mesh = distribution.device_mesh.backend_mesh
-            whole = jax.sharding.NamedSharding(mesh, PartitionSpec())
-            outputs = jax.lax.with_sharding_constraint(outputs, whole)
-        return outputs, variables
+        return _on_all_devices(outputs), variables
 
     def train_step(self, state, data):
         trainable, non_trainable, optimizer_variables, metrics = state
