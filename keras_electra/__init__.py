@@ -49,6 +49,7 @@ from keras_electra.tasks.token_classifier import (
 )
 from keras_electra.tasks.token_classifier import Entity
 from keras_electra.text.build import build_examples
+from keras_electra.text.parts import merge_examples
 from keras_electra.text.tokenizer import ElectraTokenizer
 from keras_electra.text.vocabulary import train_vocabulary
 from keras_electra.training.checkpoint import ResumableCheckpoint
@@ -62,6 +63,7 @@ __all__ = [
     "train_vocabulary",
     "ElectraTokenizer",
     "build_examples",
+    "merge_examples",
     "load_examples",
     "layout_map",
     "ElectraBackbone",

@@ -9,6 +9,8 @@ import collections
 import contextlib
 import errno
 import hashlib
+import itertools
+import json
 import os
 import random
 import shutil
@@ -29,6 +31,7 @@ from keras_electra.text.packing import ExamplePacker
 HASH_RANGE = 2**64  # of the places of documents
 SAMPLE_SIZE = 2**16  # bytes, at either end of a file
 PROGRESS_INTERVAL = 30  # seconds
+PART = "part-{:05}-of-{:05}.json"  # says that it is done
 
 
 def build_examples(
@@ -43,6 +46,7 @@ def build_examples(
     rules="default",
     blank_lines_separate_documents=True,
     verbose=True,
+    part=None,
 ):
     """Make pre-training examples of text files.
 
@@ -61,6 +65,9 @@ def build_examples(
         rules: str. `"default"` or `"original"` (random order): `packing.py`.
         blank_lines_separate_documents: bool. If `False`, each file is one.
         verbose: bool. Whether to print progress and the report.
+        part: `None`, or `(index, count)` for one of many workers, which share
+            a disk and have all else alike. It tokenizes what is its part, and
+            returns `None`; then `merge_examples` makes the same files.
 
     Returns a `BuildReport`. Raises a `FileExistsError` if `output_dir` holds
     something else, an `OSError` if a file cannot be read or written (after a
@@ -71,6 +78,11 @@ def build_examples(
     check_count("num_processes", num_processes)
     limits = {"at_least": 0, "below": 1}
     check_number("validation_fraction", validation_fraction, **limits)
+    if part is not None and not 0 <= part[0] < part[1]:
+        raise ValueError(
+            "`part` must be `(index, count)`, the index from 0 to `count - 1`. "
+            f"Received: part={part!r}."
+        )
     output_dir = str(local_folder("output_dir", output_dir))
     files = corpus.list_files(files)
     size = tokenizer.vocabulary_size()
@@ -87,16 +99,51 @@ def build_examples(
         "dtype": shards.record_dtype(size, sequence_length),
         "inputs": list(map(_describe_file, files)),
     }
-    counts = _counts_of_same_build(output_dir, description)
+    given = files, tokenizer, description, num_processes, verbose
+    if part is None or _counts_of_same_build(output_dir, description):
+        return finish_build(output_dir, start, *given)
+    return _build_part(output_dir + ".partial", *part, *given)
+
+
+def finish_build(output_dir, start, *given):
+    """Builds what is not built yet; returns the report, and prints it."""
+    counts = _counts_of_same_build(output_dir, given[2])
     if counts is None:
         with _partial_folder(output_dir) as folder:
-            given = files, tokenizer, description, num_processes, verbose
             counts = _build(folder, *given)
         counts["seconds"] = time.perf_counter() - start
     report = shards.BuildReport(output_dir, **counts)
-    if verbose:
+    if given[-1]:
         print(report)
     return report
+
+
+def _build_part(
+    folder, index, count, files, tokenizer, description, processes, verbose
+):
+    """Keeps the tokens of every `count`-th block; then says so by a file."""
+    how = os.path.join(folder, "tokens"), processes
+    os.makedirs(how[0], exist_ok=True)
+    settings = description["settings"]
+    blocks = _read_blocks(files, settings, random.Random(settings["seed"]))
+    blocks = itertools.islice(blocks, index, None, count)
+    dtype = description["dtype"]
+    blocks = workers.tokenize_blocks(blocks, tokenizer, dtype, *how)
+    tokens = sum(len(ids) for _, _, ids, *_ in blocks)
+    path = os.path.join(folder, PART.format(index, count))
+    with open(f"{path}.{os.getpid()}", "w", encoding="utf-8") as file:
+        json.dump(description, file)
+    os.replace(file.name, path)  # whole, or not there
+    if verbose:
+        print(f"Part {index} of {count}: {tokens:,} tokens")
+
+
+def _read_blocks(files, settings, generator):
+    order = list(files)
+    if settings["rules"] == "original":
+        generator.shuffle(order)
+    ends = settings["blank_lines_separate_documents"]
+    return corpus.read_blocks(order, settings["text_field"], ends)
 
 
 def _describe_file(path):
@@ -160,7 +207,6 @@ def _build(folder, files, tokenizer, description, num_processes, verbose):
     settings, dtype = description["settings"], description["dtype"]
     seed, length = settings["seed"], settings["sequence_length"]
     rules, fraction = settings["rules"], settings["validation_fraction"]
-    ends = settings["blank_lines_separate_documents"]
     result = os.path.join(folder, "result")
     how = os.path.join(folder, "tokens"), num_processes
     threshold, reused = int(fraction * HASH_RANGE), []
@@ -169,15 +215,12 @@ def _build(folder, files, tokenizer, description, num_processes, verbose):
         os.makedirs(result)
         # Draws of their own: holding out one more document changes little.
         draws = random.Random(seed), random.Random(f"validation {seed}")
-        order = list(files)
-        if rules == "original":
-            draws[0].shuffle(order)
+        blocks = _read_blocks(files, settings, draws[0])
         packers = [ExamplePacker(rules, length, source) for source in draws]
         writers = [
             shards.ExampleWriter(result, *pair, tokenizer, dtype)
             for pair in zip(shards.SPLITS, packers)
         ]
-        blocks = corpus.read_blocks(order, settings["text_field"], ends)
         blocks = workers.tokenize_blocks(blocks, tokenizer, dtype, *how)
         counted = seed, tokenizer.unk_token_id, verbose
         tally, places = _write(blocks, writers, threshold, *counted)

@@ -18,6 +18,7 @@ from keras_electra.text import corpus as corpus_files
 from keras_electra.text import shards
 from keras_electra.text import workers
 from keras_electra.text.build import build_examples
+from keras_electra.text.parts import merge_examples
 from keras_electra.text.tokenizer import ElectraTokenizer
 from tests import recorded
 from tests.text.tiny_corpus import NumberTokenizer
@@ -45,6 +46,50 @@ def build(files, folder, tokenizer=None, **settings):
     return build_examples(
         files, folder, tokenizer or NumberTokenizer(), **settings
     )
+
+
+def bytes_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("rules", ["default", "original"])
+def test_parts_are_merged_to_the_same_bytes(
+    tmp_path, corpus, small_blocks, rules, capsys
+):
+    other = write_corpus(tmp_path / "more.txt", make_documents(20, seed=1))
+    files, out = [corpus[0], other], tmp_path / "parts"
+    settings = {"validation_fraction": 0.2, "rules": rules}
+    expected = build(files, tmp_path / "whole", **settings)
+    for index in (2, 0):
+        part = (index, 3)
+        assert build(files, out, part=part, verbose=True, **settings) is None
+    assert "Part 2 of 3: " in capsys.readouterr().out
+    with pytest.raises(FileNotFoundError, match=r"3 parts .*\[1\] are miss"):
+        merge_examples(out)
+    assert not out.exists()
+    build(files, out, part=(1, 3), **settings)
+    report = merge_examples(out, verbose=False)
+    assert report.tokens == report.reused_tokens == expected.tokens
+    assert bytes_of(out) == bytes_of(tmp_path / "whole")
+    assert not (tmp_path / "parts.partial").exists()
+    assert merge_examples(out, verbose=False).tokens == expected.tokens
+    assert build(files, out, part=(1, 3), **settings).tokens == expected.tokens
+
+
+def test_parts_that_do_not_fit_together(tmp_path, corpus, small_blocks):
+    path, out = corpus[0], tmp_path / "out"
+    with pytest.raises(ValueError, match="`part` must be .*part=\\(2, 2\\)"):
+        build(path, out, part=(2, 2))
+    with pytest.raises(FileNotFoundError, match="holds no examples"):
+        merge_examples(out)
+    build(path, out, part=(0, 2))
+    build(path, out, part=(1, 2), seed=1)
+    with pytest.raises(ValueError, match="different numbers, files or"):
+        merge_examples(out)
+    build(path, out, part=(1, 2))
+    write_corpus(path, make_documents(60, seed=2))
+    with pytest.raises(ValueError, match="No part has the tokens of the text"):
+        merge_examples(out)
 
 
 def test_report_and_content(tmp_path, corpus, capsys):
