@@ -40,7 +40,7 @@ def main():
         "sequence_length": args.sequence_length,
         "validation_fraction": args.validation_fraction,
     }
-    # A cluster's address comes from RAY_ADDRESS; without one it is this machine.
+    # RAY_ADDRESS is that of a cluster; without, it is this machine.
     ray.init(
         runtime_env={"env_vars": {"KERAS_BACKEND": keras.config.backend()}},
         include_dashboard=False,

@@ -87,7 +87,7 @@ def test_parts_that_do_not_fit_together(tmp_path, corpus, small_blocks):
     with pytest.raises(ValueError, match="different numbers, files or"):
         merge_examples(out)
     build(path, out, part=(1, 2))
-    write_corpus(path, make_documents(60, seed=2))
+    write_corpus(tmp_path / "corpus.txt", make_documents(60, seed=2))
     with pytest.raises(ValueError, match="No part has the tokens of the text"):
         merge_examples(out)
 
