@@ -234,7 +234,11 @@ def _write_texts(task, folder):
     tokenizer_files.write_tokenizer(tokenizer, folder, length)
     head, settings = head_of(type(task)), task.get_config()
     simple = (int, float, str, list, type(None))
-    settings = {n: v for n, v in settings.items() if isinstance(v, simple)}
+    settings = {
+        name: value
+        for name, value in settings.items()
+        if isinstance(value, simple) or name == "calibration"
+    }
     config = {
         **hugging_face.network_config(backbone),
         "model_type": "electra",

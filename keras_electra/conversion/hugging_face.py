@@ -7,6 +7,7 @@ network is in safetensors or PyTorch's pickled form, in one file or several.
 import json
 import os
 import re
+import warnings
 
 import ml_dtypes  # noqa: F401  makes NumPy know bfloat16
 import numpy as np
@@ -184,6 +185,8 @@ def write(task, head, folder):
     config = {**FIXED, **network_config(backbone), "dtype": "float32"}
     config["model_type"] = "electra"
     config["architectures"] = [head.architecture if head else "ElectraModel"]
+    if getattr(task, "calibration", None):
+        warnings.warn("transformers leaves out `calibration`.")
     if head is not None:
         config.update(head.settings(task))
         of_head = weights.arrays_of(head.weights(task))

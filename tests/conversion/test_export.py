@@ -90,8 +90,10 @@ def test_tasks_there_and_back(kind, tmp_path, caplog):
 def test_tagger_of_another_segment_warns(tmp_path):
     task = build("ElectraTokenClassifier", {"labels": LABELS})
     task.preprocessor.segment_id = 1
+    task.calibration = {"method": "temperature", "scale": [0.5], "bias": [0.0]}
     with pytest.warns(UserWarning, match="trained with segment_id=1"):
-        task.export_to_transformers(tmp_path)
+        with pytest.warns(UserWarning, match="leaves out `calibration`"):
+            task.export_to_transformers(tmp_path)
 
 
 def test_embedder_is_an_encoder(tmp_path):

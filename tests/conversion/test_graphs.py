@@ -50,6 +50,7 @@ def run(folder, place, texts):
 @pytest.fixture(scope="module")
 def classifier():
     task = build("ElectraTextClassifier", {"labels": LABELS})
+    task.calibration = {"method": "temperature", "scale": [0.5], "bias": [0.0]}
     task.compile()
     return task
 
@@ -75,6 +76,7 @@ def test_classifier(classifier, folder):
     config = json.loads((folder / "config.json").read_text("utf-8"))
     assert config["id2label"] == {"0": "bad", "1": "good"}
     assert config["keras_electra"]["task"] == "ElectraTextClassifier"
+    assert config["keras_electra"]["calibration"] == classifier.calibration
     report = json.loads((folder / "parity.json").read_text("utf-8"))
     assert report["hard_strings"] == 300
     # Other programs take what looks like a special token for one.
