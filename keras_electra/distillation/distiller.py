@@ -63,12 +63,11 @@ class Distiller(PretrainingFit, keras.Model):
             `ElectraTextEmbedder` does, for sentence-transformers as they say.
         preprocessor: the student's, by default that of `student`. Of two
             tokenizers the means over the pieces of each word are compared.
-        vector_weight: float. Of the squared distance of the vectors of texts.
-            Defaults to `1.0`.
+        vector_weight, hidden_weight: floats. Of the share of the variance of
+            vectors of texts, and of hidden states, that the student does not
+            explain. Default to `1.0`.
         similarity_weight: float. Of the divergence of their cosines within
             a batch, without any projection. Defaults to `1.0`.
-        hidden_weight: float. Of the error of hidden states, as a share of
-            their variance. Defaults to `1.0`.
         relation_weight: float. Of the divergence of relations of queries,
             keys and values (MiniLMv2). Defaults to `0.0`.
         pretraining_weight: float. Of the loss of a student that is a
@@ -141,16 +140,20 @@ class Distiller(PretrainingFit, keras.Model):
         if isinstance(student, ElectraTextEmbedder):
             layer, pooling = layer or student.layer, student.pooling
         layer = layer or backbone.num_layers
-        own = ElectraTextEmbedder(
-            backbone, pooling=pooling, layer=layer, normalize=False
-        )
+        given = {"pooling": pooling, "normalize": embedder.normalize}
+        own = ElectraTextEmbedder(backbone, layer=layer, **given)
         wide = embedder.backbone.hidden_dim
         projections = {}
         for name in ("vectors", "states"):
             loss = vector_weight if name == "vectors" else hidden_weight
             if loss and wide != backbone.hidden_dim:
+                # From zero: what starts too large is made small by making
+                # all states alike, from which a student does not recover.
                 projections[name] = keras.layers.Dense(
-                    wide, dtype="float32", name=f"{name}_projection"
+                    wide,
+                    kernel_initializer="zeros",
+                    dtype="float32",
+                    name=f"{name}_projection",
                 )
         if relation_heads is None:
             shared = math.gcd(backbone.hidden_dim, wide)
@@ -183,7 +186,6 @@ class Distiller(PretrainingFit, keras.Model):
         self.pretraining_weight = pretraining_weight
         self.relation_heads = relation_heads
         self._teacher = teacher
-        self._normalizes = embedder.normalize
         self.step_metrics = DistillationMetrics(self.loss_weights, pretrainer)
         self.compile()
 
@@ -244,23 +246,25 @@ class Distiller(PretrainingFit, keras.Model):
             return states if pieces is None else ops.matmul(pieces, states)
 
         values = {}
-        for name in self.loss_weights:
-            if name == "vector_loss":
-                vectors = own.get("projected_vectors", own["vectors"])
-                if self._normalizes:
-                    vectors = ops.normalize(vectors, axis=-1)
-                value = losses.vector_loss(vectors, y["vectors"])
-            elif name == "similarity_loss":
-                value = losses.similarity_loss(own["vectors"], y["vectors"])
-            elif name == "hidden_loss":
-                states = "projected_states"
-                states = of_words(states if states in own else "states")
-                value = losses.hidden_loss(states, y["states"], mask)
-            else:
-                given = of_words("relations"), y["relations"], mask
-                value = losses.relation_loss(*given, self.relation_heads)
-            values[name] = value
-            self.step_metrics.losses[name].update_state(value)
+        if "vector_loss" in self.loss_weights:
+            vectors = own.get("projected_vectors", own["vectors"])
+            pair = vectors[:, None], y["vectors"][:, None]
+            ones = ops.ones_like(vectors[:, :1])
+            values["vector_loss"] = losses.unexplained_variance(*pair, ones)
+        if "similarity_loss" in self.loss_weights:
+            pair = own["vectors"], y["vectors"]
+            values["similarity_loss"] = losses.similarity_loss(*pair)
+        if "hidden_loss" in self.loss_weights:
+            states = "projected_states"
+            states = of_words(states if states in own else "states")
+            pair = states, y["states"]
+            values["hidden_loss"] = losses.unexplained_variance(*pair, mask)
+        if "relation_loss" in self.loss_weights:
+            given = of_words("relations"), y["relations"], mask
+            value = losses.relation_loss(*given, self.relation_heads)
+            values["relation_loss"] = value
+        for name, metric in self.step_metrics.losses.items():
+            metric.update_state(values[name])
         loss = sum(w * values[n] for n, w in self.loss_weights.items())
         loss = loss / replicas.count()  # a share of it, as in pre-training
         loss = loss if training else replicas.total(loss)
@@ -272,7 +276,8 @@ class Distiller(PretrainingFit, keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         if self.pretrainer is not None:
-            self.step_metrics.pretraining.update(x["padding_mask"], y_pred)
+            judged = self.pretrainer.judged(x, y_pred)
+            self.step_metrics.pretraining.update(judged, y_pred)
         return self.get_metrics_result()
 
 

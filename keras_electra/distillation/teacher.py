@@ -8,8 +8,8 @@ import bisect
 import hashlib
 import os
 import re
+import sqlite3
 
-import filelock
 import keras
 import numpy as np
 
@@ -23,8 +23,6 @@ from keras_electra.tasks.text_embedder import ElectraTextEmbedderPreprocessor
 WORD = re.compile(r"\w+|[^\w\s]")
 # float16 in memory and on disk: of a unit vector it is right to 5e-4.
 STORED = np.dtype("float16")
-# A text's digest, where its numbers begin in the file, and how many they are.
-ENTRY = np.dtype([("digest", "V16"), ("start", "<i8"), ("size", "<i8")])
 
 
 def outputs(embedder, names, layer=None):
@@ -111,16 +109,17 @@ class Teacher:
         self._cache = None
         if cache is not None:
             name = self._fingerprint(student.sequence_length)
-            self._cache = Cache(local_folder("cache", cache) / name)
+            folder = local_folder("cache", cache) / name
+            self._cache = Cache(folder, self.widths)
 
     def _fingerprint(self, *settings):
-        """16 hex digits of weights, tokenizer and what is asked for."""
-        own = self.embedder.preprocessor
-        config = self.embedder.get_config()
+        """16 hex digits of weights, tokenizer and settings."""
+        own, config = self.embedder.preprocessor, self.embedder.get_config()
         settings += own.tokenizer.fingerprint(), own.sequence_length
-        settings += self.by_words, self.widths
-        settings += (*(config[n] for n in ("pooling", "layer", "normalize")),)
-        digest = hashlib.sha256(repr(settings).encode())
+        settings += self.by_words, self.widths, config["pooling"]
+        digest = hashlib.sha256(
+            repr((settings, config["layer"], config["normalize"])).encode()
+        )
         for weight in self.embedder.backbone.weights:
             digest.update(keras.ops.convert_to_numpy(weight).tobytes())
         return digest.hexdigest()[:16]
@@ -129,39 +128,24 @@ class Teacher:
         """Of rows, or of what is in the `texts` of these rows."""
         if self._cache is None or texts is None:
             return self._compute(rows, texts)
-        found = [self._cache.get(text) for text in texts]
-        new = [i for i, record in enumerate(found) if record is None]
-        if new:
-            some = {name: array[new] for name, array in rows.items()}
-            made = self._compute(some, [texts[i] for i in new])
-            for i, *arrays in zip(new, *made.values()):
-                states = [a for a in arrays if a.ndim > 1][:1]
-                used = [np.flatnonzero(a.any(axis=-1)) for a in states]
-                end = max((u.max(initial=-1) + 1 for u in used), default=0)
-                parts = (a if a.ndim == 1 else a[:end] for a in arrays)
-                found[i] = np.concatenate([part.ravel() for part in parts])
-                self._cache.put(texts[i], found[i])
-        return self._unpack(found, rows["token_ids"].shape[1])
-
-    def _unpack(self, records, length):
-        """The arrays of texts of which each has one flat record."""
-        made, start = {}, 0
-        fixed = self.widths.get("vectors", 0)
-        each = max(1, sum(self.widths.values()) - fixed)
+        places = {text: i for i, text in enumerate(texts)}
+        known = self._cache.read(places)
+        if new := [text for text in places if text not in known]:
+            some = [places[text] for text in new]
+            made = self._compute({n: a[some] for n, a in rows.items()}, new)
+            made = [dict(zip(made, arrays)) for arrays in zip(*made.values())]
+            known |= self._cache.write(dict(zip(new, made)))
+        length, found = rows["token_ids"].shape[1], {}
         for name, width in self.widths.items():
-            if name == "vectors":  # the first
-                made[name] = np.stack([r[:fixed] for r in records])
-                start = fixed
+            parts = [known[text][name] for text in texts]
+            if name == "vectors":
+                found[name] = np.stack([part.ravel() for part in parts])
                 continue
-            made[name] = np.zeros((len(records), length, width), STORED)
-            for row, record in zip(made[name], records):
-                count = (len(record) - fixed) // each
-                first = fixed + (start - fixed) * count
-                part = record[first : first + count * width]
-                part = part.reshape(count, width)[:length]
-                row[: len(part)] = part
-            start += width
-        return made
+            found[name] = np.zeros((len(texts), length, width), STORED)
+            for whole, part in zip(found[name], parts):
+                part = part[:length]
+                whole[: len(part)] = part
+        return found
 
     def _compute(self, rows, texts):
         own, width = self.embedder.preprocessor, rows["token_ids"].shape[1]
@@ -183,56 +167,64 @@ class Teacher:
 
 
 class Cache:
-    """Arrays of numbers by text, in a file that only grows.
+    """Dicts of arrays by text, in a database that is mapped to memory.
 
-    It is mapped to memory; an index beside it is written after the numbers.
+    Several processes may use it. Rows of zeros at the end are not stored.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, widths):
         folder.mkdir(parents=True, exist_ok=True)
-        self._lock = filelock.FileLock(folder / "lock", timeout=0)
+        self._path, self._widths = folder / "outputs.sqlite", widths
+        # Made by the batches of a thread of TensorFlow's, read by those, too.
+        self._base = sqlite3.connect(self._path, check_same_thread=False)
+        self._run("PRAGMA journal_mode=WAL")
+        self._run("PRAGMA synchronous=NORMAL")
+        self._run(f"PRAGMA mmap_size={2**40}")
+        columns = "digest BLOB PRIMARY KEY, " + ", ".join(widths)
+        self._run(f"CREATE TABLE IF NOT EXISTS outputs ({columns})")
+
+    def _run(self, command, *arguments):
         try:
-            self._lock.acquire()
-        except filelock.Timeout:
-            raise FileExistsError(
-                f"Another process writes to the cache {folder}. Stop it, or "
-                "give another one."
-            ) from None
-        self._data = open(folder / "outputs.bin", "ab")
-        self._index = open(folder / "index.bin", "ab")
-        entries = np.fromfile(folder / "index.bin", ENTRY)
-        end = self._data.seek(0, os.SEEK_END) // STORED.itemsize
-        # What a killed process did not write to its end is made again.
-        self._places = {
-            bytes(digest): (start, size)
-            for digest, start, size in entries.tolist()
-            if start + size <= end
+            return self._base.execute(command, *arguments).fetchall()
+        except sqlite3.Error as error:
+            raise ValueError(
+                f"The cache {self._path} cannot be used: {error}. Delete it, "
+                "or give another one."
+            ) from error
+
+    def read(self, texts):
+        """Of those texts that are known: a dict of dicts of arrays."""
+        digests = {_digest(text): text for text in texts}
+        marks = ", ".join("?" * len(digests))
+        command = f"SELECT * FROM outputs WHERE digest IN ({marks})"
+        return {
+            digests[digest]: {
+                name: np.frombuffer(part, STORED).reshape(-1, width)
+                for part, (name, width) in zip(parts, self._widths.items())
+            }
+            for digest, *parts in self._run(command, [*digests])
         }
-        self._end, self._mapped = end, None
 
-    def get(self, text):
-        """The numbers of a text, or `None`."""
-        start, size = self._places.get(_digest(text), (0, None))
-        if size is None:
-            return None
-        if self._mapped is None or start + size > len(self._mapped):
-            self._data.flush()
-            self._mapped = np.memmap(self._data.name, STORED, mode="r")
-        return self._mapped[start : start + size]
+    def write(self, made):
+        """Keeps such a dict, and returns it."""
+        marks = ", ".join("?" * (1 + len(self._widths)))
+        rows = []
+        for text, arrays in made.items():
+            arrays = [
+                a[: _end(a)] if a.ndim > 1 else a for a in arrays.values()
+            ]
+            rows.append((_digest(text), *(a.tobytes() for a in arrays)))
+        with self._base:
+            command = f"INSERT OR REPLACE INTO outputs VALUES ({marks})"
+            self._base.executemany(command, rows)
+        return made
 
-    def put(self, text, numbers):
-        """Keeps the numbers of a text."""
-        place = self._end, len(numbers)
-        self._data.write(numbers.tobytes())
-        self._data.flush()
-        self._end += len(numbers)
-        entry = np.array([(_digest(text), *place)], ENTRY)
-        self._index.write(entry.tobytes())
-        self._index.flush()
-        self._places[_digest(text)] = place
+
+def _end(states):
+    """Up to which word or token there are states `(W, D)`."""
+    return states.any(axis=-1).nonzero()[0].max(initial=-1) + 1
 
 
 def _digest(text):
-    return hashlib.blake2b(
-        text.encode("utf-8", "surrogatepass"), digest_size=16
-    ).digest()
+    text = text.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text, digest_size=16).digest()
