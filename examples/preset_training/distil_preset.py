@@ -22,6 +22,7 @@ import re
 import time
 
 import keras
+from muon import short_run_optimizer
 
 import keras_electra
 
@@ -36,14 +37,14 @@ SIZES = {
 # weight, share of masked tokens, weight of the discriminator.
 STAGES = {
     "tiny": [
-        ("vectors", 24, 1e-3, 0.0, 0.15, 0.0),
-        ("masked", 12, 1e-3, 0.3, 0.3, 0.0),
-        ("replaced", 10, 5e-4, 0.3, 0.15, 5.0),
+        ("vectors", 24, 3e-3, 0.0, 0.15, 0.0),
+        ("masked", 12, 3e-3, 0.3, 0.3, 0.0),
+        ("replaced", 10, 1.5e-3, 0.3, 0.15, 5.0),
     ],
     "small": [
-        ("vectors", 20, 7e-4, 0.0, 0.15, 0.0),
-        ("masked", 10, 7e-4, 0.3, 0.3, 0.0),
-        ("replaced", 8, 4e-4, 0.3, 0.15, 5.0),
+        ("vectors", 20, 2e-3, 0.0, 0.15, 0.0),
+        ("masked", 10, 2e-3, 0.3, 0.3, 0.0),
+        ("replaced", 8, 1e-3, 0.3, 0.15, 5.0),
     ],
 }
 
@@ -159,20 +160,8 @@ def train(
     steps_per_epoch = min(args.steps_per_epoch, steps)
     epochs = steps // steps_per_epoch
     print(f"{name}: {steps} steps, {len(texts)} texts, {mean:.1f} tokens each")
-    schedule = keras.optimizers.schedules.PolynomialDecay(
-        rate, max(1, steps - steps // 20), end_learning_rate=rate / 50
-    )
-    if not number:
-        schedule = keras.optimizers.schedules.CosineDecay(
-            0.0,
-            steps - steps // 20,
-            alpha=0.02,
-            warmup_target=rate,
-            warmup_steps=steps // 20,
-        )
-    distiller.compile(
-        keras_electra.ElectraAdamW(schedule, bias_correction=True)
-    )
+    # AdamW makes all states alike at first, at any rate that was tried.
+    distiller.compile(short_run_optimizer(steps, rate))
     distiller.fit(
         texts,
         batch_size=args.batch_size,
