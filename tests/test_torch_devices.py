@@ -207,6 +207,13 @@ def finetune_all(poison=False):
         (electra.ElectraTextClassifier, dict(num_classes=3), x, classes, fits),
         (electra.ElectraTextClassifier, dict(num_classes=1), x, weights, {}),
         (
+            electra.ElectraTextClassifier,
+            dict(num_classes=3),
+            x,
+            classes,
+            "lora",
+        ),
+        (
             electra.ElectraTokenClassifier,
             dict(num_classes=3),
             x,
@@ -220,12 +227,18 @@ def finetune_all(poison=False):
     results = []
     for kind, kwargs, x, y, fits in tasks[:1] if poison else tasks:
         task = kind(backbone(), **kwargs)
-        optimizer = electra.ElectraAdamW(1e-3, global_clipnorm=0.05)
+        if fits == "lora":
+            task.backbone.enable_lora(2)
+            fits = {}
+        # The offset of all scores has no gradient but rounding.
+        optimizer = electra.ElectraAdamW(3e-4, global_clipnorm=0.05)
         task.compile(optimizer, **extra_metrics(task))
         size = {"batch_size": BATCH // 2}
         history = task.fit(x, y, epochs=2, verbose=0, **size, **fits).history
         values = task.evaluate(x, y, return_dict=True, verbose=0, **size)
         outputs = keras.tree.flatten(task.predict(x, verbose=0, **size))
+        some = {name: rows[:7] for name, rows in x.items()}
+        values |= task.train_on_batch(some, y[:7], return_dict=True)
         history |= {f"test_{name}": value for name, value in values.items()}
         results.append((history, [*numbers(task), *outputs]))
     return results

@@ -180,6 +180,8 @@ class Batches:
         """A number that tells other rows and another order."""
         number = zlib.crc32(self.indices(position).tobytes())
         for leaf in (self._lengths, *self._rows.leaves):
+            if leaf is not None and leaf.dtype == object:  # texts
+                leaf = np.frombuffer(repr(leaf.tolist()).encode(), "uint8")
             if leaf is not None:
                 number = zlib.crc32(np.ascontiguousarray(leaf), number)
         return number

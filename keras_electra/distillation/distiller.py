@@ -230,14 +230,18 @@ class Distiller(PretrainingFit, keras.Model):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         """The weighted sum of all losses, a float32 scalar."""
-        y = {n: ops.cast(a, "float32") for n, a in y.items()}
+        # Texts are compared with all others: every replica has all of them.
+        gathered = replicas.gathered
+        y = {n: gathered(ops.cast(a, "float32")) for n, a in y.items()}
         for name, width in self._teacher.widths.items():
             # TensorFlow does not know the last axis.
             shape = (*ops.shape(y[name])[:-1], width)
             y[name] = ops.reshape(y[name], shape)
         pieces = y.get("piece_weights")
-        own = dict(y_pred)
-        mask = ops.cast(x["padding_mask"], "float32")
+        ours = "vectors", "states", "relations"
+        ours = [*ours, *(f"projected_{name}" for name in ours)]
+        own = {n: gathered(y_pred[n]) for n in ours if n in y_pred}
+        mask = gathered(ops.cast(x["padding_mask"], "float32"))
         if pieces is not None:
             mask = ops.cast(ops.sum(pieces, axis=-1) > 0, "float32")
 

@@ -11,10 +11,12 @@ from keras import ops
 
 from keras_electra.arguments import check_number
 from keras_electra.arguments import known_keywords
+from keras_electra.backend import replicas
 from keras_electra.data import inputs
 from keras_electra.data import streams
 from keras_electra.data.batches import Batches
 from keras_electra.data.batches import Rows
+from keras_electra.data.batches import own_part
 from keras_electra.data.inputs import checked_size
 from keras_electra.data.rows import is_rows
 from keras_electra.training.steps import GuardedSteps
@@ -177,7 +179,8 @@ class FitsExamples(GuardedSteps):
         data = inputs.to_examples(x, y, sample_weight)
         if data.y is not None:
             self._check_examples(*data[:2])
-        return keras.utils.pack_x_y_sample_weight(*self._to_rows(*data))
+        batch = keras.utils.pack_x_y_sample_weight(*self._to_rows(*data))
+        return own_part(batch) if replicas.processes()[1] > 1 else batch
 
     def _read(self, x, y=None, sample_weight=None):
         """`Examples` of what is in memory; a stream as it is."""
