@@ -52,11 +52,11 @@ def main():
 
     print("\nFrom nothing:")
     given = dict(seed=args.seed, temperature=0.7)
-    for text in writer.generate([""] * 3, max_length=24, **given):
+    for text in writer.generate([""] * 3, max_length=48, **given):
         print(" ", text)
     print("Goes on from a prefix, and fills a blank of unknown length:")
     prompts = ["Two dogs", "A man in a [MASK] shirt ___ on a beach."]
-    for text in writer.generate(prompts, max_length=24, **given):
+    for text in writer.generate(prompts, max_length=48, **given):
         print(" ", text)
     print("Another way to say it, half of the words drawn anew:")
     masked = half_masked(references[0], args.seed)

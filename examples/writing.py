@@ -95,3 +95,9 @@ def show_table(title, rows):
     for name, values in rows.items():
         numbers = "".join(f"{value:10.2f}" for value in values)
         print(f"  {name:<34}{numbers}")
+
+
+def normalised(writer, texts):
+    """Texts as the writer's tokenizer would write them, to compare with."""
+    tokenizer = writer.preprocessor.tokenizer
+    return tokenizer.detokenize(tokenizer([*texts]))

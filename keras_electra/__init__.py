@@ -49,6 +49,7 @@ from keras_electra.tasks.token_classifier import (
 )
 from keras_electra.tasks.token_classifier import Entity
 from keras_electra.text.build import build_examples
+from keras_electra.text.packing import gap_sentences
 from keras_electra.text.parts import merge_examples
 from keras_electra.text.tokenizer import ElectraTokenizer
 from keras_electra.text.vocabulary import train_vocabulary
@@ -99,6 +100,7 @@ __all__ = [
     "Explanation",
     "Distiller",
     "distil",
+    "gap_sentences",
     "upload_preset",
 ]
 

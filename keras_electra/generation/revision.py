@@ -6,17 +6,17 @@ network that proposes it as well, by calibrated probabilities.
 """
 
 import dataclasses
-import html
 import re
 import typing
-import warnings
 
 import numpy as np
 
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_number
 from keras_electra.generation import rounds
-from keras_electra.tasks.labels import sigmoid
+from keras_electra.tasks.calibration import Calibrates
+from keras_electra.tasks.explanation import Page
+from keras_electra.tasks.explanation import escape
 
 MASKED_SHARE = 0.15  # of the tokens of a text that are masked at a time
 GRID = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -44,11 +44,11 @@ class Edit(typing.NamedTuple):
 
 
 @dataclasses.dataclass
-class Revision:
+class Revision(Page):
     """A text as `ElectraTextGenerator` has left it; `str` gives the text.
 
-    A notebook shows the rounds one under the other: struck out what was
-    suspected, which is masked next, in colour what was changed.
+    Notebooks, and `save("page.html")`, show the rounds one under the other:
+    struck out what was suspected and is masked, in colour what was changed.
 
     Attributes:
         text: string.
@@ -63,24 +63,22 @@ class Revision:
     edits: list
     rounds: list
     stopped_by: str
+    title = "Rounds"
 
     def __str__(self):
         return self.text
 
-    def to_html(self):
-        """The rounds as an HTML table, a string."""
+    def _repr_html_(self):
         rows = ""
         for number, (tokens, *marked) in enumerate(self.rounds, 1):
-            tokens = [*map(html.escape, tokens)]
+            tokens = [*map(escape, tokens)]
             for places, look in zip(marked, LOOKS):
                 for i in places:
                     style = f"text-decoration:{look}"
                     tokens[i] = f'<span style="{style}">{tokens[i]}</span>'
             rows += ROW.format(number, " ".join(tokens))
-        rows += ROW.format(self.stopped_by, html.escape(self.text))
+        rows += ROW.format(self.stopped_by, escape(self.text))
         return f"<table>{rows}</table>"
-
-    _repr_html_ = to_html
 
 
 def show(tokenizer, row, steps):
@@ -110,8 +108,10 @@ def apply_edits(text, edits):
     return "".join([*parts, text[at:]])
 
 
-class Revises:
+class Revises(Calibrates):
     """`revise` and `calibrate` of `ElectraTextGenerator`."""
+
+    is_exclusive = False  # a token is wrong or not, which is judged apart
 
     def revise(
         self,
@@ -163,7 +163,7 @@ class Revises:
                 for at, (start, end) in offsets[row].items():
                     if any(a < end and start < b for a, b in spans):
                         movable[row, at] = False
-            steps, edits, stopped = _repair(self, x, movable, max_rounds, *how)
+            steps, edits, stopped = repair(self, x, movable, max_rounds, *how)
             for row, place in enumerate(places):
                 found = [
                     Edit(*offsets[row][at], *e) for at, e in edits[row].items()
@@ -176,10 +176,10 @@ class Revises:
                 )
         return results[0] if is_one else results
 
-    def calibrate(self, texts, max_broken=0.002, seed=0, batch_size=32):
+    def calibrate(self, texts, method="auto", max_broken=0.002, batch_size=32):
         """Learns how sure it may be and when a change pays: `calibration`.
 
-        Of the texts a third stays as it is; a tenth of the tokens of others is
+        A third of the texts stays as it is; a tenth of the tokens of others is
         drawn from the network, or from the tokens of the texts. Probabilities
         are fitted to what was changed, then `threshold` and `margin` are those
         that put most tokens right in a round. The task saves all of them;
@@ -187,53 +187,48 @@ class Revises:
 
         Args:
             texts: list of strings, hundreds that it was not trained on.
+            method: `"platt"`, the default, or `"temperature"`, without a bias.
             max_broken: float. Share of right tokens that a round may break.
-            seed: int, of the draws.
             batch_size: int. Texts at a time.
         """
         check_number("max_broken", max_broken, at_least=0, at_most=1)
+        super().calibrate(texts, None, method, batch_size)
+        tried = []
+        for x, movable, ids, scores in self._corrupted(texts, batch_size):
+            p, right = self.probabilities(scores), x["token_ids"]
+            new, _, after = _propose(self, x, ids, p, movable, GRID[1])
+            gained = np.int32(new == right) - (ids == right)
+            kept = p, p - after, gained, ids == right
+            tried.append([array[movable] for array in kept])
+        p, gain, gained, right = map(np.concatenate, zip(*tried))
+        best = -1
+        for threshold in GRID[1:]:
+            for margin in GRID:
+                taken = gained[(p > threshold) & (gain >= margin)]
+                is_fine = (taken < 0).sum() <= max_broken * right.sum()
+                if is_fine and taken.sum() > best:
+                    best = taken.sum()
+                    self.threshold, self.margin = threshold, margin
+        return self.calibration
+
+    def _judge(self, texts, labels, batch_size):
+        found = self._corrupted(texts, batch_size)
+        pairs = [(s[m], (i != x["token_ids"])[m]) for x, m, i, s in found]
+        scores, wrong = map(np.concatenate, zip(*pairs))
+        return np.float64(scores)[:, None], np.float64(wrong)[:, None]
+
+    def _corrupted(self, texts, batch_size):
+        """Rows, what may be changed, ids of which some are wrong, scores."""
         texts, _ = self.read_inputs(list(texts), "calibrate")
-        draws, judged, tried = np.random.default_rng(seed), [], []
+        draws, found = np.random.default_rng(0), []
         for places, x, movable, _ in self._rows_of(texts, batch_size):
             movable[len(places) :] = False
             kinds = np.array(["clean", "words", "draws"])
             kinds = kinds[np.resize(places, len(movable)) % 3]
             ids = corrupt(self, x, movable, kinds, draws)
             scores = rounds.run_round(self, x, ids, np.zeros_like(movable))[2]
-            judged.append((x, movable, ids, scores))
-        scores = np.concatenate([s[m] for _, m, _, s in judged])[:, None]
-        wrong = [(i != x["token_ids"])[m] for x, m, i, _ in judged]
-        found = fit_scale(scores, np.concatenate(wrong)[:, None] * 1.0)
-        self.calibration = dict(
-            zip(("method", "scale", "bias"), ("platt", *found))
-        )
-        for x, movable, ids, scores in judged:
-            p = self.probabilities(scores)
-            new, _, after = _propose(self, x, ids, p, movable, GRID[1])
-            right = x["token_ids"]
-            gained = np.int32(new == right) - (ids == right)
-            tried.append([a[movable] for a in (p, p - after, gained)])
-        p, gain, gained = map(np.concatenate, zip(*tried))
-        best, allowed = -1, max_broken * (1 - np.concatenate(wrong)).sum()
-        for threshold in GRID[1:]:
-            for margin in GRID:
-                taken = gained[(p > threshold) & (gain >= margin)]
-                if (taken < 0).sum() <= allowed and taken.sum() > best:
-                    best = taken.sum()
-                    self.threshold, self.margin = threshold, margin
-        return self.calibration
-
-    def probabilities(self, scores):
-        """Calibrated probabilities of being wrong, an array, of scores."""
-        found = self.calibration or {"scale": [1.0], "bias": [0.0]}
-        scale, bias = np.float32(found["scale"]), np.float32(found["bias"])
-        return sigmoid(scores * scale + bias)
-
-    def _begin_fit(self, *args):
-        if self.calibration is not None:
-            warnings.warn("`fit` drops `calibration`: calibrate after it.")
-            self.calibration = None
-        super()._begin_fit(*args)
+            found.append((x, movable, ids, scores))
+        return found
 
     def _rows_of(self, texts, batch_size):
         """Yields places, rows, what may be changed, and offsets by column."""
@@ -276,7 +271,7 @@ def _propose(task, x, ids, p, candidates, threshold):
     return new, masked, np.where(new != ids, after, 2.0)
 
 
-def _repair(task, x, movable, max_rounds, threshold, margin, precision):
+def repair(task, x, movable, max_rounds, threshold, margin, precision):
     """Rounds as of `rounds.write`, edits by column, why each row stopped."""
     steps, edits, stopped = [], [{} for _ in movable], [None] * len(movable)
     token, ids = task.preprocessor.tokenizer.id_to_token, x["token_ids"]
@@ -308,12 +303,3 @@ def _repair(task, x, movable, max_rounds, threshold, margin, precision):
         steps.append((ids, masked, accepted))
         # What was refused is tried again when something else has changed.
         is_open = is_open & ~masked | accepted.any(1, keepdims=True)
-
-
-def fit_scale(scores, labels):
-    at, x = np.array([1.0, 0.0]), np.concatenate([scores, scores * 0 + 1], 1)
-    for _ in range(50):
-        p = sigmoid(x @ at)
-        second = (x * (p * (1 - p))[:, None]).T @ x + np.eye(2)
-        at -= np.linalg.solve(second, x.T @ (p - labels[:, 0]) + at - [1, 0])
-    return [float(at[0])], [float(at[1])]

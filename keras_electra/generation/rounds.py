@@ -15,7 +15,6 @@ from keras import ops
 
 from keras_electra.data import inputs
 from keras_electra.data.batches import round_length
-from keras_electra.pretraining import losses
 from keras_electra.pretraining.sampling import sample_tokens
 
 JUDGED = ("discriminator", "joined")
@@ -23,38 +22,43 @@ GUIDES = (*JUDGED, "confidence", "random")
 # What is judged is filled in this share of the rounds; the rest are for second
 # thoughts. A round masks at most this share of it again, falling to 0.
 FIRST_SHARE, AGAIN_SHARE = 0.75, 0.3
-BANNED = -1e4  # added to the score of what must not be drawn
+BANNED = -1e4  # the score of what must not be drawn
 
 
 class DrawTokens(keras.layers.Layer):
     """Draws a token for each of the logits `(B, P, V)`, and says how sure.
 
-    `banned` `(V,)` is added to the logits, `pad_scores` `(B, P)` to those of
-    padding; `settings` `(B, 2)` are temperature (0: the best) and, obeyed if
-    `nucleus`, top-p. Returns `ids` and their probability at temperature 1.
+    Never what is `banned`, bools `(V,)`, nor padding where `no_pad` `(B, P)` is
+    1. `settings` `(B, 2)` are temperature and top-p: the `way` "nucleus" obeys
+    both, "scaled" the first, "plain" neither, and "best" draws nothing. Returns
+    `ids` and their probability at temperature 1.
     """
 
-    def __init__(self, banned, pad_token_id, nucleus, **kwargs):
+    def __init__(self, banned, pad_token_id, way, **kwargs):
         super().__init__(dtype="float32", autocast=False, **kwargs)
-        self.banned, self.pad_token_id = banned, pad_token_id
-        self.nucleus = nucleus
+        self.banned, self.pad_token_id, self.way = banned, pad_token_id, way
 
-    def call(self, logits, uniform, pad_scores, settings):
-        logits = ops.cast(logits, "float32") + self.banned
+    def call(self, logits, uniform, no_pad, settings):
         is_pad = ops.arange(logits.shape[-1]) == self.pad_token_id
-        logits = logits + ops.where(is_pad, pad_scores[:, :, None], 0.0)
-        shares, _, best = losses.exponentials(logits)
-        temperature = settings[:, :1]
-        drawn = shares ** (1.0 / ops.maximum(temperature, 1e-3)[:, :, None])
-        if self.nucleus:
+        is_out = is_pad & (no_pad > 0)[:, :, None]
+        is_out = ops.logical_or(is_out, self.banned)
+        # In half precision, while there is less to write.
+        logits = ops.cast(ops.where(is_out, BANNED, logits), "float32")
+        logits = logits - ops.max(logits, axis=-1, keepdims=True)
+        shares = drawn = ops.exp(logits)
+        if self.way in ("scaled", "nucleus"):
+            drawn = ops.exp(logits / settings[:, :1, None])
+        if self.way == "nucleus":
             drawn = drawn / ops.sum(drawn, -1, keepdims=True)
             ordered = ops.flip(ops.sort(drawn, -1), -1)
             before = ops.cumsum(ordered, -1) - ordered
             kept = before < settings[:, 1:, None]
             least = ops.min(ops.where(kept, ordered, 2.0), -1, keepdims=True)
             drawn = ops.where(drawn >= least, drawn, 0.0)
-        ids = sample_tokens(drawn, uniform)
-        ids = ops.where(temperature > 0, ids, ops.cast(best, ids.dtype))
+        if self.way == "best":
+            ids = ops.cast(ops.argmax(logits, axis=-1), "int32")
+        else:
+            ids = sample_tokens(drawn, uniform)
         chosen = ops.take_along_axis(shares, ids[:, :, None], -1)[:, :, 0]
         return {"ids": ids, "confidence": chosen / ops.sum(shares, -1)}
 
@@ -65,30 +69,32 @@ class DrawTokens(keras.layers.Layer):
         }
 
 
-def build_round(task, nucleus):
+def build_round(task, way):
     """Both networks as one model: `ids`, `confidence` `(B, P)`, `scores`.
 
     Takes rows, `mask_positions` and what `DrawTokens` does. `scores` `(B, L)`,
     where there is a discriminator, are positive for what looks replaced.
     """
     tokenizer = task.preprocessor.tokenizer
-    banned = np.zeros(task.backbone.vocabulary_size, "float32")
-    banned[tokenizer.special_token_ids] = BANNED
-    banned[tokenizer.vocabulary_size() :] = BANNED
-    banned[tokenizer.pad_token_id] = 0.0
+    banned = np.zeros(task.backbone.vocabulary_size, "bool")
+    banned[tokenizer.special_token_ids] = True
+    banned[tokenizer.vocabulary_size() :] = True
+    banned[tokenizer.pad_token_id] = False
     kinds = dict.fromkeys([*inputs.NAMES, "mask_positions"], "int32")
-    kinds.update(uniform="float32", pad_scores="float32", settings="float32")
+    kinds.update(uniform="float32", no_pad="float32", settings="float32")
     x = {n: keras.Input((None,), dtype=k, name=n) for n, k in kinds.items()}
     rows = {name: x[name] for name in inputs.NAMES}
     states = task.generator(rows)["sequence_output"]
     logits = task.generator_head(states, x["mask_positions"])  # (B, P, V)
-    draw = DrawTokens(banned, tokenizer.pad_token_id, nucleus)
-    outputs = draw(logits, x["uniform"], x["pad_scores"], x["settings"])
+    draw = DrawTokens(banned, tokenizer.pad_token_id, way)
+    outputs = draw(logits, x["uniform"], x["no_pad"], x["settings"])
     if task.discriminator_head is not None:
         if task.generator is not task.backbone:
             states = task.backbone(rows)["sequence_output"]
         outputs["scores"] = task.discriminator_head(states)  # (B, L)
-    return keras.Model(x, outputs)
+    model = keras.Model(x, outputs)
+    model.jit_compile, model.run_eagerly = task.jit_compile, task.run_eagerly
+    return model
 
 
 def run_round(
@@ -111,11 +117,12 @@ def run_round(
         "token_ids": ids.astype("int32"),
         "mask_positions": places.astype("int32"),
         "uniform": uniform.astype("float32"),
-        "pad_scores": np.where(may_pad, 0.0, BANNED).astype("float32"),
+        "no_pad": (~may_pad).astype("float32"),
         "settings": settings.repeat(len(ids), 0),
     }
     # Keras' own method: KerasHub's would run the preprocessor.
-    model = task.round_network(top_p < 1)
+    way = "nucleus" if top_p < 1 else "scaled" if temperature != 1 else "plain"
+    model = task.round_network(way if temperature else "best")
     outputs = keras.Model.predict_on_batch(model, given)
     proposed, confidence = ids.copy(), np.zeros(ids.shape, "float32")
     np.put_along_axis(proposed, places, outputs["ids"], 1)

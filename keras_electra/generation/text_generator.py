@@ -186,11 +186,11 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
     def _networks(self):
         return {}
 
-    def round_network(self, nucleus=False):
+    def round_network(self, way):
         """What a round computes, one model; see `rounds.build_round`."""
-        if nucleus not in self._networks:
-            self._networks[nucleus] = rounds.build_round(self, nucleus)
-        return self._networks[nucleus]
+        if way not in self._networks:
+            self._networks[way] = rounds.build_round(self, way)
+        return self._networks[way]
 
     def generate(
         self,

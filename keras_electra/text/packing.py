@@ -4,11 +4,14 @@ An example has lines of one document. Now and then it has one segment only, as
 classification inputs do, or is shorter than it could be.
 """
 
+import collections
 import random
+import re
 
 import numpy as np
 
 from keras_electra.arguments import check_count
+from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
 
 # Probabilities of the original program, build_pretraining_dataset.py.
@@ -98,6 +101,43 @@ class ExamplePacker:
         first = _join(first)[: self.sequence_length - 2]
         room = max(0, self.sequence_length - 3 - len(first))
         return first, _join(second)[:room]
+
+
+def gap_sentences(documents, fraction=0.3):
+    """Takes the sentences out that say most of the rest: summaries for free.
+
+    Those of the highest ROUGE-1 F1 to all other sentences of their document
+    (PEGASUS, Zhang et al., ICML 2020, section 3.1.1, each on its own).
+
+    Args:
+        documents: list of strings, or of lists of sentences. Strings are split
+            behind `.`, `!` and `?`; those of one sentence are left out.
+        fraction: float, share of the sentences, at least one, not all.
+
+    Returns `(sources, targets)`, as `ElectraTextGenerator.fit` takes them:
+    lists of the documents without these sentences, and of the sentences.
+    """
+    check_number("fraction", fraction, above=0, below=1)
+    sources, targets = [], []
+    for document in documents:
+        if isinstance(document, str):
+            document = re.split(r"(?<=[.!?])\s+", document.strip())
+        if len(document) < 2:
+            continue
+        words = [re.findall(r"\w+", text.lower()) for text in document]
+        counts = [*map(collections.Counter, words)]
+        whole = sum(counts, collections.Counter())
+
+        def score(place):
+            own, rest = counts[place], whole - counts[place]
+            shared = 2 * (own & rest).total()
+            return shared / max(1, own.total() + rest.total())
+
+        order = sorted(range(len(document)), key=score, reverse=True)
+        most = min(len(document) - 1, max(1, round(fraction * len(document))))
+        for parts, places in ((sources, order[most:]), (targets, order[:most])):
+            parts.append(" ".join(document[i] for i in sorted(places)))
+    return sources, targets
 
 
 def _join(pieces):

@@ -22,8 +22,14 @@ from keras_electra.tasks.replaced_token_detector import (
 )
 from tests import checks
 
+# Draws, masks and training differ between backends; one shows the rest.
+once = pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="The same on every backend."
+)
 TEXTS = ["the chef cooked a meal .", "a chef ate the meal .", "the meal ."] * 4
-GUIDES = ("discriminator", "confidence", "random", "joined")
+GUIDES = ["joined"]
+if keras.config.backend() == "torch":
+    GUIDES += ["discriminator", "confidence", "random"]
 
 
 def build(dtype="float32", **kwargs):
@@ -38,7 +44,7 @@ def build(dtype="float32", **kwargs):
     writer = ElectraTextGenerator(
         backbone, preprocessor=preprocessor, compile=False, **kwargs
     )
-    checks.compile_quickly(writer)
+    checks.compile_eagerly(writer)
     return writer
 
 
@@ -56,11 +62,12 @@ def blind():
     bias = np.array([0, 9, 9, 9, 9, 0, 0, 0, 0, 0, 0, 1, 2], "float32")
     writer.generator_head.bias.assign(bias)
     dense = writer.discriminator_head.output_dense
-    dense.kernel.assign(ops.zeros_like(dense.kernel))
+    dense.kernel.assign(np.zeros(dense.kernel.shape))
     dense.bias.assign([-5.0])
     return writer
 
 
+@once
 def test_rows_of_texts_and_pairs():
     tokenizer = checks.tiny_tokenizer()
     make = ElectraTextGeneratorPreprocessor(tokenizer, 24, target_length=8)
@@ -100,25 +107,26 @@ def test_only_targets_are_masked(writer):
     assert (corrupted[:, :4] == ids[:, :4]).all()
 
 
-def test_fit_evaluate_and_predict():
-    writer = build()
-    checks.compile_eagerly(writer)
-    history = writer.fit(TEXTS, batch_size=4, epochs=1, verbose=0).history
+def test_fit_on_pairs():
+    writer, pairs = build(), (TEXTS, TEXTS[::-1])
+    writer.calibration = {"method": "platt", "scale": [2.0], "bias": [1.0]}
+    assert writer.probabilities(np.zeros(1)) == pytest.approx(0.731, abs=1e-3)
+    # What was calibrated goes, as it is of other weights.
+    with pytest.warns(UserWarning, match="drops `cal"):
+        history = writer.fit(pairs, batch_size=12, verbose=0).history
+    assert writer.calibration is None and np.isfinite(history["loss"][0])
     names = [f"generator_accuracy_{n}" for n in ("low", "middle", "high")]
     names += [f"discriminator_auc_{n}" for n in ("low", "middle", "high")]
     assert {*names} <= {*history}
+
+
+@once
+def test_evaluate_and_predict(writer):
     pairs = TEXTS, TEXTS[::-1]
-    writer.fit(pairs, batch_size=4, steps_per_epoch=1, verbose=0)
-    scores = [writer.evaluate(pairs, verbose=0, return_dict=True)] * 2
-    assert scores[0] == scores[1] and np.isfinite(scores[0]["loss"])
+    scores = [writer.evaluate(pairs, verbose=0) for _ in range(2)]
+    assert scores[0] == scores[1] and np.isfinite(scores[0]).all()
     texts = writer.predict(pairs, max_length=8, num_rounds=2)
     assert texts.shape == (12,) and isinstance(texts[0], str)
-    # What was calibrated goes, as it is of other weights.
-    writer.calibration = {"method": "platt", "scale": [2.0], "bias": [1.0]}
-    assert writer.probabilities(0.0) == pytest.approx([0.731], abs=1e-3)
-    with pytest.warns(UserWarning, match="drops `calibration`"):
-        writer.fit(TEXTS, batch_size=4, steps_per_epoch=1, verbose=0)
-    assert writer.calibration is None
 
 
 @pytest.mark.parametrize("guidance", GUIDES)
@@ -126,7 +134,7 @@ def test_generate_fills_what_is_open(writer, guidance):
     prompts = ["the [MASK] ate", "the ___ meal", "", "a chef"]
     given = dict(num_rounds=4, guidance=guidance, max_length=12)
     texts = writer.generate(prompts, seed=3, **given)
-    assert texts[0].split()[0] == "the" and texts[0].split()[-1] == "ate"
+    assert texts[0].startswith("the") and texts[0].endswith("ate")
     assert texts[1].startswith("the") and texts[1].endswith("meal")
     assert texts[3].startswith("a chef")
     for text in texts:
@@ -136,7 +144,7 @@ def test_generate_fills_what_is_open(writer, guidance):
     assert writer.generate(prompts, seed=4, **given) != texts
     [shown] = writer.generate(prompts[:1], seed=3, return_rounds=True, **given)
     assert str(shown) == texts[0] and len(shown.rounds) == 4
-    assert "<table>" in shown.to_html() and "[MASK]" not in shown.text
+    assert "<table>" in shown._repr_html_() and "[MASK]" not in shown.text
 
 
 def test_draws_follow_the_probabilities(blind):
@@ -154,6 +162,7 @@ def test_draws_follow_the_probabilities(blind):
     assert blind.generate("", temperature=0.0, max_length=4) == "a a a a"
 
 
+@once
 def test_suspected_tokens_are_masked_again(writer, blind):
     for task, judged in ((writer, True), (blind, False)):
         task.calibration = {"method": "platt", "scale": [9.0], "bias": [0.0]}
@@ -165,6 +174,7 @@ def test_suspected_tokens_are_masked_again(writer, blind):
         task.calibration = None
 
 
+@once
 def test_revise_ends_and_edits_the_text(writer, blind):
     text = "The  chef ate the meal."
     clean = blind.revise(text)
@@ -187,6 +197,7 @@ def test_revise_ends_and_edits_the_text(writer, blind):
     dense.bias.assign([-5.0])
 
 
+@once
 def test_edits_are_put_into_the_text():
     def edit(start, end, old, new):
         return Edit(start, end, old, new, 0.9, 0.1, 1)
@@ -195,10 +206,11 @@ def test_edits_are_put_into_the_text():
     assert apply_edits("The cooked meal", edits) == "The chef ate meal"
     edits = [edit(0, 3, "the", "a"), edit(4, 8, "meal", "##ed")]
     assert apply_edits("The meal", edits) == "Aed"
-    shown = Revision("<b>", [], [(["<i>"], set(), {0})], "clean").to_html()
+    shown = Revision("<b>", [], [(["<i>"], set(), {0})], "clean")._repr_html_()
     assert "&lt;b&gt;" in shown and "&lt;i&gt;" in shown
 
 
+@once
 def test_calibrate_chooses(writer):
     writer.calibrate(TEXTS, max_broken=1.0)
     found = writer.calibration
@@ -206,9 +218,12 @@ def test_calibrate_chooses(writer):
     assert 0 < writer.threshold < 1 and 0 <= writer.margin < 1
     config = writer.get_config()
     assert config["calibration"] == found
+    report = writer.coverage_report(TEXTS, error_budget=0.5)
+    assert report.count == 64 and 0 < report.accuracy <= 1
     writer.calibration, writer.threshold, writer.margin = None, 0.5, 0.2
 
 
+@once
 @pytest.mark.parametrize(
     "method, kwargs, message",
     [
@@ -231,6 +246,7 @@ def test_bad_arguments(writer, method, kwargs, message):
         getattr(writer, method)(**kwargs)
 
 
+@once
 def test_networks_that_are_missing(writer):
     alone = ElectraTextGenerator(
         writer.backbone, None, writer.preprocessor, compile=False
@@ -248,6 +264,7 @@ def test_networks_that_are_missing(writer):
         alone.revise("a")
 
 
+@once
 def test_presets(writer, tmp_path):
     folder = str(tmp_path / "writer")
     writer.threshold = 0.7
@@ -289,12 +306,14 @@ def heads_of(writer, cls):
     return head.weights
 
 
+@once
 @pytest.mark.parametrize("dtype", checks.PRECISIONS)
 def test_half_precision(dtype):
     writer = build(dtype)
     assert isinstance(writer.generate("a ___", num_rounds=2, seed=0), str)
 
 
+@once
 def test_batches_are_of_one_length():
     lengths = [8, 16, 8, 8]
     found = [(p, len(r)) for p, r in rounds.batches(lengths, 2)]

@@ -9,6 +9,7 @@ import pytest
 from keras_electra.data.examples import decode_records
 from keras_electra.text.corpus import read_lines
 from keras_electra.text.packing import ExamplePacker
+from keras_electra.text.packing import gap_sentences
 from keras_electra.text.shards import encode_record
 from keras_electra.text.tokenizer import ElectraTokenizer
 from tests import recorded
@@ -172,3 +173,16 @@ def test_bad_arguments():
         ExamplePacker("default", 4)
     with pytest.raises(ValueError, match="`rules` must be one of.*bert"):
         ExamplePacker("bert", 128)
+
+
+def test_gap_sentences_are_those_that_say_most():
+    text = (
+        "A red cat sat. The mat was red. A red cat sat on the mat. It rained!"
+    )
+    sources, targets = gap_sentences([text, "One alone.", text.split(". ")])
+    assert targets == ["A red cat sat on the mat.", "A red cat sat on the mat"]
+    assert sources[0] == "A red cat sat. The mat was red. It rained!"
+    sources, _ = gap_sentences([text], fraction=0.99)
+    assert sources == ["It rained!"]
+    with pytest.raises(ValueError, match="fraction=0"):
+        gap_sentences([text], 0)
