@@ -65,7 +65,7 @@ def outputs_of(network, task, input_ids, attention_mask, token_type_ids):
     if "mask_positions" in task.input:  # a word for every token
         x["mask_positions"] = ops.cumsum(ops.ones_like(ids), axis=-1) - 1
     outputs = network(x, training=False)
-    return outputs if isinstance(outputs, dict) else {"logits": outputs}
+    return parity.calibrated(task, outputs)
 
 
 def trace(task, form, path):
@@ -244,7 +244,11 @@ def _write_texts(task, folder):
         "model_type": "electra",
         "architectures": [head.architecture],
         "pad_token_id": tokenizer.pad_token_id,
-        "keras_electra": {"task": type(task).__name__, **settings},
+        "keras_electra": {
+            "task": type(task).__name__,
+            "length": length,
+            **settings,
+        },
     }
     if task.label_encoder is not None:
         config.update(head.settings(task))

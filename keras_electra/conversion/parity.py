@@ -113,17 +113,22 @@ def _hard_batches(task, folder):
     return batches, others
 
 
-def _named(task, outputs):
+def calibrated(task, outputs):
+    """Outputs by their names in a graph, whose softmax is to be trusted."""
     if isinstance(outputs, dict):
         return outputs
-    return {
-        "sentence_embedding" if hasattr(task, "pooling") else "logits": outputs
-    }
+    if hasattr(task, "pooling"):
+        return {"sentence_embedding": outputs}
+    if found := getattr(task, "calibration", None):
+        is_tensor = keras.ops.is_tensor(outputs)
+        like = keras.ops.convert_to_tensor if is_tensor else np.asarray
+        scale, bias = (like(found[n], "float32") for n in ("scale", "bias"))
+        outputs = outputs * scale + bias
+    return {"logits": outputs}
 
 
 def _of_task(task, x, inputs):
-    """Outputs of the task by their names in a graph, NumPy arrays."""
-    return _named(task, keras.Model.predict_on_batch(task, x))
+    return calibrated(task, keras.Model.predict_on_batch(task, x))
 
 
 def _of_graph(run, task, x, inputs):
@@ -131,7 +136,8 @@ def _of_graph(run, task, x, inputs):
     if "mask_positions" in x:  # a graph predicts every token
         places = x["mask_positions"][:, :, None]
         outputs["logits"] = np.take_along_axis(outputs["logits"], places, 1)
-    return {name: outputs[name] for name in _named(task, task.output)}
+    outputs.pop("last_hidden_state", None)
+    return outputs
 
 
 def _decisions(task, outputs, mask):

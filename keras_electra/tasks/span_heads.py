@@ -65,14 +65,15 @@ class JointSpanHead(keras.layers.Layer):
         _add_dense(self, "end_dense", HIDDEN_DIM, 1)
 
     def call(self, x, mask, given, training=None):
-        length = ops.shape(x)[1]
+        # A number, or a one-hot of it, torch would take for a constant.
+        places = ops.cumsum(ops.ones_like(mask[0], dtype="int32")) - 1  # (L,)
         penalty = MASKED_SCORE * (1.0 - ops.cast(mask, "float32"))  # (B, L)
         start_logits = ops.cast(self.start_dense(x)[..., 0], "float32")
         start_logits = start_logits + penalty
         ends = self.end_hidden(x)  # (B, L, 512)
 
         def end_logits(starts):
-            chosen = ops.one_hot(starts, length, dtype=x.dtype)[:, None]
+            chosen = ops.cast(starts[:, None] == places, x.dtype)[:, None]
             hidden = self.start_hidden(ops.matmul(chosen, x))  # (B, 1, 512)
             logits = self.end_dense(exact_gelu(hidden + ends))[..., 0]
             return ops.cast(logits, "float32") + penalty  # (B, L)
@@ -80,7 +81,7 @@ class JointSpanHead(keras.layers.Layer):
         given = ops.where(given < 0, ops.argmax(start_logits, axis=-1), given)
         tops = [*self._top(start_logits)]
         if self.has_beams and not training:
-            starts = ops.transpose(ops.minimum(tops[1], length - 1))
+            starts = ops.transpose(ops.minimum(tops[1], places[-1]))
             # One start at a time: all together are K times the memory.
             logits = ops.map(end_logits, starts)  # (K, B, L)
             tops += self._top(ops.transpose(logits, (1, 0, 2)))

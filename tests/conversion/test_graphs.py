@@ -26,7 +26,7 @@ TASKS = {
     "ElectraReplacedTokenDetector": {},
     "ElectraMaskedLM": {},
     "ElectraTokenClassifier": {"labels": LABELS},
-    "ElectraQuestionAnswering": {"head": "simple"},
+    "ElectraQuestionAnswering": {},
     "ElectraMultipleChoice": {},
     "ElectraTextEmbedder": {},
 }
@@ -115,6 +115,8 @@ def test_a_new_export_replaces_an_old_one(classifier, folder, tmp_path):
 @pytest.mark.parametrize("name", TASKS)
 def test_tasks(name, tmp_path):
     task = build(name, TASKS[name])
+    if name == "ElectraTokenClassifier":
+        task.calibration = {"scale": [0.5], "bias": [0.25]}
     task.export(tmp_path)
     report = json.loads((tmp_path / "parity.json").read_text("utf-8"))
     (graph,) = report["graphs"].values()
@@ -194,3 +196,22 @@ def test_what_cannot_be_exported(tmp_path):
     task.preprocessor = None
     with pytest.raises(ValueError, match="needs a `preprocessor`"):
         task.export(tmp_path / "x")
+
+
+def test_serve(classifier, folder, monkeypatch):
+    """`examples/serve.py` answers, counts, and refuses what is too much."""
+    pytest.importorskip("httpx")
+    testclient = pytest.importorskip("fastapi.testclient")
+    monkeypatch.setenv("FOLDER", str(folder))
+    import serve
+
+    texts = ["the cat", "a dog ran"]
+    with testclient.TestClient(serve.app) as client:
+        answers = client.post("/predict", json=texts).json()
+        for answer, ours in zip(answers, classifier.classify(texts)):
+            for label, probability in ours:
+                assert answer[label] == pytest.approx(probability, abs=0.1)
+        assert client.get("/health").json()["status"] == "ok"
+        assert "electra_texts_total 2" in client.get("/metrics").text
+        assert client.post("/predict", json=["x" * 99_999]).status_code == 422
+        assert client.post("/predict", json=["x"] * 99).status_code == 422
