@@ -3,7 +3,6 @@
 A framework traces the plain layers: kernels are what no other program has.
 """
 
-import logging
 import os
 import warnings
 
@@ -27,13 +26,11 @@ def trace(model, function, rank, form, path):
         path: string. Of the file, or of the folder of `"tf_saved_model"`.
     """
     quiet = warnings.catch_warnings(action="ignore")
-    logging.disable(logging.WARNING)  # of converters about themselves
     with plain_layers(), quiet:
         if TRACERS[form] == "torch":
             _trace_torch(model, function, rank, form, path)
         else:
             _trace_tensorflow(model, function, rank, path)
-    logging.disable(logging.NOTSET)
 
 
 def _trace_torch(model, function, rank, form, path):

@@ -40,7 +40,8 @@ PLACES = {
 }
 OLD_FILES = (  # which a new export replaces, or takes away
     *(place for places in PLACES.values() for place in places),
-    *("openvino/*.bin", "saved_model/**/*", "*modules.json", "?_*/config.json"),
+    *("openvino/openvino_model*.bin", "saved_model/**/*"),
+    *("modules.json", "1_Pooling/config.json", "sentence_bert_config.json"),
 )
 SUFFIXES = (".onnx", ".xml", ".tflite", ".pt2", ".keras")
 CHILD = """
@@ -135,6 +136,8 @@ def write(task, folder, format, quantize, calibration, validation_data):
     samples = calibration
     if samples is not None:
         samples = [x for _, x in parity.batches_of(task, calibration, size=1)]
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # of converters about themselves
     try:
         with tempfile.TemporaryDirectory() as scratch:
             source = paths[0] if form == format else f"{scratch}/{form}"
@@ -152,6 +155,8 @@ def write(task, folder, format, quantize, calibration, validation_data):
             f"`export` to {format!r} needs {error.name}: `pip install "
             '"keras-electra[export]"`.'
         ) from error
+    finally:
+        logging.disable(level)
     for old in OLD_FILES:
         for path in filter(pathlib.Path.is_file, folder.parent.glob(old)):
             path = folder / path.relative_to(folder.parent)
@@ -191,7 +196,6 @@ def _check(task, target, format, quantize, calibration):
 def _quantize_onnx(source, target, samples):
     from onnxruntime import quantization
 
-    logging.getLogger().addFilter(lambda r: "pre-processing" not in r.msg)
     options = {"per_channel": True, "weight_type": quantization.QuantType.QInt8}
     if samples is None:
         quantization.quantize_dynamic(source, target, **options)
