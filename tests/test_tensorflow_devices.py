@@ -1,13 +1,14 @@
 """Replicas of `tf.distribute` compute what one device does on the whole batch.
 
-Run as a program, `FOLDER`, this file forks before TensorFlow starts: a process
-of two logical devices, and two workers. Each writes there what it has computed.
+Run as a program, `FOLDER`, this file forks before TensorFlow starts: two workers,
+then a process of two devices. Each writes there what it has computed.
 """
 
 import json
 import os
 import pathlib
 import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.skipif(
     keras.config.backend() != "tensorflow", reason="is about TensorFlow"
 )
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-NAMES = ("replicas", "worker-0", "worker-1")
+NAMES = ("worker-0", "worker-1", "replicas")
 QUIET = {"verbose": 0, "batch_size": 4}
 TEXTS = ["the chef ate", "a meal", "the the cook", "chef", "a chef cooked ."]
 
@@ -51,7 +52,8 @@ def pretrainer(dropout=0.1):
         random_token_rate=0.1,
         seed=3,
     )
-    checks.compile_quickly(model, optimizer=keras_electra.ElectraAdamW(1e-4))
+    optimizer = keras_electra.ElectraAdamW(1e-4)
+    checks.compile_eagerly(model, optimizer=optimizer)
     return model
 
 
@@ -77,16 +79,19 @@ def weights(model):
 # What the processes do.
 
 
-def pretraining(folder=None):
-    """Two epochs, the last batch one row; logs, evaluation and weights."""
+def pretraining(folder=None, epochs=3, killed=False):
+    """Last batches of one row; logs, evaluation and weights."""
     model, callbacks = pretrainer(), []
     if folder:
-        callbacks = [keras_electra.ResumableCheckpoint(folder)]
-    given = rows(9), None, 4, 2
-    fitted = model.fit(
-        *given, shuffle=False, verbose=0, validation_data=rows(3),
-        callbacks=callbacks,
-    )  # fmt: skip
+        callbacks = [keras_electra.ResumableCheckpoint(folder, verbose=0)]
+    if killed:
+        kill = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        )
+        callbacks.append(kill)
+    given = rows(9), None, 4, epochs
+    held_out = {"validation_data": rows(3), "shuffle": False}
+    fitted = model.fit(*given, verbose=0, callbacks=callbacks, **held_out)
     scores = model.evaluate(rows(5, seed=1), return_dict=True, **QUIET)
     return fitted.history, scores, weights(model)
 
@@ -150,11 +155,11 @@ def scaling():
     keras.config.set_dtype_policy("mixed_float16")
     inner = keras_electra.ElectraAdamW(1e-3, gradient_accumulation_steps=2)
     optimizer = keras.optimizers.LossScaleOptimizer(
-        inner, initial_scale=2.0**30
+        inner, initial_scale=2.0**20
     )
     model = task("TextClassifier", optimizer)
     keras.config.set_dtype_policy("float32")
-    fitted = model.fit(rows(8), np.arange(8) % 3, epochs=9, **QUIET)
+    fitted = model.fit(rows(8), np.arange(8) % 3, epochs=4, **QUIET)
     return fitted.history["skipped_steps"], float(
         ops.convert_to_numpy(optimizer.dynamic_scale)
     )
@@ -177,14 +182,6 @@ def skipping():
     return logs["skipped_steps"], sum(not s for s in same)
 
 
-def resumable(folder, epochs):
-    model = task("TextClassifier")
-    callbacks = [keras_electra.ResumableCheckpoint(folder, verbose=0)]
-    x, y = rows(9), np.arange(9) % 3
-    model.fit(x, y, epochs=epochs, callbacks=callbacks, **QUIET)
-    return weights(model)
-
-
 def raised(function, *args, **kwargs):
     try:
         return function(*args, **kwargs)
@@ -192,7 +189,7 @@ def raised(function, *args, **kwargs):
         return f"{type(error).__name__}: {error}"
 
 
-def replicas(folder):
+def replicas(folder, name):
     import tensorflow as tf
 
     from keras_electra.backend import tensorflow as engine
@@ -220,12 +217,7 @@ def replicas(folder):
     compare("skipping", skipping)
     for name in TASKS:
         compare(name, one_step, name)
-    with strategy.scope():
-        resumable(folder / "run", 2)
-    results["resumed"] = (
-        resumable(folder / "run", 3),
-        resumable(folder / "whole", 3),
-    )
+    results["resumed"] = pretraining(folder / "workers")
     with strategy.scope():
         model = task("TextClassifier", run_eagerly=False)
         model.jit_compile = True
@@ -236,39 +228,48 @@ def replicas(folder):
     return results
 
 
-def worker(folder):
+def worker(folder, name):
     import tensorflow as tf
 
-    strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    with strategy.scope():
-        return pretraining(folder / "workers")
+    folder = folder / "workers"
+    with tf.distribute.MultiWorkerMirroredStrategy().scope():
+        result = pretraining(folder, epochs=2)
+        save(folder / name, result)
+        return raised(pretraining, folder, killed=name == NAMES[1])
+
+
+def save(path, result):
+    path.with_suffix(".pickle").write_bytes(pickle.dumps(result))
+
+
+def fork(function, folder, name):
+    child = os.fork()
+    if child:
+        return child
+    try:
+        result = function(folder, name)
+    except BaseException:
+        result = traceback.format_exc()
+    save(folder / name, result)
+    os._exit(0)
 
 
 if __name__ == "__main__":
-    folder, ports = pathlib.Path(sys.argv[1]), []
+    folder, peers = pathlib.Path(sys.argv[1]), []
     for _ in range(2):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            ports.append(free.getsockname()[1])
+            peers.append(f"127.0.0.1:{free.getsockname()[1]}")
     children = []
-    for number, name in enumerate(NAMES):
-        children.append(os.fork())
-        if children[-1]:
-            continue
-        if number:
-            peers = {"worker": [f"127.0.0.1:{port}" for port in ports]}
-            role = {"type": "worker", "index": number - 1}
-            os.environ["TF_CONFIG"] = json.dumps(
-                {"cluster": peers, "task": role}
-            )
-        try:
-            result = (worker if number else replicas)(folder)
-        except BaseException:
-            result = traceback.format_exc()
-        (folder / f"{name}.pickle").write_bytes(pickle.dumps(result))
-        os._exit(0)
+    for index, name in enumerate(NAMES[:2]):
+        role = {"type": "worker", "index": index}
+        config = {"cluster": {"worker": peers}, "task": role}
+        os.environ["TF_CONFIG"] = json.dumps(config)
+        children.append(fork(worker, folder, name))
+    del os.environ["TF_CONFIG"]
     for child in children:
         os.waitpid(child, 0)
+    os.waitpid(fork(replicas, folder, NAMES[2]), 0)
 
 
 @pytest.fixture(scope="module")

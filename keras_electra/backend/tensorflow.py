@@ -27,7 +27,10 @@ class TrainStep:
         """Keras' for batches that were split before."""
 
     def make_train_function(self, force=False):
-        strategy = self._distribute_strategy or tf.distribute.get_strategy()
+        strategy = self._distribute_strategy
+        if strategy:
+            replicas.adopt(self.optimizer, strategy)
+        strategy = strategy or tf.distribute.get_strategy()
         count = strategy.num_replicas_in_sync
         if count > 1 and (self.jit_compile or self.steps_per_execution > 1):
             raise ValueError(
@@ -40,7 +43,8 @@ class TrainStep:
         if not self.optimizer.built:
             with strategy.scope():
                 self.optimizer.build(self.trainable_variables)
-        return super().make_train_function(force)
+        super().make_train_function(force)
+        self.train_function = replicas.together(self.train_function)
 
     def train_step(self, data):
         data = x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

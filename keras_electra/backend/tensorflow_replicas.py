@@ -73,8 +73,25 @@ def everyone(number):
     def gather():
         return _workers.run(lambda: gathered(tf.constant([number], tf.int64)))
 
-    values = _workers.experimental_local_results(gather())
+    values = _workers.experimental_local_results(together(gather)())
     return values[0].numpy().tolist()[:: len(values)]
+
+
+def together(function):
+    """A function that all workers call, with an error if one is missing."""
+
+    def call(*args):
+        try:
+            return function(*args)
+        except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+            index, size = processes()
+            raise ConnectionError(
+                f"Worker {index} of {size} waited for the others in vain: one "
+                "has ended, or the network fails. Start all again; with "
+                "`ResumableCheckpoint` they go on after the last epoch."
+            ) from error
+
+    return call if _workers else function
 
 
 def begin(variables):
@@ -122,6 +139,18 @@ def check(strategy):
         _workers = strategy
 
 
+def adopt(optimizer, strategy):
+    """Makes an optimizer update all replicas, if made outside of the scope."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    for one in (optimizer, inner, *getattr(optimizer, "optimizers", ())):
+        if one.built and one._distribution_strategy is not strategy:
+            raise ValueError(
+                f"The {type(one).__name__} was built outside of the scope of "
+                "the model's strategy. Make it new, or inside of it."
+            )
+        one._distribution_strategy = strategy
+
+
 def outputs(strategy, model, x):
     """Those of all rows of `x`, for evaluation and prediction."""
     parts = strategy.run(lambda x: model(_own(x), training=False), (x,))
@@ -162,6 +191,11 @@ def gradients(strategy, model, x, judge):
 
     # They are the same everywhere, and the optimizer takes them anywhere.
     parts = strategy.run(run, (x,))
+    if model.losses:
+        raise NotImplementedError(
+            "Losses that layers add, as for regularizers, are not summed over "
+            "replicas. Use `weight_decay` of the optimizer."
+        )
     first = [strategy.experimental_local_results(part)[0] for part in parts]
     return *results, first
 
