@@ -42,7 +42,13 @@ def train(folder, kill_at=None):
     examples = str(folder / "examples")
     data = keras_electra.load_examples(examples, "train", 8, seed=3)
     held_out = keras_electra.load_examples(examples, "validation", 8)
-    pretrainer = tiny_pretrainer(tokenizer, compile=False, dropout=0.1)
+    pretrainer = tiny_pretrainer(
+        tokenizer,
+        compile=False,
+        dropout=0.1,
+        mask_fraction=(0.1, 0.6),
+        fill_fraction=0.5,
+    )
     pretrainer.compile(optimizer=keras_electra.ElectraAdamW(1e-2), **FAST)
     callbacks = [keras_electra.ResumableCheckpoint(str(folder / "run"))]
     if kill_at:

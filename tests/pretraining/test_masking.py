@@ -339,3 +339,26 @@ def test_spec_of_replaced_tokens():
     for name in ("token_ids", "replaced"):
         assert spec[name].shape == (2, 5)
         assert spec[name].dtype == "int32"
+
+
+def test_mask_fraction_of_a_range():
+    ids = np.full((300, 20), 7, "int32")
+    ids[:, 0], padding = 2, np.ones_like(ids)
+    segments = np.repeat([[0] * 8 + [1] * 12], 300, 0)
+    layer = build(
+        mask_fraction=(0.25, 1.0), fill_fraction=0.0, mask_targets_only=True
+    )
+    y = layer(ids, padding, segments, training=True)
+    y = {name: ops.convert_to_numpy(array) for name, array in y.items()}
+    counts, rate = y["mask_weights"].sum(1), y["mask_rate"]
+    assert y["mask_weights"].shape == (300, 20)
+    # A rate for each row, of the tokens of the second segment.
+    np.testing.assert_array_equal(counts, np.round(12 * rate))
+    assert rate.min() < 0.3 and rate.max() > 0.95
+    assert rate.mean() == pytest.approx(0.625, abs=0.06)
+    assert y["mask_positions"][y["mask_weights"] > 0].min() == 8
+    # Every second row is filled whole, the others by any share.
+    filled = y["fill_weights"].sum(1)
+    assert np.mean(filled == counts) == pytest.approx(0.5, abs=0.15)
+    assert (filled[filled < counts] / counts[filled < counts]).min() < 0.2
+    assert (y["fill_weights"] <= y["mask_weights"]).all()
