@@ -16,6 +16,7 @@ import fsspec
 
 # In bytes. A longer line comes in pieces: some corpora are one single line.
 LINE_LIMIT = 2**20
+LONG = 2**23  # a longer record of JSON is not held several times
 NUL_FRACTION = 0.1  # text has fewer; UTF-16 read as UTF-8 has far more
 BLOCK_SIZE = 2**20  # characters
 
@@ -110,11 +111,9 @@ def read_lines(path, text_field="text"):
             ) from error
 
 
-def _lines(stream, path, cuts=True):
+def _lines(stream, path):
     number = 1
-    for data in _pieces(stream, cuts):
-        if number == 1:
-            data = data.removeprefix(b"\xef\xbb\xbf")  # byte order mark
+    for data in _pieces(stream, True):
         # Many at once: there may be millions of short ones.
         yield from _decode(data, path, number).removesuffix("\n").split("\n")
         number += data.count(b"\n")
@@ -122,48 +121,92 @@ def _lines(stream, path, cuts=True):
 
 def _pieces(stream, cuts):
     """The bytes of whole lines, some `LINE_LIMIT`, or what it `cuts` long."""
-    parts = []
+    data, mark = bytearray(), b"\xef\xbb\xbf"  # of the byte order
     while block := stream.read(LINE_LIMIT):
+        block, mark = block.removeprefix(mark), b""
         cut = block.rfind(b"\n") + 1
         if cuts and not cut and len(block) == LINE_LIMIT:
             # At the last space, or a character's start (then 0b10xxxxxx).
             cut = block.rfind(b" ") + 1 or LINE_LIMIT - 1
             while LINE_LIMIT - 4 < cut < LINE_LIMIT and block[cut] >> 6 == 2:
                 cut -= 1
-        parts.append(block[: cut or None])
+        data += block[: cut or None]
         if cut:
-            data, parts = b"".join(parts), [block[cut:]]
             yield data
-    if any(parts):
-        yield b"".join(parts)
+            data = bytearray(block[cut:])
+    if data:
+        yield data
 
 
 def _json_lines(stream, path, text_field):
-    for number, line in enumerate(_lines(stream, path, False), start=1):
-        if not line.strip():
-            continue
-        where = f"{path!r}, line {number}"
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(
-                f"{where} is not JSON ({error}). Write one JSON object a "
-                "line, or name the file .txt if it is plain text."
-            ) from error
-        is_object = isinstance(record, dict)
-        text = record.get(text_field) if is_object else None
-        if not isinstance(text, str):
-            found = list(record) if is_object else type(record).__name__
-            raise ValueError(
-                f"{where} must be a JSON object with text in its field "
-                f"`text_field={text_field!r}`. Received: {found}."
-            )
-        if "\\u" in line:  # so are halves of characters written, no text
-            text = text.encode("utf-8", "ignore").decode("utf-8")
-        some = f"[^\n]{{1,{LINE_LIMIT}}}"
-        lines = re.finditer(f"(?m){some}(?: |$)|{some}", text.replace("\r", ""))
-        yield from filter(str.strip, (line[0] for line in lines))
-        yield ""
+    number = 1
+    for data in _pieces(stream, False):
+        # Of a long record several are made, one after the other.
+        if spans := _spans_of_long(data, text_field):
+            name = json.dumps(text_field)
+            for start, stop in spans:
+                text = _decode(data[start:stop], path, number)
+                record = f'{{{name}: "{text}"}}'
+                yield from _lines_of_record(record, path, number, text_field)
+            yield ""
+            del data[: data.find(b"\n") + 1 or None]
+            number += 1
+        text = _decode(data, path, number).removesuffix("\n")
+        for line in text.split("\n") if data else ():
+            if line.strip():
+                yield from _lines_of_record(line, path, number, text_field)
+                yield ""
+            number += 1
+
+
+def _spans_of_long(data, text_field):
+    """`(start, stop)` of parts of the first record's text, if it is long."""
+    end = data.find(b"\n") if b"\n" in data else len(data)
+    if end <= LONG:
+        return []
+    key = re.escape(json.dumps(text_field, ensure_ascii=False).encode())
+    value = rb'\s*:\s*"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+    found, spans = re.compile(key + value).search(data, 0, end), []
+    try:
+        start, stop = found.span(1)
+        others = json.loads(data[:start] + b"?" + data[stop:end])
+        is_text = others[text_field] == "?"
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return []  # is read whole, and what is wrong said
+    while is_text and start < stop:
+        cut = limit = min(start + LINE_LIMIT, stop)
+        if limit < stop:  # at the end of a line, or at a space
+            escapes = re.finditer(rb"\\.", data[start:limit])
+            ends = [start + e.end() for e in escapes if e[0] == b"\\n"]
+            cut = ends[-1] if ends else data.rfind(b" ", start, limit) + 1
+            cut = cut or data.find(b" ", limit, stop) + 1 or stop
+        spans.append((start, cut))
+        start = cut
+    return spans
+
+
+def _lines_of_record(line, path, number, text_field):
+    where = f"{path!r}, line {number}"
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{where} is not JSON ({error}). Write one JSON object a "
+            "line, or name the file .txt if it is plain text."
+        ) from error
+    is_object = isinstance(record, dict)
+    text = record.get(text_field) if is_object else None
+    if not isinstance(text, str):
+        found = list(record) if is_object else type(record).__name__
+        raise ValueError(
+            f"{where} must be a JSON object with text in its field "
+            f"`text_field={text_field!r}`. Received: {found}."
+        )
+    if "\\u" in line:  # so are halves of characters written, no text
+        text = text.encode("utf-8", "ignore").decode("utf-8")
+    some = f"[^\n]{{1,{LINE_LIMIT}}}"
+    lines = re.finditer(f"(?m){some}(?: |$)|{some}", text.replace("\r", ""))
+    yield from filter(str.strip, (line[0] for line in lines))
 
 
 def _decode(data, path, number):

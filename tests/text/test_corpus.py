@@ -188,3 +188,32 @@ def test_original_corpus_reads(golden):
     assert not any("\r" in line for line in lines)
     data = (golden / "corpus.txt").read_bytes()
     assert len(lines) == data.count(b"\n") + (not data.endswith(b"\n"))
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+@pytest.mark.parametrize("around", [{"id": 1}, {"meta": {"text": "no"}}, {}])
+def test_long_records_are_read_in_parts(
+    ascii_only, around, tmp_path, monkeypatch
+):
+    """With the same lines, and the same errors, as short ones."""
+    lines = [f'{i} café \\new \\\\n \U0001f600 "quoted"' for i in range(99)]
+    records = [
+        json.dumps(
+            {**around, "text": text, "end": "a"}, ensure_ascii=ascii_only
+        )
+        for text in ("\n".join(lines), "short", "\n".join(lines[::-1]))
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_bytes("\n".join(records).encode("utf-8-sig"))
+    expected = list(corpus.read_lines(path))
+    assert expected == [*lines, "", "short", "", *lines[::-1], ""]
+    monkeypatch.setattr(corpus, "LONG", 400)
+    monkeypatch.setattr(corpus, "LINE_LIMIT", 250)
+    assert bool(
+        corpus._spans_of_long(bytearray(records[0].encode()), "text")
+    ) == ("meta" not in around)
+    assert list(corpus.read_lines(path)) == expected
+    for wrong in (records[2][:-9], records[2].replace("quoted", "\\x")):
+        path.write_text("\n".join([*records[:2], wrong]))
+        with pytest.raises(ValueError, match="a.jsonl', line 3 is not JSON"):
+            list(corpus.read_lines(path))
