@@ -1,0 +1,186 @@
+"""JAX's devices compute what one does: this file starts itself for that.
+
+    python -m tests.test_jax_devices FOLDER [PORT INDEX]
+
+With eight devices, or with one as either of two processes.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import keras_electra
+from tests.checks import ids
+from tests.checks import tiny_backbone
+from tests.pretraining.conftest import tiny_pretrainer
+
+pytestmark = pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="these devices are JAX's"
+)
+ROOT = pathlib.Path(__file__).parents[1]
+# 12 rows of three lengths: a batch of eight, and a short one.
+ROWS = ids(*([2, *range(5, 8 + n), 3] for n in 4 * [0, 1, 2]))
+
+
+def data_parallel(count):
+    devices = keras.distribution.list_devices()[:count]
+    return keras.distribution.DataParallel(devices=devices)
+
+
+def model_parallel(*shape):
+    devices = keras.distribution.list_devices()[: np.prod(shape)]
+    names = "batch", "model"
+    mesh = keras.distribution.DeviceMesh(shape, names, devices)
+    layouts = keras_electra.layout_map(mesh)
+    return keras.distribution.ModelParallel(layout_map=layouts)
+
+
+def finish(model, path, losses):
+    arrays = model.variables + model.optimizer.variables
+    np.savez(path, *map(keras.ops.convert_to_numpy, arrays))
+    path.with_suffix(".json").write_text(json.dumps(losses))
+
+
+def pretrain(distribution, path, epochs, run=None, batch_size=8, rows=ROWS):
+    """Writes the weights to a path, and the losses beside it."""
+    with distribution.scope() if distribution else contextlib.nullcontext():
+        keras.utils.set_random_seed(3)
+        model = tiny_pretrainer(dropout=0.1)
+        model.compile(keras_electra.ElectraAdamW(1e-3, global_clipnorm=1.0))
+        checkpoint = keras_electra.ResumableCheckpoint
+        history = model.fit(
+            rows,
+            callbacks=[checkpoint(run, verbose=0)] if run else None,
+            epochs=epochs,
+            batch_size=batch_size,
+            verbose=0,
+        )
+        finish(model, path, history.history["loss"])
+        return model
+
+
+def finetune(distribution, path):
+    """Clipped, two steps at a time, averaged weights; also predicts."""
+    with distribution.scope() if distribution else contextlib.nullcontext():
+        keras.utils.set_random_seed(3)
+        task = keras_electra.ElectraTextClassifier(
+            tiny_backbone(dropout=0.1), num_classes=2
+        )
+        task.compile(
+            keras.optimizers.AdamW(
+                1e-3,
+                global_clipnorm=0.1,
+                gradient_accumulation_steps=2,
+                use_ema=True,
+            )
+        )
+        y = np.arange(12) % 2
+        given = {"batch_size": 8, "verbose": 0}
+        task.fit(ROWS, y, **given)
+        losses = task.evaluate(ROWS, y, **given)
+        outputs = task.predict(ROWS, **given)
+        finish(task, path, losses + outputs.ravel().tolist())
+
+
+def main(folder):
+    """One device, then more and more that go on with one run."""
+    run = folder / "run"
+    pretrain(None, folder / "one.npz", 4)
+    pretrain(data_parallel(2), folder / "1.npz", 1, run)
+    model = pretrain(model_parallel(2, 2), folder / "2.npz", 2, run)
+    split, slots = (
+        [v for v in variables if "model" in v.value.sharding.spec]
+        for variables in (model.variables, model.optimizer.variables)
+    )
+    assert len(split) == 12 and len(slots) == 24
+    pretrain(data_parallel(8), folder / "3.npz", 3, run)
+    for change in ({"batch_size": 12}, {"batch_size": 16, "run": run}):
+        with pytest.raises(ValueError, match="`batch_size`, of all .*devices"):
+            pretrain(data_parallel(8), folder / "bad.npz", 5, **change)
+    finetune(None, folder / "task-one.npz")
+    finetune(data_parallel(4), folder / "task.npz")
+
+
+def main_of_two(folder, port, index):
+    with pytest.raises(RuntimeError, match="2 processes would train apart"):
+        keras.distribution.initialize(f"localhost:{port}", 2, index)
+        pretrain(None, folder / "bad.npz", 1)
+    other = {**ROWS, "segment_ids": ROWS["segment_ids"] + index}
+    with pytest.raises(ValueError, match="Examples .* must be the same in all"):
+        pretrain(data_parallel(2), folder / "bad.npz", 1, rows=other)
+    path = folder / f"process-{index}.npz"
+    pretrain(data_parallel(2), path, 4, folder / "run")
+
+
+def start(folder, devices, *more):
+    flag = f"--xla_force_host_platform_device_count={devices}"
+    command = [sys.executable, "-m", "tests.test_jax_devices", str(folder)]
+    return subprocess.Popen(
+        [*command, *map(str, more)],
+        cwd=ROOT,
+        env={**os.environ, "XLA_FLAGS": flag, "JAX_PLATFORMS": "cpu"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def check(*processes):
+    for process in processes:
+        output, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, output[-5000:]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("devices")
+    check(start(folder, 8))
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    check(*(start(folder, 1, port, index) for index in range(2)))
+    return folder
+
+
+def losses_of(path):
+    return json.loads(path.with_suffix(".json").read_text())
+
+
+def test_a_run_goes_on_with_any_number_of_devices(folder):
+    expected = losses_of(folder / "one.json")
+    paths = [folder / f"{n}.json" for n in (1, 2, 3)]
+    losses = sum(map(losses_of, [*paths, folder / "process-0.json"]), [])
+    np.testing.assert_allclose(losses, expected, rtol=1e-6)
+    arrays, others, last = (
+        np.load(folder / f"{name}.npz")
+        for name in ("process-0", "process-1", "one")
+    )
+    for name in last.files:
+        np.testing.assert_array_equal(arrays[name], others[name])
+        np.testing.assert_allclose(arrays[name], last[name], atol=2e-6)
+
+
+def test_a_task_on_four_devices(folder):
+    found, expected = (
+        losses_of(folder / f"{name}.json") for name in ("task", "task-one")
+    )
+    assert len(found) == len(expected) == 2 + 24
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    arrays, last = (
+        np.load(folder / f"{name}.npz") for name in ("task", "task-one")
+    )
+    for name in last.files:
+        np.testing.assert_allclose(arrays[name], last[name], atol=2e-6)
+
+
+if __name__ == "__main__":
+    run = main_of_two if sys.argv[2:] else main
+    run(pathlib.Path(sys.argv[1]), *map(int, sys.argv[2:]))
