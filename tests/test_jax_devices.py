@@ -1,8 +1,7 @@
 """JAX's devices compute what one does: this file starts itself for that.
 
-    python -m tests.test_jax_devices FOLDER [PORT INDEX]
-
-With eight devices, or with one as either of two processes.
+As a program, `FOLDER PORT`, it forks before JAX starts, to import once: two
+processes with a device each, then this one with eight.
 """
 
 import contextlib
@@ -26,8 +25,9 @@ pytestmark = pytest.mark.skipif(
     keras.config.backend() != "jax", reason="these devices are JAX's"
 )
 ROOT = pathlib.Path(__file__).parents[1]
-# 12 rows of three lengths: a batch of eight, and a short one.
+# Ragged; the last four are a short batch after eight.
 ROWS = ids(*([2, *range(5, 8 + n), 3] for n in 4 * [0, 1, 2]))
+EIGHT = {name: array[:8] for name, array in ROWS.items()}
 
 
 def data_parallel(count):
@@ -49,7 +49,7 @@ def finish(model, path, losses):
     path.with_suffix(".json").write_text(json.dumps(losses))
 
 
-def pretrain(distribution, path, epochs, run=None, batch_size=8, rows=ROWS):
+def pretrain(distribution, path, epochs, run=None, batch_size=8, rows=EIGHT):
     """Writes the weights to a path, and the losses beside it."""
     with distribution.scope() if distribution else contextlib.nullcontext():
         keras.utils.set_random_seed(3)
@@ -83,18 +83,21 @@ def finetune(distribution, path):
             )
         )
         y = np.arange(12) % 2
-        given = {"batch_size": 8, "verbose": 0}
-        task.fit(ROWS, y, **given)
-        losses = task.evaluate(ROWS, y, **given)
-        outputs = task.predict(ROWS, **given)
+        task.fit(ROWS, y, batch_size=8, epochs=2, verbose=0)
+        losses = task.evaluate(ROWS, y, batch_size=12, verbose=0)
+        outputs = task.predict(ROWS, batch_size=12, verbose=0)
         finish(task, path, losses + outputs.ravel().tolist())
 
 
-def main(folder):
-    """One device, then more and more that go on with one run."""
-    run = folder / "run"
-    pretrain(None, folder / "one.npz", 4)
-    pretrain(data_parallel(2), folder / "1.npz", 1, run)
+def main(folder, port):
+    """Epochs of one run on more and more devices, and all on one."""
+    run, children = folder / "run", []
+    for index in range(2):
+        if not (child := os.fork()):
+            os.environ["XLA_FLAGS"] = ""
+            return main_of_two(folder, port, index)
+        children.append(child)
+    assert not any(os.waitpid(child, 0)[1] for child in children)
     model = pretrain(model_parallel(2, 2), folder / "2.npz", 2, run)
     split, slots = (
         [v for v in variables if "model" in v.value.sharding.spec]
@@ -104,49 +107,39 @@ def main(folder):
     pretrain(data_parallel(8), folder / "3.npz", 3, run)
     for change in ({"batch_size": 12}, {"batch_size": 16, "run": run}):
         with pytest.raises(ValueError, match="`batch_size`, of all .*devices"):
-            pretrain(data_parallel(8), folder / "bad.npz", 5, **change)
+            pretrain(data_parallel(8), folder / "bad.npz", 4, **change)
+    pretrain(None, folder / "one.npz", 3)
     finetune(None, folder / "task-one.npz")
-    finetune(data_parallel(4), folder / "task.npz")
+    finetune(model_parallel(2, 2), folder / "task.npz")
 
 
 def main_of_two(folder, port, index):
+    keras.distribution.initialize(f"localhost:{port}", 2, index)
     with pytest.raises(RuntimeError, match="2 processes would train apart"):
-        keras.distribution.initialize(f"localhost:{port}", 2, index)
         pretrain(None, folder / "bad.npz", 1)
-    other = {**ROWS, "segment_ids": ROWS["segment_ids"] + index}
+    other = {**EIGHT, "segment_ids": EIGHT["segment_ids"] + index}
     with pytest.raises(ValueError, match="Examples .* must be the same in all"):
         pretrain(data_parallel(2), folder / "bad.npz", 1, rows=other)
     path = folder / f"process-{index}.npz"
-    pretrain(data_parallel(2), path, 4, folder / "run")
+    pretrain(data_parallel(2), path, 1, folder / "run")
 
 
-def start(folder, devices, *more):
-    flag = f"--xla_force_host_platform_device_count={devices}"
-    command = [sys.executable, "-m", "tests.test_jax_devices", str(folder)]
-    return subprocess.Popen(
-        [*command, *map(str, more)],
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("devices")
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    flag = "--xla_force_host_platform_device_count=8"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.test_jax_devices", folder, str(port)],
         cwd=ROOT,
         env={**os.environ, "XLA_FLAGS": flag, "JAX_PLATFORMS": "cpu"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def check(*processes):
-    for process in processes:
-        output, _ = process.communicate(timeout=600)
-        assert process.returncode == 0, output[-5000:]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("devices")
-    check(start(folder, 8))
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    check(*(start(folder, 1, port, index) for index in range(2)))
+    assert done.returncode == 0, done.stdout[-5000:]
     return folder
 
 
@@ -155,22 +148,22 @@ def losses_of(path):
 
 
 def test_a_run_goes_on_with_any_number_of_devices(folder):
-    expected = losses_of(folder / "one.json")
-    paths = [folder / f"{n}.json" for n in (1, 2, 3)]
-    losses = sum(map(losses_of, [*paths, folder / "process-0.json"]), [])
-    np.testing.assert_allclose(losses, expected, rtol=1e-6)
-    arrays, others, last = (
-        np.load(folder / f"{name}.npz")
-        for name in ("process-0", "process-1", "one")
-    )
-    for name in last.files:
-        np.testing.assert_array_equal(arrays[name], others[name])
-        np.testing.assert_allclose(arrays[name], last[name], atol=2e-6)
+    names = "process-0", "2", "3"
+    losses = [losses_of(folder / f"{name}.npz") for name in names]
+    expected = losses_of(folder / "one.npz")
+    np.testing.assert_allclose(sum(losses, []), expected, rtol=1e-6)
+    assert losses_of(folder / "process-1.npz") == losses[0]
+    pairs = ("process-0", "process-1", 0), ("3", "one", 2e-6)
+    for *names, atol in pairs:
+        found, expected = (np.load(folder / f"{name}.npz") for name in names)
+        for name in expected.files:
+            both = found[name], expected[name]
+            np.testing.assert_allclose(*both, rtol=0, atol=atol)
 
 
-def test_a_task_on_four_devices(folder):
+def test_a_task_on_four_devices_with_split_weights(folder):
     found, expected = (
-        losses_of(folder / f"{name}.json") for name in ("task", "task-one")
+        losses_of(folder / f"{name}.npz") for name in ("task", "task-one")
     )
     assert len(found) == len(expected) == 2 + 24
     np.testing.assert_allclose(found, expected, rtol=1e-5)
@@ -182,5 +175,4 @@ def test_a_task_on_four_devices(folder):
 
 
 if __name__ == "__main__":
-    run = main_of_two if sys.argv[2:] else main
-    run(pathlib.Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    main(pathlib.Path(sys.argv[1]), int(sys.argv[2]))

@@ -15,7 +15,7 @@ def merge_examples(output_dir, verbose=True):
     """Make the examples that all parts of `build_examples` have prepared.
 
     The files are those of one call, to the byte. It reads all text once more,
-    and packs and writes alone, which takes a fraction of the tokenizing.
+    and packs and writes alone: half as long as a call of one process.
 
     Args:
         output_dir: str or path, as it was given to `build_examples`.
