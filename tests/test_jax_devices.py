@@ -44,8 +44,7 @@ def model_parallel(*shape):
 
 
 def finish(model, path, losses):
-    arrays = model.variables + model.optimizer.variables
-    np.savez(path, *map(keras.ops.convert_to_numpy, arrays))
+    np.savez(path, *map(keras.ops.convert_to_numpy, model.variables))
     path.with_suffix(".json").write_text(json.dumps(losses))
 
 
@@ -104,13 +103,12 @@ def main(folder, port):
         for variables in (model.variables, model.optimizer.variables)
     )
     assert len(split) == 12 and len(slots) == 24
-    pretrain(data_parallel(8), folder / "3.npz", 3, run)
     for change in ({"batch_size": 12}, {"batch_size": 16, "run": run}):
         with pytest.raises(ValueError, match="`batch_size`, of all .*devices"):
-            pretrain(data_parallel(8), folder / "bad.npz", 4, **change)
-    pretrain(None, folder / "one.npz", 3)
+            pretrain(data_parallel(8), folder / "bad.npz", 3, **change)
+    pretrain(None, folder / "one.npz", 2)
     finetune(None, folder / "task-one.npz")
-    finetune(model_parallel(2, 2), folder / "task.npz")
+    finetune(data_parallel(8), folder / "task.npz")
 
 
 def main_of_two(folder, port, index):
@@ -148,12 +146,12 @@ def losses_of(path):
 
 
 def test_a_run_goes_on_with_any_number_of_devices(folder):
-    names = "process-0", "2", "3"
+    names = "process-0", "2"
     losses = [losses_of(folder / f"{name}.npz") for name in names]
     expected = losses_of(folder / "one.npz")
     np.testing.assert_allclose(sum(losses, []), expected, rtol=1e-6)
     assert losses_of(folder / "process-1.npz") == losses[0]
-    pairs = ("process-0", "process-1", 0), ("3", "one", 2e-6)
+    pairs = ("process-0", "process-1", 0), ("2", "one", 2e-6)
     for *names, atol in pairs:
         found, expected = (np.load(folder / f"{name}.npz") for name in names)
         for name in expected.files:
@@ -161,7 +159,7 @@ def test_a_run_goes_on_with_any_number_of_devices(folder):
             np.testing.assert_allclose(*both, rtol=0, atol=atol)
 
 
-def test_a_task_on_four_devices_with_split_weights(folder):
+def test_a_task_on_eight_devices(folder):
     found, expected = (
         losses_of(folder / f"{name}.npz") for name in ("task", "task-one")
     )
