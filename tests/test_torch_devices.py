@@ -274,9 +274,24 @@ def test_nan_in_one_process_skips_the_step_in_all():
 def test_other_numbers_of_processes_go_on(tmp_path):
     (one,) = in_processes(1, pretrain, None, 4)
     for epochs, size in enumerate((1, 2, 1, 4), 1):
-        several = in_processes(size, pretrain, tmp_path / "run", epochs)
+        log = tmp_path / f"{size}.csv"
+        given = tmp_path / "run", epochs, None, [keras.callbacks.CSVLogger(log)]
+        several = in_processes(size, pretrain, *given)
+        assert len(log.read_text().splitlines()) == 2  # of the first process
     check_close(({n: v[3:] for n, v in one[0].items()}, one[1]), several)
     assert sorted(os.listdir(tmp_path / "run"))[-1] == "epoch-00004"
+
+
+def save(folder):
+    pretrainer = tiny_pretrainer()
+    pretrainer.save_to_preset(folder)
+    return numbers(pretrainer)[0]
+
+
+def test_the_first_process_saves(tmp_path):
+    first, _ = in_processes(2, save, tmp_path / "preset")
+    saved = keras_electra.ElectraPretrainer.from_preset(tmp_path / "preset")
+    np.testing.assert_array_equal(numbers(saved)[0], first)
 
 
 class Kill(keras.callbacks.Callback):

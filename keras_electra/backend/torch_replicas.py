@@ -1,7 +1,9 @@
 """PyTorch: replicas are the processes that `torchrun` starts.
 
-Gradients are reduced as one array when all are there. Reducing them in parts,
-while the backward pass goes on, takes the cores that a CPU computes it with.
+Gradients are reduced as one array when all are there. Reducing parts during the
+backward pass would hide at most that time, on a CPU a few hundredths of a step,
+and take the cores it needs. Optimizers are whole in each process: a share of
+ELECTRA-Large's moments on 8 devices would save what 3 rows in training take.
 """
 
 import datetime
@@ -123,7 +125,9 @@ def begin(variables):
     if count() == 1:
         return
     for variable in variables:
-        _together(dist.broadcast, variable.value.data, 0)
+        value = variable.value.contiguous()
+        _together(dist.broadcast, value, 0)
+        variable.value.copy_(value)
     for generator in [torch, torch.cuda][: 1 + torch.cuda.is_available()]:
         state = generator.get_rng_state()
         _together(dist.broadcast, state, 0)
