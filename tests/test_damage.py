@@ -166,13 +166,9 @@ def open_checkpoint(path):
     model = classifier()
     checks.compile_quickly(model)
     callback = ke.ResumableCheckpoint(path, verbose=0)
-    callback.set_model(model)
-    model.training_data = None
-    try:
-        callback.on_train_begin()
-    finally:
-        callback.on_train_end()
-    return model.get_weights(), model._initial_epoch
+    # It has trained for as long already.
+    model.fit(LINES[:4], ["bad", "good"] * 2, callbacks=[callback], verbose=0)
+    return model.get_weights()
 
 
 def open_benchmark(name, function, *arguments):
