@@ -42,7 +42,8 @@ def main():
         train, development = read(name, pathlib.Path(args.data))
         size, held_out, epochs, rate = TASKS[name]
         size, held_out = (n // args.divide for n in (size, held_out))
-        task = make(name, args.preset, train)
+        labels = [*train[1], *development[1]]
+        task = make(name, args.preset, labels)
         steps = epochs * -(-size // 32)
         task.compile(
             keras_electra.finetuning_optimizer(
@@ -88,12 +89,12 @@ def read(name, folder):
     return [read_conll(path) for path in paths]
 
 
-def make(name, preset, train):
+def make(name, preset, given):
     if name in GLUE:
         cls, labels = keras_electra.ElectraTextClassifier, GLUE[name].labels
     else:
         cls = keras_electra.ElectraTokenClassifier
-        labels = sorted({label for row in train[1] for label in row})
+        labels = sorted({label for row in given for label in row})
     return cls.from_preset(preset, labels=labels, sequence_length=128)
 
 
