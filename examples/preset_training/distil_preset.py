@@ -7,7 +7,7 @@
 `gutenberg/books`: a paragraph a line, an empty line after a document.
 Three stages, each on text of its own, with a checkpoint every few minutes:
 first the student learns to say what the teacher says of whole sentences (their
-vectors, how alike they are, and the hidden states of words); then to predict
+vectors, and the hidden states of words); then to predict
 masked words as well; then to tell which were replaced, too. Generator and
 discriminator are one network. Stopped at any time, the same command goes on.
 What happened is in `RUN/*.csv`; `--minutes` ends a sitting after a checkpoint.
@@ -27,6 +27,7 @@ from muon import short_run_optimizer
 import keras_electra
 
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]* +(?=[A-Z\"'(])")
+STARTED = time.perf_counter()
 MOST_TOKENS = 96  # of a text; the mean is 33
 CHARACTERS = 4.4  # of a token, at most: how much text a stage needs
 SIZES = {
@@ -124,6 +125,8 @@ def read_texts(args, split, start, size):
                         texts.append(text)
                 if place > end:
                     break
+    if not texts:
+        raise SystemExit(f"All text of {args.data} is used up: --scale less.")
     draw.shuffle(texts)
     return texts
 
@@ -183,12 +186,13 @@ class Sitting(keras.callbacks.Callback):
 
     def __init__(self, minutes):
         super().__init__()
-        self.most = minutes or float("inf")
+        self.end = STARTED + 60 * (minutes or float("inf"))
+        self.start = None
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.start = time.perf_counter()
-        if self.start - STARTED > 60 * self.most:
+        if self.start is not None and time.perf_counter() > self.end:
             raise SystemExit("The sitting is over. Give the command again.")
+        self.start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs):
         logs["minutes"] = (time.perf_counter() - self.start) / 60
@@ -262,5 +266,4 @@ def parse_arguments():
 
 
 if __name__ == "__main__":
-    STARTED = time.perf_counter()
     main()

@@ -33,7 +33,7 @@ NORMS = ("gradient_norm", "generator_gradient_norm")
 
 
 class DistillationMetrics(StepMetrics):
-    """A mean for each loss, and all metrics of a pre-trainer beside them."""
+    """A mean for each loss, and beside them all metrics of a pre-trainer."""
 
     def __init__(self, names, pretrainer=None):
         super().__init__(NORMS)
@@ -66,8 +66,6 @@ class Distiller(PretrainingFit, keras.Model):
         vector_weight, hidden_weight: floats. Of the share of the variance of
             vectors of texts, and of hidden states, that the student does not
             explain. Default to `1.0`.
-        similarity_weight: float. Of the divergence of their cosines within
-            a batch, without any projection. Defaults to `1.0`.
         relation_weight: float. Of the divergence of relations of queries,
             keys and values (MiniLMv2). Defaults to `0.0`.
         pretraining_weight: float. Of the loss of a student that is a
@@ -94,7 +92,6 @@ class Distiller(PretrainingFit, keras.Model):
         teacher,
         preprocessor=None,
         vector_weight=1.0,
-        similarity_weight=1.0,
         hidden_weight=1.0,
         relation_weight=0.0,
         pretraining_weight=0.1,
@@ -105,7 +102,6 @@ class Distiller(PretrainingFit, keras.Model):
     ):
         weights = {
             "vector_loss": vector_weight,
-            "similarity_loss": similarity_weight,
             "hidden_loss": hidden_weight,
             "relation_loss": relation_weight,
         }
@@ -119,22 +115,21 @@ class Distiller(PretrainingFit, keras.Model):
                 f"task of this package. Received: {type(student).__name__}."
             )
         preprocessor = preprocessor or getattr(student, "preprocessor", None)
-        if preprocessor is None:
+        needs = {
+            "vectors": vector_weight,
+            "states": hidden_weight,
+            "relations": relation_weight,
+        }
+        names = [name for name, needed in needs.items() if needed]
+        if preprocessor is None or not names:
             raise ValueError(
                 "`preprocessor` must be given where `student` has none, such "
-                "as ElectraPretrainerPreprocessor(tokenizer)."
+                "as ElectraPretrainerPreprocessor(tokenizer), and one of the "
+                f"weights of losses. Received: {preprocessor}, {weights}."
             )
-        needs = dict(
-            vectors=vector_weight or similarity_weight,
-            states=hidden_weight,
-            relations=relation_weight,
-        )
-        names = [name for name, needed in needs.items() if needed]
-        if not names:
-            raise ValueError("One of the weights of losses must be above 0.")
         teacher = teaching.Teacher(teacher, names, preprocessor, cache)
 
-        # === Layers ===
+        # === Functional Model ===
         embedder = teacher.embedder
         pooling = embedder.pooling
         if isinstance(student, ElectraTextEmbedder):
@@ -142,35 +137,28 @@ class Distiller(PretrainingFit, keras.Model):
         layer = layer or backbone.num_layers
         given = {"pooling": pooling, "normalize": embedder.normalize}
         own = ElectraTextEmbedder(backbone, layer=layer, **given)
-        wide = embedder.backbone.hidden_dim
-        projections = {}
-        for name in ("vectors", "states"):
-            loss = vector_weight if name == "vectors" else hidden_weight
-            if loss and wide != backbone.hidden_dim:
-                # From zero: what starts too large is made small by making
-                # all states alike, from which a student does not recover.
-                projections[name] = keras.layers.Dense(
-                    wide,
-                    kernel_initializer="zeros",
-                    dtype="float32",
-                    name=f"{name}_projection",
-                )
+        narrow, wide = backbone.hidden_dim, embedder.backbone.hidden_dim
+        outputs = teaching.outputs(own, names, layer)
+        for name in set(names) - {"relations"} if wide != narrow else ():
+            # From zero: what starts too large is made small by making all
+            # states alike, from which a student does not recover.
+            projection = keras.layers.Dense(
+                wide,
+                kernel_initializer="zeros",
+                dtype="float32",
+                name=f"{name}_projection",
+            )
+            outputs[f"projected_{name}"] = projection(outputs[name])
         if relation_heads is None:
-            shared = math.gcd(backbone.hidden_dim, wide)
+            shared = math.gcd(narrow, wide)
             divisors = [n for n in range(1, MOST_HEADS + 1) if shared % n == 0]
             relation_heads = divisors[-1]
         check_count("relation_heads", relation_heads)
-        if backbone.hidden_dim % relation_heads or wide % relation_heads:
+        if narrow % relation_heads or wide % relation_heads:
             raise ValueError(
-                "`relation_heads` must divide both widths. Received: "
-                f"relation_heads={relation_heads}, widths "
-                f"{backbone.hidden_dim} and {wide}."
+                f"`relation_heads` must divide both widths, {narrow} and "
+                f"{wide}. Received: relation_heads={relation_heads}."
             )
-
-        # === Functional Model ===
-        outputs = teaching.outputs(own, names, layer)
-        for name, projection in projections.items():
-            outputs[f"projected_{name}"] = projection(outputs[name])
         is_pretrained = isinstance(student, ElectraPretrainer)
         pretrainer = student if is_pretrained and pretraining_weight else None
         if pretrainer is not None:
@@ -230,46 +218,38 @@ class Distiller(PretrainingFit, keras.Model):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         """The weighted sum of all losses, a float32 scalar."""
-        # Texts are compared with all others: every replica has all of them.
+        # Variances are those of all texts: every replica has all of them.
         gathered = replicas.gathered
         y = {n: gathered(ops.cast(a, "float32")) for n, a in y.items()}
         for name, width in self._teacher.widths.items():
             # TensorFlow does not know the last axis.
             shape = (*ops.shape(y[name])[:-1], width)
             y[name] = ops.reshape(y[name], shape)
-        pieces = y.get("piece_weights")
-        ours = "vectors", "states", "relations"
-        ours = [*ours, *(f"projected_{name}" for name in ours)]
-        own = {n: gathered(y_pred[n]) for n in ours if n in y_pred}
-        mask = gathered(ops.cast(x["padding_mask"], "float32"))
+        pieces, mask = y.get("piece_weights"), gathered(x["padding_mask"])
         if pieces is not None:
-            mask = ops.cast(ops.sum(pieces, axis=-1) > 0, "float32")
+            mask = ops.sum(pieces, axis=-1) > 0
+        mask = ops.cast(mask, "float32")
 
-        def of_words(name):
-            states = ops.cast(own[name], "float32")
-            return states if pieces is None else ops.matmul(pieces, states)
+        def learnt(name):
+            value = y_pred.get(f"projected_{name}", y_pred[name])
+            value = gathered(ops.cast(value, "float32"))
+            is_of_words = name != "vectors" and pieces is not None
+            return ops.matmul(pieces, value) if is_of_words else value
 
-        values = {}
-        if "vector_loss" in self.loss_weights:
-            vectors = own.get("projected_vectors", own["vectors"])
-            pair = vectors[:, None], y["vectors"][:, None]
-            ones = ops.ones_like(vectors[:, :1])
-            values["vector_loss"] = losses.unexplained_variance(*pair, ones)
-        if "similarity_loss" in self.loss_weights:
-            pair = own["vectors"], y["vectors"]
-            values["similarity_loss"] = losses.similarity_loss(*pair)
-        if "hidden_loss" in self.loss_weights:
-            states = "projected_states"
-            states = of_words(states if states in own else "states")
-            pair = states, y["states"]
-            values["hidden_loss"] = losses.unexplained_variance(*pair, mask)
-        if "relation_loss" in self.loss_weights:
-            given = of_words("relations"), y["relations"], mask
-            value = losses.relation_loss(*given, self.relation_heads)
-            values["relation_loss"] = value
-        for name, metric in self.step_metrics.losses.items():
-            metric.update_state(values[name])
-        loss = sum(w * values[n] for n, w in self.loss_weights.items())
+        loss, heads = 0.0, self.relation_heads
+        for name, weight in self.loss_weights.items():
+            if name == "vector_loss":
+                pair = learnt("vectors")[:, None], y["vectors"][:, None]
+                ones = ops.ones_like(mask[:, :1])
+                value = losses.unexplained_variance(*pair, ones)
+            elif name == "hidden_loss":
+                pair = learnt("states"), y["states"]
+                value = losses.unexplained_variance(*pair, mask)
+            else:
+                pair = learnt("relations"), y["relations"]
+                value = losses.relation_loss(*pair, mask, heads)
+            self.step_metrics.losses[name].update_state(value)
+            loss += weight * value
         loss = loss / replicas.count()  # a share of it, as in pre-training
         loss = loss if training else replicas.total(loss)
         if self.pretrainer is not None:

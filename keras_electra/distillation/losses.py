@@ -30,33 +30,6 @@ def unexplained_variance(student, teacher, mask):
     return ops.mean(error / ops.maximum(variance, least))
 
 
-def similarity_loss(student, teacher, temperature=0.05):
-    """Cross-entropy, less its least, of which others a text is close to.
-
-    A softmax over the cosines to all others of the batch (Fang et al., SEED,
-    ICLR 2021, section 3.2). Vectors `(B, D)` may have different widths.
-    """
-    return _divergence(
-        *(_closeness(v, temperature) for v in (teacher, student))
-    )
-
-
-def _closeness(vectors, temperature):
-    vectors = ops.normalize(vectors, axis=-1)
-    scores = ops.matmul(vectors, ops.transpose(vectors)) / temperature
-    itself = ops.eye(ops.shape(scores)[0], dtype="float32")
-    return ops.log_softmax(scores + MASKED_SCORE * itself, axis=-1)
-
-
-def _divergence(teacher, student, weights=None):
-    """Mean over rows, weighted, of log-probabilities along the last axis."""
-    each = ops.sum(ops.exp(teacher) * (teacher - student), axis=-1)
-    if weights is None:
-        return ops.mean(each)
-    weights = ops.broadcast_to(weights, ops.shape(each))
-    return ops.sum(each * weights) / ops.maximum(ops.sum(weights), 1.0)
-
-
 def relation_loss(student, teacher, mask, heads):
     """Divergence of relations of queries, of keys and of values.
 
@@ -65,8 +38,10 @@ def relation_loss(student, teacher, mask, heads):
     in `heads` parts of the width. Arrays are `(B, W, 3D)`, with widths that
     may differ; their mean over the three kinds, words and heads is taken.
     """
-    relations = (_relations(x, mask, heads) for x in (teacher, student))
-    return _divergence(*relations, weights=mask[:, None, :])
+    teacher, student = (_relations(x, mask, heads) for x in (teacher, student))
+    each = ops.sum(ops.exp(teacher) * (teacher - student), axis=-1)
+    each = ops.mean(each, axis=1) * mask  # over kinds and heads
+    return ops.sum(each) / ops.maximum(ops.sum(mask), 1.0)
 
 
 def _relations(x, mask, heads):
