@@ -1,7 +1,6 @@
 """Serves an exported classifier over HTTP, without Keras and this package.
 
-What is waiting is computed together. From a terminal:
-FOLDER=exported uvicorn --app-dir examples serve:app
+Waiting texts go together: FOLDER=exported uvicorn --app-dir examples serve:app
 """
 
 import asyncio
@@ -61,7 +60,7 @@ async def predict(texts: list[Text] = fastapi.Body(max_length=MOST)):
     waiting = [(text, asyncio.Future()) for text in texts]
     for pair in waiting:
         queue.put_nowait(pair)
-    if not workers:  # uvicorn ends it, when all is answered
+    if not workers or workers[-1].done():  # by an error: those wait in vain
         workers.append(asyncio.create_task(work()))
     answers = asyncio.gather(*(future for _, future in waiting))
     try:

@@ -29,7 +29,7 @@ ONCE = (
     "test_readme.py",
 )
 # The longest jobs at the end would leave a core idle; they come first.
-FIRST = ("pretraining", "tasks", "conversion", "training")
+FIRST = ("pretraining", "tasks", "conversion", "training", "generation")
 
 
 def main():
