@@ -373,7 +373,7 @@ FORMS = {
     ),
     "adapters": (
         *(make_adapters, open_adapters, 20),
-        {"*.lora.h5": (cut, garbage, remove)},
+        {"*.lora.h5": (*BINARY, remove)},
     ),
     "checkpoint": (
         *(make_checkpoint, open_checkpoint, 20),

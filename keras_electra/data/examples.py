@@ -1,5 +1,6 @@
 """A folder of examples -> batches, in an order that any step can return to."""
 
+import contextlib
 import hashlib
 import os
 import zlib
@@ -96,9 +97,9 @@ class ExampleDataset(PositionedDataset):
         self._steps = min(-(-self.num_examples // batch_size), len(order))
         self.endless = len(order) > self._steps
         self._name = f"{split} examples of {folder!r}"
-        self._source = grain.sources.ArrayRecordDataSource(
-            [os.path.join(folder, file["file"]) for file in files]
-        )
+        paths = [os.path.join(folder, file["file"]) for file in files]
+        with self._naming_damage():
+            self._source = grain.sources.ArrayRecordDataSource(paths)
 
     def __len__(self):
         return self._steps
@@ -124,18 +125,23 @@ class ExampleDataset(PositionedDataset):
     def _read(self, numbers):
         tokenizer, dtype = self.metadata["tokenizer"], self.metadata["dtype"]
         pad, size = tokenizer["special_token_ids"]["pad"], self.sequence_length
-        try:
+        with self._naming_damage():
             records = self._source.__getitems__(numbers.tolist())
             batch = decode_records(records, dtype, size, pad)
             largest = batch["token_ids"].max(initial=0)
             if largest >= tokenizer["vocabulary_size"]:
                 raise ValueError(f"their vocabulary has no token id {largest}")
+        return batch
+
+    @contextlib.contextmanager
+    def _naming_damage(self):
+        try:
+            yield
         except (RuntimeError, ValueError) as error:
             raise ValueError(
                 f"The {self._name} are damaged: see "
                 f"`load_examples(verify=True)`. {error}"
             ) from error
-        return batch
 
 
 def decode_records(records, dtype, sequence_length, pad_token_id=0):

@@ -95,7 +95,8 @@ class AdaptableModel:
             file.attrs["base"] = _base_of(self)
             for name, weight in _learning(self).items():
                 value = keras.ops.convert_to_numpy(weight)
-                file[name] = value.astype("float32")  # HDF5 has no bfloat16
+                value = value.astype("float32")  # HDF5 has no bfloat16
+                file.create_dataset(name, data=value, fletcher32=True)
         write_file(path, content.getbuffer())  # HDF5 crashes on a full disk
 
     def load_lora_weights(self, filepath):
