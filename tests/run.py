@@ -68,14 +68,15 @@ def jobs(backends):
             folders.append(path.name)
         elif path.match("test_*.py"):
             files.append(path.name)
-    found = [
+    found = []
+    for backend in backends[::-1]:
+        few = [n for n in files if n not in ONCE or backend == backends[-1]]
+        found.append((backend, few))
+    found += [
         (backend, [name])
         for name in folders
         for backend in (backends[-1:] if name in ONCE else backends)
     ]
-    for backend in backends[::-1]:
-        few = [n for n in files if n not in ONCE or backend == backends[-1]]
-        found.append((backend, few))
     return sorted(found, key=lambda job: job[1][0] not in (*FIRST, files[0]))
 
 
