@@ -28,8 +28,6 @@ ONCE = (
     "test_wheel.py",
     "test_readme.py",
 )
-# The longest jobs at the end would leave a core idle; they come first.
-FIRST = ("pretraining", "tasks", "conversion", "training", "generation")
 
 
 def main():
@@ -61,7 +59,7 @@ def main():
 
 
 def jobs(backends):
-    """Pairs of a backend and what runs in one process, the longest first."""
+    """Pairs of a backend and what runs in one process; no long one is last."""
     folders, files = [], []
     for path in sorted((ROOT / "tests").iterdir()):
         if path.is_dir() and any(path.glob("test_*.py")):
@@ -77,7 +75,7 @@ def jobs(backends):
         for name in folders
         for backend in (backends[-1:] if name in ONCE else backends)
     ]
-    return sorted(found, key=lambda job: job[1][0] not in (*FIRST, files[0]))
+    return found
 
 
 def run(backend, names, extra):

@@ -22,7 +22,7 @@ def forced_draws(inputs, replaced):
     has; so what the discriminator read is given, too.
     """
 
-    def mask(self, token_ids, padding_mask, training=None):
+    def mask(self, token_ids, padding_mask, segment_ids=None, training=None):
         return {
             "token_ids": ops.convert_to_tensor(inputs["masked_input_ids"]),
             "mask_positions": ops.convert_to_tensor(
@@ -40,7 +40,7 @@ def forced_draws(inputs, replaced):
         sampled = ops.convert_to_tensor(inputs["sampled_ids"])
         return {**outputs, "sampled_ids": sampled}
 
-    def replace(self, token_ids, mask_positions, sampled_ids, mask_weights):
+    def replace(self, token_ids, *slots):
         return {
             "token_ids": ops.convert_to_tensor(inputs["corrupted_input_ids"]),
             "replaced": ops.convert_to_tensor(replaced),
