@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import io
-import json
 import math
 import os
 import pathlib
@@ -23,6 +22,7 @@ from keras_electra.backend import replicas
 from keras_electra.backend.files import checksum_of
 from keras_electra.backend.files import flush
 from keras_electra.backend.files import read_json
+from keras_electra.backend.files import write_json
 from keras_electra.presets import EXPORTERS
 from keras_electra.presets import METADATA
 from keras_electra.presets import SAVED
@@ -33,7 +33,8 @@ STAGE = ".saving"
 NAMED = r"(config|task|preprocessor|tokenizer|model\.weights)\.json"
 LISTED = re.compile(rf"[^/.]+\.weights\.h5|assets/tokenizer/|{NAMED}")
 OF_ONE_PRESET = re.compile(r"[^/.]+\.weights\.|(task|metadata)\.json")
-MARK = "<!-- Written by save_to_preset; remove this line to keep a change. -->"
+KEPT = "remove this line to keep a change. -->"
+MARK = f"<!-- Written by save_to_preset; {KEPT}"
 CARD = """---
 library_name: keras-hub
 tags: [electra]
@@ -117,10 +118,7 @@ class SavesPresets(SavesParts):
             _name_precision_of_weights(path / "config.json")
             if weights_dtype == "float16":
                 _store_in_half(path)
-            readme = path.parent / "README.md"
-            if not readme.exists() or MARK in readme.read_text("utf-8"):
-                text = _card(self, path.parent.name, card or {})
-                (path / readme.name).write_text(text, encoding="utf-8")
+            write_card(path, _card(self, path.parent.name, card or {}))
 
         write_whole(preset_dir, write)
 
@@ -188,8 +186,7 @@ def _compare_with_old(stage, target):
                 name = path.relative_to(folder).as_posix()
                 if LISTED.match(name) and name not in stale:
                     sums[name] = checksum_of(path)
-        text = json.dumps({**metadata, "sha256": sums}, indent=4)
-        (stage / METADATA).write_text(text, encoding="utf-8")
+        write_json(stage / METADATA, {**metadata, "sha256": sums})
     for name in stale:
         (stage / name).touch()
 
@@ -229,11 +226,11 @@ def check_finite(model, allow_nonfinite=False):
 
 def _name_precision_of_weights(path):
     """Writes `float32` for mixed precision, whose names KerasHub refuses."""
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = read_json(path)
     policy = (config["config"].get("dtype") or {}).get("config", {})
     if policy.get("name", "").startswith("mixed_"):
         policy["name"] = "float32"
-        path.write_text(json.dumps(config, indent=4), encoding="utf-8")
+        write_json(path, config)
 
 
 def _store_in_half(folder):
@@ -263,6 +260,13 @@ def _store_in_half(folder):
         path.write_bytes(half.getbuffer())
 
 
+def write_card(stage, text):
+    """Writes the `README.md` of a folder, unless one was written by hand."""
+    readme = stage.parent / "README.md"
+    if not readme.exists() or KEPT in readme.read_text("utf-8"):
+        (stage / readme.name).write_text(text, encoding="utf-8")
+
+
 def _card(model, title, card):
     """The `README.md` of a preset; rows of `card` go before known ones."""
     rows, name = {**known_rows(model), **card}, type(model).__name__
@@ -279,7 +283,8 @@ def known_rows(model):
     names = ("backbone", "generator", "preprocessor")
     parts = {name: getattr(model, name, None) for name in names}
     parts["tokenizer"] = getattr(model.preprocessor, "tokenizer", None)
-    for row, part in [*parts.items(), ("task", model)]:
+    parts["task"] = model
+    for row, part in parts.items():
         config = part.get_config() if part is not None else {}
         rows[row] = ", ".join(
             f"{name} {value}"

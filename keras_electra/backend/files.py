@@ -29,6 +29,12 @@ def read_json(path, empty={}):
     return content
 
 
+def write_json(path, content):
+    """Writes a JSON file, indented."""
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    pathlib.Path(path).write_text(text + "\n", encoding="utf-8")
+
+
 def checksum_of(path):
     """The SHA-256 of a file, in hex digits."""
     with open(path, "rb") as file:

@@ -4,7 +4,6 @@ Its names are the original's with dots, and dense kernels are transposed. One
 network is in safetensors or PyTorch's pickled form, in one file or several.
 """
 
-import json
 import os
 import re
 import warnings
@@ -17,6 +16,7 @@ from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
 from keras_electra.backend.files import load_pickle
 from keras_electra.backend.files import read_json
+from keras_electra.backend.files import write_json
 from keras_electra.conversion import heads
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion import weights
@@ -180,11 +180,8 @@ class TransformersCheckpoint(weights.Checkpoint):
 
 def write(task, head, folder):
     """Writes a task with its `Head`, or the encoder if that is `None`."""
-    backbone = task.backbone
+    backbone, config = task.backbone, config_of(task, head)
     arrays = weights.arrays_of(weights.network(backbone))
-    config = {**FIXED, **network_config(backbone), "dtype": "float32"}
-    config["model_type"] = "electra"
-    config["architectures"] = [head.architecture if head else "ElectraModel"]
     if getattr(task, "calibration", None):
         warnings.warn("transformers leaves out `calibration`.")
     if head is not None:
@@ -201,7 +198,6 @@ def write(task, head, folder):
     folder.mkdir(exist_ok=True)
     tokenizer = getattr(task.preprocessor, "tokenizer", None)
     if tokenizer is not None:
-        config["pad_token_id"] = tokenizer.pad_token_id
         positions = backbone.max_sequence_length
         tokenizer_files.write_tokenizer(tokenizer, folder, positions)
     arrays = {transformers_name(n): array for n, array in arrays.items()}
@@ -210,7 +206,20 @@ def write(task, head, folder):
         arrays[name] = np.ascontiguousarray(array)
     path = folder / SAFETENSORS
     safetensors.numpy.save_file(arrays, path, metadata={"format": "pt"})
-    write_config(folder, config)
+    write_json(folder / CONFIG, config)
+
+
+def config_of(task, head):
+    """What `config.json` says of a task, but for settings of its `Head`."""
+    tokenizer = getattr(task.preprocessor, "tokenizer", None)
+    return {
+        **FIXED,
+        **network_config(task.backbone),
+        "dtype": "float32",
+        "model_type": "electra",
+        "architectures": [head.architecture if head else "ElectraModel"],
+        "pad_token_id": getattr(tokenizer, "pad_token_id", 0),
+    }
 
 
 def network_config(backbone):
@@ -218,12 +227,6 @@ def network_config(backbone):
     check_option("activation", backbone.activation, HIDDEN_ACT)
     sizes = {n: getattr(backbone, ours) for n, (ours, _) in NAMES.items()}
     return {**sizes, "hidden_act": HIDDEN_ACT[backbone.activation]}
-
-
-def write_config(folder, config):
-    """Writes `config.json`."""
-    text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
-    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
 
 
 def find_weights(find):

@@ -18,8 +18,9 @@ from keras_electra.backend.files import read_json
 from keras_electra.conversion import google
 from keras_electra.conversion import hugging_face
 from keras_electra.conversion import keras_hub as hub
-from keras_electra.conversion import sentence_transformers
 from keras_electra.conversion import weights
+from keras_electra.conversion.heads import embedder_modules
+from keras_electra.conversion.heads import embedder_texts
 from keras_electra.conversion.heads import head_of
 from keras_electra.conversion.hugging_face import CONFIG
 from keras_electra.data.rows import MAX_SEQUENCE_LENGTH
@@ -81,7 +82,7 @@ def open_checkpoint(files):
         return google.GoogleCheckpoint(files)
     config, marks = files.read_json(CONFIG), {"registered_name", "model_type"}
     if not marks & config.keys():
-        folders = sentence_transformers.modules(files)[1]
+        folders = embedder_modules(files)[1]
         files.inside = "".join(folders[:1])  # not the root in older versions
         config = files.read_json(CONFIG)
     name = config.get("registered_name")
@@ -213,7 +214,7 @@ def _load_preprocessor(cls, checkpoint, needed=True, **kwargs):
     kwargs, of_tokens = split_arguments(cls, kwargs)
     tokenizer, config = kwargs.pop("tokenizer", None), {}
     if issubclass(cls, ElectraTextEmbedderPreprocessor):
-        config = sentence_transformers.text_settings(checkpoint.files)
+        config = embedder_texts(checkpoint.files)
     if tokenizer is None:
         tokenizer = _load_tokenizer(checkpoint, needed, **of_tokens)
     if tokenizer is None:
