@@ -90,13 +90,11 @@ def load_pickle(path):
 
 
 def read_checkpoint(path):
-    """Shapes of the variables of a TensorFlow checkpoint; what reads one.
+    """A TensorFlow checkpoint: shapes by sorted name, and what reads a name.
 
     `path` is the prefix of the files, `folder/model.ckpt-40` (or with
-    `.index`), or a folder that holds a `checkpoint` file or exactly one
-    `.index` file. Returns a dict of tuples by sorted name, and a function of a
-    name that gives the array. Raises a `FileNotFoundError` if a file is
-    missing, `ValueError` if it is damaged, `ImportError` without TensorFlow.
+    `.index`), or a folder with a `checkpoint` file or one `.index` file. A
+    missing file is a `FileNotFoundError`, a damaged one a `ValueError`.
     """
     prefix = _find_prefix(pathlib.Path(path).expanduser())
     if not pathlib.Path(f"{prefix}.index").exists():

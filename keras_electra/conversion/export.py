@@ -79,18 +79,16 @@ def trace(task, form, path):
 
 
 def _trace_anywhere(task, form, path):
-    """As `trace`, in another process if this backend or precision cannot."""
-    backend, precision = graphs.TRACERS[form], task.dtype_policy.name
+    """As `trace`, in float32, and in a process with the backend that can."""
+    backend, name = graphs.TRACERS[form], type(task).__name__
     is_here = keras.config.backend() == backend and not on_accelerator()
-    if is_here and precision == "float32":
+    if is_here and task.dtype_policy.name == "float32":
         trace(task, form, path)
         return
-    name = type(task).__name__
-    if not type(task).__module__.startswith("keras_electra."):
+    if not is_here and not type(task).__module__.startswith("keras_electra."):
         raise ValueError(
-            f"`{name}`, a class of your own, can be exported to {form!r} in "
-            f"float32 on a CPU on the backend {backend} only. Received: "
-            f"{precision} on {keras.config.backend()}."
+            f"`{name}`, a class of your own, can be exported to {form!r} on a "
+            f"CPU on the backend {backend} only, not on another."
         )
     environment = {
         **os.environ,
@@ -100,6 +98,9 @@ def _trace_anywhere(task, form, path):
     }
     with tempfile.TemporaryDirectory() as preset:
         task.save_to_preset(preset)
+        if is_here:
+            trace(type(task).from_preset(preset, dtype="float32"), form, path)
+            return
         command = [sys.executable, "-c", CHILD, name, preset, form, path]
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True

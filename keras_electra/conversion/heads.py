@@ -72,21 +72,19 @@ def _label_settings(task):
             stacklevel=2,
         )
     names = task.labels or [f"LABEL_{i}" for i in range(task.num_classes)]
-    kind = getattr(task, "problem_type", None)  # a classifier's
-    if kind in ("single_label", "multi_label"):
-        kind += "_classification"
+    kind = getattr(task, "problem_type", None) or ""  # a classifier's
+    kind += "_classification" * kind.endswith("_label")
     return {
         "id2label": {str(i): name for i, name in enumerate(names)},
         "label2id": {name: i for i, name in enumerate(names)},
         "classifier_dropout": task.dropout,
-        "problem_type": kind,
+        "problem_type": kind or None,
     }
 
 
 def _answer_settings(task):
     only = {"head": "simple", "answerability": None}
-    check_values(task.get_config(), only, "a task there")
-    return {}
+    return check_values(task.get_config(), only, "a task there") or {}
 
 
 def _choice_arguments(checkpoint):
@@ -132,15 +130,13 @@ def _embedder_arguments(checkpoint):
             "which ElectraTextEmbedder does not. Open it as ElectraBackbone."
         )
     name = f"{folders[1]}/config.json"
-    config = files.read_json(name)
-    if not config:
-        raise FileNotFoundError(
-            f"{source} lacks {name}, which {MODULES} names."
-        )
+    if not (config := files.read_json(name)):
+        where = f"{source} lacks {name}, which {MODULES} names."
+        raise FileNotFoundError(where)
     # As there: the mean unless it is switched off.
     config = {"pooling_mode_mean_tokens": True, **config}
-    modes = [m for m in config if m.startswith("pooling_mode_") and config[m]]
-    modes = [m.removeprefix("pooling_mode_").split("_token")[0] for m in modes]
+    modes = (re.match("pooling_mode_(.*?)(_token.*)?$", m) for m in config)
+    modes = [match[1] for match in modes if match and config[match[0]]]
     pooling = config.get("pooling_mode") or "+".join(modes)
     check_option(f"pooling in {name} of {source}", pooling, ("mean", "cls"))
     layer = checkpoint.backbone_arguments("discriminator")["num_layers"]

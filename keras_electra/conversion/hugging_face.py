@@ -65,6 +65,10 @@ PRESENT_NAMES = {
     r"^cls\.predictions\.(decoder\.)?": "generator_lm_head.",
 }
 OUTPUT_TABLE = "generator_lm_head.weight"
+OUTPUTS = {
+    weights.OUTPUT_TABLE: OUTPUT_TABLE,
+    weights.OUTPUT_BIAS: "generator_lm_head.bias",
+}
 WORDS = "electra.embeddings.word_embeddings.weight"
 POOLED = {"electra.pooler.dense.weight", "classifier.weight"}
 HEADS = r"(generator|discriminator)_|classifier\.|qa_outputs\.|sequence_|cls\."
@@ -72,13 +76,10 @@ HEADS = r"(generator|discriminator)_|classifier\.|qa_outputs\.|sequence_|cls\."
 
 def transformers_name(name):
     """The name in transformers of a variable of the original."""
-    if name == weights.OUTPUT_BIAS:
-        return "generator_lm_head.bias"
-    if name == weights.OUTPUT_TABLE:
-        return OUTPUT_TABLE
+    if name in OUTPUTS:
+        return OUTPUTS[name]
     name = name.replace("/dense_1/", "/dense_prediction/")
-    name = name.replace("/layer_", "/layer.").replace("/", ".")
-    return _present_name(name)
+    return _present_name(name.replace("/layer_", "/layer.").replace("/", "."))
 
 
 def _present_name(name, around=""):
@@ -135,10 +136,10 @@ class TransformersCheckpoint(weights.Checkpoint):
             shape, read = found[name]
             found[name] = weights.Tensor(shape[::-1], lambda r=read: r().T)
         self.tensors = found
-        with_head = {name.partition("_")[0] for name in found}
-        with_head = [each for each in self.networks if each in with_head]
+        starts = {name.partition("_")[0] for name in found}
+        with_head = tuple(each for each in self.networks if each in starts)
         if with_head and not self.is_bert:
-            self.networks = tuple(with_head)
+            self.networks = with_head
         # Early taggers have a pooler too, which they do not use.
         is_tagger = self.architecture == "BertForTokenClassification"
         if self.is_bert and POOLED <= found.keys() and not is_tagger:

@@ -41,9 +41,8 @@ OTHER_FILES = ("spiece.model", "spm.model", "tokenizer.model", "vocab.json")
 def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
     """The `ElectraTokenizer` of a checkpoint; `None` if there is none.
 
-    `find` gives the local path of a file, or `None`; `source` is for messages.
-    `lowercase_unless_said` holds where no file says it (`None`: what the
-    vocabulary suggests), `**kwargs` in place of what the files say.
+    `find` gives the local path of a file, or `None`. `lowercase_unless_said`
+    (`None`: as the vocabulary suggests) is for where no file says it.
     """
     full, plain = find(TOKENIZER), find(VOCABULARY)
     config = read_json(find(CONFIG))
