@@ -213,8 +213,7 @@ def check_finite(model, allow_nonfinite=False):
         if not keras.ops.all(keras.ops.isfinite(weight)):
             raise ValueError(
                 f"{weight.path} is not finite: go back to a checkpoint, and "
-                "lower the rate. `save_to_preset(..., allow_nonfinite=True)` "
-                "saves it all the same."
+                "lower the rate, or save with `allow_nonfinite=True`."
             )
 
 

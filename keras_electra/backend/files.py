@@ -167,8 +167,7 @@ def _find_prefix(path):
     indices = sorted(path.glob("*.index"))
     if len(indices) != 1:
         raise FileNotFoundError(
-            "Expected a folder with a `checkpoint` file or exactly one "
-            f"`*.index` file. Found {[p.name for p in indices]} in {path}. "
-            "Give the prefix instead, e.g. 'folder/model.ckpt-40'."
+            f"{path} has no `checkpoint` file and not one `*.index` file, but "
+            f"{[p.name for p in indices]}. Give a prefix: 'folder/model.ckpt'."
         )
     return indices[0].with_suffix("")

@@ -64,8 +64,7 @@ def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
     if needed:
         raise ValueError(
             f"The tokenizer of {source} needs {needed}, which cannot be "
-            "rebuilt. Where it runs, save it with its tokenizer.json, or pass "
-            "`preprocessor=None`."
+            "rebuilt. Save its tokenizer.json, or pass `preprocessor=None`."
         )
     if not tokens:
         return None
