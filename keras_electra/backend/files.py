@@ -167,7 +167,7 @@ def _find_prefix(path):
     indices = sorted(path.glob("*.index"))
     if len(indices) != 1:
         raise FileNotFoundError(
-            f"{path} has no `checkpoint` file and not one `*.index` file, but "
-            f"{[p.name for p in indices]}. Give a prefix: 'folder/model.ckpt'."
+            f"{path} must hold a `checkpoint` or exactly one `*.index` file, "
+            f"not {[p.name for p in indices]}. Give a prefix instead."
         )
     return indices[0].with_suffix("")
