@@ -29,15 +29,13 @@ tags: [electra]
 <!-- Written by export; {kept}
 # {task}
 
-The graph of an `{task}`. Inputs are int64, `(batch, length)`: `input_ids`,
-`attention_mask` and `token_type_ids`, made by `tokenizer.json`; labels and
-thresholds are in `config.json`. It runs without Keras. Against the task it was
-made of, on hard strings (more in `parity.json`):
+It runs without Keras. Inputs, int64 `(batch, length)`, are made by
+`tokenizer.json`; labels and thresholds are in `config.json`. Against its task,
+on hard strings (more in `parity.json`):
 
 | graph | MB | largest difference | other decisions |
 | --- | --- | --- | --- |
 {rows}"""
-
 FIELDS = dict(zip(graphs.INPUTS, ("token_ids", "padding_mask", "segment_ids")))
 # First and last character of scripts, symbols, marks, controls and spaces.
 RANGES = (
