@@ -78,10 +78,9 @@ class CheckingLoader(preset_utils.KerasPresetLoader):
 
     def __init__(self, preset, config):
         finish_saving(preset)
-        super().__init__(
-            preset, files.read_json(download(preset, "config.json"))
-        )
-        name = str(self.config["registered_name"])
+        config = files.read_json(download(preset, "config.json"))
+        super().__init__(preset, config)
+        name = str(config["registered_name"])
         self._is_checked = not name.startswith("keras_electra>")
 
     def load_tokenizer(self, *given, **kwargs):
