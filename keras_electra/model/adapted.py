@@ -149,8 +149,8 @@ def adaptable_layers(model):
         name = "head" if top is getattr(model, "head", None) else top.name
         is_model = isinstance(top, keras.Model) or not top.path
         for layer in () if is_model else top._flatten_layers():
-            is_below = layer.path.startswith(top.path)
-            if is_below and hasattr(layer, "lora_enabled"):
+            is_one = hasattr(layer, "lora_enabled")
+            if is_one and layer.path.startswith(top.path):
                 found[name + layer.path.removeprefix(top.path)] = layer
     return found
 
