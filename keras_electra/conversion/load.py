@@ -213,7 +213,8 @@ def _load_preprocessor(cls, checkpoint, needed=True, **kwargs):
     is_embedder = issubclass(cls, ElectraTextEmbedderPreprocessor)
     config = embedder_texts(checkpoint.files) if is_embedder else {}
     tokenizer = kwargs.pop("tokenizer", None)
-    tokenizer = tokenizer or _load_tokenizer(checkpoint, needed, **of_tokens)
+    if tokenizer is None:
+        tokenizer = _load_tokenizer(checkpoint, needed, **of_tokens)
     if tokenizer is None:
         return None
     if config.get("do_lower_case") and not tokenizer.lowercase:
@@ -231,7 +232,7 @@ def vocabulary_notes(backbone, preprocessor):
     """What is to be said of a table with more rows than there are tokens."""
     tokenizer = getattr(preprocessor, "tokenizer", None)
     rows = backbone.vocabulary_size
-    more = rows - tokenizer.vocabulary_size() if tokenizer else 0
+    more = 0 if tokenizer is None else rows - tokenizer.vocabulary_size()
     note = f"of {rows} rows of the embeddings {more} are of no token"
     return [note] * (more > 0)
 
