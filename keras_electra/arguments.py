@@ -32,13 +32,9 @@ def known_keywords(*others):
     """
 
     def decorate(function):
-        known = set(keyword_names(function))
-        for other in others:
-            if isinstance(other, str):
-                known.add(other)
-            else:
-                names = getattr(other, "keywords", None)
-                known.update(names or keyword_names(other))
+        known = {o for o in others if isinstance(o, str)}
+        for each in (function, *(o for o in others if o not in known)):
+            known.update(getattr(each, "keywords", 0) or keyword_names(each))
         return _checked(function, known)
 
     return decorate
@@ -65,10 +61,8 @@ def _checked(function, known=None):
 def with_named_keywords(value):
     """A public function, or a class (in place), with `known_keywords`.
 
-    Of a class this covers what is written in this package and is not an
-    override of Keras'. The `**kwargs` of a constructor are those of all
-    constructors of its class, Keras' included, and `LAYER_KEYWORDS`; others
-    that take `**kwargs` say by `known_keywords` what they take.
+    Of a class: of what this package wrote and does not override. A constructor
+    takes what those of all bases take, Keras' included, and `LAYER_KEYWORDS`.
     """
     if not inspect.isclass(value):
         return value if hasattr(value, "keywords") else known_keywords()(value)
@@ -80,15 +74,12 @@ def with_named_keywords(value):
             is_function = inspect.isfunction(function)
             if not is_function or hasattr(function, "keywords"):
                 continue
-            if name == "__init__":
-                function = _checked(function)
-            elif name.startswith("_") or hasattr(foreign, name):
-                continue
-            else:
-                function = known_keywords()(function)
-            if not inspect.isfunction(member):  # a class method stays one
-                function = type(member)(function)
-            setattr(base, name, function)
+            is_new = not name.startswith("_") and not hasattr(foreign, name)
+            if is_new or name == "__init__":
+                check = known_keywords() if is_new else _checked
+                # A class method stays one.
+                kind = type(member) if function is not member else lambda f: f
+                setattr(base, name, kind(check(function)))
     return value
 
 
@@ -152,8 +143,8 @@ def check_option(name, value, options):
 
 def check_count(name, value, at_least=1):
     """Raises a `ValueError` unless `value` is an integer of some size."""
-    good = isinstance(value, numbers.Integral) and value >= at_least
-    if not good or isinstance(value, bool):
+    is_whole = isinstance(value, numbers.Integral)
+    if not is_whole or isinstance(value, bool) or value < at_least:
         raise ValueError(
             f"`{name}` must be an integer of at least {at_least}. "
             f"Received: {name}={value!r}."
@@ -167,10 +158,10 @@ def check_number(name, value, **limits):
     except TypeError:
         good = False
     if not good:
-        signs = (f"{LIMITS[k][0]} {limit}" for k, limit in limits.items())
-        expected = " and ".join(signs)
+        signs = [f"{LIMITS[k][0]} {limit}" for k, limit in limits.items()]
         raise ValueError(
-            f"`{name}` must be a number {expected}. Received: {name}={value!r}."
+            f"`{name}` must be a number {' and '.join(signs)}. "
+            f"Received: {name}={value!r}."
         )
 
 
@@ -179,13 +170,13 @@ def check_sizes(sizes, stored, source):
 
     `source` holds `stored` numbers as weights: of more, nothing is built.
     """
-    names = "hidden_dim", "intermediate_dim", "num_layers", "num_heads"
+    names = "hidden_dim", "intermediate_dim", "num_layers", "embedding_dim"
     tables = "vocabulary_size", "max_sequence_length", "num_segments"
-    for name in (*names, *tables, "embedding_dim"):
+    for name in (*names, *tables, "num_heads"):
         check_count(f"{name} of {source}", sizes.get(name))
-    hidden, inner, layers, _ = (sizes[name] for name in names)
+    hidden, inner, layers, width = (sizes[name] for name in names)
     needed = layers * hidden * (4 * hidden + 2 * inner)
-    needed += sum(sizes[name] for name in tables) * sizes["embedding_dim"]
+    needed += sum(sizes[name] for name in tables) * width
     if needed > 2 * stored:  # what is less wrong is said in more detail
         raise ValueError(
             f"The configuration of {source} means {needed:.3g} weights and "

@@ -5,7 +5,6 @@ public way to add names: this file, and no other, uses its private registry.
 """
 
 import contextlib
-import json
 import os
 import pathlib
 import shutil
@@ -17,10 +16,7 @@ from keras_hub.src.utils import preset_utils
 from keras_electra.arguments import check_sizes
 from keras_electra.arguments import constructor_keywords
 from keras_electra.arguments import reject_unknown
-from keras_electra.backend.files import checksum_of
-from keras_electra.backend.files import count_numbers
-from keras_electra.backend.files import flush
-from keras_electra.backend.files import read_json
+from keras_electra.backend import files
 
 # Functions of a class, a preset, `load_weights` and a dict of arguments. They
 # return an object of the class, or `None` if KerasHub is to open the preset.
@@ -82,8 +78,9 @@ class CheckingLoader(preset_utils.KerasPresetLoader):
 
     def __init__(self, preset, config):
         finish_saving(preset)
-        super().__init__(preset, read_json(download(preset, "config.json")))
-        name = str(self.config["registered_name"])
+        config = files.read_json(download(preset, "config.json"))
+        super().__init__(preset, config)
+        name = str(config["registered_name"])
         self._is_checked = not name.startswith("keras_electra>")
 
     def load_tokenizer(self, *given, **kwargs):
@@ -104,7 +101,8 @@ class CheckingLoader(preset_utils.KerasPresetLoader):
         self._is_checked = True  # with all of its parts
         notes = _check_files(self.preset, weights, is_task)
         opened, head = load(*given, **kwargs), []
-        _check_vocabulary(opened, self.preset, bool(notes))
+        rows = self.config["config"]["vocabulary_size"]
+        _check_vocabulary(opened, self.preset, rows, bool(notes))
         if is_task:
             head = _check_head(opened, given[0], self.preset, not given[2])
         if weights and notes:
@@ -176,7 +174,7 @@ def _find(preset, name):
 
 def _check_files(preset, with_weights, is_task):
     """Checks the files of a preset of ours; notes on what nobody can check."""
-    metadata, size = read_json(download(preset, METADATA)), 0
+    metadata, size = files.read_json(download(preset, METADATA)), 0
     needed = dict.fromkeys(["config.json"]) | metadata.get("sha256", {})
     if is_task and download(preset, TASK_WEIGHTS):
         needed.setdefault(TASK)
@@ -187,7 +185,7 @@ def _check_files(preset, with_weights, is_task):
         if not (is_task if is_of_task else with_weights or not is_weights):
             continue
         path = _find(preset, name)
-        if checksum not in (None, checksum_of(path)):
+        if checksum not in (None, files.checksum_of(path)):
             raise ValueError(
                 f"{path} is not what was saved: its SHA-256 is not that in "
                 f"{METADATA}. Get it again; if you changed it, delete its line."
@@ -195,8 +193,8 @@ def _check_files(preset, with_weights, is_task):
         size += os.path.getsize(path) if is_weights else 0
     if size:  # int4 has two numbers in a byte
         names = ["config.json", *[TASK] * is_task]
-        files = [read_json(download(preset, name)) for name in names]
-        for sizes in _sizes_in(files):
+        configs = [files.read_json(download(preset, name)) for name in names]
+        for sizes in _sizes_in(configs):
             check_sizes(sizes, 2 * size, preset)
     is_listed = "sha256" in metadata
     return [] if is_listed else [f"{METADATA} has no checksums of its files"]
@@ -211,12 +209,11 @@ def _sizes_in(value):
             yield from _sizes_in(part)
 
 
-def _check_vocabulary(opened, preset, is_unchecked):
+def _check_vocabulary(opened, preset, rows, is_unchecked):
     text = getattr(opened, "preprocessor", opened)
     text = getattr(text, "tokenizer", text)
     if isinstance(text, keras_hub.tokenizers.Tokenizer):
-        config = read_json(download(preset, "config.json"))["config"]
-        size, rows = text.vocabulary_size(), config["vocabulary_size"]
+        size = text.vocabulary_size()
         is_odd = size != rows and (rows % 8 or rows - size > 127)  # no padding
         if size > rows or is_unchecked and is_odd:
             raise ValueError(
@@ -229,7 +226,7 @@ def _check_head(opened, cls, preset, is_new):
     """Notes on a head that is not from the preset; an error if it should be."""
     known = {id(weight) for weight in opened.backbone.weights}
     head = [w.path for w in opened.weights if id(w) not in known]
-    saved = read_json(download(preset, TASK)).get("registered_name")
+    saved = files.read_json(download(preset, TASK)).get("registered_name")
     saved = saved and keras.saving.get_registered_object(saved) or object
     if head and issubclass(saved, cls) and not is_new:
         _find(preset, TASK_WEIGHTS)
@@ -240,7 +237,7 @@ def _check_head(opened, cls, preset, is_new):
 def _check_numbers(opened, preset, *names):
     """Sees in old presets what files hold and the configuration has not."""
     paths = filter(None, [download(preset, name) for name in names])
-    if sum(map(count_numbers, paths)) > opened.count_params():
+    if sum(map(files.count_numbers, paths)) > opened.count_params():
         raise ValueError(
             f"{names[-1]} of {preset} holds more weights than its network of "
             "the configuration has: get both again."
@@ -260,7 +257,7 @@ def finish_saving(folder):
             else:
                 place.unlink(missing_ok=True)
                 path.unlink()
-        flush(saved)
+        files.flush(saved)
         shutil.rmtree(saved)
 
 
@@ -278,7 +275,7 @@ def find_presets(folder):
 
 
 def _facts(folder):
-    metadata = json.loads((folder / "metadata.json").read_text("utf-8"))
+    metadata = files.read_json(folder / METADATA)
     return {
         "parameters": metadata.get("parameter_count"),
         "language": "English" if folder.name.endswith("_en") else None,
@@ -316,5 +313,4 @@ def presets():
     """
     folder = presets_folder()
     ours = {name: _facts(path) for name, path in find_presets(folder).items()}
-    others = (folder / "others.json").read_text(encoding="utf-8")
-    return {**ours, **json.loads(others)}
+    return {**ours, **files.read_json(folder / "others.json")}

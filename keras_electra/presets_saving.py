@@ -1,9 +1,7 @@
 """How tasks are saved, exported and uploaded: whole, or not at all."""
 
 import contextlib
-import functools
 import io
-import json
 import math
 import os
 import pathlib
@@ -19,10 +17,8 @@ import numpy as np
 
 from keras_electra.arguments import check_option
 from keras_electra.arguments import local_folder
+from keras_electra.backend import files
 from keras_electra.backend import replicas
-from keras_electra.backend.files import checksum_of
-from keras_electra.backend.files import flush
-from keras_electra.backend.files import read_json
 from keras_electra.presets import EXPORTERS
 from keras_electra.presets import METADATA
 from keras_electra.presets import SAVED
@@ -33,7 +29,8 @@ STAGE = ".saving"
 NAMED = r"(config|task|preprocessor|tokenizer|model\.weights)\.json"
 LISTED = re.compile(rf"[^/.]+\.weights\.h5|assets/tokenizer/|{NAMED}")
 OF_ONE_PRESET = re.compile(r"[^/.]+\.weights\.|(task|metadata)\.json")
-MARK = "<!-- Written by save_to_preset; remove this line to keep a change. -->"
+KEPT = "remove this line to keep a change. -->"
+MARK = f"<!-- Written by save_to_preset; {KEPT}"
 CARD = """---
 library_name: keras-hub
 tags: [electra]
@@ -86,8 +83,7 @@ class SavesPresets(SavesParts):
 
     def _export(self, form, folder, **options):
         check_finite(self)
-        write = functools.partial(EXPORTERS[form], self)
-        write_whole(folder, functools.partial(write, **options))
+        write_whole(folder, lambda path: EXPORTERS[form](self, path, **options))
 
     def save_to_preset(
         self,
@@ -110,17 +106,14 @@ class SavesPresets(SavesParts):
         """
         check_option("weights_dtype", weights_dtype, ("float32", "float16"))
         check_finite(self, allow_nonfinite)
-        save = functools.partial(super().save_to_preset, allow_nonfinite=True)
+        save = super().save_to_preset
 
         def write(path):
-            save(path, max_shard_size=max_shard_size)
+            save(path, max_shard_size=max_shard_size, allow_nonfinite=True)
             _name_precision_of_weights(path / "config.json")
             if weights_dtype == "float16":
                 _store_in_half(path)
-            readme = path.parent / "README.md"
-            if not readme.exists() or MARK in readme.read_text("utf-8"):
-                text = _card(self, path.parent.name, card or {})
-                (path / readme.name).write_text(text, encoding="utf-8")
+            write_card(path, _card(self, path.parent.name, card or {}))
 
         write_whole(preset_dir, write)
 
@@ -141,10 +134,8 @@ class SavesPresets(SavesParts):
 def write_whole(folder, write):
     """Writes a folder by `write(path)`; a failure leaves it as it was.
 
-    All is written to a subfolder, which is renamed when it is complete. Its
-    files are moved then, after a kill by whoever opens the folder or saves to
-    it. Weights and task of an earlier preset are removed. Of several processes
-    only the first writes.
+    A complete subfolder is renamed, then its files are moved: after a kill, by
+    whoever opens the folder. Of several processes only the first writes.
     """
     if os.path.basename(folder) == STAGE:  # a part of what is being saved
         write(folder)
@@ -161,9 +152,9 @@ def write_whole(folder, write):
             stage.mkdir()
             write(stage)
             _compare_with_old(stage, target)
-            flush(*stage.rglob("*"), stage)
+            files.flush(*stage.rglob("*"), stage)
             stage.rename(target / SAVED)
-            flush(target)
+            files.flush(target)
             finish_saving(target)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
@@ -175,21 +166,21 @@ def write_whole(folder, write):
 
 def _compare_with_old(stage, target):
     """Adds checksums, and an empty file for each old one that is to be gone."""
-    stale = {*filter(OF_ONE_PRESET.match, os.listdir(target))}
-    if not (stage / "config.json").exists():  # a part is added to the others
-        stale = set()
-        if (target / METADATA).exists():
-            shutil.copy(target / METADATA, stage)
+    stale = set()
+    if (stage / "config.json").exists():
+        stale = {*filter(OF_ONE_PRESET.match, os.listdir(target))}
+    elif (target / METADATA).exists():  # a part is added to the others
+        shutil.copy(target / METADATA, stage)
     stale -= {*os.listdir(stage)}
     if (stage / METADATA).exists():
-        metadata, sums = read_json(stage / METADATA), {}
+        sums = {}
         for folder in (target, stage):
             for path in (*folder.glob("*.*"), *folder.glob("assets/*/*")):
                 name = path.relative_to(folder).as_posix()
                 if LISTED.match(name) and name not in stale:
-                    sums[name] = checksum_of(path)
-        text = json.dumps({**metadata, "sha256": sums}, indent=4)
-        (stage / METADATA).write_text(text, encoding="utf-8")
+                    sums[name] = files.checksum_of(path)
+        metadata = files.read_json(stage / METADATA) | {"sha256": sums}
+        files.write_json(stage / METADATA, metadata)
     for name in stale:
         (stage / name).touch()
 
@@ -222,18 +213,17 @@ def check_finite(model, allow_nonfinite=False):
         if not keras.ops.all(keras.ops.isfinite(weight)):
             raise ValueError(
                 f"{weight.path} is not finite: go back to a checkpoint, and "
-                "lower the rate. `save_to_preset(..., allow_nonfinite=True)` "
-                "saves it all the same."
+                "lower the rate, or save with `allow_nonfinite=True`."
             )
 
 
 def _name_precision_of_weights(path):
     """Writes `float32` for mixed precision, whose names KerasHub refuses."""
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = files.read_json(path)
     policy = (config["config"].get("dtype") or {}).get("config", {})
     if policy.get("name", "").startswith("mixed_"):
         policy["name"] = "float32"
-        path.write_text(json.dumps(config, indent=4), encoding="utf-8")
+        files.write_json(path, config)
 
 
 def _store_in_half(folder):
@@ -241,26 +231,32 @@ def _store_in_half(folder):
 
     def copy(name, item):
         if isinstance(item, h5py.Group):
-            copied = target.require_group(name)
-        else:
-            value = item[()]
-            if item.dtype == np.float32:
-                largest = np.abs(value).max(initial=0)
-                if 65504 < largest < np.inf:
-                    raise ValueError(
-                        "float16 holds numbers up to 65504. Save in float32: "
-                        f"{name} has one of {largest:.3g}."
-                    )
-                value = value.astype("float16")
-            copied = target.create_dataset(name, data=value)
-        copied.attrs.update(item.attrs)
+            target.require_group(name).attrs.update(item.attrs)
+            return
+        value = item[()]
+        if item.dtype == np.float32:
+            largest = np.abs(value).max(initial=0)
+            if 65504 < largest < np.inf:
+                raise ValueError(
+                    "float16 holds numbers up to 65504. Save in float32: "
+                    f"{name} has one of {largest:.3g}."
+                )
+            value = value.astype("float16")
+        target.create_dataset(name, data=value).attrs.update(item.attrs)
 
     for path in folder.glob("*.weights.h5"):
         half = io.BytesIO()
         with h5py.File(path) as source, h5py.File(half, "w") as target:
-            target.attrs.update(source.attrs)
+            copy("/", source)
             source.visititems(copy)
         path.write_bytes(half.getbuffer())
+
+
+def write_card(stage, text):
+    """Writes the `README.md` of a folder, unless one was written by hand."""
+    readme = stage.parent / "README.md"
+    if not readme.exists() or KEPT in readme.read_text("utf-8"):
+        (stage / readme.name).write_text(text, encoding="utf-8")
 
 
 def _card(model, title, card):
@@ -279,7 +275,8 @@ def known_rows(model):
     names = ("backbone", "generator", "preprocessor")
     parts = {name: getattr(model, name, None) for name in names}
     parts["tokenizer"] = getattr(model.preprocessor, "tokenizer", None)
-    for row, part in [*parts.items(), ("task", model)]:
+    parts["task"] = model
+    for row, part in parts.items():
         config = part.get_config() if part is not None else {}
         rows[row] = ", ".join(
             f"{name} {value}"

@@ -15,73 +15,55 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # as transformers
 TRACERS = {"onnx": "torch", "torch": "torch", "tf_saved_model": "tensorflow"}
 
 
-def trace(model, function, rank, form, path):
-    """Writes a graph of `function(model, *INPUTS)`, a dict of outputs.
+def trace(network, function, rank, form, path):
+    """Writes a graph by one of `TRACERS`: on its backend, on a CPU.
 
-    Args:
-        model: `keras.Model` in float32, on a CPU, on the backend of `TRACERS`.
-        function: of the model and int tensors in the order of `INPUTS`.
-        rank: int. Axes of the tensors, all of any size.
-        form: string. One of `TRACERS`.
-        path: string. Of the file, or of the folder of `"tf_saved_model"`.
+    `function` runs `network`, a `keras.Model` in float32, on tensors called
+    `INPUTS` of `rank` axes, all of any size, and returns a dict.
     """
-    quiet = warnings.catch_warnings(action="ignore")
-    with plain_layers(), quiet:
-        if TRACERS[form] == "torch":
-            _trace_torch(model, function, rank, form, path)
-        else:
-            _trace_tensorflow(model, function, rank, path)
+    run = _trace_torch if TRACERS[form] == "torch" else _trace_tensorflow
+    with plain_layers(), warnings.catch_warnings(action="ignore"):
+        run(network, function, rank, form, path)
 
 
-def _trace_torch(model, function, rank, form, path):
+def _trace_torch(network, function, rank, form, path):
     import torch
 
-    class Network(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.model = model
-
-        def forward(self, input_ids, attention_mask, token_type_ids):
-            return function(model, input_ids, attention_mask, token_type_ids)
-
+    module = torch.nn.Module()
+    module.network, module.forward = network, function
     # No axis may have the size 1, which would be taken for a constant.
     size = (2, 3, 5)[-rank:]
     samples = tuple(torch.ones(size, dtype=torch.int64) for _ in INPUTS)
     axes = ("batch", "choices", "length") if rank == 3 else ("batch", "length")
-    sizes = [torch.export.Dim.DYNAMIC] * rank
+    free = dict.fromkeys(range(rank), torch.export.Dim.DYNAMIC)
     with torch.no_grad():
         program = torch.export.export(
-            Network().eval(),
+            module.eval(),
             samples,
-            dynamic_shapes={name: dict(enumerate(sizes)) for name in INPUTS},
+            dynamic_shapes=dict.fromkeys(INPUTS, free),
             strict=False,
         )
     if form == "torch":
         torch.export.save(program, path)
         return
-    names = list(program.module()(*samples))
-    program = torch.onnx.export(
+    torch.onnx.export(
         program,
         input_names=list(INPUTS),
-        output_names=names,
-        dynamic_shapes={name: dict(enumerate(axes)) for name in INPUTS},
+        output_names=list(program.module()(*samples)),
+        dynamic_shapes=dict.fromkeys(INPUTS, dict(enumerate(axes))),
         dynamo=True,
         verbose=False,
-    )
-    program.save(path)
+    ).save(path)
 
 
-def _trace_tensorflow(model, function, rank, path):
+def _trace_tensorflow(network, function, rank, form, path):
     import tensorflow as tf
-
-    def serve(input_ids, attention_mask, token_type_ids):
-        return function(model, input_ids, attention_mask, token_type_ids)
 
     shape = (None,) * rank
     signature = [tf.TensorSpec(shape, tf.int64, name=name) for name in INPUTS]
     archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint("serve", serve, input_signature=signature)
+    archive.track(network)
+    archive.add_endpoint("serve", function, input_signature=signature)
     archive.write_out(path, verbose=False)
 
 
@@ -96,34 +78,33 @@ def to_litert(saved_model, path, int8=False, samples=None):
         converter.representative_dataset = lambda: (
             ("serving_default", sample) for sample in samples
         )
-    with open(path, "wb") as file:
-        file.write(converter.convert())
+    path.write_bytes(converter.convert())
 
 
 def load(form, path):
     """A function of a dict of int64 arrays that runs a graph: its outputs."""
-    path, threads = os.fspath(path), os.cpu_count()
+    path = os.fspath(path)
     if form == "torch":
         import torch
 
         network = torch.export.load(path).module()
 
         def run(x):
-            with torch.no_grad():
-                outputs = network(*(torch.from_numpy(x[n]) for n in INPUTS))
-            return {name: value.numpy() for name, value in outputs.items()}
+            outputs = network(*(torch.from_numpy(x[n]) for n in INPUTS))
+            return {n: value.numpy(force=True) for n, value in outputs.items()}
     elif form == "tf_saved_model":
         import tensorflow as tf
 
         network = tf.saved_model.load(path).signatures["serving_default"]
 
         def run(x):
-            x = {name: tf.constant(value) for name, value in x.items()}
-            return {n: v.numpy() for n, v in network(**x).items()}
+            outputs = network(**{n: tf.constant(v) for n, v in x.items()})
+            return {n: value.numpy() for n, value in outputs.items()}
     elif form == "litert":
         from ai_edge_litert.interpreter import Interpreter
 
-        network = Interpreter(path, num_threads=threads).get_signature_runner()
+        network = Interpreter(path, num_threads=os.cpu_count())
+        network = network.get_signature_runner()
 
         def run(x):
             return network(**x)

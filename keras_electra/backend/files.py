@@ -29,6 +29,12 @@ def read_json(path, empty={}):
     return content
 
 
+def write_json(path, content):
+    """Writes a JSON file, indented."""
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    pathlib.Path(path).write_text(text + "\n", encoding="utf-8")
+
+
 def checksum_of(path):
     """The SHA-256 of a file, in hex digits."""
     with open(path, "rb") as file:
@@ -84,13 +90,11 @@ def load_pickle(path):
 
 
 def read_checkpoint(path):
-    """Shapes of the variables of a TensorFlow checkpoint; what reads one.
+    """A TensorFlow checkpoint: shapes by sorted name, and what reads a name.
 
     `path` is the prefix of the files, `folder/model.ckpt-40` (or with
-    `.index`), or a folder that holds a `checkpoint` file or exactly one
-    `.index` file. Returns a dict of tuples by sorted name, and a function of a
-    name that gives the array. Raises a `FileNotFoundError` if a file is
-    missing, `ValueError` if it is damaged, `ImportError` without TensorFlow.
+    `.index`), or a folder with a `checkpoint` file or one `.index` file. A
+    missing file is a `FileNotFoundError`, a damaged one a `ValueError`.
     """
     prefix = _find_prefix(pathlib.Path(path).expanduser())
     if not pathlib.Path(f"{prefix}.index").exists():
@@ -163,8 +167,7 @@ def _find_prefix(path):
     indices = sorted(path.glob("*.index"))
     if len(indices) != 1:
         raise FileNotFoundError(
-            "Expected a folder with a `checkpoint` file or exactly one "
-            f"`*.index` file. Found {[p.name for p in indices]} in {path}. "
-            "Give the prefix instead, e.g. 'folder/model.ckpt-40'."
+            f"{path} must hold a `checkpoint` or exactly one `*.index` file, "
+            f"not {[p.name for p in indices]}. Give a prefix instead."
         )
     return indices[0].with_suffix("")

@@ -7,7 +7,6 @@ process with another backend opens and traces it.
 
 import logging
 import os
-import pathlib
 import subprocess
 import sys
 import tempfile
@@ -17,12 +16,13 @@ from keras import ops
 
 import keras_electra.backend.export as graphs
 from keras_electra.arguments import check_option
+from keras_electra.backend.files import write_json
 from keras_electra.backend.numerics import on_accelerator
 from keras_electra.conversion import hugging_face
 from keras_electra.conversion import parity
-from keras_electra.conversion import sentence_transformers
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion.heads import head_of
+from keras_electra.conversion.heads import write_embedder
 from keras_electra.model.adapted import adaptable_layers
 from keras_electra.presets import EXPORTERS
 from keras_electra.presets import METADATA
@@ -38,6 +38,7 @@ PLACES = {
     "tf_saved_model": ("saved_model",),
     "torch": ("model.pt2",),
 }
+MADE_OF = {"openvino": "onnx", "litert": "tf_saved_model"}
 OLD_FILES = (  # which a new export replaces, or takes away
     *(place for places in PLACES.values() for place in places),
     *("openvino/openvino_model*.bin", "saved_model/**/*"),
@@ -54,63 +55,55 @@ export.trace(task, form, path)
 """
 
 
-def outputs_of(network, task, input_ids, attention_mask, token_type_ids):
-    """The outputs by name, as transformers has them, of ids as it has them."""
-    ids, mask, types = (
-        ops.cast(x, "int32")
-        for x in (input_ids, attention_mask, token_type_ids)
-    )
-    # A tagger's may always be 1.
-    types = types + mask * getattr(task.preprocessor, "segment_id", 0)
-    x = {"token_ids": ids, "padding_mask": mask, "segment_ids": types}
-    if "mask_positions" in task.input:  # a word for every token
-        x["mask_positions"] = ops.cumsum(ops.ones_like(ids), axis=-1) - 1
-    outputs = network(x, training=False)
-    return parity.calibrated(task, outputs)
-
-
 def trace(task, form, path):
     """Writes one of `graphs.TRACERS` on this backend."""
     network = task
     if hasattr(task, "pooling"):  # sentence-transformers pools by itself
         layer = task.backbone.transformer_layers[task.layer - 1]
-        network = {
-            "last_hidden_state": layer.output,
-            "sentence_embedding": task.output,
-        }
-        network = keras.Model(task.input, network)
+        outputs = {"last_hidden_state": layer.output}
+        outputs["sentence_embedding"] = task.output
+        network = keras.Model(task.input, outputs)
 
-    def function(network, *inputs):
-        return outputs_of(network, task, *inputs)
+    def function(input_ids, attention_mask, token_type_ids):
+        inputs = (input_ids, attention_mask, token_type_ids)
+        ids, mask, types = (ops.cast(each, "int32") for each in inputs)
+        # A tagger's may always be 1.
+        types = types + mask * getattr(task.preprocessor, "segment_id", 0)
+        x = {"token_ids": ids, "padding_mask": mask, "segment_ids": types}
+        if "mask_positions" in task.input:  # a word for every token
+            x["mask_positions"] = ops.cumsum(ops.ones_like(ids), axis=-1) - 1
+        return parity.named_outputs(task, network(x, training=False))
 
     rank = len(task.input["token_ids"].shape)
     graphs.trace(network, function, rank, form, os.fspath(path))
 
 
 def _trace_anywhere(task, form, path):
-    """As `trace`, in another process if this backend or precision cannot."""
-    backend, precision = graphs.TRACERS[form], task.dtype_policy.name
+    """As `trace`, in float32, and in a process with the backend that can."""
+    backend, name = graphs.TRACERS[form], type(task).__name__
     is_here = keras.config.backend() == backend and not on_accelerator()
-    if is_here and precision == "float32":
+    if is_here and task.dtype_policy.name == "float32":
         trace(task, form, path)
         return
-    name = type(task).__name__
-    if not type(task).__module__.startswith("keras_electra."):
+    if not is_here and not type(task).__module__.startswith("keras_electra."):
         raise ValueError(
-            f"`{name}`, a class of your own, can be exported to {form!r} in "
-            f"float32 on a CPU on the backend {backend} only. Received: "
-            f"{precision} on {keras.config.backend()}."
+            f"`{name}`, a class of your own, can be exported to {form!r} on a "
+            f"CPU on the backend {backend} only, not on another."
         )
-    places = os.pathsep.join(filter(None, sys.path))
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
     with tempfile.TemporaryDirectory() as preset:
         task.save_to_preset(preset)
+        if is_here:
+            trace(type(task).from_preset(preset, dtype="float32"), form, path)
+            return
+        command = [sys.executable, "-c", CHILD, name, preset, form, path]
         done = subprocess.run(
-            [sys.executable, "-c", CHILD, name, preset, form, path],
-            env=os.environ
-            | {"KERAS_BACKEND": backend, "PYTHONPATH": places}
-            | {"CUDA_VISIBLE_DEVICES": "-1"},
-            capture_output=True,
-            text=True,
+            command, env=environment, capture_output=True, text=True
         )
     if done.returncode:
         raise RuntimeError(
@@ -122,32 +115,24 @@ def _trace_anywhere(task, form, path):
 
 def write(task, folder, format, quantize, calibration, validation_data):
     """One of `EXPORTERS`: writes a folder, as `ElectraTask.export` says."""
-    check_option("format", format, PLACES)
-    check_option("quantize", quantize, (None, "int8"))
     _check(task, folder.parent, format, quantize, calibration)
-    form = format
-    if format not in graphs.TRACERS:  # made of another
-        on_tensorflow = keras.config.backend() == "tensorflow"
-        is_saved_model = format == "litert" or on_tensorflow
-        form = "tf_saved_model" if is_saved_model else "onnx"
-    paths = [folder / place for place in PLACES[format]]
-    paths = paths if quantize else paths[:1]
+    paths = [folder / place for place in PLACES[format][: 2 if quantize else 1]]
     paths[0].parent.mkdir(exist_ok=True)
-    samples = calibration
-    if samples is not None:
-        samples = [x for _, x in parity.batches_of(task, calibration, size=1)]
-    level = logging.root.manager.disable
+    samples = None
+    if calibration is not None:
+        samples = parity.batches_of(task, calibration, size=1)
+        samples = [parity.graph_inputs(x) for x, *_ in samples]
+    level, form = logging.root.manager.disable, MADE_OF.get(format, format)
     logging.disable(logging.WARNING)  # of converters about themselves
     try:
         with tempfile.TemporaryDirectory() as scratch:
             source = paths[0] if form == format else f"{scratch}/{form}"
             _trace_anywhere(task, form, source)
             if format == "openvino":
-                _to_openvino(source, paths, quantize, samples)
+                _to_openvino(source, paths, samples)
             elif format == "litert":
-                graphs.to_litert(source, paths[0])
-                for path in paths[1:]:
-                    graphs.to_litert(source, path, True, samples)
+                for path in paths:
+                    graphs.to_litert(source, path, path != paths[0], samples)
             elif quantize:
                 _quantize_onnx(*map(os.fspath, paths), samples)
     except ImportError as error:
@@ -157,17 +142,19 @@ def write(task, folder, format, quantize, calibration, validation_data):
         ) from error
     finally:
         logging.disable(level)
-    for old in OLD_FILES:
-        for path in filter(pathlib.Path.is_file, folder.parent.glob(old)):
-            path = folder / path.relative_to(folder.parent)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()  # an empty file is removed from there
+    old = (path for old in OLD_FILES for path in folder.parent.glob(old))
+    for path in [path for path in old if path.is_file()]:
+        path = folder / path.relative_to(folder.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()  # an empty file is removed from there
     _write_texts(task, folder)
     parity.write_report(task, format, folder, paths, validation_data)
 
 
 def _check(task, target, format, quantize, calibration):
     """Raises a `ValueError` for what cannot be exported so."""
+    check_option("format", format, PLACES)
+    check_option("quantize", quantize, (None, "int8"))
     name = type(task).__name__
     if (target / METADATA).exists() or target.suffix in SUFFIXES:
         raise ValueError(
@@ -200,66 +187,50 @@ def _quantize_onnx(source, target, samples):
     if samples is None:
         quantization.quantize_dynamic(source, target, **options)
         return
-    reader = quantization.CalibrationDataReader
-    reader = type("Reader", (reader,), {"get_next": lambda self: next(self.x)})
-    reader.x = iter([*samples, None])
-    quantization.quantize_static(
-        source,
-        target,
-        reader(),
-        op_types_to_quantize=["MatMul", "Gemm", "Gather"],
-        **options,
-    )
+    base = quantization.CalibrationDataReader
+    rest = iter([*samples, None])
+    reader = type("Reader", (base,), {"get_next": lambda self: next(rest)})
+    options["op_types_to_quantize"] = ["MatMul", "Gemm", "Gather"]
+    quantization.quantize_static(source, target, reader(), **options)
 
 
-def _to_openvino(source, paths, quantize, samples):
+def _to_openvino(source, paths, samples):
     import openvino
 
     network = openvino.convert_model(source)
     openvino.save_model(network, paths[0], compress_to_fp16=False)
-    if not quantize:
-        return
-    import nncf
+    for path in paths[1:]:
+        import nncf
 
-    if samples is None:
-        mode = nncf.CompressWeightsMode.INT8_ASYM
-        network = nncf.compress_weights(network, mode=mode)
-    else:
-        kind, data = nncf.ModelType.TRANSFORMER, nncf.Dataset(samples)
-        network = nncf.quantize(network, data, model_type=kind)
-    openvino.save_model(network, paths[1], compress_to_fp16=False)
+        if samples is None:
+            mode = nncf.CompressWeightsMode.INT8_ASYM
+            network = nncf.compress_weights(network, mode=mode)
+        else:
+            kind, data = nncf.ModelType.TRANSFORMER, nncf.Dataset(samples)
+            network = nncf.quantize(network, data, model_type=kind)
+        openvino.save_model(network, path, compress_to_fp16=False)
 
 
 def _write_texts(task, folder):
     """Writes the tokenizer and the configurations of all who may open it."""
-    preprocessor, backbone = task.preprocessor, task.backbone
-    length = min(preprocessor.sequence_length, backbone.max_sequence_length)
-    tokenizer = getattr(preprocessor, "word_tokenizer", preprocessor.tokenizer)
-    tokenizer_files.write_tokenizer(tokenizer, folder, length)
-    head, settings = head_of(type(task)), task.get_config()
-    simple = (int, float, str, list, type(None))
-    settings = {
+    length = parity.longest(task)
+    tokenizer_files.write_tokenizer(parity.tokenizer_of(task), folder, length)
+    head, simple = head_of(type(task)), (int, float, str, list, type(None))
+    config = hugging_face.config_of(task, head)
+    config["keras_electra"] = {
+        "task": type(task).__name__,
+        "length": length,
+    } | {
         name: value
-        for name, value in settings.items()
+        for name, value in task.get_config().items()
         if isinstance(value, simple) or name == "calibration"
-    }
-    config = {
-        **hugging_face.network_config(backbone),
-        "model_type": "electra",
-        "architectures": [head.architecture],
-        "pad_token_id": tokenizer.pad_token_id,
-        "keras_electra": {
-            "task": type(task).__name__,
-            "length": length,
-            **settings,
-        },
     }
     if task.label_encoder is not None:
         config.update(head.settings(task))
     if hasattr(task, "pooling"):
         config["num_hidden_layers"] = task.layer
-        sentence_transformers.write(task, folder, length)
-    hugging_face.write_config(folder, config)
+        write_embedder(task, folder, length)
+    write_json(folder / hugging_face.CONFIG, config)
 
 
 EXPORTERS["graph"] = write

@@ -8,6 +8,7 @@ import functools
 
 from keras_electra.backend.files import read_checkpoint
 from keras_electra.backend.files import write_checkpoint
+from keras_electra.backend.files import write_json
 from keras_electra.conversion import hugging_face
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion import weights
@@ -89,15 +90,9 @@ class GoogleCheckpoint(weights.Checkpoint):
         }
 
     def notes(self, network):
-        notes, find = [], self.files.find
-        if "num_attention_heads" not in self._section(network):
-            notes.append(f"the {network} is taken to have heads of 64 units")
-        files = (tokenizer_files.TOKENIZER, tokenizer_files.CONFIG)
-        is_said = self.lowercase is not None or any(map(find, files))
-        if not is_said and find(tokenizer_files.VOCABULARY):
-            lowers = self.tokenizer().lowercase
-            notes.append(f"lowercase={lowers}, seen from the vocabulary")
-        return notes
+        note = f"the {network} is taken to have heads of 64 units"
+        is_said = "num_attention_heads" in self._section(network)
+        return [note] * (not is_said) + super().notes(network)
 
     def stored_name(self, name, network):
         if network == "discriminator" or not name.startswith("electra/"):
@@ -147,4 +142,5 @@ def write(task, folder):
             tokenizer, folder, backbone.max_sequence_length, is_full=False
         )
     write_checkpoint(folder / "model.ckpt", weights.arrays_of(table))
-    hugging_face.write_config(folder, {**config, "pretraining_config": program})
+    config["pretraining_config"] = program
+    write_json(folder / hugging_face.CONFIG, config)

@@ -1,21 +1,26 @@
-"""The head mapping: how each task of ours relates to a class of transformers.
+"""How each task relates to a class of transformers, or sentence-transformers.
 
-It has none for the original's classifier, a linear layer on the vector of
-`[CLS]`: `google_to_transformers` says how one of its classes computes the same.
+The original's classifier, a linear layer on the vector of `[CLS]`, is in none;
+`google_to_transformers` says how a class of transformers computes the same.
 """
 
+import re
 import typing
 import warnings
 
 import numpy as np
 
+from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
-from keras_electra.conversion import sentence_transformers
+from keras_electra.backend.files import write_json
 from keras_electra.conversion import weights
 
 SUMMARY = dict(
     summary_type="first", summary_use_proj=True, summary_activation="gelu"
 )
+# Of sentence-transformers: what becomes of texts, step by step.
+MODULES, ROOM = "modules.json", "sentence_transformers.models"
+STEPS = ["Transformer", "Pooling", "Normalize"]
 KEY = "keras_electra_head"
 DENSE, OUT = "classifier/dense", "classifier/out_proj"
 CHOICE = "sequence_summary/summary"
@@ -67,14 +72,13 @@ def _label_settings(task):
             stacklevel=2,
         )
     names = task.labels or [f"LABEL_{i}" for i in range(task.num_classes)]
-    kind = getattr(task, "problem_type", None)  # a classifier's
-    if kind in ("single_label", "multi_label"):
-        kind += "_classification"
+    kind = getattr(task, "problem_type", None) or ""  # a classifier's
+    kind += "_classification" * kind.endswith("_label")
     return {
         "id2label": {str(i): name for i, name in enumerate(names)},
         "label2id": {name: i for i, name in enumerate(names)},
         "classifier_dropout": task.dropout,
-        "problem_type": kind,
+        "problem_type": kind or None,
     }
 
 
@@ -87,6 +91,85 @@ def _answer_settings(task):
 def _choice_arguments(checkpoint):
     check_values(checkpoint.config, SUMMARY, checkpoint.source)
     return {"dropout": checkpoint.config.get("summary_last_dropout", 0.1)}
+
+
+def embedder_modules(files):
+    """Names of sentence-transformers' steps, and folders (`""`: the root)."""
+    found = files.read_json(MODULES, [])
+    try:
+        # Classes of others keep their dots.
+        pattern = r"^sentence_transformers\.(.*\.)?"
+        names = [re.sub(pattern, "", each["type"]) for each in found]
+        # Inside: a file could name any place.
+        folder = re.compile(r"(\w[\w.-]*)?")
+        return names, [folder.fullmatch(each["path"])[0] for each in found]
+    except (TypeError, KeyError) as error:
+        raise ValueError(
+            f"{MODULES} of {files.source} must list modules, each with `type` "
+            f"and, of a folder inside, `path`. Received: {str(found)[:200]}."
+        ) from error
+
+
+def _embedder_arguments(checkpoint):
+    files, source = checkpoint.files, checkpoint.source
+    names, folders = embedder_modules(files)
+    if not names:  # not of sentence-transformers
+        return {}
+    # The network is called BERT in the first versions.
+    is_network = names[0] in ("Transformer", "BERT")
+    if not is_network or names[1:] not in (STEPS[1:2], STEPS[1:]):
+        raise ValueError(
+            f"The vectors of {source} are made by {', '.join(names)} "
+            f"({MODULES}). ElectraTextEmbedder has Transformer, Pooling and "
+            "Normalize only: open it as ElectraBackbone and do the rest."
+        )
+    config = files.read_json("config_sentence_transformers.json")
+    if prompt := config.get("default_prompt_name"):
+        text = f"{config.get('prompts')}"[:100]
+        raise ValueError(
+            f"{source} puts the prompt {prompt!r} of {text} before all texts, "
+            "which ElectraTextEmbedder does not. Open it as ElectraBackbone."
+        )
+    name = f"{folders[1]}/config.json"
+    if not (config := files.read_json(name)):
+        where = f"{source} lacks {name}, which {MODULES} names."
+        raise FileNotFoundError(where)
+    # As there: the mean unless it is switched off.
+    config = {"pooling_mode_mean_tokens": True, **config}
+    modes = (re.match("pooling_mode_(.*?)(_token.*)?$", m) for m in config)
+    modes = [match[1] for match in modes if match and config[match[0]]]
+    pooling = config.get("pooling_mode") or "+".join(modes)
+    check_option(f"pooling in {name} of {source}", pooling, ("mean", "cls"))
+    layer = checkpoint.backbone_arguments("discriminator")["num_layers"]
+    is_unit = "Normalize" in names
+    return {"pooling": pooling, "normalize": is_unit, "layer": layer}
+
+
+def embedder_texts(files):
+    """`length` of rows, and `do_lower_case`, of texts before anything else."""
+    config = files.read_json("sentence_bert_config.json")
+    limits = files.read_json("tokenizer_config.json")
+    length = config.get("max_seq_length") or limits.get("model_max_length")
+    check_number(f"max_seq_length of {files.source}", length or 512, above=2)
+    return {**config, "length": length}
+
+
+def write_embedder(task, folder, length):
+    """Writes what makes sentence-transformers open a folder with a network."""
+    places = ["", "1_Pooling", "2_Normalize"][: 2 + task.normalize]
+    pooling = {"word_embedding_dimension": task.backbone.hidden_dim}
+    for mode, name in (("cls", "cls_token"), ("mean", "mean_tokens")):
+        pooling[f"pooling_mode_{name}"] = task.pooling == mode
+    steps = [
+        {"idx": i, "name": str(i), "path": place, "type": f"{ROOM}.{step}"}
+        for i, (place, step) in enumerate(zip(places, STEPS))
+    ]
+    # The tokenizer lowers texts.
+    texts = {"max_seq_length": length, "do_lower_case": False}
+    (folder / places[1]).mkdir(exist_ok=True)
+    write_json(folder / MODULES, steps)
+    write_json(folder / places[1] / "config.json", pooling)
+    write_json(folder / "sentence_bert_config.json", texts)
 
 
 class Head(typing.NamedTuple):
@@ -193,9 +276,7 @@ HEADS = {
         settings=lambda t: {**SUMMARY, "summary_last_dropout": t.dropout},
     ),
     # It has no weights of its own.
-    "ElectraTextEmbedder": Head(
-        "ElectraModel", {}, arguments=sentence_transformers.recipe
-    ),
+    "ElectraTextEmbedder": Head("ElectraModel", {}, None, _embedder_arguments),
 }
 
 

@@ -4,7 +4,6 @@ Its names are the original's with dots, and dense kernels are transposed. One
 network is in safetensors or PyTorch's pickled form, in one file or several.
 """
 
-import json
 import os
 import re
 import warnings
@@ -17,6 +16,7 @@ from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
 from keras_electra.backend.files import load_pickle
 from keras_electra.backend.files import read_json
+from keras_electra.backend.files import write_json
 from keras_electra.conversion import heads
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion import weights
@@ -65,6 +65,10 @@ PRESENT_NAMES = {
     r"^cls\.predictions\.(decoder\.)?": "generator_lm_head.",
 }
 OUTPUT_TABLE = "generator_lm_head.weight"
+OUTPUTS = {
+    weights.OUTPUT_TABLE: OUTPUT_TABLE,
+    weights.OUTPUT_BIAS: "generator_lm_head.bias",
+}
 WORDS = "electra.embeddings.word_embeddings.weight"
 POOLED = {"electra.pooler.dense.weight", "classifier.weight"}
 HEADS = r"(generator|discriminator)_|classifier\.|qa_outputs\.|sequence_|cls\."
@@ -72,13 +76,10 @@ HEADS = r"(generator|discriminator)_|classifier\.|qa_outputs\.|sequence_|cls\."
 
 def transformers_name(name):
     """The name in transformers of a variable of the original."""
-    if name == weights.OUTPUT_BIAS:
-        return "generator_lm_head.bias"
-    if name == weights.OUTPUT_TABLE:
-        return OUTPUT_TABLE
+    if name in OUTPUTS:
+        return OUTPUTS[name]
     name = name.replace("/dense_1/", "/dense_prediction/")
-    name = name.replace("/layer_", "/layer.").replace("/", ".")
-    return _present_name(name)
+    return _present_name(name.replace("/layer_", "/layer.").replace("/", "."))
 
 
 def _present_name(name, around=""):
@@ -135,10 +136,10 @@ class TransformersCheckpoint(weights.Checkpoint):
             shape, read = found[name]
             found[name] = weights.Tensor(shape[::-1], lambda r=read: r().T)
         self.tensors = found
-        with_head = {name.partition("_")[0] for name in found}
-        with_head = [each for each in self.networks if each in with_head]
+        starts = {name.partition("_")[0] for name in found}
+        with_head = tuple(each for each in self.networks if each in starts)
         if with_head and not self.is_bert:
-            self.networks = tuple(with_head)
+            self.networks = with_head
         # Early taggers have a pooler too, which they do not use.
         is_tagger = self.architecture == "BertForTokenClassification"
         if self.is_bert and POOLED <= found.keys() and not is_tagger:
@@ -180,11 +181,8 @@ class TransformersCheckpoint(weights.Checkpoint):
 
 def write(task, head, folder):
     """Writes a task with its `Head`, or the encoder if that is `None`."""
-    backbone = task.backbone
+    backbone, config = task.backbone, config_of(task, head)
     arrays = weights.arrays_of(weights.network(backbone))
-    config = {**FIXED, **network_config(backbone), "dtype": "float32"}
-    config["model_type"] = "electra"
-    config["architectures"] = [head.architecture if head else "ElectraModel"]
     if getattr(task, "calibration", None):
         warnings.warn("transformers leaves out `calibration`.")
     if head is not None:
@@ -201,7 +199,6 @@ def write(task, head, folder):
     folder.mkdir(exist_ok=True)
     tokenizer = getattr(task.preprocessor, "tokenizer", None)
     if tokenizer is not None:
-        config["pad_token_id"] = tokenizer.pad_token_id
         positions = backbone.max_sequence_length
         tokenizer_files.write_tokenizer(tokenizer, folder, positions)
     arrays = {transformers_name(n): array for n, array in arrays.items()}
@@ -210,7 +207,20 @@ def write(task, head, folder):
         arrays[name] = np.ascontiguousarray(array)
     path = folder / SAFETENSORS
     safetensors.numpy.save_file(arrays, path, metadata={"format": "pt"})
-    write_config(folder, config)
+    write_json(folder / CONFIG, config)
+
+
+def config_of(task, head):
+    """What `config.json` says of a task, but for settings of its `Head`."""
+    tokenizer = getattr(task.preprocessor, "tokenizer", None)
+    return {
+        **FIXED,
+        **network_config(task.backbone),
+        "dtype": "float32",
+        "model_type": "electra",
+        "architectures": [head.architecture if head else "ElectraModel"],
+        "pad_token_id": getattr(tokenizer, "pad_token_id", 0),
+    }
 
 
 def network_config(backbone):
@@ -218,12 +228,6 @@ def network_config(backbone):
     check_option("activation", backbone.activation, HIDDEN_ACT)
     sizes = {n: getattr(backbone, ours) for n, (ours, _) in NAMES.items()}
     return {**sizes, "hidden_act": HIDDEN_ACT[backbone.activation]}
-
-
-def write_config(folder, config):
-    """Writes `config.json`."""
-    text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
-    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
 
 
 def find_weights(find):

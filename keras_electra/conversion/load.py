@@ -18,8 +18,9 @@ from keras_electra.backend.files import read_json
 from keras_electra.conversion import google
 from keras_electra.conversion import hugging_face
 from keras_electra.conversion import keras_hub as hub
-from keras_electra.conversion import sentence_transformers
 from keras_electra.conversion import weights
+from keras_electra.conversion.heads import embedder_modules
+from keras_electra.conversion.heads import embedder_texts
 from keras_electra.conversion.heads import head_of
 from keras_electra.conversion.hugging_face import CONFIG
 from keras_electra.data.rows import MAX_SEQUENCE_LENGTH
@@ -58,8 +59,7 @@ class Files:
 
     def has_index(self):
         """Whether there is a TF1 checkpoint."""
-        found = self.path is not None and any(self.path.glob("*.index"))
-        return self.is_prefix or found
+        return self.is_prefix or self.path and any(self.path.glob("*.index"))
 
     def find(self, name):
         """The local path of a file, or `None`."""
@@ -81,7 +81,7 @@ def open_checkpoint(files):
         return google.GoogleCheckpoint(files)
     config, marks = files.read_json(CONFIG), {"registered_name", "model_type"}
     if not marks & config.keys():
-        folders = sentence_transformers.modules(files)[1]
+        folders = embedder_modules(files)[1]
         files.inside = "".join(folders[:1])  # not the root in older versions
         config = files.read_json(CONFIG)
     name = config.get("registered_name")
@@ -121,13 +121,12 @@ def open_preset(cls, preset, load_weights, arguments, show=True):
         )
     table, new, notes = {}, {}, checkpoint.notes(network)
     if issubclass(cls, ElectraBackbone):
-        model = backbone = _build_backbone(checkpoint, network, **arguments)
+        model = _build_backbone(checkpoint, network, **arguments)
     else:
         built = _build_task(cls, checkpoint, network, notes, **arguments)
         model, table, new = built
-        backbone = model.backbone
     if load_weights:
-        table = {**weights.network(backbone), **table}
+        table = weights.network(getattr(model, "backbone", model)) | table
         summary = weights.assign(checkpoint, network, table, new, notes)
         attach(model, summary, show)
     return model
@@ -154,10 +153,10 @@ def _build_task(cls, checkpoint, network, notes, **kwargs):
     if "backbone" not in kwargs:
         kwargs["backbone"] = _build_backbone(checkpoint, network, dtype=dtype)
     if "preprocessor" not in kwargs:
-        kwargs["preprocessor"] = _load_preprocessor(
-            cls.preprocessor_cls, checkpoint, bool(text), **text
-        )
-        if kwargs["preprocessor"] is None:
+        part, needed = cls.preprocessor_cls, bool(text)
+        found = _load_preprocessor(part, checkpoint, needed, **text)
+        kwargs["preprocessor"] = found
+        if found is None:
             notes.append("no vocabulary was found: `preprocessor` is None")
     notes.extend(vocabulary_notes(kwargs["backbone"], kwargs["preprocessor"]))
     task = cls(**kwargs)
@@ -211,9 +210,9 @@ def _are_trained(checkpoint, sizes, start):
 
 def _load_preprocessor(cls, checkpoint, needed=True, **kwargs):
     kwargs, of_tokens = split_arguments(cls, kwargs)
-    tokenizer, config = kwargs.pop("tokenizer", None), {}
-    if issubclass(cls, ElectraTextEmbedderPreprocessor):
-        config = sentence_transformers.text_settings(checkpoint.files)
+    is_embedder = issubclass(cls, ElectraTextEmbedderPreprocessor)
+    config = embedder_texts(checkpoint.files) if is_embedder else {}
+    tokenizer = kwargs.pop("tokenizer", None)
     if tokenizer is None:
         tokenizer = _load_tokenizer(checkpoint, needed, **of_tokens)
     if tokenizer is None:
@@ -231,11 +230,11 @@ def _load_preprocessor(cls, checkpoint, needed=True, **kwargs):
 
 def vocabulary_notes(backbone, preprocessor):
     """What is to be said of a table with more rows than there are tokens."""
-    size = rows = backbone.vocabulary_size
-    if getattr(preprocessor, "tokenizer", None) is not None:
-        size = preprocessor.tokenizer.vocabulary_size()
-    note = f"of {rows} rows of the embeddings {rows - size} are of no token"
-    return [note] * (rows > size)
+    tokenizer = getattr(preprocessor, "tokenizer", None)
+    rows = backbone.vocabulary_size
+    more = 0 if tokenizer is None else rows - tokenizer.vocabulary_size()
+    note = f"of {rows} rows of the embeddings {more} are of no token"
+    return [note] * (more > 0)
 
 
 def attach(model, summary, show=True):

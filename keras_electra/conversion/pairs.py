@@ -42,29 +42,36 @@ def _write(form, task, folder):
         form.write(part, head_of(TASKS[network]), folder / network)
 
 
-def is_pretrainer(preset):
-    """Whether a preset was saved from an `ElectraPretrainer` or a writer."""
+def saved_pair(preset):
+    """Which of `PAIRS` a preset was saved from, or `None`."""
     name = load.Files(preset).read_json("task.json").get("registered_name")
-    return name in [f"keras_electra>{c.__name__}" for c in PAIRS]
+    names = {f"keras_electra>{cls.__name__}": cls for cls in PAIRS}
+    return names.get(str(name))
+
+
+def _open_pair(cls, preset, load_weights, arguments):
+    """A pre-trainer from its preset, and arguments for another class of it."""
+    own, text = split_arguments(cls, arguments)
+    dtype = own.pop("dtype", None)
+    whole = ElectraPretrainer.from_preset(preset, load_weights, dtype=dtype)
+    if "preprocessor" not in own and whole.preprocessor is not None:
+        own["preprocessor"] = cls.preprocessor_cls.from_preset(preset, **text)
+    return whole, own
 
 
 def open_part(cls, preset, load_weights, arguments):
     """One of `OPENERS`: a network of a pre-trainer's preset with its head."""
     # KerasHub reads a head only for the class that wrote it.
     network = head_of(cls) and head_of(cls).network
-    if network is None or "backbone" in arguments or not is_pretrainer(preset):
+    if network is None or "backbone" in arguments or not saved_pair(preset):
         return None
-    own, text = split_arguments(cls, arguments)
-    dtype = own.pop("dtype", None)
-    whole = ElectraPretrainer.from_preset(preset, load_weights, dtype=dtype)
+    whole, own = _open_pair(cls, preset, load_weights, arguments)
     part = weights.tasks_of(whole).get(network)
     if part is None:
         raise ValueError(
             f"{preset!r} was pre-trained without a `{network}`. Open it as "
             "another task."
         )
-    if "preprocessor" not in own and part.preprocessor is not None:
-        own["preprocessor"] = cls.preprocessor_cls.from_preset(preset, **text)
     return cls(**{"backbone": part.backbone, "head": part.head, **own})
 
 
@@ -73,12 +80,14 @@ def open_pretrainer(cls, preset, load_weights, arguments):
     if not issubclass(cls, ElectraPretrainer):
         return None
     is_writer = issubclass(cls, ElectraTextGenerator)
-    if is_writer and preset is not None and is_pretrainer(preset):
+    if is_writer and preset is not None and (saved := saved_pair(preset)):
+        if saved is cls or "backbone" in arguments:
+            return None
         return _open_writer(cls, preset, load_weights, arguments)
     discriminator = arguments.pop("discriminator", preset)
     generator, is_one = arguments.pop("generator", None), False
     if generator is None:
-        is_ours = is_pretrainer(discriminator)
+        is_ours = saved_pair(discriminator)
         if is_ours and preset is not None:
             return None
         files = load.Files(discriminator, "generator")
@@ -107,24 +116,14 @@ def open_pretrainer(cls, preset, load_weights, arguments):
 
 def _open_writer(cls, preset, load_weights, arguments):
     """An `ElectraTextGenerator` of the networks of a pre-trainer's preset."""
-    name = load.Files(preset).read_json("task.json").get("registered_name")
-    own, text = split_arguments(cls, arguments)
-    if name.endswith(cls.__name__) or "backbone" in own:
-        return None
-    dtype = own.pop("dtype", None)
-    whole = ElectraPretrainer.from_preset(preset, load_weights, dtype=dtype)
-    preprocessor = own.pop("preprocessor", None)
-    if preprocessor is None:
-        preprocessor = cls.preprocessor_cls.from_preset(preset, **text)
-    own.setdefault("generator", whole.generator)
-    writer = cls(whole.backbone, preprocessor=preprocessor, **own)
-    heads = ["discriminator_head"]
-    if writer.generator is whole.generator:
-        heads.append("generator_head")
-    for head in heads:
-        weights_of = getattr(whole, head)
-        if None not in (weights_of, getattr(writer, head)):
-            getattr(writer, head).set_weights(weights_of.get_weights())
+    whole, own = _open_pair(cls, preset, load_weights, arguments)
+    writer = cls(whole.backbone, **{"generator": whole.generator, **own})
+    heads = {"backbone": "discriminator_head", "generator": "generator_head"}
+    for network, head in heads.items():
+        parts = getattr(writer, head), getattr(whole, head)
+        is_same = getattr(writer, network) is getattr(whole, network)
+        if is_same and None not in parts:
+            parts[0].set_weights(parts[1].get_weights())
     return writer
 
 

@@ -4,7 +4,6 @@ Strings that are hard for tokenizers go the way of other programs, through the
 files of the folder; labelled data, where it is given, through both networks.
 """
 
-import functools
 import json
 import os
 import random
@@ -15,37 +14,34 @@ import numpy as np
 import tokenizers
 
 from keras_electra.backend import export as graphs
+from keras_electra.backend.files import write_json
 from keras_electra.conversion.tokenizer_files import TOKENIZER
 from keras_electra.data.batches import Batches
 from keras_electra.data.batches import round_length
 from keras_electra.data.inputs import map_columns
 from keras_electra.data.rows import make_rows
+from keras_electra.presets_saving import KEPT
+from keras_electra.presets_saving import write_card
 
-MARK = "<!-- Written by export; remove this line to keep a change. -->"
 CARD = """---
 tags: [electra]
 ---
-{mark}
+<!-- Written by export; {kept}
 # {task}
 
-The graph of an `{task}`. Inputs are int64, `(batch, length)`: `input_ids`,
-`attention_mask` and `token_type_ids`, made by `tokenizer.json`; labels and
-thresholds are in `config.json`. It runs without Keras. Against the task it was
-made of, on hard strings (more in `parity.json`):
+It runs without Keras. Inputs, int64 `(batch, length)`, are made by
+`tokenizer.json`; labels and thresholds are in `config.json`. Against its task,
+on hard strings (more in `parity.json`):
 
 | graph | MB | largest difference | other decisions |
 | --- | --- | --- | --- |
-{rows}
-"""
-
+{rows}"""
 FIELDS = dict(zip(graphs.INPUTS, ("token_ids", "padding_mask", "segment_ids")))
-SCRIPTS = {  # first and last character of what is drawn
-    "latin": "az", "upper": "AZ", "accents": "Àſ", "greek": "Ας", "cjk": "一龥",
-    "kana": "ぁヿ", "hangul": "가힣", "arabic": "ءي", "hebrew": "את",
-    "devanagari": "अह", "thai": "กฮ", "emoji": "😀🙏", "signs": "←⋿",
-    "marks": "\u0300\u036f", "digits": "09", "ascii": "!~", "wide": "！～",
-    "controls": "\x00\x1f", "spaces": "\u2000\u200f", "others": "\ue000\uf8ff",
-}  # fmt: skip
+# First and last character of scripts, symbols, marks, controls and spaces.
+RANGES = (
+    "az AZ 09 !~ Àſ Ας 一龥 ぁヿ 가힣 ءي את अह กฮ 😀🙏 ←⋿ ！～ "
+    "\u0300\u036f \x00\x1f \u2000\u200f \ue000\uf8ff"
+).split(" ")
 FIXED = (
     "", " ", "\t\n", "[MASK] [CLS] [SEP] [PAD]", "##ing", "don't", "U.S.A.",
     "1,234.50 €", "3.14e-10", "http://a.b/c?d=e&f=g", "👩‍👩‍👧 🇩🇪",
@@ -58,30 +54,39 @@ def hard_strings(count=300):
     """The same `count` strings every time: fixed ones, then drawn ones."""
     draws, texts = random.Random(0), list(FIXED)
     while len(texts) < count:
-        few = draws.sample(sorted(SCRIPTS), draws.choice((1, 1, 2, 3)))
+        few = draws.sample(RANGES, draws.choice((1, 1, 2, 3)))
         length = draws.choice((1, 4, 16, 40) if len(texts) % 50 else (2000,))
-        text = "".join(
-            chr(draws.randint(*map(ord, SCRIPTS[draws.choice(few)])))
-            + draws.choice(("", "", "", " "))
-            for _ in range(length)
-        )
+        ends = [[*map(ord, draws.choice(few))] for _ in range(length)]
+        spaces = draws.choices(("", "", "", " "), k=length)
+        text = "".join(chr(draws.randint(*e)) + s for e, s in zip(ends, spaces))
         form = draws.choice(("NFC", "NFD", "NFKC", "NFKD"))
         texts.append(unicodedata.normalize(form, text))
-    return texts[:count]
+    return texts
 
 
 def batches_of(task, x, y=None, size=16):
-    """Batches `(x, y, sample_weight)` of the task, and the graph's inputs."""
-    examples = task._read(x, y)
-    rows = task._memory_rows(examples)
+    """Yields batches `(x, y, sample_weight)` of what `fit` takes."""
+    rows = task._memory_rows(task._read(x, y))
     batches = Batches(rows, size, "by_length", finish=task.finish_batch)
     for position in range(len(batches)):
-        data = keras.utils.unpack_x_y_sample_weight(batches.batch(position))
-        yield data, _graph_inputs(data[0])
+        yield keras.utils.unpack_x_y_sample_weight(batches.batch(position))
 
 
-def _graph_inputs(x):
+def graph_inputs(x):
+    """What a graph takes for the `x` of a batch."""
     return {name: x[field].astype("int64") for name, field in FIELDS.items()}
+
+
+def longest(task):
+    """The most tokens of a row."""
+    length = task.preprocessor.sequence_length
+    return min(length, task.backbone.max_sequence_length)
+
+
+def tokenizer_of(task):
+    """The tokenizer of a task, a tagger's for whole words."""
+    text = task.preprocessor
+    return getattr(text, "word_tokenizer", text.tokenizer)
 
 
 def _hard_batches(task, folder):
@@ -89,9 +94,7 @@ def _hard_batches(task, folder):
 
     Also those of which the task's own makes other tokens.
     """
-    texts, ours = hard_strings(), task.preprocessor
-    length = min(ours.sequence_length, task.backbone.max_sequence_length)
-    ours = getattr(ours, "word_tokenizer", ours.tokenizer)
+    texts, length, ours = hard_strings(), longest(task), tokenizer_of(task)
     pipeline = tokenizers.Tokenizer.from_file(os.fspath(folder / TOKENIZER))
     pipeline.enable_truncation(length)
     rows = [row.ids for row in pipeline.encode_batch(texts)]
@@ -109,42 +112,25 @@ def _hard_batches(task, folder):
             x = {n: v.reshape(-1, 2, width) for n, v in x.items()}
         if "mask_positions" in task.input:
             x["mask_positions"] = np.arange(width)[None].repeat(len(few), 0)
-        batches.append(((x, None, None), _graph_inputs(x)))
+        batches.append((x, None, None))
     return batches, others
 
 
-def calibrated(task, outputs):
+def named_outputs(task, outputs):
     """Outputs by their names in a graph, whose softmax is to be trusted."""
     if isinstance(outputs, dict):
         return outputs
     if hasattr(task, "pooling"):
         return {"sentence_embedding": outputs}
-    if found := getattr(task, "calibration", None):
-        is_tensor = keras.ops.is_tensor(outputs)
-        like = keras.ops.convert_to_tensor if is_tensor else np.asarray
-        scale, bias = (like(found[n], "float32") for n in ("scale", "bias"))
-        outputs = outputs * scale + bias
-    return {"logits": outputs}
-
-
-def _of_task(task, x, inputs):
-    return calibrated(task, keras.Model.predict_on_batch(task, x))
-
-
-def _of_graph(run, task, x, inputs):
-    outputs = run(inputs)
-    if "mask_positions" in x:  # a graph predicts every token
-        places = x["mask_positions"][:, :, None]
-        outputs["logits"] = np.take_along_axis(outputs["logits"], places, 1)
-    outputs.pop("last_hidden_state", None)
-    return outputs
+    calibrated = getattr(task, "calibrated", lambda logits: logits)
+    return {"logits": calibrated(outputs)}
 
 
 def _decisions(task, outputs, mask):
-    """What outputs decide, `(decisions,)`; `None` where they decide nothing."""
+    """What outputs decide, `(decisions,)`; nothing where they are numbers."""
     kind = getattr(task, "problem_type", None)
     if hasattr(task, "pooling") or kind == "regression":
-        return None
+        return np.zeros(0)
     scores = outputs.get("logits", outputs.get("start_logits"))
     is_detector = task.token_outputs and len(task.output_shape) == 2
     if kind == "multi_label" or is_detector and "logits" in outputs:
@@ -154,39 +140,45 @@ def _decisions(task, outputs, mask):
     return scores[mask > 0] if scores.shape == mask.shape else scores.ravel()
 
 
-def _compare(task, run, batches):
-    """Largest differences of a graph from its task, and decisions changed."""
-    largest, changed, count = {}, 0, 0
-    for (x, *_), inputs in batches:
-        ours, theirs = _of_task(task, x, inputs), run(task, x, inputs)
-        mask = x["padding_mask"]
-        if "mask_positions" in x:
-            mask = np.take_along_axis(mask, x["mask_positions"], 1)
+def _compare(task, run, batches, ours):
+    """How far a graph is from the outputs `ours`, and decisions changed.
+
+    Of batches with labels also the metrics, where the task has some.
+    """
+    largest, changed, count, outputs = {}, 0, 0, []
+    for (x, *_), known in zip(batches, ours):
+        found, mask = run(graph_inputs(x)), x["padding_mask"]
+        if "mask_positions" in x:  # a graph predicts every token
+            places = x["mask_positions"]
+            mask = np.take_along_axis(mask, places, 1)
+            places = places[:, :, None]
+            found["logits"] = np.take_along_axis(found["logits"], places, 1)
         # Of equally good starts any may be among the best.
-        names = [name for name in ours if "_top_" not in name]
-        for name in names:
-            value = ours[name]
-            difference = np.abs(np.float32(value) - np.float32(theirs[name]))
+        for name in (name for name in known if "_top_" not in name):
+            value = known[name]
+            difference = np.abs(np.float32(value) - np.float32(found[name]))
             if task.token_labels and value.shape[:2] == mask.shape:
                 difference = difference[mask > 0]
-            before = largest.get(name, 0.0)
-            largest[name] = max(before, float(difference.max(initial=0)))
-        pair = [_decisions(task, outputs, mask) for outputs in (ours, theirs)]
-        if pair[0] is not None:
-            changed += int((pair[0] != pair[1]).sum())
-            count += pair[0].size
+            difference = float(difference.max(initial=0))
+            largest[name] = max(largest.get(name, 0.0), difference)
+        before, now = (_decisions(task, each, mask) for each in (known, found))
+        changed, count = changed + int((before != now).sum()), count + now.size
+        outputs.append({name: found[name] for name in known})
     result = {"largest_differences": largest}
-    return result | ({"decisions_changed": changed / count} if count else {})
+    if count:
+        result["decisions_changed"] = changed / count
+    if batches[0][1] is not None and task.compiled:
+        result["metrics"] = _metrics(task, batches, outputs)
+    return result
 
 
-def _metrics(task, run, batches):
-    """The metrics of a task with outputs of its own, or of a graph."""
+def _metrics(task, batches, outputs):
+    """The task's metrics with these outputs, but no loss."""
     task.reset_metrics()
-    for (x, y, sample_weight), inputs in batches:
-        outputs = run(task, x, inputs)
+    for (x, y, sample_weight), found in zip(batches, outputs):
         if not isinstance(task.output, dict):
-            (outputs,) = outputs.values()
-        data = x, y, outputs, sample_weight
+            (found,) = found.values()
+        data = x, y, found, sample_weight
         task.compute_metrics(*map_columns(keras.ops.convert_to_tensor, data))
     results = {n: float(v) for n, v in task.get_metrics_result().items()}
     results.pop("loss", None)
@@ -195,24 +187,32 @@ def _metrics(task, run, batches):
 
 def write_report(task, form, folder, paths, validation_data):
     """Writes `parity.json` and `README.md`; an error for a wrong graph."""
+
+    def outputs_of(batches):
+        outputs = (keras.Model.predict_on_batch(task, x) for x, *_ in batches)
+        outputs = [named_outputs(task, each) for each in outputs]
+        return keras.tree.map_structure(keras.ops.convert_to_numpy, outputs)
+
     strings, others = _hard_batches(task, folder)
+    of_strings, labelled = outputs_of(strings), []
     report = {"format": form, "hard_strings": len(hard_strings())}
     report |= {"tokens_differ": others, "graphs": {}}
-    labelled = validation_data and list(batches_of(task, *validation_data))
-    if labelled and task.compiled:
-        report["metrics_of_task"] = _metrics(task, _of_task, labelled)
+    if validation_data:
+        labelled = list(batches_of(task, *validation_data))
+        of_labelled = outputs_of(labelled)
+        if task.compiled:
+            known = _metrics(task, labelled, of_labelled)
+            report["metrics_of_task"] = known
+    rows = ""
     for path in paths:
-        run = functools.partial(_of_graph, graphs.load(form, path))
-        found = _compare(task, run, strings)
+        run, name = graphs.load(form, path), path.relative_to(folder).as_posix()
         files = [*path.rglob("*"), *path.parent.glob(f"{path.stem}.*")]
-        size = sum(file.stat().st_size for file in files)
-        found = {"megabytes": size / 1e6, **found}
-        if labelled and task.compiled:
-            some = _compare(task, run, labelled)
-            found["on_labelled_data"] = some | {
-                "metrics": _metrics(task, run, labelled)
-            }
-        report["graphs"][path.relative_to(folder).as_posix()] = found
+        size = sum(file.stat().st_size for file in files) / 1e6
+        found = _compare(task, run, strings, of_strings)
+        found = report["graphs"][name] = {"megabytes": size, **found}
+        if labelled:
+            some = _compare(task, run, labelled, of_labelled)
+            found["on_labelled_data"] = some
         worst = max(found["largest_differences"].values())
         limit = 1e-2 if task.dtype_policy.name == "float32" else 1.0
         if path is paths[0] and not worst < limit:
@@ -220,17 +220,10 @@ def write_report(task, form, folder, paths, validation_data):
                 f"The graph {path.name} gives other results than the task, "
                 f"by up to {worst:.3g}. Nothing was written; try another."
             )
-    text = json.dumps(report, indent=2, ensure_ascii=False)
-    (folder / "parity.json").write_text(text + "\n", encoding="utf-8")
-    readme = folder.parent / "README.md"
-    if not readme.exists() or MARK in readme.read_text("utf-8"):
-        rows = "\n".join(
-            f"| {name} | {found['megabytes']:.1f} | "
-            f"{max(found['largest_differences'].values()):.2g} | "
-            f"{found.get('decisions_changed', 0):.2%} |"
-            for name, found in report["graphs"].items()
-        )
-        text = CARD.format(mark=MARK, task=type(task).__name__, rows=rows)
-        (folder / readme.name).write_text(text, encoding="utf-8")
+        share = found.get("decisions_changed", 0)
+        rows += f"| {name} | {size:.1f} | {worst:.2g} | {share:.2%} |\n"
+    write_json(folder / "parity.json", report)
+    text = CARD.format(kept=KEPT, task=type(task).__name__, rows=rows)
+    write_card(folder, text)
     if keras.config.is_interactive_logging_enabled():
         print(f"{folder.parent}: {json.dumps(report['graphs'])}")

@@ -5,11 +5,11 @@
 """
 
 import contextlib
-import json
 
 import tokenizers
 
 from keras_electra.backend.files import read_json
+from keras_electra.backend.files import write_json
 from keras_electra.text import vocabulary
 from keras_electra.text.original import SPECIAL_TOKENS
 from keras_electra.text.pipeline import Pipeline
@@ -41,9 +41,8 @@ OTHER_FILES = ("spiece.model", "spm.model", "tokenizer.model", "vocab.json")
 def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
     """The `ElectraTokenizer` of a checkpoint; `None` if there is none.
 
-    `find` gives the local path of a file, or `None`; `source` is for messages.
-    `lowercase_unless_said` holds where no file says it (`None`: what the
-    vocabulary suggests), `**kwargs` in place of what the files say.
+    `find` gives the local path of a file, or `None`. `lowercase_unless_said`
+    (`None`: as the vocabulary suggests) is for where no file says it.
     """
     full, plain = find(TOKENIZER), find(VOCABULARY)
     config = read_json(find(CONFIG))
@@ -65,14 +64,12 @@ def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
     if needed:
         raise ValueError(
             f"The tokenizer of {source} needs {needed}, which cannot be "
-            "rebuilt. Where it runs, save it with its tokenizer.json, or pass "
-            "`preprocessor=None`."
+            "rebuilt. Save its tokenizer.json, or pass `preprocessor=None`."
         )
     if not tokens:
         return None
-    if lowercase_unless_said is None:  # letters and [UNK] do not count
-        words = [t.removeprefix("##") for t in tokens if t[:1] + t[-1:] != "[]"]
-        lowercase_unless_said = all(w == w.lower() or len(w) < 2 for w in words)
+    if lowercase_unless_said is None:
+        lowercase_unless_said = not _capitals(tokens)
     settings = {"lowercase": lowercase_unless_said, **said, **kwargs}
     tokenizer = ElectraTokenizer(tokens, **settings)
     made = tokenizers.Tokenizer.from_str(tokenizer.pipeline.content)
@@ -89,17 +86,23 @@ def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
     return tokenizer
 
 
+def _capitals(tokens):
+    """Entries with capitals, but for letters and those like `[UNK]`."""
+    cased = [t.removeprefix("##") for t in tokens if t != t.lower()]
+    return [t for t in cased if len(t) > 1 and t[0] + t[-1] != "[]"]
+
+
 def case_notes(find, lowercase_unless_said):
-    """A note, in a list, where capitals of a bare vocabulary are not used."""
-    if not lowercase_unless_said or find(TOKENIZER) or not find(VOCABULARY):
+    """A note, in a list, on what only a vocabulary says of capitals."""
+    is_said = find(TOKENIZER) or "do_lower_case" in read_json(find(CONFIG))
+    if is_said or not find(VOCABULARY) or lowercase_unless_said is False:
         return []
-    tokens = vocabulary.read_vocabulary(find(VOCABULARY))
-    words = [t for t in tokens if t != t.lower() and t[:1] + t[-1:] != "[]"]
-    if not words or "do_lower_case" in read_json(find(CONFIG)):
-        return []
-    return [
+    capitals = _capitals(vocabulary.read_vocabulary(find(VOCABULARY)))
+    if lowercase_unless_said is None:
+        return [f"lowercase={not capitals}, seen from the vocabulary"]
+    return capitals and [
         f"texts are lowered, as no file says otherwise, but {VOCABULARY} has "
-        f"capitals ({words[0]!r}): if it is cased, pass `lowercase=False`"
+        f"capitals ({capitals[0]!r}): if it is cased, pass `lowercase=False`"
     ]
 
 
@@ -113,13 +116,11 @@ def _needs(find, config, tokens):
         value = value.get("content") if isinstance(value, dict) else value
         if value not in usual:
             return f"{key}={value!r}"
-    if not tokens:
-        return next(
-            (f"SentencePiece or BPE ({n})" for n in OTHER_FILES if find(n)),
-            None,
-        )
-    has_pieces = any(token.startswith("##") for token in tokens)
-    if not has_pieces and tokens and set(SPECIAL_TOKENS) <= set(tokens):
+    others = [name for name in OTHER_FILES if find(name)]
+    if not tokens and others:
+        return f"SentencePiece or BPE ({others[0]})"
+    has_pieces = any(token.startswith("##") for token in tokens or ())
+    if tokens and not has_pieces and {*SPECIAL_TOKENS} <= {*tokens}:
         return f"splitting into characters ({VOCABULARY} has no ##)"
     return None
 
@@ -163,5 +164,4 @@ def write_tokenizer(tokenizer, folder, max_sequence_length, is_full=True):
         "model_max_length": max_sequence_length,
         "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
     }
-    text = json.dumps(config, indent=2, ensure_ascii=False)
-    vocabulary.write_text(folder / CONFIG, text + "\n")
+    write_json(folder / CONFIG, config)

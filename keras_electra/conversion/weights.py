@@ -157,9 +157,9 @@ def in_memory(array):
 class Checkpoint:
     """One checkpoint in a form that is not ours.
 
-    Subclasses add its name, `form`; `tensors`, a dict from stored names to
-    `Tensor`s shaped like ours; `backbone_arguments(network)`; and `reasons`, a
-    dict from patterns of tensors that are left out on purpose to why.
+    Subclasses add its name, `form`; `tensors`, by stored names, shaped like
+    ours; `backbone_arguments(network)`; and `reasons(network)`, a dict from
+    patterns of tensors that are left out on purpose to why.
     """
 
     # Both for an encoder of which nobody can say what it is.
@@ -235,10 +235,9 @@ def _few(names):
 
 
 def assign(checkpoint, network, table, new, notes):
-    """Gives the weights of a table a network's values: all, or none.
+    """Gives the weights of a table a network's values; returns a `Summary`.
 
-    Every tensor must be used or dropped for a reason, and have the right shape;
-    else it is a `ValueError`. Returns a `Summary` with `new` and `notes`.
+    Every tensor must be used or dropped for a reason, and have the right shape.
     """
     source, tensors = checkpoint.source, checkpoint.tensors
     shapes, reasons = shapes_of(table), checkpoint.reasons(network)

@@ -145,11 +145,10 @@ def adaptable_layers(model):
     """
     found = {}
     for top in model.layers:
-        if isinstance(top, keras.Model) or not top.path:
-            continue
         # It has another name where it comes from a pre-trainer.
         name = "head" if top is getattr(model, "head", None) else top.name
-        for layer in top._flatten_layers():
+        is_model = isinstance(top, keras.Model) or not top.path
+        for layer in () if is_model else top._flatten_layers():
             is_one = hasattr(layer, "lora_enabled")
             if is_one and layer.path.startswith(top.path):
                 found[name + layer.path.removeprefix(top.path)] = layer
