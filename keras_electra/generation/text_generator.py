@@ -18,6 +18,7 @@ from keras_electra.data.rows import text_rows
 from keras_electra.generation import rounds
 from keras_electra.generation.revision import Revises
 from keras_electra.generation.revision import Revision
+from keras_electra.generation.revision import check_limits
 from keras_electra.generation.revision import show
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.tasks.task import ElectraTask
@@ -47,10 +48,8 @@ class ElectraTextGeneratorPreprocessor(TextPreprocessor):
     text alone decides it. A source is cut to what the target leaves.
 
     Args:
-        tokenizer, **kwargs: as of every preprocessor.
-        sequence_length: int. Most tokens of a row. Defaults to `128`.
-        target_length: int. Tokens up to which shorter texts are padded: the
-            longest that `generate` is to write. Defaults to `64`.
+        tokenizer, sequence_length, **kwargs: as of every preprocessor.
+        target_length: int. The longest text that `generate` is to write.
     """
 
     def __init__(
@@ -70,13 +69,12 @@ class ElectraTextGeneratorPreprocessor(TextPreprocessor):
 
     def pack(self, sources, texts, length=None):
         """Rows of lists of ids; a source gets what its text leaves."""
-        if sources is None:
-            sources, texts = texts, None
-        else:
-            pairs = zip(sources, texts, strict=True)
-            sources = [a[: max(0, self.most - len(b))] for a, b in pairs]
+        first, second = texts, None
+        if sources is not None:
+            pairs, second = zip(sources, texts, strict=True), texts
+            first = [a[: max(0, self.most - len(b))] for a, b in pairs]
         most = self.sequence_length
-        return text_rows(sources, texts, self.tokenizer, most, "", length)
+        return text_rows(first, second, self.tokenizer, most, "", length)
 
     def pad(self, ids, text, size=0):
         """Ids with padding, to a multiple of 8 and at least `size`."""
@@ -94,10 +92,10 @@ class ElectraTextGeneratorPreprocessor(TextPreprocessor):
         draws, at = np.random.default_rng(seed), len(ids)
         if draws.random() < 0.5:
             size = CANVAS * draws.integers(self.target_length // CANVAS + 1)
-        padded = self.pad(ids, "", size)
+        padding = self.pad(ids, "", size)[at:]
         if is_text and draws.random() < 0.5:
             at = int(draws.integers(at + 1))
-        return ids[:at] + padded[len(ids) :] + ids[at:]
+        return ids[:at] + padding + ids[at:]
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -113,15 +111,14 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
     for tokens has to learn: a narrow generator restores little.
 
     Args:
-        backbone, preprocessor: as of `ElectraPretrainer`.
+        backbone, preprocessor, **kwargs: as of `ElectraPretrainer`, but by
+            default `mask_fraction=(0.05, 1.0)`, `fill_fraction=0.0`,
+            `mask_token_rate=1.0`, `mask_targets_only=True`,
+            `discriminator_weight=5.0`.
         generator: `ElectraBackbone`, or `"backbone"`, the default.
-        calibration: dict of `method`, `scale` and `bias`, or `None`: what is
-            wrong has the probability sigmoid of `scale * score + bias`.
-        threshold, margin: floats, by default `0.5` and `0.2`; see `revise`.
-            `calibrate` finds all three.
-        **kwargs: as there, but by default `mask_fraction=(0.05, 1.0)`,
-            `fill_fraction=0.0`, `mask_token_rate=1.0`,
-            `mask_targets_only=True`, `discriminator_weight=5.0`.
+        calibration, threshold, margin: what `calibrate` finds and `revise`
+            goes by: probabilities of being wrong, sigmoids of `scale * score +
+            bias`, and floats, before that `0.5` and `0.2`.
 
     ```python
     writer = keras_electra.ElectraTextGenerator.from_preset("my_writer")
@@ -132,8 +129,10 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
 
     preprocessor_cls = ElectraTextGeneratorPreprocessor
     default_generator = "backbone"
-    pairs = ("source", "target"), ("document", "summary")
-    names = inputs.Names((*pairs, *TEXT_COLUMNS), labels=())
+    names = inputs.Names(
+        (("source", "target"), ("document", "summary"), *TEXT_COLUMNS),
+        labels=(),
+    )
     may_be_empty = False
     read_inputs = ElectraTask.read_inputs
 
@@ -147,8 +146,7 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
         margin=0.2,
         **kwargs,
     ):
-        check_number("threshold", threshold, at_least=0, below=1)
-        check_number("margin", margin, above=-1, below=1)
+        check_limits(threshold, margin)
         generator = backbone if generator == "backbone" else generator
         kwargs = {**TRAINING, **kwargs}
         tokenizer = getattr(preprocessor, "tokenizer", None)
@@ -183,14 +181,9 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
             )
 
     @functools.cached_property  # which Keras does not look into
-    def _networks(self):
-        return {}
-
-    def round_network(self, way):
-        """What a round computes, one model; see `rounds.build_round`."""
-        if way not in self._networks:
-            self._networks[way] = rounds.build_round(self, way)
-        return self._networks[way]
+    def round_network(self):
+        """`rounds.Round` of each way to draw, made when it is asked for."""
+        return functools.cache(functools.partial(rounds.Round, self))
 
     def generate(
         self,
@@ -230,13 +223,15 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
         check_number("temperature", temperature, at_least=0)
         check_number("top_p", top_p, above=0, at_most=1)
         self.check_networks(guidance in rounds.JUDGED)
-        most, length = self.preprocessor.most, self.preprocessor.target_length
-        max_length = min(length, most) if max_length is None else max_length
+        most = self.preprocessor.most
+        if max_length is None:
+            max_length = min(self.preprocessor.target_length, most)
         check_number("max_length", max_length, at_least=1, at_most=most)
-        given = prompts if sources is None else sources
-        is_one = given is None or isinstance(given, str)
+        tokenizer = self.preprocessor.tokenizer
+        is_one = prompts is None or isinstance(prompts, str)
         if sources is not None:
-            sources, _ = self.read_inputs(sources, "generate")
+            sources, is_one = self.read_inputs(sources, "generate")
+            sources = tokenizer.encode_batch(sources)
         if prompts is None:
             prompts = [""] * (1 if sources is None else len(sources))
         prompts = [prompts] if isinstance(prompts, str) else [*prompts]
@@ -246,31 +241,33 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
                 "`prompts` and `sources` must be equally many. Received: "
                 f"{len(prompts)} and {len(sources)}."
             )
-        tokenizer = self.preprocessor.tokenizer
         ids = [self._canvas(text, max_length) for text in prompts]
-        sources = sources and tokenizer.encode_batch(sources)
         results, seed = [None] * len(ids), np.random.SeedSequence(seed).entropy
+        special = {*tokenizer.special_token_ids} - {tokenizer.unk_token_id}
         for places, rows in rounds.batches(map(len, ids), batch_size):
             given = sources and [sources[i] for i in rows]
             x = self.preprocessor.pack(given, [ids[i] for i in rows])
-            given = x["token_ids"] < 0, x["token_ids"] == SOME
-            given = *given, num_rounds, guidance, [(seed, int(i)) for i in rows]
-            settings = {"temperature": temperature, "top_p": top_p}
-            steps = rounds.write(self, x, *given, **settings)
+            steps = rounds.write(
+                self,
+                x,
+                x["token_ids"] == SOME,
+                num_rounds,
+                guidance,
+                [(seed, int(i)) for i in rows],
+                temperature=temperature,
+                top_p=top_p,
+            )
             segments = x["segment_ids"]
             is_text = segments == segments.max(1, keepdims=True)
             for row, place in enumerate(places):
                 text = steps[-1][0][row][is_text[row]].tolist()
-                special = {*tokenizer.special_token_ids} - {
-                    tokenizer.unk_token_id
-                }
-                text = [i for i in text if i not in special]
-                results[place] = tokenizer.detokenize(text)
+                text = tokenizer.detokenize(
+                    [i for i in text if i not in special]
+                )
                 if return_rounds:
                     shown = show(tokenizer, row, steps)
-                    results[place] = Revision(
-                        results[place], [], shown, "rounds"
-                    )
+                    text = Revision(text, [], shown, "rounds")
+                results[place] = text
         return results[0] if is_one else results
 
     def _canvas(self, text, max_length):
@@ -297,9 +294,7 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
         Takes what `fit` takes, of pairs the sources; others as of `generate`.
         """
         sources = x[0] if isinstance(x, tuple) else x
-        how = {"temperature": 0.0, "guidance": "confidence"}
-        given = None, max_length, num_rounds
-        texts = self.generate(
-            *given, sources=sources, batch_size=batch_size, **how
-        )
+        how = {"guidance": "confidence", "sources": sources}
+        given = None, max_length, num_rounds, 0.0
+        texts = self.generate(*given, batch_size=batch_size, **how)
         return np.array(texts, object)
