@@ -160,7 +160,7 @@ class Revises(Calibrates):
                 spans = [found.span() for found in kept.finditer(texts[place])]
                 for at, (start, end) in enumerate(offsets[row], 1):
                     if any(a < end and start < b for a, b in spans):
-                        movable[row, at] = False
+                        movable[row, at] = False  # it is protected
             steps, edits, stopped = repair(self, x, movable, max_rounds, *how)
             for row, place in enumerate(places):
                 found = [
@@ -231,7 +231,7 @@ class Revises(Calibrates):
         ids, offsets = self.preprocessor.tokenizer.encode_with_offsets(texts)
         padded = [self.preprocessor.pad(*row) for row in zip(ids, texts)]
         for places, rows in rounds.batches(map(len, padded), batch_size):
-            x = self.preprocessor.pack(None, [padded[i] for i in rows])
+            x = self.preprocessor.pack([padded[i] for i in rows])
             at = np.arange(x["token_ids"].shape[1])[None]
             movable = (at > 0) & (at <= [[len(ids[i])] for i in rows])
             yield places, x, movable, [offsets[i] for i in rows]

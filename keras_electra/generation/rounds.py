@@ -19,6 +19,7 @@ from keras_electra.pretraining.sampling import sample_tokens
 
 JUDGED = ("discriminator", "joined")
 GUIDES = (*JUDGED, "confidence", "random")
+ONE, SOME = -1, -2  # in place of ids: a blank of a token, or of padding too
 # What is judged is filled in this share of the rounds; the rest are for second
 # thoughts. A round masks at most this share of it again, falling to 0.
 FIRST_SHARE, AGAIN_SHARE = 0.75, 0.3
@@ -141,7 +142,7 @@ def batches(lengths, batch_size):
             yield places, np.resize(places, count)
 
 
-def write(task, x, may_pad, num_rounds, guidance, seeds, **settings):
+def write(task, x, num_rounds, guidance, seeds, *settings):
     """Fills ids below 0: a list of `(ids, masked again, filled)`, of rounds.
 
     By "confidence" and "joined" the surest proposals are kept first, else those
@@ -153,6 +154,7 @@ def write(task, x, may_pad, num_rounds, guidance, seeds, **settings):
     generators = [np.random.default_rng(seed) for seed in seeds]
     mask = task.preprocessor.tokenizer.mask_token_id
     blanks = is_open = x["token_ids"] < 0
+    may_pad = x["token_ids"] == SOME
     ids, total, steps = (
         np.where(blanks, mask, x["token_ids"]),
         blanks.sum(1),
@@ -164,8 +166,8 @@ def write(task, x, may_pad, num_rounds, guidance, seeds, **settings):
         counts = np.ceil(total * min(1.0, number / first))
         counts = np.maximum(0, counts - total + is_open.sum(1))
         chosen = is_open if is_sure else largest(order, is_open, counts)
-        given = task, x, ids, chosen, uniform, may_pad
-        new, confidence, scores = propose(*given, **settings)
+        given = task, x, ids, chosen, uniform, may_pad, *settings
+        new, confidence, scores = propose(*given)
         filled = largest(confidence if is_sure else order, chosen, counts)
         again = np.zeros_like(blanks)
         if judges and number < num_rounds:

@@ -26,7 +26,6 @@ from keras_electra.training.fit import TEXT_COLUMNS
 
 CANVAS = 8  # texts are padded to multiples of it, by [PAD] that is predicted
 BLANK = re.compile("_{3,}")
-ONE, SOME = -1, -2  # in place of ids: a blank of a token, or of padding too
 # How the pair is trained here. A judge of all rates has a harder task, and a
 # larger loss, and one network must not forget to propose for it.
 TRAINING = dict(
@@ -61,20 +60,16 @@ class ElectraTextGeneratorPreprocessor(TextPreprocessor):
         self.most = max(1, sequence_length - 3)  # tokens of a text
 
     def rows(self, x, y=None, sample_weight=None, length=None):
-        sources, texts = x if isinstance(x, tuple) else (None, x)
-        encode = self.tokenizer.encode_batch
-        texts = [self._spread(ids, sources is None) for ids in encode(texts)]
-        x = self.pack(sources and encode(sources), texts, length)
+        columns = x if isinstance(x, tuple) else (x,)
+        *sources, texts = map(self.tokenizer.encode_batch, columns)
+        texts = [self._spread(ids, not sources) for ids in texts]
+        x = self.pack(*sources, texts, length=length)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
-    def pack(self, sources, texts, length=None):
-        """Rows of lists of ids; a source gets what its text leaves."""
-        first, second = texts, None
-        if sources is not None:
-            pairs, second = zip(sources, texts, strict=True), texts
-            first = [a[: max(0, self.most - len(b))] for a, b in pairs]
-        most = self.sequence_length
-        return text_rows(first, second, self.tokenizer, most, "", length)
+    def pack(self, first, second=None, length=None):
+        """Rows of lists of ids; a source gets what its target leaves."""
+        given = self.tokenizer, self.sequence_length, "first", length
+        return text_rows(first, second, *given)
 
     def pad(self, ids, text, size=0):
         """Ids with padding, to a multiple of 8 and at least `size`."""
@@ -245,18 +240,10 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
         results, seed = [None] * len(ids), np.random.SeedSequence(seed).entropy
         special = {*tokenizer.special_token_ids} - {tokenizer.unk_token_id}
         for places, rows in rounds.batches(map(len, ids), batch_size):
-            given = sources and [sources[i] for i in rows]
-            x = self.preprocessor.pack(given, [ids[i] for i in rows])
-            steps = rounds.write(
-                self,
-                x,
-                x["token_ids"] == SOME,
-                num_rounds,
-                guidance,
-                [(seed, int(i)) for i in rows],
-                temperature=temperature,
-                top_p=top_p,
-            )
+            columns = (sources, ids) if sources else (ids,)
+            x = self.preprocessor.pack(*([c[i] for i in rows] for c in columns))
+            given = num_rounds, guidance, [(seed, int(i)) for i in rows]
+            steps = rounds.write(self, x, *given, temperature, top_p)
             segments = x["segment_ids"]
             is_text = segments == segments.max(1, keepdims=True)
             for row, place in enumerate(places):
@@ -276,15 +263,15 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
         ids, mask = [], tokenizer.mask_token_id
         encoded = tokenizer.encode_batch(parts, special_tokens=True)
         for place, part in enumerate(encoded):
-            ids += [SOME] * CANVAS * (place > 0)
-            ids += [ONE if i == mask else i for i in part]
+            ids += [rounds.SOME] * CANVAS * (place > 0)
+            ids += [rounds.ONE if i == mask else i for i in part]
         if len(ids) > max_length:
             raise ValueError(
                 f"A prompt has at most max_length={max_length} tokens; a blank "
                 f"___ counts as {CANVAS}. Received {len(ids)}: {text[:60]!r}."
             )
         if min(ids, default=0) >= 0:
-            ids += [SOME] * (max_length - len(ids))
+            ids += [rounds.SOME] * (max_length - len(ids))
         return self.preprocessor.pad(ids, text)
 
     @known_keywords()
