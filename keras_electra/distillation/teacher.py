@@ -35,13 +35,11 @@ def outputs(embedder, names, layer=None):
     """
     backbone = embedder.backbone
     layer = backbone.transformer_layers[(layer or backbone.num_layers) - 1]
-    makers = {
-        "vectors": lambda: embedder.output,
-        "states": lambda: layer.output,
+    found = {"vectors": embedder.output, "states": layer.output}
+    if "relations" in names:
         # Computed again from the layer's input: fast layers do not keep them.
-        "relations": lambda: layer.queries_keys_values(layer.input[0]),
-    }
-    return {name: makers[name]() for name in names}
+        found["relations"] = layer.queries_keys_values(layer.input[0])
+    return {name: found[name] for name in names}
 
 
 def open_teacher(source, preprocessor):

@@ -154,8 +154,8 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
         self.threshold, self.margin = threshold, margin
 
     def get_config(self):
-        names = {*keyword_names(ElectraPretrainer.__init__), *TRAINING}
-        own = {n: getattr(self, n) for n in names - {*self.unsaved}}
+        names = keyword_names(ElectraPretrainer.__init__)
+        own = {n: getattr(self, n) for n in names if n not in self.unsaved}
         return {**own, **super().get_config()}
 
     def check_inputs(self, x):
