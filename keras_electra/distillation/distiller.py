@@ -170,7 +170,7 @@ class Distiller(PretrainingFit, keras.Model):
         own = ElectraTextEmbedder(backbone, layer=layer, **given)
         narrow, wide = backbone.hidden_dim, embedder.backbone.hidden_dim
         outputs = teaching.outputs(own, loss_weights, layer)
-        for name in {*outputs} - {"relations"} if wide != narrow else ():
+        for name in [n for n in outputs if n != "relations" and wide != narrow]:
             # From zero: what starts too large is made small by making all
             # states alike, from which a student does not recover.
             projection = keras.layers.Dense(

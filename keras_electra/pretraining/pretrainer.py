@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
+from keras_electra.arguments import keyword_names
 from keras_electra.arguments import known_keywords
 from keras_electra.backend import replicas
 from keras_electra.data.rows import TextPreprocessor
@@ -124,23 +125,16 @@ class ElectraPretrainer(
         limits = {"at_least": 0, "at_most": round(1 - mask_token_rate, 9)}
         check_number("random_token_rate", random_token_rate, **limits)
         check_number("temperature", temperature, above=0)
-        mask_token_id, unselectable_token_ids = special = networks.special_ids(
+        mask_token_id, unselectable_token_ids = networks.special_ids(
             preprocessor, mask_token_id, unselectable_token_ids
         )
         given = backbone, generator, share_embeddings
         generator = networks.prepare_generator(*given)
 
         # === Layers ===
-        mask_tokens = masking.MaskTokens(
-            *special,
-            mask_fraction,
-            mask_token_rate,
-            random_token_rate,
-            seed,
-            fill_fraction,
-            mask_targets_only,
-            name="mask_tokens",
-        )
+        own, given = keyword_names(masking.MaskTokens.__init__), locals()
+        own = {name: given[name] for name in own}
+        mask_tokens = masking.MaskTokens(**own, name="mask_tokens")
         if generator is None:
             generator_head = sampling.UniformLogits(
                 backbone.vocabulary_size, name="generator_head"
