@@ -51,7 +51,8 @@ def main():
     references = [part[:count] for part in references]
 
     print("\nFrom nothing:")
-    given = dict(seed=args.seed, temperature=0.7)
+    how = {"num_rounds": 2} if args.quick else {}
+    given = dict(seed=args.seed, temperature=0.7, **how)
     for text in writer.generate([""] * 3, max_length=48, **given):
         print(" ", text)
     print("Goes on from a prefix, and fills a blank of unknown length:")
@@ -61,9 +62,8 @@ def main():
     print("Another way to say it, half of the words drawn anew:")
     masked = half_masked(references[0], args.seed)
     for guidance in ("joined", "confidence"):
-        texts = writer.generate(
-            masked, guidance=guidance, num_rounds=8, **given
-        )
+        given = {"num_rounds": 8, **given, "guidance": guidance}
+        texts = writer.generate(masked, **given)
         print(f"  {guidance}: {texts[0]}")
         bleu = sacrebleu.corpus_bleu(texts, references, lowercase=True).score
         show_table(f"BLEU by five references, {guidance}", {"BLEU": [bleu]})

@@ -146,7 +146,7 @@ def repaired(writer, texts, kind, seed, at_random=False):
             chosen = rounds.largest(draws.random(ids.shape), movable, counts)
             mask = writer.preprocessor.tokenizer.mask_token_id
             masked = np.where(chosen, mask, ids)
-            new, _, _ = rounds.run_round(writer, x, masked, chosen)
+            new, _, _ = rounds.propose(writer, x, masked, chosen)
             new = np.where(chosen, new, ids)
         else:
             how = 10, writer.threshold, writer.margin, None

@@ -53,8 +53,12 @@ def text_rows(first, second, tokenizer, most, truncate=None, length=None):
 
 
 def trim_pair(first, second, room, truncate="round_robin"):
-    """Shortens two lists to `room`, as `classification_tasks.py:298-313`."""
-    share = (room + 1) // 2 if truncate == "round_robin" else room
+    """Shortens two lists to `room`, as `classification_tasks.py:298-313`.
+
+    `"waterfall"` keeps the first, `"first"` cuts only that, down to nothing.
+    """
+    shares = {"round_robin": (room + 1) // 2, "first": 0}
+    share = shares.get(truncate, room)
     first = first[: max(share, room - len(second))]
     return first, second[: room - len(first)]
 

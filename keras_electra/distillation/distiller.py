@@ -1,7 +1,7 @@
 """A small network that learns from what a larger one makes of texts.
 
 The teacher is run while batches are made: it is no part of the model, of its
-checkpoints and of its gradients.
+checkpoints and of its gradients. Shapes: B texts, W words or tokens, D width.
 """
 
 import math
@@ -10,26 +10,70 @@ import keras
 import numpy as np
 from keras import ops
 
-import keras_electra.backend.replicas as replicas
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_number
 from keras_electra.arguments import keyword_names
 from keras_electra.arguments import known_keywords
+from keras_electra.backend import replicas
 from keras_electra.data import inputs
 from keras_electra.data.rows import is_rows
-from keras_electra.distillation import losses
 from keras_electra.distillation import teacher as teaching
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.pretraining.fit import PretrainingFit
-from keras_electra.pretraining.fit import check_ids
-from keras_electra.pretraining.fit import reject_labels
+from keras_electra.pretraining.losses import NORMS
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.tasks.text_embedder import ElectraTextEmbedder
 from keras_electra.training.fit import FitsExamples
 from keras_electra.training.steps import StepMetrics
 
+# What a teacher says, and the name of the loss and the weight of it.
+LOSSES = {"vectors": "vector", "states": "hidden", "relations": "relation"}
 MOST_HEADS = 48  # of relations, by default: MiniLMv2's for a base teacher
-NORMS = ("gradient_norm", "generator_gradient_norm")
+MASKED_SCORE = -10000.0  # is added to the score of what is not a word
+
+
+def unexplained_variance(student, teacher, mask):
+    """The share of the variance of states `(B, W, D)` that is not explained.
+
+    A mean over the features, each over its variance in the batch: 0 for the
+    teacher's states, whatever is added, 1 for nothing. That of all vectors is
+    left out: to learn it first makes states alike, for hundreds of steps.
+    `mask`, `(B, W)`, is 1 for a word.
+    """
+    mask = mask[:, :, None]
+    count = ops.maximum(ops.sum(mask), 1.0)
+
+    def mean(x):
+        return ops.sum(x * mask, axis=(0, 1), keepdims=True) / count
+
+    student, teacher = student - mean(student), teacher - mean(teacher)
+    variance = mean(ops.square(teacher))
+    error = mean(ops.square(student - teacher))
+    least = 0.01 * ops.mean(variance) + 1e-6  # some are nearly constant
+    return ops.mean(error / ops.maximum(variance, least))
+
+
+def relation_loss(student, teacher, mask, heads):
+    """Divergence of relations of queries, of keys and of values `(B, W, 3D)`.
+
+    A relation is a softmax over the scaled products of a word with all words,
+    in `heads` parts of the width, and the mean over kinds, heads and words is
+    taken (Wang et al., MiniLMv2, Findings of ACL 2021, equations 4 to 7).
+    """
+    rows, words = ops.shape(mask)
+
+    def relations(x):
+        part = x.shape[-1] // (3 * heads)
+        x = ops.reshape(x, (rows, words, 3 * heads, part))
+        x = ops.transpose(x, (0, 2, 1, 3))  # (B, 3R, W, D / R), R heads
+        scores = ops.matmul(x, ops.swapaxes(x, -1, -2)) * part**-0.5
+        scores = scores + MASKED_SCORE * (1.0 - mask)[:, None, None, :]
+        return ops.log_softmax(scores, axis=-1)
+
+    teacher, student = relations(teacher), relations(student)
+    each = ops.sum(ops.exp(teacher) * (teacher - student), axis=-1)
+    each = ops.mean(each, axis=1) * mask  # over kinds and heads
+    return ops.sum(each) / ops.maximum(ops.sum(mask), 1.0)
 
 
 class DistillationMetrics(StepMetrics):
@@ -37,11 +81,11 @@ class DistillationMetrics(StepMetrics):
 
     def __init__(self, names, pretrainer=None):
         super().__init__(NORMS)
-        self.losses = {n: keras.metrics.Mean(n, "float32") for n in names}
-        self.pretraining = pretrainer and pretrainer.step_metrics
-        others = (
-            self.pretraining.all[: -len(self.gradients)] if pretrainer else []
+        means = (
+            keras.metrics.Mean(f"{LOSSES[n]}_loss", "float32") for n in names
         )
+        self.losses = dict(zip(names, means))
+        others = pretrainer.step_metrics.own if pretrainer else []
         self.all = [*self.losses.values(), *others, *self.gradients]
 
 
@@ -55,7 +99,7 @@ class Distiller(PretrainingFit, keras.Model):
 
     Args:
         student: `ElectraBackbone`; or a pre-trainer or task of ours, whose
-            backbone then learns.
+            backbone then learns, up to its last layer or an embedder's own.
         teacher: a model of ours; or the folder or name of a checkpoint that
             `from_preset` opens: a preset, BERT, ELECTRA, sentence-transformers.
             Such a file is run in half precision where that is fast. Its last
@@ -70,8 +114,6 @@ class Distiller(PretrainingFit, keras.Model):
             keys and values (MiniLMv2). Defaults to `0.0`.
         pretraining_weight: float. Of the loss of a student that is a
             pre-trainer, on the same texts. Defaults to `0.1`.
-        layer: int. The student's layer that learns from the teacher, from 1.
-            Defaults to an embedder's own, or else to the last.
         relation_heads: int. Parts of a width to take relations of; divides
             both. Defaults to the greatest divisor up to 48.
         cache: str, path or `None`. Folder where outputs of the teacher are
@@ -95,18 +137,14 @@ class Distiller(PretrainingFit, keras.Model):
         hidden_weight=1.0,
         relation_weight=0.0,
         pretraining_weight=0.1,
-        layer=None,
         relation_heads=None,
         cache=None,
         **kwargs,
     ):
-        weights = {
-            "vector_loss": vector_weight,
-            "hidden_loss": hidden_weight,
-            "relation_loss": relation_weight,
-        }
+        weights = vector_weight, hidden_weight, relation_weight
+        weights = dict(zip(LOSSES, weights))
         for name, weight in weights.items():
-            check_number(name.replace("loss", "weight"), weight, at_least=0)
+            check_number(f"{LOSSES[name]}_weight", weight, at_least=0)
         check_number("pretraining_weight", pretraining_weight, at_least=0)
         backbone = getattr(student, "backbone", student)
         if not isinstance(backbone, ElectraBackbone):
@@ -115,31 +153,24 @@ class Distiller(PretrainingFit, keras.Model):
                 f"task of this package. Received: {type(student).__name__}."
             )
         preprocessor = preprocessor or getattr(student, "preprocessor", None)
-        needs = {
-            "vectors": vector_weight,
-            "states": hidden_weight,
-            "relations": relation_weight,
-        }
-        names = [name for name, needed in needs.items() if needed]
-        if preprocessor is None or not names:
+        loss_weights = {n: weight for n, weight in weights.items() if weight}
+        if preprocessor is None or not loss_weights:
             raise ValueError(
                 "`preprocessor` must be given where `student` has none, such "
                 "as ElectraPretrainerPreprocessor(tokenizer), and one of the "
                 f"weights of losses. Received: {preprocessor}, {weights}."
             )
-        teacher = teaching.Teacher(teacher, names, preprocessor, cache)
+        teacher = teaching.Teacher(teacher, loss_weights, preprocessor, cache)
 
         # === Functional Model ===
         embedder = teacher.embedder
-        pooling = embedder.pooling
-        if isinstance(student, ElectraTextEmbedder):
-            layer, pooling = layer or student.layer, student.pooling
-        layer = layer or backbone.num_layers
+        layer = getattr(student, "layer", backbone.num_layers)
+        pooling = getattr(student, "pooling", embedder.pooling)
         given = {"pooling": pooling, "normalize": embedder.normalize}
         own = ElectraTextEmbedder(backbone, layer=layer, **given)
         narrow, wide = backbone.hidden_dim, embedder.backbone.hidden_dim
-        outputs = teaching.outputs(own, names, layer)
-        for name in set(names) - {"relations"} if wide != narrow else ():
+        outputs = teaching.outputs(own, loss_weights, layer)
+        for name in [n for n in outputs if n != "relations" and wide != narrow]:
             # From zero: what starts too large is made small by making all
             # states alike, from which a student does not recover.
             projection = keras.layers.Dense(
@@ -150,9 +181,10 @@ class Distiller(PretrainingFit, keras.Model):
             )
             outputs[f"projected_{name}"] = projection(outputs[name])
         if relation_heads is None:
-            shared = math.gcd(narrow, wide)
-            divisors = [n for n in range(1, MOST_HEADS + 1) if shared % n == 0]
-            relation_heads = divisors[-1]
+            shared, most = math.gcd(narrow, wide), MOST_HEADS
+            relation_heads = max(
+                math.gcd(shared, n) for n in range(1, most + 1)
+            )
         check_count("relation_heads", relation_heads)
         if narrow % relation_heads or wide % relation_heads:
             raise ValueError(
@@ -166,26 +198,23 @@ class Distiller(PretrainingFit, keras.Model):
         super().__init__(backbone.input, outputs, **kwargs)
 
         # === Config ===
-        self.backbone = backbone
-        self.generator = getattr(pretrainer, "generator", None)
-        self.preprocessor = preprocessor
+        self.backbone, self.preprocessor = backbone, preprocessor
         self.student, self.pretrainer = student, pretrainer
-        self.loss_weights = {n: w for n, w in weights.items() if w}
+        self.generator = getattr(pretrainer, "generator", None)
+        self.loss_weights = loss_weights
         self.pretraining_weight = pretraining_weight
         self.relation_heads = relation_heads
         self._teacher = teacher
-        self.step_metrics = DistillationMetrics(self.loss_weights, pretrainer)
+        self.step_metrics = DistillationMetrics(loss_weights, pretrainer)
         self.compile()
+
+    # Also rows that are stored go by `finish_batch`, which asks the teacher.
+    _stream = FitsExamples._stream
 
     def check_inputs(self, x):
         if isinstance(x, tuple):
             raise TypeError("`x` must hold texts, not pairs: both as texts.")
         inputs.check_texts(x)
-
-    def _stream(self, examples, size, order, steps, class_weight=None, *args):
-        reject_labels(class_weight=class_weight)
-        given = examples, size, order, steps, None, *args
-        return FitsExamples._stream(self, *given)
 
     def _pack(self, x, y=None, sample_weight=None):
         rows, _, _ = super()._pack(x, y, sample_weight)
@@ -202,52 +231,45 @@ class Distiller(PretrainingFit, keras.Model):
         """Rows, and what the teacher says of them."""
         x = dict(x)
         texts = x.pop("texts", None)
-        check_ids(x, self.backbone.vocabulary_size)
         y = self._teacher(x, texts)
         states = next((a for n, a in y.items() if n != "vectors"), None)
         if states is not None and self._teacher.by_words:
-            weights = teaching.piece_weights(
-                texts, self.preprocessor, states.shape[1]
-            )
+            given = texts, self.preprocessor, states.shape[1]
             # Not of words that the teacher's row did not reach.
-            weights *= states.any(axis=-1, keepdims=True)
-            y["piece_weights"] = weights
+            reached = states.any(axis=-1, keepdims=True)
+            y["piece_weights"] = teaching.piece_weights(*given) * reached
         return x, y, None
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         """The weighted sum of all losses, a float32 scalar."""
-        # Variances are those of all texts: every replica has all of them.
-        gathered = replicas.gathered
-        y = {n: gathered(ops.cast(a, "float32")) for n, a in y.items()}
-        for name, width in self._teacher.widths.items():
-            # TensorFlow does not know the last axis.
-            shape = (*ops.shape(y[name])[:-1], width)
-            y[name] = ops.reshape(y[name], shape)
-        pieces, mask = y.get("piece_weights"), gathered(x["padding_mask"])
+
+        def gathered(array):
+            # Variances are those of all texts: every replica has all of them.
+            return replicas.gathered(ops.cast(array, "float32"))
+
+        loss, mask = 0.0, gathered(x["padding_mask"])
+        pieces = y.get("piece_weights")
         if pieces is not None:
-            mask = ops.sum(pieces, axis=-1) > 0
-        mask = ops.cast(mask, "float32")
-
-        def learnt(name):
-            value = y_pred.get(f"projected_{name}", y_pred[name])
-            value = gathered(ops.cast(value, "float32"))
-            is_of_words = name != "vectors" and pieces is not None
-            return ops.matmul(pieces, value) if is_of_words else value
-
-        loss, heads = 0.0, self.relation_heads
+            pieces = gathered(pieces)
+            mask = ops.cast(ops.sum(pieces, axis=-1) > 0, "float32")
         for name, weight in self.loss_weights.items():
-            if name == "vector_loss":
-                pair = learnt("vectors")[:, None], y["vectors"][:, None]
-                ones = ops.ones_like(mask[:, :1])
-                value = losses.unexplained_variance(*pair, ones)
-            elif name == "hidden_loss":
-                pair = learnt("states"), y["states"]
-                value = losses.unexplained_variance(*pair, mask)
+            # TensorFlow does not know the last axis.
+            shape = *ops.shape(y[name])[:-1], self._teacher.widths[name]
+            teacher = gathered(ops.reshape(y[name], shape))
+            student = gathered(y_pred.get(f"projected_{name}", y_pred[name]))
+            if name == "vectors":  # as of texts of one word
+                pair = student[:, None], teacher[:, None]
+                value = unexplained_variance(*pair, ops.ones_like(mask[:, :1]))
             else:
-                pair = learnt("relations"), y["relations"]
-                value = losses.relation_loss(*pair, mask, heads)
+                if pieces is not None:
+                    student = ops.matmul(pieces, student)
+                given = student, teacher, mask
+                if name == "relations":
+                    value = relation_loss(*given, self.relation_heads)
+                else:
+                    value = unexplained_variance(*given)
             self.step_metrics.losses[name].update_state(value)
             loss += weight * value
         loss = loss / replicas.count()  # a share of it, as in pre-training
@@ -261,7 +283,7 @@ class Distiller(PretrainingFit, keras.Model):
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         if self.pretrainer is not None:
             judged = self.pretrainer.judged(x, y_pred)
-            self.step_metrics.pretraining.update(judged, y_pred)
+            self.pretrainer.step_metrics.update(judged, y_pred)
         return self.get_metrics_result()
 
 

@@ -6,6 +6,7 @@ or single other signs: what a word gets is the mean over its pieces.
 
 import bisect
 import hashlib
+import math
 import os
 import re
 import sqlite3
@@ -34,13 +35,11 @@ def outputs(embedder, names, layer=None):
     """
     backbone = embedder.backbone
     layer = backbone.transformer_layers[(layer or backbone.num_layers) - 1]
-    makers = {
-        "vectors": lambda: embedder.output,
-        "states": lambda: layer.output,
+    found = {"vectors": embedder.output, "states": layer.output}
+    if "relations" in names:
         # Computed again from the layer's input: fast layers do not keep them.
-        "relations": lambda: layer.queries_keys_values(layer.input[0]),
-    }
-    return {name: makers[name]() for name in names}
+        found["relations"] = layer.queries_keys_values(layer.input[0])
+    return {name: found[name] for name in names}
 
 
 def open_teacher(source, preprocessor):
@@ -116,10 +115,9 @@ class Teacher:
         """16 hex digits of weights, tokenizer and settings."""
         own, config = self.embedder.preprocessor, self.embedder.get_config()
         settings += own.tokenizer.fingerprint(), own.sequence_length
-        settings += self.by_words, self.widths, config["pooling"]
-        digest = hashlib.sha256(
-            repr((settings, config["layer"], config["normalize"])).encode()
-        )
+        settings += self.by_words, self.widths
+        settings += (*(config[n] for n in ("pooling", "layer", "normalize")),)
+        digest = hashlib.sha256(repr(settings).encode())
         for weight in self.embedder.backbone.weights:
             digest.update(keras.ops.convert_to_numpy(weight).tobytes())
         return digest.hexdigest()[:16]
@@ -133,26 +131,22 @@ class Teacher:
         if new := [text for text in places if text not in known]:
             some = [places[text] for text in new]
             made = self._compute({n: a[some] for n, a in rows.items()}, new)
-            made = [dict(zip(made, arrays)) for arrays in zip(*made.values())]
-            known |= self._cache.write(dict(zip(new, made)))
+            known |= self._cache.write(dict(zip(new, zip(*made.values()))))
         length, found = rows["token_ids"].shape[1], {}
-        for name, width in self.widths.items():
-            parts = [known[text][name] for text in texts]
-            if name == "vectors":
-                found[name] = np.stack([part.ravel() for part in parts])
-                continue
-            found[name] = np.zeros((len(texts), length, width), STORED)
-            for whole, part in zip(found[name], parts):
-                part = part[:length]
-                whole[: len(part)] = part
+        for place, (name, width) in enumerate(self.widths.items()):
+            shape = (width,) if name == "vectors" else (length, width)
+            size = STORED.itemsize * math.prod(shape)
+            parts = (known[text][place][:size] for text in texts)
+            whole = bytearray().join(part.ljust(size, b"\0") for part in parts)
+            array = np.frombuffer(whole, STORED)
+            found[name] = array.reshape(len(texts), *shape)
         return found
 
     def _compute(self, rows, texts):
         own, width = self.embedder.preprocessor, rows["token_ids"].shape[1]
         if self.by_words:
-            rows = own.rows(texts)
-            most = own.sequence_length
-            length = round_length(rows["token_ids"].shape[1], most)
+            longest = own.rows(texts)["token_ids"].shape[1]
+            length = round_length(longest, own.sequence_length)
             rows = own.rows(texts, length=length)
         tensors = keras.tree.map_structure(keras.ops.convert_to_tensor, rows)
         made = self._network.predict_on_batch(tensors)
@@ -167,21 +161,24 @@ class Teacher:
 
 
 class Cache:
-    """Dicts of arrays by text, in a database that is mapped to memory.
+    """Arrays of texts as bytes, without zeros at the end, in a database.
 
-    Several processes may use it. Rows of zeros at the end are not stored.
+    It is mapped to memory. Several processes may use it.
     """
 
     def __init__(self, folder, widths):
         folder.mkdir(parents=True, exist_ok=True)
-        self._path, self._widths = folder / "outputs.sqlite", widths
+        self._path = folder / "outputs.sqlite"
         # Made by the batches of a thread of TensorFlow's, read by those, too.
         self._base = sqlite3.connect(self._path, check_same_thread=False)
-        self._run("PRAGMA journal_mode=WAL")
-        self._run("PRAGMA synchronous=NORMAL")
-        self._run(f"PRAGMA mmap_size={2**40}")
         columns = "digest BLOB PRIMARY KEY, " + ", ".join(widths)
-        self._run(f"CREATE TABLE IF NOT EXISTS outputs ({columns})")
+        for command in (
+            "PRAGMA journal_mode=WAL",
+            "PRAGMA synchronous=NORMAL",
+            f"PRAGMA mmap_size={2**40}",
+            f"CREATE TABLE IF NOT EXISTS outputs ({columns})",
+        ):
+            self._run(command)
 
     def _run(self, command, *arguments):
         try:
@@ -193,36 +190,25 @@ class Cache:
             ) from error
 
     def read(self, texts):
-        """Of those texts that are known: a dict of dicts of arrays."""
+        """Of those texts that are known: lists of bytes, by text."""
         digests = {_digest(text): text for text in texts}
         marks = ", ".join("?" * len(digests))
         command = f"SELECT * FROM outputs WHERE digest IN ({marks})"
-        return {
-            digests[digest]: {
-                name: np.frombuffer(part, STORED).reshape(-1, width)
-                for part, (name, width) in zip(parts, self._widths.items())
-            }
-            for digest, *parts in self._run(command, [*digests])
-        }
+        found = self._run(command, [*digests])
+        return {digests[digest]: parts for digest, *parts in found}
 
     def write(self, made):
-        """Keeps such a dict, and returns it."""
-        marks = ", ".join("?" * (1 + len(self._widths)))
-        rows = []
-        for text, arrays in made.items():
-            arrays = [
-                a[: _end(a)] if a.ndim > 1 else a for a in arrays.values()
-            ]
-            rows.append((_digest(text), *(a.tobytes() for a in arrays)))
+        """Keeps arrays by text; returns what `read` would."""
+        made = {
+            text: [array.tobytes().rstrip(b"\0") for array in arrays]
+            for text, arrays in made.items()
+        }
+        rows = [(_digest(text), *parts) for text, parts in made.items()]
+        marks = ", ".join("?" * len(rows[0]))
         with self._base:
             command = f"INSERT OR REPLACE INTO outputs VALUES ({marks})"
             self._base.executemany(command, rows)
         return made
-
-
-def _end(states):
-    """Up to which word or token there are states `(W, D)`."""
-    return states.any(axis=-1).nonzero()[0].max(initial=-1) + 1
 
 
 def _digest(text):

@@ -6,6 +6,7 @@ network that proposes it as well, by calibrated probabilities.
 """
 
 import dataclasses
+import itertools
 import re
 import typing
 
@@ -20,18 +21,19 @@ from keras_electra.tasks.explanation import escape
 
 MASKED_SHARE = 0.15  # of the tokens of a text that are masked at a time
 GRID = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+STOPS = "precision", "clean", "no accepted change", "rounds"
 ROW = "<tr><td>{}</td><td>{}</td></tr>"
-LOOKS = "line-through;background:#fdb863", "none;background:#b2abd2"
+LOOKS = (  # of what was suspected, and of what was changed
+    '<span style="text-decoration:line-through;background:#fdb863">{}</span>',
+    '<span style="background:#b2abd2">{}</span>',
+)
 
 
 class Edit(typing.NamedTuple):
-    """A word piece that was replaced.
+    """A word piece, characters `start:end` of the text, that was replaced.
 
-    Attributes:
-        start, end: int. Where it was in the text as given, characters.
-        old, new: string. The word pieces.
-        before, after: float. Probability of being wrong, of each.
-        round: int. The round, from 1.
+    `before` and `after` are the probabilities that `old` and `new` are wrong;
+    `round` is an int, from 1.
     """
 
     start: int
@@ -55,8 +57,8 @@ class Revision(Page):
         edits: list of `Edit`, in the order of the text; of `revise`.
         rounds: list of `(tokens, suspected, changed)`: the word pieces of a
             row after the round, and sets of places in it.
-        stopped_by: string. `"clean"`: nothing is suspected; `"precision"`: it
-            was reached; `"no accepted change"`; or `"rounds"`: were used up.
+        stopped_by: string. `"clean"`, nothing is suspected; `"precision"`, it
+            was reached; `"no accepted change"`; or `"rounds"`, were used up.
     """
 
     text: str
@@ -74,8 +76,7 @@ class Revision(Page):
             tokens = [*map(escape, tokens)]
             for places, look in zip(marked, LOOKS):
                 for i in places:
-                    style = f"text-decoration:{look}"
-                    tokens[i] = f'<span style="{style}">{tokens[i]}</span>'
+                    tokens[i] = look.format(tokens[i])
             rows += ROW.format(number, " ".join(tokens))
         rows += ROW.format(self.stopped_by, escape(self.text))
         return f"<table>{rows}</table>"
@@ -130,21 +131,18 @@ class Revises(Calibrates):
 
         Args:
             texts: a string or a list, of at most `sequence_length - 3` tokens.
-            max_rounds: int. Defaults to `10`.
-            threshold: float. What is wrong with a higher probability is masked.
-            margin: float. A proposal is taken if it is right with a probability
-                that is higher by this, of what proposes and what judges the
-                lower one. Both are by default the task's.
+            max_rounds, batch_size: ints. Texts of a batch are of alike length.
+            threshold, margin: floats, by default the task's. What is wrong
+                with a higher probability is masked; a proposal is taken if that
+                falls by the margin, for what proposes and for what judges.
             precision: float in (0, 1) or `None`. Mean probability of being
                 right at which a text is left as it is.
             protect: string, list or `None`: parts of the texts not to change.
-            batch_size: int. Texts at a time, of alike length.
         """
         check_count("max_rounds", max_rounds)
         threshold = self.threshold if threshold is None else threshold
         margin = self.margin if margin is None else margin
-        check_number("threshold", threshold, at_least=0, below=1)
-        check_number("margin", margin, above=-1, below=1)
+        check_limits(threshold, margin)
         if precision is not None:
             check_number("precision", precision, above=0, below=1)
         texts, is_one = self.read_inputs(texts, "revise")
@@ -160,13 +158,13 @@ class Revises(Calibrates):
         for places, x, movable, offsets in self._rows_of(texts, batch_size):
             for row, place in enumerate(places):
                 spans = [found.span() for found in kept.finditer(texts[place])]
-                for at, (start, end) in offsets[row].items():
+                for at, (start, end) in enumerate(offsets[row], 1):
                     if any(a < end and start < b for a, b in spans):
-                        movable[row, at] = False
+                        movable[row, at] = False  # it is protected
             steps, edits, stopped = repair(self, x, movable, max_rounds, *how)
             for row, place in enumerate(places):
                 found = [
-                    Edit(*offsets[row][at], *e) for at, e in edits[row].items()
+                    Edit(*offsets[row][at - 1], *e) for at, e in edits[row]
                 ]
                 results[place] = Revision(
                     apply_edits(texts[place], found),
@@ -186,29 +184,27 @@ class Revises(Calibrates):
         `fit` drops `calibration`.
 
         Args:
-            texts: list of strings, hundreds that it was not trained on.
+            texts, batch_size: hundreds of strings that it was not trained on.
             method: `"platt"`, the default, or `"temperature"`, without a bias.
             max_broken: float. Share of right tokens that a round may break.
-            batch_size: int. Texts at a time.
         """
         check_number("max_broken", max_broken, at_least=0, at_most=1)
         super().calibrate(texts, None, method, batch_size)
         tried = []
         for x, movable, ids, scores in self._corrupted(texts, batch_size):
             p, right = self.probabilities(scores), x["token_ids"]
-            new, _, after = _propose(self, x, ids, p, movable, GRID[1])
+            new, _, after = _replace(self, x, ids, p, movable, GRID[1])
             gained = np.int32(new == right) - (ids == right)
-            kept = p, p - after, gained, ids == right
-            tried.append([array[movable] for array in kept])
+            tried.append((p, p - after, gained, ids == right, movable))
+        tried = [[a[movable] for a in arrays] for *arrays, movable in tried]
         p, gain, gained, right = map(np.concatenate, zip(*tried))
         best = -1
-        for threshold in GRID[1:]:
-            for margin in GRID:
-                taken = gained[(p > threshold) & (gain >= margin)]
-                is_fine = (taken < 0).sum() <= max_broken * right.sum()
-                if is_fine and taken.sum() > best:
-                    best = taken.sum()
-                    self.threshold, self.margin = threshold, margin
+        for threshold, margin in itertools.product(GRID[1:], GRID):
+            taken = gained[(p > threshold) & (gain >= margin)]
+            is_fine = (taken < 0).sum() <= max_broken * right.sum()
+            if is_fine and taken.sum() > best:
+                best = taken.sum()
+                self.threshold, self.margin = threshold, margin
         return self.calibration
 
     def _judge(self, texts, labels, batch_size):
@@ -226,79 +222,83 @@ class Revises(Calibrates):
             kinds = np.array(["clean", "words", "draws"])
             kinds = kinds[np.resize(places, len(movable)) % 3]
             ids = corrupt(self, x, movable, kinds, draws)
-            scores = rounds.run_round(self, x, ids, np.zeros_like(movable))[2]
-            found.append((x, movable, ids, scores))
+            found.append((x, movable, ids, rounds.judge(self, x, ids)))
         return found
 
     def _rows_of(self, texts, batch_size):
-        """Yields places, rows, what may be changed, and offsets by column."""
+        """Yields places, rows, what may be changed, and offsets of tokens."""
         self.check_networks(judges=True)
         ids, offsets = self.preprocessor.tokenizer.encode_with_offsets(texts)
         padded = [self.preprocessor.pad(*row) for row in zip(ids, texts)]
         for places, rows in rounds.batches(map(len, padded), batch_size):
-            x = self.preprocessor.pack(None, [padded[i] for i in rows])
-            used = np.arange(x["token_ids"].shape[1])[None]
-            ends = np.array([[len(ids[i])] for i in rows])
-            found = [dict(enumerate(offsets[i], 1)) for i in rows]
-            yield places, x, (used > 0) & (used <= ends), found
+            x = self.preprocessor.pack([padded[i] for i in rows])
+            at = np.arange(x["token_ids"].shape[1])[None]
+            movable = (at > 0) & (at <= [[len(ids[i])] for i in rows])
+            yield places, x, movable, [offsets[i] for i in rows]
 
 
-def corrupt(task, x, movable, kinds, draws, share=0.1):
-    """Ids of rows `(B, L)`, of which a share of what is movable is wrong.
+def check_limits(threshold, margin):
+    """Raises unless both are numbers that `revise` can go by."""
+    check_number("threshold", threshold, at_least=0, below=1)
+    check_number("margin", margin, above=-1, below=1)
+
+
+def corrupt(task, x, movable, kinds, draws):
+    """Ids of rows `(B, L)`, of which a tenth of what is movable is wrong.
 
     `kinds` says of each row what stands there: `"clean"`, nothing wrong,
     `"words"`, tokens drawn from those of the batch, or `"draws"`, of the
     network; `draws` is a generator of NumPy.
     """
     ids, mask = x["token_ids"], task.preprocessor.tokenizer.mask_token_id
-    counts = np.round(share * movable.sum(1)) * (kinds != "clean")
+    counts = np.round(0.1 * movable.sum(1)) * (kinds != "clean")
     chosen = rounds.largest(draws.random(ids.shape), movable, counts)
     given = np.where(chosen, mask, ids), chosen, draws.random(ids.shape)
-    drawn, _, _ = rounds.run_round(task, x, *given, temperature=1.0)
+    drawn, _, _ = rounds.propose(task, x, *given, temperature=1.0)
     words = draws.choice(ids[movable], ids.shape)
     return np.where(chosen & (kinds[:, None] == "words"), words, drawn)
 
 
-def _propose(task, x, ids, p, candidates, threshold):
+def _replace(task, x, ids, p, candidates, threshold):
     """Ids with the best proposals, what was masked, and how wrong they are."""
     most = np.ceil(MASKED_SHARE * candidates.sum(1))
     masked = rounds.largest(p, candidates & (p > threshold), most)
     given = np.where(masked, task.preprocessor.tokenizer.mask_token_id, ids)
-    new, confidence, _ = rounds.run_round(task, x, given, masked)
+    new, confidence, _ = rounds.propose(task, x, given, masked)
     new = np.where(masked, new, ids)
-    _, _, scores = rounds.run_round(task, x, new, np.zeros_like(masked))
-    after = np.maximum(1 - confidence, task.probabilities(scores))
-    return new, masked, np.where(new != ids, after, 2.0)
+    wrong = task.probabilities(rounds.judge(task, x, new))
+    return (
+        new,
+        masked,
+        np.where(new != ids, np.maximum(1 - confidence, wrong), 2),
+    )
 
 
 def repair(task, x, movable, max_rounds, threshold, margin, precision):
-    """Rounds as of `rounds.write`, edits by column, why each row stopped."""
-    steps, edits, stopped = [], [{} for _ in movable], [None] * len(movable)
+    """Rounds as of `rounds.write`, edits with columns, why each row stopped."""
+    steps, edits, stopped = [], [[] for _ in movable], np.full(len(movable), "")
     token, ids = task.preprocessor.tokenizer.id_to_token, x["token_ids"]
     is_open, changed = movable, ~movable
     for number in range(max_rounds + 1):
-        _, _, scores = rounds.run_round(task, x, ids, np.zeros_like(movable))
-        p = task.probabilities(scores) * ~changed
-        mean = p.sum(1) / np.maximum(movable.sum(1), 1)
-        for row in (row for row, why in enumerate(stopped) if why is None):
-            if precision is not None and 1 - mean[row] >= precision:
-                stopped[row] = "precision"
-            elif p[row].max() <= threshold:
-                stopped[row] = "clean"
-            elif (p * is_open)[row].max() <= threshold:
-                stopped[row] = "no accepted change"
-            elif number == max_rounds:
-                stopped[row] = "rounds"
-        going = np.array([[why is None] for why in stopped])
+        p = task.probabilities(rounds.judge(task, x, ids)) * ~changed
+        right = 1 - p.sum(1) / np.maximum(movable.sum(1), 1)
+        ends = (
+            right >= (np.inf if precision is None else precision),
+            p.max(1) <= threshold,
+            (p * is_open).max(1) <= threshold,
+            np.full(len(p), number == max_rounds),
+        )
+        stopped = np.where(stopped == "", np.select(ends, STOPS, ""), stopped)
+        going = (stopped == "")[:, None]
         if not going.any():
-            return steps, edits, stopped
-        given = task, x, ids, p, is_open & going & ~changed, threshold
-        new, masked, after = _propose(*given)
+            return steps, edits, stopped.tolist()
+        candidates = is_open & going & ~changed
+        new, masked, after = _replace(task, x, ids, p, candidates, threshold)
         accepted = masked & (p - after >= margin)
         for row, at in np.argwhere(accepted).tolist():
             words = token(int(ids[row, at])), token(int(new[row, at]))
             numbers = float(p[row, at]), float(after[row, at])
-            edits[row][at] = (*words, *numbers, number + 1)
+            edits[row].append((at, (*words, *numbers, number + 1)))
         ids, changed = np.where(accepted, new, ids), changed | accepted
         steps.append((ids, masked, accepted))
         # What was refused is tried again when something else has changed.

@@ -19,85 +19,71 @@ from keras_electra.pretraining.sampling import sample_tokens
 
 JUDGED = ("discriminator", "joined")
 GUIDES = (*JUDGED, "confidence", "random")
+ONE, SOME = -1, -2  # in place of ids: a blank of a token, or of padding too
 # What is judged is filled in this share of the rounds; the rest are for second
 # thoughts. A round masks at most this share of it again, falling to 0.
 FIRST_SHARE, AGAIN_SHARE = 0.75, 0.3
 BANNED = -1e4  # the score of what must not be drawn
 
 
-class DrawTokens(keras.layers.Layer):
-    """Draws a token for each of the logits `(B, P, V)`, and says how sure.
+class Round(keras.Model):
+    """Both networks: draws `ids`, their `confidence` `(B, P)`, and `scores`.
 
-    Never what is `banned`, bools `(V,)`, nor padding where `no_pad` `(B, P)` is
-    1. `settings` `(B, 2)` are temperature and top-p: the `way` "nucleus" obeys
-    both, "scaled" the first, "plain" neither, and "best" draws nothing. Returns
-    `ids` and their probability at temperature 1.
+    Takes rows; `mask_positions`, which of them `may_pad`, 0 or 1, and `uniform`
+    numbers to draw by, `(B, P)`; temperature and top-p, `settings` `(B, 2)`.
+    The `way` "nucleus" obeys both, "scaled" the first, "plain" neither, and
+    "best" draws nothing. Confidence is a probability at temperature 1; scores
+    `(B, L)`, of a discriminator, are positive for what looks replaced.
     """
 
-    def __init__(self, banned, pad_token_id, way, **kwargs):
-        super().__init__(dtype="float32", autocast=False, **kwargs)
-        self.banned, self.pad_token_id, self.way = banned, pad_token_id, way
+    def __init__(self, task, way):
+        super().__init__(dtype="float32")
+        self.generator, self.backbone = task.generator, task.backbone
+        self.generator_head = task.generator_head
+        self.discriminator_head, self.way = task.discriminator_head, way
+        tokenizer = task.preprocessor.tokenizer
+        self.pad_token_id = tokenizer.pad_token_id
+        banned = np.zeros(task.backbone.vocabulary_size, "bool")
+        banned[tokenizer.special_token_ids] = True
+        banned[tokenizer.vocabulary_size() :] = True
+        banned[self.pad_token_id] = False
+        self.banned, self.built = banned, True
+        self.jit_compile, self.run_eagerly = task.jit_compile, task.run_eagerly
 
-    def call(self, logits, uniform, no_pad, settings):
+    def call(self, x):
+        rows = {name: x[name] for name in inputs.NAMES}
+        states = self.generator(rows)["sequence_output"]
+        logits = self.generator_head(states, x["mask_positions"])  # (B, P, V)
         is_pad = ops.arange(logits.shape[-1]) == self.pad_token_id
-        is_out = is_pad & (no_pad > 0)[:, :, None]
+        is_out = is_pad & (x["may_pad"] == 0)[:, :, None]
         is_out = ops.logical_or(is_out, self.banned)
         # In half precision, while there is less to write.
         logits = ops.cast(ops.where(is_out, BANNED, logits), "float32")
         logits = logits - ops.max(logits, axis=-1, keepdims=True)
         shares = drawn = ops.exp(logits)
         if self.way in ("scaled", "nucleus"):
-            drawn = ops.exp(logits / settings[:, :1, None])
+            drawn = ops.exp(logits / x["settings"][:, :1, None])
         if self.way == "nucleus":
             drawn = drawn / ops.sum(drawn, -1, keepdims=True)
             ordered = ops.flip(ops.sort(drawn, -1), -1)
             before = ops.cumsum(ordered, -1) - ordered
-            kept = before < settings[:, 1:, None]
+            kept = before < x["settings"][:, 1:, None]
             least = ops.min(ops.where(kept, ordered, 2.0), -1, keepdims=True)
             drawn = ops.where(drawn >= least, drawn, 0.0)
         if self.way == "best":
             ids = ops.cast(ops.argmax(logits, axis=-1), "int32")
         else:
-            ids = sample_tokens(drawn, uniform)
+            ids = sample_tokens(drawn, x["uniform"])
         chosen = ops.take_along_axis(shares, ids[:, :, None], -1)[:, :, 0]
-        return {"ids": ids, "confidence": chosen / ops.sum(shares, -1)}
-
-    def compute_output_spec(self, logits, uniform, *others):
-        kinds = {"ids": "int32", "confidence": "float32"}
-        return {
-            n: keras.KerasTensor(uniform.shape, k) for n, k in kinds.items()
-        }
-
-
-def build_round(task, way):
-    """Both networks as one model: `ids`, `confidence` `(B, P)`, `scores`.
-
-    Takes rows, `mask_positions` and what `DrawTokens` does. `scores` `(B, L)`,
-    where there is a discriminator, are positive for what looks replaced.
-    """
-    tokenizer = task.preprocessor.tokenizer
-    banned = np.zeros(task.backbone.vocabulary_size, "bool")
-    banned[tokenizer.special_token_ids] = True
-    banned[tokenizer.vocabulary_size() :] = True
-    banned[tokenizer.pad_token_id] = False
-    kinds = dict.fromkeys([*inputs.NAMES, "mask_positions"], "int32")
-    kinds.update(uniform="float32", no_pad="float32", settings="float32")
-    x = {n: keras.Input((None,), dtype=k, name=n) for n, k in kinds.items()}
-    rows = {name: x[name] for name in inputs.NAMES}
-    states = task.generator(rows)["sequence_output"]
-    logits = task.generator_head(states, x["mask_positions"])  # (B, P, V)
-    draw = DrawTokens(banned, tokenizer.pad_token_id, way)
-    outputs = draw(logits, x["uniform"], x["no_pad"], x["settings"])
-    if task.discriminator_head is not None:
-        if task.generator is not task.backbone:
-            states = task.backbone(rows)["sequence_output"]
-        outputs["scores"] = task.discriminator_head(states)  # (B, L)
-    model = keras.Model(x, outputs)
-    model.jit_compile, model.run_eagerly = task.jit_compile, task.run_eagerly
-    return model
+        outputs = {"ids": ids, "confidence": chosen / ops.sum(shares, -1)}
+        if self.discriminator_head is not None:
+            if self.generator is not self.backbone:
+                states = self.backbone(rows)["sequence_output"]
+            outputs["scores"] = self.discriminator_head(states)  # (B, L)
+        return outputs
 
 
-def run_round(
+def propose(
     task, x, ids, chosen, uniform=0.0, may_pad=False, temperature=0.0, top_p=1.0
 ):
     """Proposals, their probabilities and scores of `ids`, arrays `(B, L)`.
@@ -111,24 +97,27 @@ def run_round(
         np.take_along_axis(np.broadcast_to(array, ids.shape), places, 1)
         for array in (uniform, may_pad)
     )
-    settings = np.array([[temperature, top_p]], "float32")
     given = {
         **x,
         "token_ids": ids.astype("int32"),
         "mask_positions": places.astype("int32"),
         "uniform": uniform.astype("float32"),
-        "no_pad": (~may_pad).astype("float32"),
-        "settings": settings.repeat(len(ids), 0),
+        "may_pad": may_pad.astype("int32"),
+        "settings": np.tile(np.float32([temperature, top_p]), (len(ids), 1)),
     }
-    # Keras' own method: KerasHub's would run the preprocessor.
     way = "nucleus" if top_p < 1 else "scaled" if temperature != 1 else "plain"
     model = task.round_network(way if temperature else "best")
-    outputs = keras.Model.predict_on_batch(model, given)
+    outputs = model.predict_on_batch(given)
     proposed, confidence = ids.copy(), np.zeros(ids.shape, "float32")
     np.put_along_axis(proposed, places, outputs["ids"], 1)
     np.put_along_axis(confidence, places, outputs["confidence"], 1)
     scores = outputs.get("scores", confidence)
     return np.where(chosen, proposed, ids), confidence, np.float32(scores)
+
+
+def judge(task, x, ids):
+    """The scores of `ids` alone."""
+    return propose(task, x, ids, np.zeros(ids.shape, "bool"))[2]
 
 
 def largest(keys, candidates, counts):
@@ -153,8 +142,8 @@ def batches(lengths, batch_size):
             yield places, np.resize(places, count)
 
 
-def write(task, x, blanks, may_pad, num_rounds, guidance, seeds, **settings):
-    """Fills `blanks` `(B, L)`; a list of `(ids, masked again, filled)` a round.
+def write(task, x, num_rounds, guidance, seeds, *settings):
+    """Fills ids below 0: a list of `(ids, masked again, filled)`, of rounds.
 
     By "confidence" and "joined" the surest proposals are kept first, else those
     of drawn places. By "discriminator" and "joined" what stands and is most
@@ -164,16 +153,21 @@ def write(task, x, blanks, may_pad, num_rounds, guidance, seeds, **settings):
     first = max(1, int(num_rounds * FIRST_SHARE)) if judges else num_rounds
     generators = [np.random.default_rng(seed) for seed in seeds]
     mask = task.preprocessor.tokenizer.mask_token_id
-    ids, total = np.where(blanks, mask, x["token_ids"]), blanks.sum(1)
-    is_open, steps = blanks, []
+    blanks = is_open = x["token_ids"] < 0
+    may_pad = x["token_ids"] == SOME
+    ids, total, steps = (
+        np.where(blanks, mask, x["token_ids"]),
+        blanks.sum(1),
+        [],
+    )
     for number in range(1, num_rounds + 1):
         draws = [g.random((2, ids.shape[1])) for g in generators]
         order, uniform = np.stack(draws, 1)
         counts = np.ceil(total * min(1.0, number / first))
         counts = np.maximum(0, counts - total + is_open.sum(1))
         chosen = is_open if is_sure else largest(order, is_open, counts)
-        given = task, x, ids, chosen, uniform, may_pad
-        new, confidence, scores = run_round(*given, **settings)
+        given = task, x, ids, chosen, uniform, may_pad, *settings
+        new, confidence, scores = propose(*given)
         filled = largest(confidence if is_sure else order, chosen, counts)
         again = np.zeros_like(blanks)
         if judges and number < num_rounds:

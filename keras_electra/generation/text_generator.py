@@ -18,6 +18,7 @@ from keras_electra.data.rows import text_rows
 from keras_electra.generation import rounds
 from keras_electra.generation.revision import Revises
 from keras_electra.generation.revision import Revision
+from keras_electra.generation.revision import check_limits
 from keras_electra.generation.revision import show
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.tasks.task import ElectraTask
@@ -25,7 +26,6 @@ from keras_electra.training.fit import TEXT_COLUMNS
 
 CANVAS = 8  # texts are padded to multiples of it, by [PAD] that is predicted
 BLANK = re.compile("_{3,}")
-ONE, SOME = -1, -2  # in place of ids: a blank of a token, or of padding too
 # How the pair is trained here. A judge of all rates has a harder task, and a
 # larger loss, and one network must not forget to propose for it.
 TRAINING = dict(
@@ -47,10 +47,8 @@ class ElectraTextGeneratorPreprocessor(TextPreprocessor):
     text alone decides it. A source is cut to what the target leaves.
 
     Args:
-        tokenizer, **kwargs: as of every preprocessor.
-        sequence_length: int. Most tokens of a row. Defaults to `128`.
-        target_length: int. Tokens up to which shorter texts are padded: the
-            longest that `generate` is to write. Defaults to `64`.
+        tokenizer, sequence_length, **kwargs: as of every preprocessor.
+        target_length: int. The longest text that `generate` is to write.
     """
 
     def __init__(
@@ -62,21 +60,16 @@ class ElectraTextGeneratorPreprocessor(TextPreprocessor):
         self.most = max(1, sequence_length - 3)  # tokens of a text
 
     def rows(self, x, y=None, sample_weight=None, length=None):
-        sources, texts = x if isinstance(x, tuple) else (None, x)
-        encode = self.tokenizer.encode_batch
-        texts = [self._spread(ids, sources is None) for ids in encode(texts)]
-        x = self.pack(sources and encode(sources), texts, length)
+        columns = x if isinstance(x, tuple) else (x,)
+        *sources, texts = map(self.tokenizer.encode_batch, columns)
+        texts = [self._spread(ids, not sources) for ids in texts]
+        x = self.pack(*sources, texts, length=length)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
-    def pack(self, sources, texts, length=None):
-        """Rows of lists of ids; a source gets what its text leaves."""
-        if sources is None:
-            sources, texts = texts, None
-        else:
-            pairs = zip(sources, texts, strict=True)
-            sources = [a[: max(0, self.most - len(b))] for a, b in pairs]
-        most = self.sequence_length
-        return text_rows(sources, texts, self.tokenizer, most, "", length)
+    def pack(self, first, second=None, length=None):
+        """Rows of lists of ids; a source gets what its target leaves."""
+        given = self.tokenizer, self.sequence_length, "first", length
+        return text_rows(first, second, *given)
 
     def pad(self, ids, text, size=0):
         """Ids with padding, to a multiple of 8 and at least `size`."""
@@ -94,10 +87,10 @@ class ElectraTextGeneratorPreprocessor(TextPreprocessor):
         draws, at = np.random.default_rng(seed), len(ids)
         if draws.random() < 0.5:
             size = CANVAS * draws.integers(self.target_length // CANVAS + 1)
-        padded = self.pad(ids, "", size)
+        padding = self.pad(ids, "", size)[at:]
         if is_text and draws.random() < 0.5:
             at = int(draws.integers(at + 1))
-        return ids[:at] + padded[len(ids) :] + ids[at:]
+        return ids[:at] + padding + ids[at:]
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -113,15 +106,14 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
     for tokens has to learn: a narrow generator restores little.
 
     Args:
-        backbone, preprocessor: as of `ElectraPretrainer`.
+        backbone, preprocessor, **kwargs: as of `ElectraPretrainer`, but by
+            default `mask_fraction=(0.05, 1.0)`, `fill_fraction=0.0`,
+            `mask_token_rate=1.0`, `mask_targets_only=True`,
+            `discriminator_weight=5.0`.
         generator: `ElectraBackbone`, or `"backbone"`, the default.
-        calibration: dict of `method`, `scale` and `bias`, or `None`: what is
-            wrong has the probability sigmoid of `scale * score + bias`.
-        threshold, margin: floats, by default `0.5` and `0.2`; see `revise`.
-            `calibrate` finds all three.
-        **kwargs: as there, but by default `mask_fraction=(0.05, 1.0)`,
-            `fill_fraction=0.0`, `mask_token_rate=1.0`,
-            `mask_targets_only=True`, `discriminator_weight=5.0`.
+        calibration, threshold, margin: what `calibrate` finds and `revise`
+            goes by: probabilities of being wrong, sigmoids of `scale * score +
+            bias`, and floats, before that `0.5` and `0.2`.
 
     ```python
     writer = keras_electra.ElectraTextGenerator.from_preset("my_writer")
@@ -132,8 +124,10 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
 
     preprocessor_cls = ElectraTextGeneratorPreprocessor
     default_generator = "backbone"
-    pairs = ("source", "target"), ("document", "summary")
-    names = inputs.Names((*pairs, *TEXT_COLUMNS), labels=())
+    names = inputs.Names(
+        (("source", "target"), ("document", "summary"), *TEXT_COLUMNS),
+        labels=(),
+    )
     may_be_empty = False
     read_inputs = ElectraTask.read_inputs
 
@@ -147,8 +141,7 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
         margin=0.2,
         **kwargs,
     ):
-        check_number("threshold", threshold, at_least=0, below=1)
-        check_number("margin", margin, above=-1, below=1)
+        check_limits(threshold, margin)
         generator = backbone if generator == "backbone" else generator
         kwargs = {**TRAINING, **kwargs}
         tokenizer = getattr(preprocessor, "tokenizer", None)
@@ -161,8 +154,8 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
         self.threshold, self.margin = threshold, margin
 
     def get_config(self):
-        names = {*keyword_names(ElectraPretrainer.__init__), *TRAINING}
-        own = {n: getattr(self, n) for n in names - {*self.unsaved}}
+        names = keyword_names(ElectraPretrainer.__init__)
+        own = {n: getattr(self, n) for n in names if n not in self.unsaved}
         return {**own, **super().get_config()}
 
     def check_inputs(self, x):
@@ -183,14 +176,9 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
             )
 
     @functools.cached_property  # which Keras does not look into
-    def _networks(self):
-        return {}
-
-    def round_network(self, way):
-        """What a round computes, one model; see `rounds.build_round`."""
-        if way not in self._networks:
-            self._networks[way] = rounds.build_round(self, way)
-        return self._networks[way]
+    def round_network(self):
+        """`rounds.Round` of each way to draw, made when it is asked for."""
+        return functools.cache(functools.partial(rounds.Round, self))
 
     def generate(
         self,
@@ -230,13 +218,15 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
         check_number("temperature", temperature, at_least=0)
         check_number("top_p", top_p, above=0, at_most=1)
         self.check_networks(guidance in rounds.JUDGED)
-        most, length = self.preprocessor.most, self.preprocessor.target_length
-        max_length = min(length, most) if max_length is None else max_length
+        most = self.preprocessor.most
+        if max_length is None:
+            max_length = min(self.preprocessor.target_length, most)
         check_number("max_length", max_length, at_least=1, at_most=most)
-        given = prompts if sources is None else sources
-        is_one = given is None or isinstance(given, str)
+        tokenizer = self.preprocessor.tokenizer
+        is_one = prompts is None or isinstance(prompts, str)
         if sources is not None:
-            sources, _ = self.read_inputs(sources, "generate")
+            sources, is_one = self.read_inputs(sources, "generate")
+            sources = tokenizer.encode_batch(sources)
         if prompts is None:
             prompts = [""] * (1 if sources is None else len(sources))
         prompts = [prompts] if isinstance(prompts, str) else [*prompts]
@@ -246,31 +236,25 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
                 "`prompts` and `sources` must be equally many. Received: "
                 f"{len(prompts)} and {len(sources)}."
             )
-        tokenizer = self.preprocessor.tokenizer
         ids = [self._canvas(text, max_length) for text in prompts]
-        sources = sources and tokenizer.encode_batch(sources)
         results, seed = [None] * len(ids), np.random.SeedSequence(seed).entropy
+        special = {*tokenizer.special_token_ids} - {tokenizer.unk_token_id}
         for places, rows in rounds.batches(map(len, ids), batch_size):
-            given = sources and [sources[i] for i in rows]
-            x = self.preprocessor.pack(given, [ids[i] for i in rows])
-            given = x["token_ids"] < 0, x["token_ids"] == SOME
-            given = *given, num_rounds, guidance, [(seed, int(i)) for i in rows]
-            settings = {"temperature": temperature, "top_p": top_p}
-            steps = rounds.write(self, x, *given, **settings)
+            columns = (sources, ids) if sources else (ids,)
+            x = self.preprocessor.pack(*([c[i] for i in rows] for c in columns))
+            given = num_rounds, guidance, [(seed, int(i)) for i in rows]
+            steps = rounds.write(self, x, *given, temperature, top_p)
             segments = x["segment_ids"]
             is_text = segments == segments.max(1, keepdims=True)
             for row, place in enumerate(places):
                 text = steps[-1][0][row][is_text[row]].tolist()
-                special = {*tokenizer.special_token_ids} - {
-                    tokenizer.unk_token_id
-                }
-                text = [i for i in text if i not in special]
-                results[place] = tokenizer.detokenize(text)
+                text = tokenizer.detokenize(
+                    [i for i in text if i not in special]
+                )
                 if return_rounds:
                     shown = show(tokenizer, row, steps)
-                    results[place] = Revision(
-                        results[place], [], shown, "rounds"
-                    )
+                    text = Revision(text, [], shown, "rounds")
+                results[place] = text
         return results[0] if is_one else results
 
     def _canvas(self, text, max_length):
@@ -279,15 +263,15 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
         ids, mask = [], tokenizer.mask_token_id
         encoded = tokenizer.encode_batch(parts, special_tokens=True)
         for place, part in enumerate(encoded):
-            ids += [SOME] * CANVAS * (place > 0)
-            ids += [ONE if i == mask else i for i in part]
+            ids += [rounds.SOME] * CANVAS * (place > 0)
+            ids += [rounds.ONE if i == mask else i for i in part]
         if len(ids) > max_length:
             raise ValueError(
                 f"A prompt has at most max_length={max_length} tokens; a blank "
                 f"___ counts as {CANVAS}. Received {len(ids)}: {text[:60]!r}."
             )
         if min(ids, default=0) >= 0:
-            ids += [SOME] * (max_length - len(ids))
+            ids += [rounds.SOME] * (max_length - len(ids))
         return self.preprocessor.pad(ids, text)
 
     @known_keywords()
@@ -297,9 +281,7 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
         Takes what `fit` takes, of pairs the sources; others as of `generate`.
         """
         sources = x[0] if isinstance(x, tuple) else x
-        how = {"temperature": 0.0, "guidance": "confidence"}
-        given = None, max_length, num_rounds
-        texts = self.generate(
-            *given, sources=sources, batch_size=batch_size, **how
-        )
+        how = {"guidance": "confidence", "sources": sources}
+        given = None, max_length, num_rounds, 0.0
+        texts = self.generate(*given, batch_size=batch_size, **how)
         return np.array(texts, object)

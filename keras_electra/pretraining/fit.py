@@ -72,11 +72,15 @@ class PretrainingFit(FitsExamples):
     def needs_labels(self, x):
         return False
 
-    def _stream(self, examples, size, order, steps, class_weight=None, *args):
+    def _weigher(self, class_weight, y=None):
         reject_labels(class_weight=class_weight)
+        return super()._weigher(class_weight)
+
+    def _stream(self, examples, size, order, steps, weights=None, *args):
         if hasattr(examples, "endless"):  # it knows the batch at any position
+            self._weigher(weights)
             return streams.Stream(examples, steps)
-        return super()._stream(examples, size, order, steps, None, *args)
+        return super()._stream(examples, size, order, steps, weights, *args)
 
     def _pack(self, x, y=None, sample_weight=None):
         reject_labels(y=y, sample_weight=sample_weight)

@@ -10,6 +10,8 @@ from keras import ops
 from keras_electra.backend import replicas
 from keras_electra.training.steps import StepMetrics
 
+NORMS = "gradient_norm", "generator_gradient_norm"
+
 
 def weighted_mean(values, weights):
     """Mean of `values` where `weights` is 1; both of the same shape.
@@ -54,11 +56,14 @@ def replaced_token_loss(logits, replaced):
 
 
 class PretrainingMetrics(StepMetrics):
-    """All metrics in a list; `gradients`, the last, are for training steps."""
+    """All metrics in a list; `gradients`, the last, are for training steps.
+
+    Of a range of masking accuracy and AUC are also of each third of the rates.
+    """
 
     def __init__(self, discriminator=True, mask_range=None):
-        super().__init__(("gradient_norm", "generator_gradient_norm"))
-        mean = keras.metrics.Mean
+        super().__init__(NORMS)
+        mean, auc = keras.metrics.Mean, keras.metrics.AUC
         kinds = {"generator_loss": mean, "generator_accuracy": mean}
         if discriminator:
             kinds |= {
@@ -70,9 +75,9 @@ class PretrainingMetrics(StepMetrics):
                 "discriminator_recall": keras.metrics.Recall,
                 # 200 thresholds, as the original (`run_pretraining.py:149`),
                 # which also counts padding and so reports too much.
-                "discriminator_auc": keras.metrics.AUC,
+                "discriminator_auc": auc,
             }
-        self.bounds = []  # of the rates of a range of masking, by name
+        self.bounds = []  # of the thirds
         if mask_range:
             low, high = mask_range
             edges = [low + (high - low) * i / 3 for i in range(3)] + [2.0]
@@ -80,39 +85,35 @@ class PretrainingMetrics(StepMetrics):
             for rate in ("low", "middle", "high"):
                 kinds[f"generator_accuracy_{rate}"] = mean
                 if discriminator:
-                    auc = keras.metrics.AUC
                     kinds[f"discriminator_auc_{rate}"] = auc
         self.own = [kind(name=n, dtype="float32") for n, kind in kinds.items()]
         self.all = self.own + self.gradients
 
-    def update(self, padding_mask, outputs):
+    def update(self, judged, outputs):
         """Adds a batch: which tokens are judged, and the model's outputs."""
         right, used = outputs["mask_ids"], outputs["mask_weights"]
-        updates = [
-            (outputs["token_loss"], used),
-            (outputs["predicted_ids"] == right, used),
-        ]
+        rights = outputs["predicted_ids"] == right, used
+        updates, by_rate = [(outputs["token_loss"], used), rights], [rights]
         if "discriminator_logits" in outputs:
             logits = ops.cast(outputs["discriminator_logits"], "float32")
             replaced, guess = outputs["replaced"], ops.cast(logits > 0, "int32")
+            by_rate.append((replaced, ops.sigmoid(logits), judged))
             updates += [
-                (replaced_token_loss(logits, replaced), padding_mask),
+                (replaced_token_loss(logits, replaced), judged),
                 (outputs["sampled_ids"] == right, used),
-                (replaced, padding_mask),
-                (guess == replaced, padding_mask),
-                (replaced, guess, padding_mask),
-                (replaced, guess, padding_mask),
-                (replaced, ops.sigmoid(logits), padding_mask),
+                (replaced, judged),
+                (guess == replaced, judged),
+                (replaced, guess, judged),
+                (replaced, guess, judged),
+                by_rate[1],
             ]
-        rights, aucs = updates[1], updates[-1]
         for low, high in self.bounds:
             rate = outputs["mask_rate"][:, None]
             inside = ops.cast((rate >= low) & (rate < high), "float32")
-            updates.append((*rights[:-1], inside * rights[-1]))
-            if len(aucs) > 2:
-                weights = ops.cast(aucs[-1], "float32")
-                updates.append((*aucs[:-1], inside * weights))
-        for metric, values in zip(self.all, updates):
+            for *values, weights in by_rate:
+                weights = inside * ops.cast(weights, "float32")
+                updates.append((*values, weights))
+        for metric, values in zip(self.own, updates, strict=True):
             # Else Keras takes means of rows: short ones would count for more.
             flat = (ops.reshape(value, (-1,)) for value in values)
             metric.update_state(*(ops.cast(v, "float32") for v in flat))

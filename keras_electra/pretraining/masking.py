@@ -121,9 +121,9 @@ class MaskTokens(SeededLayer):
 
     Returns `token_ids` `(batch, length)` with the masks and, `(batch,
     positions)`, `mask_positions`, `mask_ids` (the original ids) and
-    `mask_weights` (1 for a slot in use); of a range `mask_rate` `(batch,)`,
-    drawn; with a `fill_fraction` below 1 `fill_weights`, as `mask_weights` but
-    0 for what stays masked. Arguments as of `ElectraPretrainer`.
+    `mask_weights` (1 for a slot in use); of a range the drawn `mask_rate`
+    `(batch,)`; with a `fill_fraction` below 1 `fill_weights`, also 0 for what
+    stays masked. Arguments as of `ElectraPretrainer`.
     """
 
     def __init__(
@@ -180,11 +180,10 @@ class MaskTokens(SeededLayer):
             outputs["mask_rate"] = rate
         if self.fill_fraction < 1:
             # Positions come in random order: the first ones are filled.
-            share = 2.0 * self.uniform(token_ids[:, 0], training)
+            share = 2.0 * self.uniform(token_ids[:, :1], training)
             share = self.fill_fraction + (1.0 - self.fill_fraction) * share
-            filled = ops.cumsum(weights, axis=1) <= ops.ceil(
-                share[:, None] * ops.sum(weights, axis=1, keepdims=True)
-            )
+            most = ops.ceil(share * ops.sum(weights, axis=1, keepdims=True))
+            filled = ops.cumsum(weights, axis=1) <= most
             outputs["fill_weights"] = weights * ops.cast(filled, "float32")
         return outputs
 

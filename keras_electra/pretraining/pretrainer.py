@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
+from keras_electra.arguments import keyword_names
 from keras_electra.arguments import known_keywords
 from keras_electra.backend import replicas
 from keras_electra.data.rows import TextPreprocessor
@@ -115,25 +116,25 @@ class ElectraPretrainer(
         **kwargs,
     ):
         low, high = mask_range = masking.fraction_range(mask_fraction)
-        mask_fraction = mask_range if low != high else low
-        below = {"at_most": 1} if low != high else {"below": 1}
+        is_range = low != high
+        mask_fraction = mask_range if is_range else low
         check_number("mask_fraction", low, above=0, below=1)
-        check_number("mask_fraction", high, at_least=low, **below)
+        check_number("mask_fraction", high, at_least=low, at_most=1)
         check_number("fill_fraction", fill_fraction, at_least=0, at_most=1)
         check_number("mask_token_rate", mask_token_rate, at_least=0, at_most=1)
         limits = {"at_least": 0, "at_most": round(1 - mask_token_rate, 9)}
         check_number("random_token_rate", random_token_rate, **limits)
         check_number("temperature", temperature, above=0)
-        mask_token_id, unselectable_token_ids = special = networks.special_ids(
+        mask_token_id, unselectable_token_ids = networks.special_ids(
             preprocessor, mask_token_id, unselectable_token_ids
         )
         given = backbone, generator, share_embeddings
         generator = networks.prepare_generator(*given)
 
         # === Layers ===
-        given = mask_fraction, mask_token_rate, random_token_rate, seed
-        given = *special, *given, fill_fraction, mask_targets_only
-        mask_tokens = masking.MaskTokens(*given, name="mask_tokens")
+        own, given = keyword_names(masking.MaskTokens.__init__), locals()
+        own = {name: given[name] for name in own}
+        mask_tokens = masking.MaskTokens(**own, name="mask_tokens")
         if generator is None:
             generator_head = sampling.UniformLogits(
                 backbone.vocabulary_size, name="generator_head"
@@ -194,7 +195,7 @@ class ElectraPretrainer(
         self.mask_tokens = mask_tokens
         self.sample_tokens = sample_tokens
         self.step_metrics = losses.PretrainingMetrics(
-            discriminator_head, mask_range if low < high else None
+            discriminator_head, mask_range if is_range else None
         )
         if compile:
             self.compile()
@@ -239,25 +240,21 @@ class ElectraPretrainer(
         backbone = ElectraBackbone(
             **sizes.discriminator(), **common, name="discriminator"
         )
-        is_full, is_one = generator == "full", generator == "backbone"
-        with keras.name_scope("generator"):
-            shares = kwargs.get("share_embeddings", True)
-            generator = (
-                backbone
-                if is_one
-                else ElectraBackbone(
-                    **(sizes.discriminator() if is_full else sizes.generator()),
-                    **common,
-                    embeddings=backbone.embeddings if shares else None,
-                    name="generator",
+        widths = {"narrow": sizes.generator(), "full": sizes.discriminator()}
+        network = backbone
+        if generator != "backbone":
+            if kwargs.get("share_embeddings", True):
+                common["embeddings"] = backbone.embeddings
+            with keras.name_scope("generator"):
+                network = ElectraBackbone(
+                    **widths[generator], **common, name="generator"
                 )
-            )
         preprocessor, length = None, sequence_length or recipe.sequence_length
         if tokenizer is not None:
             preprocessor = cls.preprocessor_cls(tokenizer, length)
         if cls is ElectraPretrainer:
             kwargs.setdefault("mask_fraction", recipe.mask_fraction)
-        return cls(backbone, generator, preprocessor=preprocessor, **kwargs)
+        return cls(backbone, network, preprocessor=preprocessor, **kwargs)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

@@ -107,15 +107,14 @@ def gap_sentences(documents, fraction=0.3):
     """Takes the sentences out that say most of the rest: summaries for free.
 
     Those of the highest ROUGE-1 F1 to all other sentences of their document
-    (PEGASUS, Zhang et al., ICML 2020, section 3.1.1, each on its own).
+    (PEGASUS, Zhang et al., ICML 2020, section 3.1.1, each on its own). Returns
+    two lists, of the documents without them and of them, which
+    `ElectraTextGenerator.fit` takes as `(sources, targets)`.
 
     Args:
         documents: list of strings, or of lists of sentences. Strings are split
             behind `.`, `!` and `?`; those of one sentence are left out.
         fraction: float, share of the sentences, at least one, not all.
-
-    Returns `(sources, targets)`, as `ElectraTextGenerator.fit` takes them:
-    lists of the documents without these sentences, and of the sentences.
     """
     check_number("fraction", fraction, above=0, below=1)
     sources, targets = [], []
@@ -135,7 +134,7 @@ def gap_sentences(documents, fraction=0.3):
 
         order = sorted(range(len(document)), key=score, reverse=True)
         most = min(len(document) - 1, max(1, round(fraction * len(document))))
-        for parts, places in ((sources, order[most:]), (targets, order[:most])):
+        for parts, places in (sources, order[most:]), (targets, order[:most]):
             parts.append(" ".join(document[i] for i in sorted(places)))
     return sources, targets
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_electra.distillation import losses
+from keras_electra.distillation import distiller as losses
 
 
 def random(*shape, seed=0):

@@ -85,6 +85,8 @@ def test_programs(folder, monkeypatch, capsys):
     found = capsys.readouterr().out
     assert "lead sentence of the rest" in found and "chosen" in found
 
+    monkeypatch.setattr(__import__("generation"), "FILLS", 2)
+
     def measure(what, data, preset, *more):
         few = "--count=2", "--passes=2", "--temperatures", "0.5", "1.0"
         given = what, "--data", data, "--presets", folder / preset, *few

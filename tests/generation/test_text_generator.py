@@ -107,19 +107,6 @@ def test_only_targets_are_masked(writer):
     assert (corrupted[:, :4] == ids[:, :4]).all()
 
 
-def test_fit_on_pairs():
-    writer, pairs = build(), (TEXTS, TEXTS[::-1])
-    writer.calibration = {"method": "platt", "scale": [2.0], "bias": [1.0]}
-    assert writer.probabilities(np.zeros(1)) == pytest.approx(0.731, abs=1e-3)
-    # What was calibrated goes, as it is of other weights.
-    with pytest.warns(UserWarning, match="drops `cal"):
-        history = writer.fit(pairs, batch_size=12, verbose=0).history
-    assert writer.calibration is None and np.isfinite(history["loss"][0])
-    names = [f"generator_accuracy_{n}" for n in ("low", "middle", "high")]
-    names += [f"discriminator_auc_{n}" for n in ("low", "middle", "high")]
-    assert {*names} <= {*history}
-
-
 @once
 def test_evaluate_and_predict(writer):
     pairs = TEXTS, TEXTS[::-1]
@@ -131,7 +118,9 @@ def test_evaluate_and_predict(writer):
 
 @pytest.mark.parametrize("guidance", GUIDES)
 def test_generate_fills_what_is_open(writer, guidance):
-    prompts = ["the [MASK] ate", "the ___ meal", "", "a chef"]
+    # All are of 9 to 16 tokens: what compiles does so for few shapes.
+    first = "the chef ate a meal . the [MASK] ate"
+    prompts = [first, "the ___ meal", "", "a chef"]
     given = dict(num_rounds=4, guidance=guidance, max_length=12)
     texts = writer.generate(prompts, seed=3, **given)
     assert texts[0].startswith("the") and texts[0].endswith("ate")
@@ -142,7 +131,8 @@ def test_generate_fills_what_is_open(writer, guidance):
     # The same text in any batch, another by another seed.
     assert writer.generate(prompts, seed=3, batch_size=2, **given) == texts
     assert writer.generate(prompts, seed=4, **given) != texts
-    [shown] = writer.generate(prompts[:1], seed=3, return_rounds=True, **given)
+    given |= dict(batch_size=2, return_rounds=True)
+    shown, _ = writer.generate(prompts[:2], seed=3, **given)
     assert str(shown) == texts[0] and len(shown.rounds) == 4
     assert "<table>" in shown._repr_html_() and "[MASK]" not in shown.text
 
@@ -159,7 +149,8 @@ def test_draws_follow_the_probabilities(blind):
         assert {*blind.generate(["[MASK]"] * 8, seed=0, **given, **how)} == {
             "a"
         }
-    assert blind.generate("", temperature=0.0, max_length=4) == "a a a a"
+    texts = blind.generate([""] * 8, temperature=0.0, max_length=4)
+    assert texts == ["a a a a"] * 8
 
 
 @once
@@ -319,3 +310,17 @@ def test_batches_are_of_one_length():
     found = [(p, len(r)) for p, r in rounds.batches(lengths, 2)]
     size = 1 if keras.config.backend() == "torch" else 2
     assert found == [([1], size), ([0, 2], 2), ([3], size)]
+
+
+def test_fit_on_pairs(writer):
+    """The last test, as it changes the writer that others share."""
+    pairs = TEXTS, TEXTS[::-1]
+    writer.calibration = {"method": "platt", "scale": [2.0], "bias": [1.0]}
+    assert writer.probabilities(np.zeros(1)) == pytest.approx(0.731, abs=1e-3)
+    # What was calibrated goes, as it is of other weights.
+    with pytest.warns(UserWarning, match="drops `cal"):
+        history = writer.fit(pairs, batch_size=12, verbose=0).history
+    assert writer.calibration is None and np.isfinite(history["loss"][0])
+    names = [f"generator_accuracy_{n}" for n in ("low", "middle", "high")]
+    names += [f"discriminator_auc_{n}" for n in ("low", "middle", "high")]
+    assert {*names} <= {*history}
