@@ -47,11 +47,13 @@ Opened by `keras_electra.{name}.from_preset("folder or handle")`.
 | --- | --- |
 {rows}
 """
-PIPELINES = {
-    "ElectraMaskedLM": "fill-mask",
+PIPELINES = {  # of tasks; those of all others are of words for [MASK]
+    "ElectraReplacedTokenDetector": "token-classification",
     "ElectraTextClassifier": "text-classification",
     "ElectraTokenClassifier": "token-classification",
     "ElectraQuestionAnswering": "question-answering",
+    "ElectraMultipleChoice": "multiple-choice",
+    "ElectraTextEmbedder": "sentence-similarity",
 }
 
 
@@ -266,7 +268,7 @@ def _store_in_half(folder):
 def _card(model, title, card):
     """The `README.md` of a preset; rows of `card` go before known ones."""
     rows, name = {**known_rows(model), **card}, type(model).__name__
-    tags = f"pipeline_tag: {PIPELINES[name]}\n" if name in PIPELINES else ""
+    tags = f"pipeline_tag: {PIPELINES.get(name, 'fill-mask')}\n"
     if "licence" in rows:
         tags += f"license: {str(rows['licence']).lower()}\n"
     rows = "\n".join(f"| {row} | {value} |" for row, value in rows.items())

@@ -31,6 +31,7 @@ ROOMS = [
     "distillation",
     "conversion",
     "__init__",
+    "__main__",
 ]
 SIDE_BY_SIDE = {"pretraining", "tasks"}
 LONGEST = 320  # lines of a file

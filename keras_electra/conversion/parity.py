@@ -20,9 +20,12 @@ from keras_electra.data.batches import Batches
 from keras_electra.data.batches import round_length
 from keras_electra.data.inputs import map_columns
 from keras_electra.data.rows import make_rows
+from keras_electra.presets_saving import PIPELINES
 
 MARK = "<!-- Written by export; remove this line to keep a change. -->"
 CARD = """---
+library_name: {library}
+pipeline_tag: {pipeline}
 tags: [electra]
 ---
 {mark}
@@ -230,7 +233,14 @@ def write_report(task, form, folder, paths, validation_data):
             f"{found.get('decisions_changed', 0):.2%} |"
             for name, found in report["graphs"].items()
         )
-        text = CARD.format(mark=MARK, task=type(task).__name__, rows=rows)
+        name = type(task).__name__
+        text = CARD.format(
+            mark=MARK,
+            library="transformers.js" if form == "onnx" else form,
+            pipeline=PIPELINES.get(name, "fill-mask"),
+            task=name,
+            rows=rows,
+        )
         (folder / readme.name).write_text(text, encoding="utf-8")
     if keras.config.is_interactive_logging_enabled():
         print(f"{folder.parent}: {json.dumps(report['graphs'])}")
