@@ -74,15 +74,15 @@ class SavesPresets(SavesParts):
     one, `discriminator` and `generator`. What a form has not is a `ValueError`.
     """
 
-    def export_to_transformers(self, folder):
+    def export_to_transformers(self, folder: object) -> None:
         """Writes weights, configuration and tokenizer for transformers."""
         self._export("transformers", folder)
 
-    def export_to_tf1(self, folder):
+    def export_to_tf1(self, folder: object) -> None:
         """Writes encoders and heads of pre-training for Google's program."""
         self._export("tf1", folder)
 
-    def export_to_keras_hub(self, folder):
+    def export_to_keras_hub(self, folder: object) -> None:
         """Writes the encoder for KerasHub: tanh GELU and a random pooler."""
         self._export("keras_hub", folder)
 
@@ -93,12 +93,12 @@ class SavesPresets(SavesParts):
 
     def save_to_preset(
         self,
-        preset_dir,
-        max_shard_size=10,
-        card=None,
-        weights_dtype="float32",
-        allow_nonfinite=False,
-    ):
+        preset_dir: object,
+        max_shard_size: int = 10,
+        card: dict[str, object] | None = None,
+        weights_dtype: str = "float32",
+        allow_nonfinite: bool = False,
+    ) -> None:
         """Saves without optimizer; a full disk leaves what was there before.
 
         Args:
@@ -126,11 +126,11 @@ class SavesPresets(SavesParts):
 
         write_whole(preset_dir, write)
 
-    def save_task_weights(self, filepath):
+    def save_task_weights(self, filepath: str) -> None:
         """Saves what the task has beside its backbone and optimizer."""
         save_h5(self, filepath, objects_to_skip=self._others)
 
-    def load_task_weights(self, filepath):
+    def load_task_weights(self, filepath: str) -> None:
         """Loads what `save_task_weights` of the same class saved."""
         keras.saving.load_weights(self, filepath, objects_to_skip=self._others)
 
@@ -301,7 +301,7 @@ def known_rows(model):
     return {row: text for row, text in rows.items() if text}
 
 
-def upload_preset(uri, preset):
+def upload_preset(uri: str, preset: object) -> None:
     """Uploads a folder as `keras_hub.upload_preset` does, card included.
 
     Args:

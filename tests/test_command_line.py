@@ -66,7 +66,7 @@ def test_detect_and_fill_mask(capsys):
     shell.main(["detect", "electra_tiny_en", "The chef."])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("the\t0\t3\t0.")
-    shell.main(["fill-mask", "electra_tiny_en", "--top-k", "2", "A [MASK]."])
+    shell.main(["fill-mask", "electra_tiny_en", "A [MASK].", "--top-k", "2"])
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 

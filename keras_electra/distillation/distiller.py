@@ -88,18 +88,18 @@ class Distiller(PretrainingFit, keras.Model):
     @known_keywords("name")
     def __init__(
         self,
-        student,
-        teacher,
-        preprocessor=None,
-        vector_weight=1.0,
-        hidden_weight=1.0,
-        relation_weight=0.0,
-        pretraining_weight=0.1,
-        layer=None,
-        relation_heads=None,
-        cache=None,
-        **kwargs,
-    ):
+        student: keras.Model,
+        teacher: object,
+        preprocessor: keras.Layer | None = None,
+        vector_weight: float = 1.0,
+        hidden_weight: float = 1.0,
+        relation_weight: float = 0.0,
+        pretraining_weight: float = 0.1,
+        layer: int | None = None,
+        relation_heads: int | None = None,
+        cache: object = None,
+        **kwargs: object,
+    ) -> None:
         weights = {
             "vector_loss": vector_weight,
             "hidden_loss": hidden_weight,
@@ -177,7 +177,7 @@ class Distiller(PretrainingFit, keras.Model):
         self.step_metrics = DistillationMetrics(self.loss_weights, pretrainer)
         self.compile()
 
-    def check_inputs(self, x):
+    def check_inputs(self, x: object) -> None:
         if isinstance(x, tuple):
             raise TypeError("`x` must hold texts, not pairs: both as texts.")
         inputs.check_texts(x)

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import typing
 import zlib
 
 import keras
@@ -78,7 +79,7 @@ class ElectraTextGeneratorPreprocessor(TextPreprocessor):
         most = self.sequence_length
         return text_rows(sources, texts, self.tokenizer, most, "", length)
 
-    def pad(self, ids, text, size=0):
+    def pad(self, ids: object, text: object, size: int = 0) -> object:
         """Ids with padding, to a multiple of 8 and at least `size`."""
         if len(ids) > self.most:
             raise ValueError(
@@ -139,14 +140,14 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
 
     def __init__(
         self,
-        backbone,
-        generator="backbone",
-        preprocessor=None,
-        calibration=None,
-        threshold=0.5,
-        margin=0.2,
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        generator: object = "backbone",
+        preprocessor: keras.Layer | None = None,
+        calibration: dict[str, object] | None = None,
+        threshold: float = 0.5,
+        margin: float = 0.2,
+        **kwargs: object,
+    ) -> None:
         check_number("threshold", threshold, at_least=0, below=1)
         check_number("margin", margin, above=-1, below=1)
         generator = backbone if generator == "backbone" else generator
@@ -160,15 +161,15 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
         self.calibration = calibration
         self.threshold, self.margin = threshold, margin
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         names = {*keyword_names(ElectraPretrainer.__init__), *TRAINING}
         own = {n: getattr(self, n) for n in names - {*self.unsaved}}
         return {**own, **super().get_config()}
 
-    def check_inputs(self, x):
+    def check_inputs(self, x: object) -> None:
         inputs.check_texts(x, ("sources", "targets"))
 
-    def check_networks(self, judges):
+    def check_networks(self, judges: object) -> None:
         """Raises unless there is what `generate` or `revise` needs."""
         parts = {
             "preprocessor": self.preprocessor,
@@ -186,7 +187,7 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
     def _networks(self):
         return {}
 
-    def round_network(self, way):
+    def round_network(self, way: object) -> object:
         """What a round computes, one model; see `rounds.build_round`."""
         if way not in self._networks:
             self._networks[way] = rounds.build_round(self, way)
@@ -194,17 +195,17 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
 
     def generate(
         self,
-        prompts=None,
-        max_length=None,
-        num_rounds=16,
-        temperature=1.0,
-        top_p=1.0,
-        guidance="discriminator",
-        seed=None,
-        sources=None,
-        batch_size=32,
-        return_rounds=False,
-    ):
+        prompts: object = None,
+        max_length: int | None = None,
+        num_rounds: int = 16,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        guidance: str = "discriminator",
+        seed: int | None = None,
+        sources: object = None,
+        batch_size: int = 32,
+        return_rounds: bool = False,
+    ) -> typing.Any:
         """Writes a text for each prompt; a string for one, else a list.
 
         Args:

@@ -1,5 +1,7 @@
 """How the pre-trainer is compiled, gets its data, and is watched."""
 
+import typing
+
 import keras
 import numpy as np
 from keras import ops
@@ -58,7 +60,7 @@ class PretrainingFit(FitsExamples):
             optimizer = keras.optimizers.MultiOptimizer(by_path)
         super().compile(optimizer=optimizer, loss=None, **kwargs)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, object]:
         optimizer = keras.saving.serialize_keras_object(self.optimizer)
         return {"optimizer": optimizer, **self._compile_kwargs}
 
@@ -69,7 +71,7 @@ class PretrainingFit(FitsExamples):
 
     # What there is to train on; see `FitsExamples`.
 
-    def needs_labels(self, x):
+    def needs_labels(self, x: object) -> bool:
         return False
 
     def _stream(self, examples, size, order, steps, class_weight=None, *args):
@@ -91,7 +93,7 @@ class PretrainingFit(FitsExamples):
     # What is reported.
 
     @known_keywords(FitsExamples.evaluate)
-    def evaluate(self, *args, **kwargs):
+    def evaluate(self, *args: object, **kwargs: object) -> typing.Any:
         """Reports loss and metrics, masked the same way every time."""
         for layer in self._flatten_layers():
             if isinstance(layer, SeededLayer):

@@ -48,7 +48,7 @@ class Answers(typing.NamedTuple):
     null_score: float
 
     @property
-    def best_text(self):
+    def best_text(self) -> str:
         """The best answer, whatever the score; empty if none was found."""
         return next((answer.text for answer in self.n_best if answer.text), "")
 

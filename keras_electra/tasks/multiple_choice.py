@@ -1,5 +1,7 @@
 """Which of several texts goes best with a context? (B batch, C choices)"""
 
+import typing
+
 import keras
 import keras_hub
 import numpy as np
@@ -108,7 +110,9 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
         outputs = scores(x, fields["token_ids"])  # (B, C)
         super().__init__(inputs=fields, outputs=outputs, **kwargs)
 
-    def choose(self, contexts, choices=None, batch_size=8):
+    def choose(
+        self, contexts: object, choices: object = None, batch_size: int = 8
+    ) -> typing.Any:
         """Pairs `(choice, probability)` of a context, most probable first.
 
         For several contexts, with choices of any number each, or what `fit`
@@ -131,9 +135,9 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
                 results[i] = sorted(pairs, key=lambda pair: -pair[1])
         return results[0] if is_one else results
 
-    def check_inputs(self, x):
+    def check_inputs(self, x: object) -> None:
         to_choices(x)
 
-    def encode_labels(self, x, y):
+    def encode_labels(self, x: object, y: object) -> object:
         _, choices = to_choices(x)
         return LabelEncoder(len(choices[0])).encode(y, self.loss)

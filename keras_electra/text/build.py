@@ -15,6 +15,7 @@ import os
 import random
 import shutil
 import time
+import typing
 
 import filelock
 import fsspec
@@ -35,19 +36,19 @@ PART = "part-{:05}-of-{:05}.json"  # says that it is done
 
 
 def build_examples(
-    files,
-    output_dir,
-    tokenizer,
-    sequence_length=128,
-    validation_fraction=0.0,
-    seed=0,
-    num_processes=1,
-    text_field="text",
-    rules="default",
-    blank_lines_separate_documents=True,
-    verbose=True,
-    part=None,
-):
+    files: str | list[str],
+    output_dir: object,
+    tokenizer: object,
+    sequence_length: int = 128,
+    validation_fraction: float = 0.0,
+    seed: int = 0,
+    num_processes: int = 1,
+    text_field: str = "text",
+    rules: str = "default",
+    blank_lines_separate_documents: bool = True,
+    verbose: object = True,
+    part: tuple[int, int] | None = None,
+) -> typing.Any:
     """Make pre-training examples of text files.
 
     Args:

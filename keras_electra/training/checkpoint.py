@@ -72,7 +72,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self.best = types.SimpleNamespace(epoch=None, value=None)
         self.verbose = verbose
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._is_first = replicas.processes()[0] == 0
         self._run_lock = replicas.lock_folder(self.directory.resolve())
         self._batches, self._random_states = 0, None  # of the last batch
@@ -137,11 +137,11 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         for epoch in set(epochs) - {*older[: self.keep], self.best.epoch}:
             shutil.rmtree(self._folder(epoch), ignore_errors=True)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.model._initial_epoch = None
         self._run_lock.release(force=True)
 
-    def restore_best(self, model=None):
+    def restore_best(self, model: keras.Model | None = None) -> None:
         """Sets weights to the best; returns after how many epochs they were."""
         best = None
         for epoch in self._epochs()[:1]:
