@@ -1,6 +1,8 @@
 """What all tasks share: training and use on data of any form."""
 
 import itertools
+import sys
+import time
 import typing
 
 import keras
@@ -265,7 +267,7 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
         outputs = dict(self._predict(rows, batch_size))
         return [outputs[i] for i in range(len(rows))]
 
-    def _predict(self, rows, batch_size, verbose=0, callbacks=None):
+    def _predict(self, rows, batch_size, verbose=None, callbacks=None):
         """Yields the place (int) and the network's outputs of each row."""
         if not len(rows):
             return
@@ -285,6 +287,10 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
             if callbacks:
                 getattr(callbacks, f"on_predict_{event}")(*args)
 
+        start, bar = time.monotonic(), keras.utils.Progbar(len(batches))
+        # Where nobody said whether, in a terminal, after 3 seconds.
+        shows = verbose is None and sys.stdout.isatty()
+        shows = shows and keras.config.is_interactive_logging_enabled()
         self.stop_predicting = False
         tell("begin")
         for step in range(len(batches)):
@@ -296,6 +302,8 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
             for i, place in enumerate(batches.indices(step).tolist()):
                 yield place, keras.tree.map_structure(lambda a: a[i], outputs)
             tell("batch_end", step, {"outputs": outputs})
+            if shows and time.monotonic() > start + 3:
+                bar.update(step + 1)
             if self.stop_predicting:
                 break
         tell("end")

@@ -19,6 +19,7 @@ import typing
 
 import filelock
 import fsspec
+import keras
 import numpy as np
 
 from keras_electra.arguments import check_count
@@ -46,7 +47,7 @@ def build_examples(
     text_field: str = "text",
     rules: str = "default",
     blank_lines_separate_documents: bool = True,
-    verbose: object = True,
+    verbose: bool = True,
     part: tuple[int, int] | None = None,
 ) -> typing.Any:
     """Make pre-training examples of text files.
@@ -114,7 +115,7 @@ def finish_build(output_dir, start, *given):
             counts = _build(folder, *given)
         counts["seconds"] = time.perf_counter() - start
     report = shards.BuildReport(output_dir, **counts)
-    if given[-1]:
+    if given[-1] and keras.config.is_interactive_logging_enabled():
         print(report)
     return report
 
@@ -284,7 +285,8 @@ def _write(blocks, writers, threshold, seed, unk_token_id, verbose):
             writer.add(row)
         if verbose and time.perf_counter() > told + PROGRESS_INTERVAL:
             told = time.perf_counter()
-            print(f"{tally['tokens']:,} tokens so far")
+            if keras.config.is_interactive_logging_enabled():
+                print(f"{tally['tokens']:,} tokens so far")
     for writer in writers:
         writer.add(None)
         writer.close()

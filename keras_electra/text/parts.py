@@ -12,7 +12,7 @@ from keras_electra.text.build import PART
 from keras_electra.text.build import finish_build
 
 
-def merge_examples(output_dir: object, verbose: object = True) -> typing.Any:
+def merge_examples(output_dir: object, verbose: bool = True) -> typing.Any:
     """Make the examples that all parts of `build_examples` have prepared.
 
     The files are those of one call, to the byte. It reads all text once more,

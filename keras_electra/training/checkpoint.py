@@ -96,7 +96,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             data.position = state["position"]
             self._start = state["position"] - self._batches
         self.model._initial_epoch = epoch = state["epoch"]
-        if self.verbose and self._is_first:
+        loud = self.verbose and keras.config.is_interactive_logging_enabled()
+        if loud and self._is_first:
             print(f"Resuming after epoch {epoch}, from {self.directory}")
 
     def on_epoch_begin(self, epoch, logs=None):
