@@ -79,11 +79,9 @@ def check_same(fs, place, settings):
     if not settings[0]:
         raise SystemExit("There are no such files.")
     if not fs.exists(place):
-        with fs.open(place, "w") as file:
-            json.dump(settings, file)
-    with fs.open(place) as file:
-        if json.load(file) != settings:
-            raise SystemExit(f"{place} has other files: give another folder.")
+        fs.pipe(place, json.dumps(settings).encode())
+    if json.loads(fs.cat(place)) != settings:
+        raise SystemExit(f"{place} has other files: give another folder.")
 
 
 def read_chunks(opened, fields, size):

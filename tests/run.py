@@ -27,6 +27,9 @@ ONCE = (
     "test_package.py",
     "test_wheel.py",
     "test_readme.py",
+    "test_command_line.py",
+    "test_notebooks.py",
+    "test_predict_many.py",
 )
 # The longest jobs at the end would leave a core idle; they come first.
 FIRST = ("pretraining", "tasks", "conversion", "training", "generation")

@@ -6,12 +6,8 @@ import pathlib
 import subprocess
 import sys
 
-import keras
 import pytest
 
-pytestmark = pytest.mark.skipif(
-    keras.config.backend() != "torch", reason="They run on any; one shows it."
-)
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "examples/notebooks"
 NAMES = sorted(p.stem for p in FOLDER.glob("*.py") if p.stem != "make")

@@ -3,13 +3,9 @@
 import gzip
 import json
 
-import keras
 import predict_many
 import pytest
 
-pytestmark = pytest.mark.skipif(
-    keras.config.backend() != "torch", reason="It is the same on all."
-)
 TEXTS = ["one", "two", "refused", "four", "five"]
 
 
