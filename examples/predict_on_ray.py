@@ -36,6 +36,7 @@ class Predictor:
 
 def main(preset, method, files, output, workers=1):
     here = os.path.dirname(os.path.abspath(__file__))
+    here = os.pathsep.join([here, *filter(None, sys.path)])
     variables = {"KERAS_BACKEND": keras.config.backend(), "PYTHONPATH": here}
     ray.init(runtime_env={"env_vars": variables}, include_dashboard=False)
     read = getattr(ray.data, READERS.get(files.split(".")[-1], "read_text"))

@@ -94,7 +94,7 @@ class SavesPresets(SavesParts):
     def save_to_preset(
         self,
         preset_dir: object,
-        max_shard_size: int = 10,
+        max_shard_size: float | None = 10,
         card: dict[str, object] | None = None,
         weights_dtype: str = "float32",
         allow_nonfinite: bool = False,

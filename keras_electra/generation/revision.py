@@ -60,8 +60,8 @@ class Revision(Page):
     """
 
     text: str
-    edits: list
-    rounds: list
+    edits: list[Edit]
+    rounds: list[tuple[list[str], set[int], set[int]]]
     stopped_by: str
     title = "Rounds"
 

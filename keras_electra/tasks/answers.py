@@ -44,7 +44,7 @@ class Answers(typing.NamedTuple):
     """
 
     text: str
-    n_best: list
+    n_best: list[Answer]
     null_score: float
 
     @property

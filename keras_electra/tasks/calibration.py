@@ -47,7 +47,7 @@ class CoverageReport(Page):
     threshold: float
     coverage: float
     error: float
-    bins: list
+    bins: list[tuple[float, float, int]]
     title = "Reliability"
 
     def __str__(self):

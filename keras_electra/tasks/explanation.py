@@ -64,9 +64,9 @@ class Explanation(Page):
     """
 
     title: str
-    texts: list
-    tokens: list
-    attention: tuple | None = None
+    texts: list[str]
+    tokens: list[list[tuple[int, int, float]]]
+    attention: tuple[list[str], object] | None = None
     value: float | None = None
     baseline: float | None = None
 
