@@ -27,7 +27,6 @@ FORMS = ("preset", "transformers", "tf1", "keras_hub")
 TEXTS = "texts", {"nargs": "*", "help": "by default lines of standard input"}
 SURE = "--abstain-below", {"type": float, "default": 0.0}
 TOP_K = "--top-k", {"type": int, "default": 5}
-FOLDER = "folder", {}
 INTO = "--to", {"choices": FORMS, "default": "preset"}
 FORM = "--to", {"choices": PLACES, "default": "onnx"}
 BITS = "--quantize", {"choices": ["int8"]}
@@ -35,8 +34,8 @@ COMMANDS = (  # with what they do and take
     ("detect", "how probably tokens were replaced", TEXTS, SURE),
     ("classify", "labels and probabilities", TEXTS, SURE),
     ("fill-mask", "words for each [MASK]", TEXTS, TOP_K),
-    ("convert", "a checkpoint of any form into another", FOLDER, INTO),
-    ("export", "a graph that runs without Keras", FOLDER, FORM, BITS),
+    ("convert", "a checkpoint of any form into another", ("folder", {}), INTO),
+    ("export", "a graph that runs without Keras", ("folder", {}), FORM, BITS),
     ("info", "what a preset is"),
 )
 
