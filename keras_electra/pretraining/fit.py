@@ -1,7 +1,5 @@
 """How the pre-trainer is compiled, gets its data, and is watched."""
 
-import typing
-
 import keras
 import numpy as np
 from keras import ops
@@ -93,7 +91,7 @@ class PretrainingFit(FitsExamples):
     # What is reported.
 
     @known_keywords(FitsExamples.evaluate)
-    def evaluate(self, *args: object, **kwargs: object) -> typing.Any:
+    def evaluate(self, *args, **kwargs):
         """Reports loss and metrics, masked the same way every time."""
         for layer in self._flatten_layers():
             if isinstance(layer, SeededLayer):

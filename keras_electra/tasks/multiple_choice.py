@@ -1,7 +1,5 @@
 """Which of several texts goes best with a context? (B batch, C choices)"""
 
-import typing
-
 import keras
 import keras_hub
 import numpy as np
@@ -110,9 +108,7 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
         outputs = scores(x, fields["token_ids"])  # (B, C)
         super().__init__(inputs=fields, outputs=outputs, **kwargs)
 
-    def choose(
-        self, contexts: object, choices: object = None, batch_size: int = 8
-    ) -> typing.Any:
+    def choose(self, contexts, choices=None, batch_size=8):
         """Pairs `(choice, probability)` of a context, most probable first.
 
         For several contexts, with choices of any number each, or what `fit`
