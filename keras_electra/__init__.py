@@ -58,6 +58,7 @@ from keras_electra.training.optimizers import ElectraAdamW
 from keras_electra.training.recipes import finetuning_optimizer
 from keras_electra.training.recipes import pretraining_optimizer
 
+__version__ = "0.1.0"  # also of the distribution
 # In the order in which data flows. `presets` hides the module of its name.
 __all__ = [
     "presets",

@@ -111,12 +111,12 @@ class KeepsArguments:
 
     unsaved = ()
 
-    def keep_arguments(self, values):
+    def keep_arguments(self, values: dict[str, object]) -> None:
         """Sets what `values`, the constructor's `locals()`, has of them."""
         for name in keyword_names(values["__class__"].__init__):
             setattr(self, name, values[name])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         names = keyword_names(type(self).__init__)
         own = {n: getattr(self, n) for n in names if n not in self.unsaved}
         return {**super().get_config(), **own}

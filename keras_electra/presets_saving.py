@@ -44,11 +44,13 @@ Opened by `keras_electra.{name}.from_preset("folder or handle")`.
 | --- | --- |
 {rows}
 """
-PIPELINES = {
-    "ElectraMaskedLM": "fill-mask",
+PIPELINES = {  # of tasks; those of all others are of words for [MASK]
+    "ElectraReplacedTokenDetector": "token-classification",
     "ElectraTextClassifier": "text-classification",
     "ElectraTokenClassifier": "token-classification",
     "ElectraQuestionAnswering": "question-answering",
+    "ElectraMultipleChoice": "multiple-choice",
+    "ElectraTextEmbedder": "sentence-similarity",
 }
 
 
@@ -69,15 +71,15 @@ class SavesPresets(SavesParts):
     one, `discriminator` and `generator`. What a form has not is a `ValueError`.
     """
 
-    def export_to_transformers(self, folder):
+    def export_to_transformers(self, folder: object) -> None:
         """Writes weights, configuration and tokenizer for transformers."""
         self._export("transformers", folder)
 
-    def export_to_tf1(self, folder):
+    def export_to_tf1(self, folder: object) -> None:
         """Writes encoders and heads of pre-training for Google's program."""
         self._export("tf1", folder)
 
-    def export_to_keras_hub(self, folder):
+    def export_to_keras_hub(self, folder: object) -> None:
         """Writes the encoder for KerasHub: tanh GELU and a random pooler."""
         self._export("keras_hub", folder)
 
@@ -87,12 +89,12 @@ class SavesPresets(SavesParts):
 
     def save_to_preset(
         self,
-        preset_dir,
-        max_shard_size=10,
-        card=None,
-        weights_dtype="float32",
-        allow_nonfinite=False,
-    ):
+        preset_dir: object,
+        max_shard_size: float | None = 10,
+        card: dict[str, object] | None = None,
+        weights_dtype: str = "float32",
+        allow_nonfinite: bool = False,
+    ) -> None:
         """Saves without optimizer; a full disk leaves what was there before.
 
         Args:
@@ -117,11 +119,11 @@ class SavesPresets(SavesParts):
 
         write_whole(preset_dir, write)
 
-    def save_task_weights(self, filepath):
+    def save_task_weights(self, filepath: str) -> None:
         """Saves what the task has beside its backbone and optimizer."""
         save_h5(self, filepath, objects_to_skip=self._others)
 
-    def load_task_weights(self, filepath):
+    def load_task_weights(self, filepath: str) -> None:
         """Loads what `save_task_weights` of the same class saved."""
         keras.saving.load_weights(self, filepath, objects_to_skip=self._others)
 
@@ -262,7 +264,7 @@ def write_card(stage, text):
 def _card(model, title, card):
     """The `README.md` of a preset; rows of `card` go before known ones."""
     rows, name = {**known_rows(model), **card}, type(model).__name__
-    tags = f"pipeline_tag: {PIPELINES[name]}\n" if name in PIPELINES else ""
+    tags = f"pipeline_tag: {PIPELINES.get(name, 'fill-mask')}\n"
     if "licence" in rows:
         tags += f"license: {str(rows['licence']).lower()}\n"
     rows = "\n".join(f"| {row} | {value} |" for row, value in rows.items())
@@ -296,7 +298,7 @@ def known_rows(model):
     return {row: text for row, text in rows.items() if text}
 
 
-def upload_preset(uri, preset):
+def upload_preset(uri: str, preset: object) -> None:
     """Uploads a folder as `keras_hub.upload_preset` does, card included.
 
     Args:

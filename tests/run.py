@@ -27,6 +27,9 @@ ONCE = (
     "test_package.py",
     "test_wheel.py",
     "test_readme.py",
+    "test_command_line.py",
+    "test_notebooks.py",
+    "test_predict_many.py",
 )
 
 

@@ -31,6 +31,7 @@ ROOMS = [
     "distillation",
     "conversion",
     "__init__",
+    "__main__",
 ]
 SIDE_BY_SIDE = {"pretraining", "tasks"}
 LONGEST = 320  # lines of a file
@@ -187,9 +188,10 @@ def keras_electra_base(cls):
 
 
 def test_import_is_light_and_needs_no_fcntl():
-    """Beside KerasHub nothing heavy; `fcntl` is missing on Windows."""
+    """Beside KerasHub nothing heavy, no warning, nothing of Unix alone."""
     program = (
         "import sys; sys.modules['fcntl'] = None; import keras_hub; "
+        "import warnings; warnings.simplefilter('error'); "
         "before = set(sys.modules); import keras_electra; "
         "new = {m.split('.')[0] for m in set(sys.modules) - before}; "
         "print(*sorted(new - set(sys.stdlib_module_names)))"

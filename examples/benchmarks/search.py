@@ -53,7 +53,28 @@ def main():
     path = pathlib.Path(args.output) / f"{args.task}-{args.sampler}.json"
     path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(results_table(found, experiment.main_metric))
+    draw(found, experiment.main_metric, path.with_suffix(".png"))
     print(f"\nAll results are in {args.output}.")
+
+
+def draw(found, metric, path):
+    """Draws the score of each trial over each setting, the best in red."""
+    from matplotlib.figure import Figure
+
+    found = [pair for pair in found if pair[0] is not None]
+    names = list(found[0][1]) if found else ["no trial ended"]
+    figure = Figure(figsize=(3 * len(names), 3), layout="constrained")
+    all_axes = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for name, axes in zip(names, all_axes):
+        values = [settings[name] for _, settings in found]
+        scores = [score for score, _ in found]
+        axes.scatter(values, scores, color="grey")
+        axes.scatter(values[:1], scores[:1], color="red")
+        axes.set_xlabel(name)
+        if name == "learning_rate":
+            axes.set_xscale("log")
+    all_axes[0].set_ylabel(metric)
+    figure.savefig(path)
 
 
 def parse_arguments():

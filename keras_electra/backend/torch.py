@@ -16,7 +16,7 @@ class TrainStep:
         # Keras builds its metrics by a call on a batch as it comes.
         return super().__call__(_without_filler(inputs), *args, **kwargs)
 
-    def train_step(self, data):
+    def train_step(self, data: object) -> object:
         self.zero_grad()  # before the forward pass, which needs the memory
         x, y, sample_weight, outputs = self._call_on_rows(data, training=True)
         loss = self.compute_loss(x, y, outputs, sample_weight)
@@ -40,12 +40,12 @@ class TrainStep:
             data = x, y, sample_weight
             return self.finish_step(data, outputs, loss, norms, finite)
 
-    def test_step(self, data):
+    def test_step(self, data: object) -> object:
         x, y, sample_weight, outputs = self._call_on_rows(data, training=False)
         loss = self.compute_loss(x, y, outputs, sample_weight, training=False)
         return self.update_metrics((x, y, sample_weight), outputs, loss)
 
-    def predict_step(self, data):
+    def predict_step(self, data: object) -> object:
         outputs = super().predict_step(data)
         _, rows = _count_rows(keras.utils.unpack_x_y_sample_weight(data)[0])
         if rows is None:

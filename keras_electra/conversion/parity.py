@@ -21,9 +21,12 @@ from keras_electra.data.batches import round_length
 from keras_electra.data.inputs import map_columns
 from keras_electra.data.rows import make_rows
 from keras_electra.presets_saving import KEPT
+from keras_electra.presets_saving import PIPELINES
 from keras_electra.presets_saving import write_card
 
 CARD = """---
+library_name: {library}
+pipeline_tag: {pipeline}
 tags: [electra]
 ---
 <!-- Written by export; {kept}
@@ -223,7 +226,14 @@ def write_report(task, form, folder, paths, validation_data):
         share = found.get("decisions_changed", 0)
         rows += f"| {name} | {size:.1f} | {worst:.2g} | {share:.2%} |\n"
     write_json(folder / "parity.json", report)
-    text = CARD.format(kept=KEPT, task=type(task).__name__, rows=rows)
+    name = type(task).__name__
+    text = CARD.format(
+        kept=KEPT,
+        library="transformers.js" if form == "onnx" else form,
+        pipeline=PIPELINES.get(name, "fill-mask"),
+        task=name,
+        rows=rows,
+    )
     write_card(folder, text)
     if keras.config.is_interactive_logging_enabled():
         print(f"{folder.parent}: {json.dumps(report['graphs'])}")

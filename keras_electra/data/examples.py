@@ -18,14 +18,14 @@ from keras_electra.text import shards
 
 
 def load_examples(
-    output_dir,
-    split,
-    batch_size,
-    seed=None,
-    tokenizer=None,
-    drop_remainder=False,
-    verify=False,
-):
+    output_dir: object,
+    split: str,
+    batch_size: int,
+    seed: int | None = None,
+    tokenizer: object = None,
+    drop_remainder: bool = False,
+    verify: bool = False,
+) -> object:
     """Open a folder of examples for `fit` or `evaluate`.
 
     Args:

@@ -130,17 +130,17 @@ class Distiller(PretrainingFit, keras.Model):
     @known_keywords("name")
     def __init__(
         self,
-        student,
-        teacher,
-        preprocessor=None,
-        vector_weight=1.0,
-        hidden_weight=1.0,
-        relation_weight=0.0,
-        pretraining_weight=0.1,
-        relation_heads=None,
-        cache=None,
-        **kwargs,
-    ):
+        student: keras.Model,
+        teacher: object,
+        preprocessor: keras.Layer | None = None,
+        vector_weight: float = 1.0,
+        hidden_weight: float = 1.0,
+        relation_weight: float = 0.0,
+        pretraining_weight: float = 0.1,
+        relation_heads: int | None = None,
+        cache: object = None,
+        **kwargs: object,
+    ) -> None:
         weights = vector_weight, hidden_weight, relation_weight
         weights = dict(zip(LOSSES, weights))
         for name, weight in weights.items():
@@ -211,7 +211,7 @@ class Distiller(PretrainingFit, keras.Model):
     # Also rows that are stored go by `finish_batch`, which asks the teacher.
     _stream = FitsExamples._stream
 
-    def check_inputs(self, x):
+    def check_inputs(self, x: object) -> None:
         if isinstance(x, tuple):
             raise TypeError("`x` must hold texts, not pairs: both as texts.")
         inputs.check_texts(x)

@@ -62,8 +62,8 @@ class Revision(Page):
     """
 
     text: str
-    edits: list
-    rounds: list
+    edits: list[Edit]
+    rounds: list[tuple[list[str], set[int], set[int]]]
     stopped_by: str
     title = "Rounds"
 
@@ -116,14 +116,14 @@ class Revises(Calibrates):
 
     def revise(
         self,
-        texts,
-        max_rounds=10,
-        threshold=None,
-        margin=None,
-        precision=None,
-        protect=None,
-        batch_size=32,
-    ):
+        texts: object,
+        max_rounds: int = 10,
+        threshold: float | None = None,
+        margin: float | None = None,
+        precision: float | None = None,
+        protect: object = None,
+        batch_size: int = 32,
+    ) -> "Revision | list[Revision]":
         """Replaces word pieces that look wrong: a `Revision`, or a list.
 
         All else stays as it is written. Each word piece is replaced once at

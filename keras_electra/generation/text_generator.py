@@ -2,6 +2,7 @@
 
 import functools
 import re
+import typing
 import zlib
 
 import keras
@@ -71,7 +72,7 @@ class ElectraTextGeneratorPreprocessor(TextPreprocessor):
         given = self.tokenizer, self.sequence_length, "first", length
         return text_rows(first, second, *given)
 
-    def pad(self, ids, text, size=0):
+    def pad(self, ids: object, text: object, size: int = 0) -> object:
         """Ids with padding, to a multiple of 8 and at least `size`."""
         if len(ids) > self.most:
             raise ValueError(
@@ -133,14 +134,14 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
 
     def __init__(
         self,
-        backbone,
-        generator="backbone",
-        preprocessor=None,
-        calibration=None,
-        threshold=0.5,
-        margin=0.2,
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        generator: object = "backbone",
+        preprocessor: keras.Layer | None = None,
+        calibration: dict[str, object] | None = None,
+        threshold: float = 0.5,
+        margin: float = 0.2,
+        **kwargs: object,
+    ) -> None:
         check_limits(threshold, margin)
         generator = backbone if generator == "backbone" else generator
         kwargs = {**TRAINING, **kwargs}
@@ -153,15 +154,15 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
         self.calibration = calibration
         self.threshold, self.margin = threshold, margin
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         names = keyword_names(ElectraPretrainer.__init__)
         own = {n: getattr(self, n) for n in names if n not in self.unsaved}
         return {**own, **super().get_config()}
 
-    def check_inputs(self, x):
+    def check_inputs(self, x: object) -> None:
         inputs.check_texts(x, ("sources", "targets"))
 
-    def check_networks(self, judges):
+    def check_networks(self, judges: object) -> None:
         """Raises unless there is what `generate` or `revise` needs."""
         parts = {
             "preprocessor": self.preprocessor,
@@ -182,17 +183,17 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
 
     def generate(
         self,
-        prompts=None,
-        max_length=None,
-        num_rounds=16,
-        temperature=1.0,
-        top_p=1.0,
-        guidance="discriminator",
-        seed=None,
-        sources=None,
-        batch_size=32,
-        return_rounds=False,
-    ):
+        prompts: object = None,
+        max_length: int | None = None,
+        num_rounds: int = 16,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        guidance: str = "discriminator",
+        seed: int | None = None,
+        sources: object = None,
+        batch_size: int = 32,
+        return_rounds: bool = False,
+    ) -> typing.Any:
         """Writes a text for each prompt; a string for one, else a list.
 
         Args:

@@ -57,25 +57,25 @@ class ReversibleEmbedding(KeepsAdapters, keras_hub.layers.ReversibleEmbedding):
 class AdaptableModel:
     """Saves what its layers became; mixed in before KerasHub's class."""
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         return {**super().get_config(), **changes_in_config(self)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, object]) -> object:
         config = dict(config)
         changes = config.pop("changed_layers", {})
         model = super().from_config(config)
         _change_layers(model, changes)
         return model
 
-    def with_plain_head(self):
+    def with_plain_head(self) -> keras.Model:
         """This model, or one with a fresh head if its own was changed."""
         parts = {"backbone": self.backbone, "preprocessor": self.preprocessor}
         config = {**self.get_config(), **parts}
         changed = config.pop("changed_layers", None)
         return type(self).from_config(config) if changed else self
 
-    def save_lora_weights(self, filepath):
+    def save_lora_weights(self, filepath: str) -> None:
         """Saves what learns beside frozen weights: adapters, biases, heads.
 
         Args:
@@ -99,7 +99,7 @@ class AdaptableModel:
                 file.create_dataset(name, data=value, fletcher32=True)
         write_file(path, content.getbuffer())  # HDF5 crashes on a full disk
 
-    def load_lora_weights(self, filepath):
+    def load_lora_weights(self, filepath: str) -> None:
         """Restores what `save_lora_weights` saved, all else stays.
 
         A network without adapters gets them. KerasHub's own files have them

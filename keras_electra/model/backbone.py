@@ -66,23 +66,23 @@ class ElectraBackbone(AdaptableModel, SavesParts, keras_hub.models.Backbone):
 
     def __init__(
         self,
-        vocabulary_size,
-        num_layers,
-        num_heads,
-        hidden_dim,
-        intermediate_dim,
-        embedding_dim=None,
-        dropout=0.1,
-        attention_dropout=None,
-        max_sequence_length=512,
-        num_segments=2,
-        activation="gelu",
-        initializer_range=0.02,
-        layer_norm_epsilon=1e-12,
-        embeddings=None,
-        dtype=None,
-        **kwargs,
-    ):
+        vocabulary_size: int,
+        num_layers: int,
+        num_heads: int,
+        hidden_dim: int,
+        intermediate_dim: int,
+        embedding_dim: int | None = None,
+        dropout: float = 0.1,
+        attention_dropout: float | None = None,
+        max_sequence_length: int = 512,
+        num_segments: int = 2,
+        activation: object = "gelu",
+        initializer_range: float = 0.02,
+        layer_norm_epsilon: float = 1e-12,
+        embeddings: keras.Layer | None = None,
+        dtype: object = None,
+        **kwargs: object,
+    ) -> None:
         embedding_dim = embedding_dim or hidden_dim
         if attention_dropout is None:
             attention_dropout = dropout
@@ -177,7 +177,7 @@ class ElectraBackbone(AdaptableModel, SavesParts, keras_hub.models.Backbone):
             check_space(filepath, self.weights)
             super().save_weights(filepath, overwrite, max_shard_size)
 
-    def default_lora_layer_names(self):
+    def default_lora_layer_names(self) -> list[str]:
         """Layers that `enable_lora` adapts: query, key and value in one."""
         return ["query_key_value"]
 
@@ -198,7 +198,7 @@ class ElectraBackbone(AdaptableModel, SavesParts, keras_hub.models.Backbone):
             )
         super().enable_lora(rank, list(wanted))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         # Not KerasHub's, which makes policies of quantized layers nameless.
         own = {name: getattr(self, name) for name in self._config_names}
         own.update(name=self.name, trainable=self.trainable)

@@ -12,7 +12,7 @@ COLUMNS = f"{LAYER}(attention/query_key_value|intermediate_dense)"
 ROWS = f"{LAYER}(attention/)?output_dense/kernel"
 
 
-def layout_map(device_mesh, model_dim_name="model"):
+def layout_map(device_mesh: object, model_dim_name: str = "model") -> object:
     """Layouts of the weights of every model here, for `ModelParallel` on JAX.
 
     The products of encoder layers are split, with the slots of optimizers; all

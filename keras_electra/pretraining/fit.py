@@ -58,7 +58,7 @@ class PretrainingFit(FitsExamples):
             optimizer = keras.optimizers.MultiOptimizer(by_path)
         super().compile(optimizer=optimizer, loss=None, **kwargs)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, object]:
         optimizer = keras.saving.serialize_keras_object(self.optimizer)
         return {"optimizer": optimizer, **self._compile_kwargs}
 
@@ -69,7 +69,7 @@ class PretrainingFit(FitsExamples):
 
     # What there is to train on; see `FitsExamples`.
 
-    def needs_labels(self, x):
+    def needs_labels(self, x: object) -> bool:
         return False
 
     def _weigher(self, class_weight, y=None):

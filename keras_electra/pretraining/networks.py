@@ -3,6 +3,8 @@
 In a preset the backbone is the discriminator's, all else the task's weights.
 """
 
+import typing
+
 import keras
 
 from keras_electra.arguments import KeepsArguments
@@ -58,12 +60,12 @@ class PretrainingSaving(KeepsArguments, AdaptableModel, SavesPresets):
     @classmethod
     def from_preset(
         cls,
-        preset=None,
-        load_weights=True,
-        discriminator=None,
-        generator=None,
-        **kwargs,
-    ):
+        preset: object = None,
+        load_weights: bool = True,
+        discriminator: object = None,
+        generator: object = None,
+        **kwargs: object,
+    ) -> typing.Any:
         """Opens a preset, or a discriminator and a generator from anywhere.
 
         Args:
@@ -85,7 +87,7 @@ class PretrainingSaving(KeepsArguments, AdaptableModel, SavesPresets):
         parts = {name: part for name, part in parts.items() if part}
         return super().from_preset(preset, load_weights, **kwargs, **parts)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         config = super().get_config()
         config["generator"] = "backbone"
         if self.generator is not self.backbone:
@@ -93,7 +95,7 @@ class PretrainingSaving(KeepsArguments, AdaptableModel, SavesPresets):
         return config
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, object]) -> object:
         config = dict(config)
         if "forbid_correct" in config:  # as it was called before
             config["disallow_correct"] = config.pop("forbid_correct")

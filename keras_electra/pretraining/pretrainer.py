@@ -4,6 +4,8 @@ The generator fills masked positions, its draws go into the text, and the
 discriminator tells which tokens are new. The training step is in `backend/`.
 """
 
+import typing
+
 import keras
 import keras_hub
 from keras import ops
@@ -96,25 +98,25 @@ class ElectraPretrainer(
     @known_keywords("name", "compile", "trainable", "dtype")
     def __init__(
         self,
-        backbone,
-        generator,
-        preprocessor=None,
-        mask_fraction=0.15,
-        mask_token_rate=0.85,
-        random_token_rate=0.0,
-        generator_weight=1.0,
-        discriminator_weight=50.0,
-        temperature=1.0,
-        disallow_correct=False,
-        share_embeddings=True,
-        mask_token_id=None,
-        unselectable_token_ids=None,
-        seed=None,
-        generator_head_activation=None,
-        fill_fraction=1.0,
-        mask_targets_only=False,
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        generator: keras.Model | None,
+        preprocessor: keras.Layer | None = None,
+        mask_fraction: object = 0.15,
+        mask_token_rate: float = 0.85,
+        random_token_rate: float = 0.0,
+        generator_weight: float = 1.0,
+        discriminator_weight: float = 50.0,
+        temperature: float = 1.0,
+        disallow_correct: bool = False,
+        share_embeddings: bool = True,
+        mask_token_id: int | None = None,
+        unselectable_token_ids: list[int] | None = None,
+        seed: int | None = None,
+        generator_head_activation: str | None = None,
+        fill_fraction: float = 1.0,
+        mask_targets_only: bool = False,
+        **kwargs: object,
+    ) -> None:
         low, high = mask_range = masking.fraction_range(mask_fraction)
         is_range = low != high
         mask_fraction = mask_range if is_range else low
@@ -204,16 +206,16 @@ class ElectraPretrainer(
     @known_keywords(__init__)
     def from_size(
         cls,
-        size,
-        tokenizer=None,
-        vocabulary_size=None,
-        sequence_length=None,
-        dropout=0.1,
-        max_sequence_length=512,
-        dtype=None,
-        generator=None,
-        **kwargs,
-    ):
+        size: str,
+        tokenizer: keras.Layer | None = None,
+        vocabulary_size: int | None = None,
+        sequence_length: int | None = None,
+        dropout: float = 0.1,
+        max_sequence_length: int = 512,
+        dtype: object = None,
+        generator: object = None,
+        **kwargs: object,
+    ) -> typing.Any:
         """Builds both networks of a size, with random weights.
 
         Args:
@@ -275,7 +277,7 @@ class ElectraPretrainer(
             )
         return loss if training else replicas.total(loss)
 
-    def judged(self, x, y_pred):
+    def judged(self, x: object, y_pred: object) -> object:
         """1 for tokens that the discriminator judges, `(batch, length)`."""
         mask = x["padding_mask"]
         if self.fill_fraction == 1:

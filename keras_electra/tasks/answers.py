@@ -44,11 +44,11 @@ class Answers(typing.NamedTuple):
     """
 
     text: str
-    n_best: list
+    n_best: list[Answer]
     null_score: float
 
     @property
-    def best_text(self):
+    def best_text(self) -> str:
         """The best answer, whatever the score; empty if none was found."""
         return next((answer.text for answer in self.n_best if answer.text), "")
 

@@ -47,7 +47,7 @@ class CoverageReport(Page):
     threshold: float
     coverage: float
     error: float
-    bins: list
+    bins: list[tuple[float, float, int]]
     title = "Reliability"
 
     def __str__(self):
@@ -76,7 +76,7 @@ class Calibrates:
     calibration_methods = ("platt", "temperature")  # the default first
 
     @property
-    def is_exclusive(self):
+    def is_exclusive(self) -> bool:
         """Whether one class is right, and probabilities are a softmax."""
         return getattr(self.label_encoder, "problem_type", 0) == "single_label"
 
@@ -111,14 +111,14 @@ class Calibrates:
         decisions = self._decide(*self._judge(texts, labels, batch_size))
         return report(*decisions, error_budget)
 
-    def calibrated(self, logits):
+    def calibrated(self, logits: object) -> np.ndarray:
         """`scale * logits + bias`, a tensor, or the logits as they are."""
         if self.calibration is None:
             return logits
         logits = ops.multiply(logits, self.calibration["scale"])
         return ops.add(logits, self.calibration["bias"])
 
-    def probabilities(self, logits):
+    def probabilities(self, logits: object) -> np.ndarray:
         """Calibrated probabilities, an array, of what the network gives."""
         logits = np.asarray(logits, "float32")
         if getattr(self, "activation", "linear") != "linear":

@@ -39,7 +39,7 @@ def escape(text):
 class Page:
     """What shows itself, by `title` and `_repr_html_`."""
 
-    def save(self, path):
+    def save(self, path: object) -> None:
         """Writes one HTML file that needs no other; takes its path."""
         page = PAGE.format(escape(self.title), self._repr_html_())
         pathlib.Path(path).write_text(page, encoding="utf-8")
@@ -64,9 +64,9 @@ class Explanation(Page):
     """
 
     title: str
-    texts: list
-    tokens: list
-    attention: tuple | None = None
+    texts: list[str]
+    tokens: list[list[tuple[int, int, float]]]
+    attention: tuple[list[str], object] | None = None
     value: float | None = None
     baseline: float | None = None
 

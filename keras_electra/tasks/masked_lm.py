@@ -1,6 +1,7 @@
 """The generator on its own: which tokens fit a blank?"""
 
 import random
+import typing
 import zlib
 
 import keras
@@ -37,15 +38,15 @@ class ElectraMaskedLMPreprocessor(
 
     def __init__(
         self,
-        tokenizer,
-        sequence_length=512,
-        truncate="round_robin",
-        mask_selection_rate=0.15,
-        mask_selection_length=None,
-        mask_token_rate=0.85,
-        random_token_rate=0.0,
-        **kwargs,
-    ):
+        tokenizer: keras.Layer,
+        sequence_length: int = 512,
+        truncate: str = "round_robin",
+        mask_selection_rate: float = 0.15,
+        mask_selection_length: int | None = None,
+        mask_token_rate: float = 0.85,
+        random_token_rate: float = 0.0,
+        **kwargs: object,
+    ) -> None:
         super().__init__(tokenizer, sequence_length, truncate, **kwargs)
         if mask_selection_length is None:
             most = int((mask_selection_rate + 0.005) * sequence_length)
@@ -125,13 +126,13 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
 
     def __init__(
         self,
-        backbone,
-        preprocessor=None,
-        head=None,
-        head_activation=None,
-        tie_embeddings=True,
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        preprocessor: keras.Layer | None = None,
+        head: object = None,
+        head_activation: str | None = None,
+        tie_embeddings: bool = True,
+        **kwargs: object,
+    ) -> None:
         head = head or TokenPredictionHead(
             backbone.embeddings,
             head_activation or backbone.activation,
@@ -150,7 +151,7 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
             **kwargs,
         )
 
-    def needs_labels(self, x):
+    def needs_labels(self, x: object) -> bool:
         return False  # they come from the text
 
     def finish_batch(self, x, y=None, sample_weight=None, training=False):
@@ -160,7 +161,9 @@ class ElectraMaskedLM(ElectraTask, keras_hub.models.MaskedLM):
         seed = None if training else zlib.crc32(x["token_ids"].tobytes())
         return self.preprocessor.mask(x, seed)
 
-    def fill_mask(self, texts, top_k=5, batch_size=32):
+    def fill_mask(
+        self, texts: object, top_k: int = 5, batch_size: int = 32
+    ) -> typing.Any:
         """For each `[MASK]` of a text `top_k` pairs `(token, probability)`.
 
         Best first, filled independently; a list of that for several texts.

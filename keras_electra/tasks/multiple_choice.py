@@ -131,9 +131,9 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
                 results[i] = sorted(pairs, key=lambda pair: -pair[1])
         return results[0] if is_one else results
 
-    def check_inputs(self, x):
+    def check_inputs(self, x: object) -> None:
         to_choices(x)
 
-    def encode_labels(self, x, y):
+    def encode_labels(self, x: object, y: object) -> object:
         _, choices = to_choices(x)
         return LabelEncoder(len(choices[0])).encode(y, self.loss)

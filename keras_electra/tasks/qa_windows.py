@@ -162,18 +162,18 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
 
     def __init__(
         self,
-        tokenizer,
-        sequence_length=512,
-        stride=128,
-        max_question_length=64,
-        **kwargs,
-    ):
+        tokenizer: keras.Layer,
+        sequence_length: int = 512,
+        stride: int = 128,
+        max_question_length: int = 64,
+        **kwargs: object,
+    ) -> None:
         super().__init__(tokenizer, sequence_length, **kwargs)
         check_count("stride", stride)
         check_count("max_question_length", max_question_length)
         self.keep_arguments(locals())
 
-    def split(self, questions, contexts):
+    def split(self, questions: object, contexts: object) -> object:
         """Lists of texts to a `Document` and a list of `QAWindow` for each."""
         # Data sets ask many questions about one context.
         texts = list(dict.fromkeys(contexts))
@@ -186,7 +186,7 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
         pairs = zip(documents, questions)
         return documents, [split_document(*p, *settings) for p in pairs]
 
-    def pack(self, windows, length=None):
+    def pack(self, windows: object, length: int | None = None) -> object:
         """Pads the windows of all questions to a dict of arrays."""
         pairs = [(w.ids, w.offset) for some in windows for w in some]
         ids, offsets = zip(*pairs) if pairs else ((), ())

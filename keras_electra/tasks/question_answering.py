@@ -1,5 +1,7 @@
 """Answers as stretches of a text, or none."""
 
+import typing
+
 import keras
 import keras_hub
 import numpy as np
@@ -55,15 +57,15 @@ class ElectraQuestionAnswering(Calibrates, ElectraTask, keras_hub.models.Task):
 
     def __init__(
         self,
-        backbone,
-        preprocessor=None,
-        head="joint",
-        answerability="auto",
-        beam_size=20,
-        null_threshold=0.0,
-        calibration=None,
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        preprocessor: keras.Layer | None = None,
+        head: str = "joint",
+        answerability: str = "auto",
+        beam_size: int = 20,
+        null_threshold: float = 0.0,
+        calibration: dict[str, object] | None = None,
+        **kwargs: object,
+    ) -> None:
         check_option("head", head, ("joint", "simple"))
         if answerability == "auto":
             answerability = "span" if head == "joint" else None
@@ -118,10 +120,10 @@ class ElectraQuestionAnswering(Calibrates, ElectraTask, keras_hub.models.Task):
                 )
         super().compile(optimizer, loss, **kwargs)
 
-    def default_loss(self):
+    def default_loss(self) -> keras.losses.Loss:
         return span_heads.SpanLoss()
 
-    def default_metrics(self):
+    def default_metrics(self) -> list[keras.metrics.Metric] | None:
         return None
 
     def loss_of_rows(self, x, y, y_pred, sample_weight):
@@ -134,28 +136,28 @@ class ElectraQuestionAnswering(Calibrates, ElectraTask, keras_hub.models.Task):
         self.span_accuracy.update_state(ops.all(right, axis=-1), sample_weight)
         return self.get_metrics_result()
 
-    def test_step(self, *args):
+    def test_step(self, *args: object) -> object:
         self.span_head.has_beams = False  # neither loss nor metric needs them
         try:
             return super().test_step(*args)
         finally:
             self.span_head.has_beams = True
 
-    def check_inputs(self, x):
+    def check_inputs(self, x: object) -> None:
         qa_windows.to_questions(x)
 
-    def encode_labels(self, x, y):
+    def encode_labels(self, x: object, y: object) -> object:
         return qa_windows.to_answers(y)
 
     def answer(
         self,
-        questions,
-        contexts=None,
-        n_best=20,
-        max_answer_length=30,
-        batch_size=32,
-        abstain_below=0.0,
-    ):
+        questions: object,
+        contexts: object = None,
+        n_best: int = 20,
+        max_answer_length: int = 30,
+        batch_size: int = 32,
+        abstain_below: float = 0.0,
+    ) -> typing.Any:
         """`Answers` to a question about a text, or a list for several.
 
         Takes strings, columns of strings, or as `questions` alone what `fit`

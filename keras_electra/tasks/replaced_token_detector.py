@@ -111,10 +111,10 @@ class ElectraReplacedTokenDetector(
         x = backbone(backbone.input)["sequence_output"]  # (B, L, D)
         super().__init__(inputs=backbone.input, outputs=head(x), **kwargs)
 
-    def default_loss(self):
+    def default_loss(self) -> keras.losses.Loss:
         return TokenBinaryCrossentropy()
 
-    def default_metrics(self):
+    def default_metrics(self) -> list[keras.metrics.Metric] | None:
         accuracy = keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)
         return [accuracy, keras.metrics.AUC(from_logits=True, name="auc")]
 
@@ -123,7 +123,9 @@ class ElectraReplacedTokenDetector(
             sample_weight = x["padding_mask"]
         return x, y, sample_weight
 
-    def detect(self, texts, batch_size=32, abstain_below=0.0):
+    def detect(
+        self, texts: object, batch_size: int = 32, abstain_below: float = 0.0
+    ) -> typing.Any:
         """A list of `DetectedToken` for a text, of such lists for several.
 
         A text that is longer than a row is read in windows that overlap by
@@ -154,7 +156,7 @@ class ElectraReplacedTokenDetector(
                 results[i].append(token)
         return results[0] if is_one else results
 
-    def explain(self, text, attention=False):
+    def explain(self, text: object, attention: bool = False) -> Explanation:
         """An `Explanation` of a text; `attention` adds that of every head."""
         x = attribution.read_one(self, text)
         return Explanation(

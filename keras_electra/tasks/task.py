@@ -1,6 +1,9 @@
 """What all tasks share: training and use on data of any form."""
 
 import itertools
+import sys
+import time
+import typing
 
 import keras
 import numpy as np
@@ -53,14 +56,14 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
             x = hidden(drop(x))
         return dense(drop(x))
 
-    def default_loss(self):
+    def default_loss(self) -> keras.losses.Loss:
         """The loss that `compile` sets by default."""
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         if self.token_labels:  # a mean over the tokens that have weight
             loss.reduction = "mean_with_sample_weight"
         return loss
 
-    def default_metrics(self):
+    def default_metrics(self) -> list[keras.metrics.Metric] | None:
         """The metrics that `compile` sets by default, a list or `None`."""
         return ["accuracy"]  # whether labels are rows Keras finds out
 
@@ -103,7 +106,7 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
             loss = loss * self._share(y, sample_weight)
         return loss if training else replicas.total(loss)
 
-    def loss_of_rows(self, *data):
+    def loss_of_rows(self, *data: object) -> object:
         """The loss of rows and outputs, a scalar."""
         return super().compute_loss(*data)
 
@@ -140,13 +143,13 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
 
     def export(
         self,
-        filepath,
-        format="onnx",
+        filepath: str,
+        format: str = "onnx",
         *,
-        quantize=None,
-        calibration=None,
-        validation_data=None,
-    ):
+        quantize: str | None = None,
+        calibration: object = None,
+        validation_data: object = None,
+    ) -> None:
         """Writes a folder that other programs run without Keras.
 
         It holds graphs, `tokenizer.json`, `config.json` (labels, thresholds),
@@ -194,12 +197,12 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
     @known_keywords()
     def predict(
         self,
-        x=None,
-        batch_size=None,
-        verbose="auto",
-        steps=None,
-        callbacks=None,
-    ):
+        x: object = None,
+        batch_size: int | None = None,
+        verbose: object = "auto",
+        steps: int | None = None,
+        callbacks: object = None,
+    ) -> typing.Any:
         """The network's outputs, an array or a dict of arrays.
 
         Takes what `fit` takes; labels are left out, the order stays. An axis of
@@ -264,7 +267,7 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
         outputs = dict(self._predict(rows, batch_size))
         return [outputs[i] for i in range(len(rows))]
 
-    def _predict(self, rows, batch_size, verbose=0, callbacks=None):
+    def _predict(self, rows, batch_size, verbose=None, callbacks=None):
         """Yields the place (int) and the network's outputs of each row."""
         if not len(rows):
             return
@@ -284,6 +287,10 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
             if callbacks:
                 getattr(callbacks, f"on_predict_{event}")(*args)
 
+        start, bar = time.monotonic(), keras.utils.Progbar(len(batches))
+        # Where nobody said whether, in a terminal, after 3 seconds.
+        shows = verbose is None and sys.stdout.isatty()
+        shows = shows and keras.config.is_interactive_logging_enabled()
         self.stop_predicting = False
         tell("begin")
         for step in range(len(batches)):
@@ -295,6 +302,8 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
             for i, place in enumerate(batches.indices(step).tolist()):
                 yield place, keras.tree.map_structure(lambda a: a[i], outputs)
             tell("batch_end", step, {"outputs": outputs})
+            if shows and time.monotonic() > start + 3:
+                bar.update(step + 1)
             if self.stop_predicting:
                 break
         tell("end")

@@ -1,5 +1,7 @@
 """Labels for a text or a pair of texts."""
 
+import typing
+
 import keras
 import keras_hub
 import numpy as np
@@ -59,18 +61,18 @@ class ElectraTextClassifier(
 
     def __init__(
         self,
-        backbone,
-        num_classes=None,
-        preprocessor=None,
-        activation=None,
-        dropout=0.1,
-        head="google",
-        labels=None,
-        problem_type=None,
-        text_pairs=None,
-        calibration=None,
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        num_classes: int | None = None,
+        preprocessor: keras.Layer | None = None,
+        activation: object = None,
+        dropout: float = 0.1,
+        head: str = "google",
+        labels: list[str] | None = None,
+        problem_type: str | None = None,
+        text_pairs: bool | None = None,
+        calibration: dict[str, object] | None = None,
+        **kwargs: object,
+    ) -> None:
         check_option("head", head, ("google", "transformers"))
         encoder = LabelEncoder(num_classes, labels, problem_type)
         num_classes, labels = encoder.num_classes, encoder.labels
@@ -87,7 +89,7 @@ class ElectraTextClassifier(
         super().__init__(inputs=backbone.input, outputs=x, **kwargs)
         self.label_encoder = encoder
 
-    def default_loss(self):
+    def default_loss(self) -> keras.losses.Loss:
         if self.problem_type == "regression":
             return keras.losses.MeanSquaredError()
         loss = keras.losses.SparseCategoricalCrossentropy
@@ -95,7 +97,7 @@ class ElectraTextClassifier(
             loss = keras.losses.BinaryCrossentropy
         return loss(from_logits=self.activation == "linear")
 
-    def default_metrics(self):
+    def default_metrics(self) -> list[keras.metrics.Metric] | None:
         if self.problem_type == "regression":
             return [keras.metrics.MeanAbsoluteError()]
         if self.problem_type == "multi_label":
@@ -103,14 +105,16 @@ class ElectraTextClassifier(
             return [keras.metrics.BinaryAccuracy("accuracy", threshold=limit)]
         return super().default_metrics()
 
-    def head_of(self, x):
+    def head_of(self, x: object) -> object:
         """Logits of vectors `(batch, length, hidden_dim)`, nothing dropped."""
         x = x[:, 0]
         if self.head == "transformers":
             x = self.hidden_dense(x)
         return self.output_dense(x)
 
-    def classify(self, texts, batch_size=32, abstain_below=0.0):
+    def classify(
+        self, texts: object, batch_size: int = 32, abstain_below: float = 0.0
+    ) -> typing.Any:
         """Pairs `(label, probability)` of a text, most probable first.
 
         A text may be a tuple of two; several give lists, regressions numbers.
@@ -168,7 +172,7 @@ class ElectraTextClassifier(
             *values,
         )
 
-    def check_inputs(self, x):
+    def check_inputs(self, x: object) -> None:
         inputs.check_texts(x)
         pairs = isinstance(x, tuple) and len(x) > 1
         if self.text_pairs not in (None, pairs):
@@ -178,6 +182,6 @@ class ElectraTextClassifier(
                 f"but `x` holds {kinds[pairs]}. Pairs are a tuple of two lists."
             )
 
-    def encode_labels(self, x, y):
+    def encode_labels(self, x: object, y: object) -> object:
         self.text_pairs = isinstance(x, tuple) and len(x) > 1
         return self.label_encoder.encode(y, self.loss)

@@ -108,13 +108,13 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
 
     def __init__(
         self,
-        backbone,
-        preprocessor=None,
-        pooling="mean",
-        layer=None,
-        normalize=True,
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        preprocessor: keras.Layer | None = None,
+        pooling: str = "mean",
+        layer: int | None = None,
+        normalize: bool = True,
+        **kwargs: object,
+    ) -> None:
         check_option("pooling", pooling, ("mean", "cls"))
         if layer is None:
             layer = (backbone.num_layers + 1) // 2
@@ -134,13 +134,13 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
             x = ops.normalize(x, axis=-1)
         super().__init__(inputs=backbone.input, outputs=x, **kwargs)
 
-    def default_loss(self):
+    def default_loss(self) -> keras.losses.Loss:
         return ContrastiveLoss()
 
-    def default_metrics(self):
+    def default_metrics(self) -> list[keras.metrics.Metric] | None:
         return None
 
-    def embed(self, texts, batch_size=32):
+    def embed(self, texts: object, batch_size: int = 32) -> np.ndarray:
         """The vector of a text, float32, or a row for each of several."""
         texts, is_one = self.read_inputs(texts, "embed")
         if isinstance(texts, tuple):
@@ -149,13 +149,13 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
         vectors = vectors.reshape(-1, self.backbone.hidden_dim)
         return vectors[0] if is_one else vectors
 
-    def needs_labels(self, x):
+    def needs_labels(self, x: object) -> bool:
         return not isinstance(x, tuple)  # pairs make their own
 
-    def encode_labels(self, x, y):
+    def encode_labels(self, x: object, y: object) -> object:
         if y is None and isinstance(x, tuple):
             return np.arange(len(x[0]), dtype="int32")
         return LabelEncoder(2**31 - 1).encode(y)
 
-    def rows_together(self, x):
+    def rows_together(self, x: object) -> int:
         return len(x) if isinstance(x, tuple) else 1

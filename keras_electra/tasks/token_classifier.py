@@ -101,7 +101,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
         super().__init__(tokenizer, sequence_length, **kwargs)
         self.keep_arguments(locals())
 
-    def split(self, sentences):
+    def split(self, sentences: object) -> object:
         """Lists of words to a list of `TaggingRow`, in order."""
         tokenizer, rows = self.word_tokenizer, []
         cls, sep = tokenizer.cls_token_id, tokenizer.sep_token_id
@@ -119,7 +119,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
                 rows.append(TaggingRow(ids, number, judged, positions))
         return rows
 
-    def pack(self, rows, length=None):
+    def pack(self, rows: object, length: int | None = None) -> object:
         """Pads rows of `split` to a dict of arrays."""
         ids = [row.ids for row in rows]
         x = make_rows(ids, map(len, ids), self.tokenizer.pad_token_id, length)
@@ -160,7 +160,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
         return tokenizer
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, object]) -> object:
         # In older presets: there is one way to make rows.
         config = {k: v for k, v in config.items() if k != "rules"}
         return super().from_config(config)
@@ -200,14 +200,14 @@ class ElectraTokenClassifier(Calibrates, ElectraTask, keras_hub.models.Task):
 
     def __init__(
         self,
-        backbone,
-        num_classes=None,
-        preprocessor=None,
-        labels=None,
-        dropout=0.0,
-        calibration=None,
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        num_classes: int | None = None,
+        preprocessor: keras.Layer | None = None,
+        labels: list[str] | None = None,
+        dropout: float = 0.0,
+        calibration: dict[str, object] | None = None,
+        **kwargs: object,
+    ) -> None:
         encoder = LabelEncoder(num_classes, labels)
         num_classes, labels = encoder.num_classes, encoder.labels
         self.keep_arguments(locals())
@@ -262,10 +262,10 @@ class ElectraTokenClassifier(Calibrates, ElectraTask, keras_hub.models.Task):
         results = list(map(read, x, tags, scores))
         return results[0] if is_one else results
 
-    def check_inputs(self, x):
+    def check_inputs(self, x: object) -> None:
         to_sentences(x)
 
-    def encode_labels(self, x, y):
+    def encode_labels(self, x: object, y: object) -> object:
         return encode_word_labels(to_sentences(x), y, self.label_encoder)
 
     def finish_batch(self, x, y=None, sample_weight=None, training=False):

@@ -15,9 +15,11 @@ import os
 import random
 import shutil
 import time
+import typing
 
 import filelock
 import fsspec
+import keras
 import numpy as np
 
 from keras_electra.arguments import check_count
@@ -35,19 +37,19 @@ PART = "part-{:05}-of-{:05}.json"  # says that it is done
 
 
 def build_examples(
-    files,
-    output_dir,
-    tokenizer,
-    sequence_length=128,
-    validation_fraction=0.0,
-    seed=0,
-    num_processes=1,
-    text_field="text",
-    rules="default",
-    blank_lines_separate_documents=True,
-    verbose=True,
-    part=None,
-):
+    files: str | list[str],
+    output_dir: object,
+    tokenizer: object,
+    sequence_length: int = 128,
+    validation_fraction: float = 0.0,
+    seed: int = 0,
+    num_processes: int = 1,
+    text_field: str = "text",
+    rules: str = "default",
+    blank_lines_separate_documents: bool = True,
+    verbose: bool = True,
+    part: tuple[int, int] | None = None,
+) -> typing.Any:
     """Make pre-training examples of text files.
 
     Args:
@@ -113,7 +115,7 @@ def finish_build(output_dir, start, *given):
             counts = _build(folder, *given)
         counts["seconds"] = time.perf_counter() - start
     report = shards.BuildReport(output_dir, **counts)
-    if given[-1]:
+    if given[-1] and keras.config.is_interactive_logging_enabled():
         print(report)
     return report
 
@@ -283,7 +285,8 @@ def _write(blocks, writers, threshold, seed, unk_token_id, verbose):
             writer.add(row)
         if verbose and time.perf_counter() > told + PROGRESS_INTERVAL:
             told = time.perf_counter()
-            print(f"{tally['tokens']:,} tokens so far")
+            if keras.config.is_interactive_logging_enabled():
+                print(f"{tally['tokens']:,} tokens so far")
     for writer in writers:
         writer.add(None)
         writer.close()

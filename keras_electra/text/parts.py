@@ -4,6 +4,7 @@ import glob
 import json
 import time
 import types
+import typing
 
 from keras_electra.arguments import local_folder
 from keras_electra.text import shards
@@ -11,7 +12,7 @@ from keras_electra.text.build import PART
 from keras_electra.text.build import finish_build
 
 
-def merge_examples(output_dir, verbose=True):
+def merge_examples(output_dir: object, verbose: bool = True) -> typing.Any:
     """Make the examples that all parts of `build_examples` have prepared.
 
     The files are those of one call, to the byte. It reads all text once more,

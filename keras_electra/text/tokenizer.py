@@ -52,15 +52,15 @@ class ElectraTokenizer(SavesParts, keras_hub.tokenizers.Tokenizer):
 
     def __init__(
         self,
-        vocabulary=None,
-        lowercase=None,
-        strip_accents=None,
-        split_on_cjk=None,
-        special_tokens_in_strings=False,
-        sequence_length=None,
-        dtype="int32",
-        **kwargs,
-    ):
+        vocabulary: object = None,
+        lowercase: bool | None = None,
+        strip_accents: bool | None = None,
+        split_on_cjk: bool | None = None,
+        special_tokens_in_strings: bool = False,
+        sequence_length: int | None = None,
+        dtype: object = "int32",
+        **kwargs: object,
+    ) -> None:
         self._name_special_tokens(original.SPECIAL_TOKENS)
         super().__init__(dtype=dtype, **kwargs)
         self._is_string = self.compute_dtype == "string"
@@ -78,7 +78,7 @@ class ElectraTokenizer(SavesParts, keras_hub.tokenizers.Tokenizer):
         self.built = True
         self.set_vocabulary(vocabulary)
 
-    def set_vocabulary(self, vocabulary):
+    def set_vocabulary(self, vocabulary: object) -> None:
         """Set the vocabulary: see the class; or a `Pipeline`."""
         self._pipeline = None
         if vocabulary is None:
@@ -108,7 +108,7 @@ class ElectraTokenizer(SavesParts, keras_hub.tokenizers.Tokenizer):
         self._add_special_token(self.sep_token, "end_token")
 
     @property
-    def pipeline(self):
+    def pipeline(self) -> object:
         """The `Pipeline` at work; a `ValueError` if there is none yet."""
         if self._pipeline is None:
             raise ValueError(
@@ -117,7 +117,7 @@ class ElectraTokenizer(SavesParts, keras_hub.tokenizers.Tokenizer):
             )
         return self._pipeline
 
-    def tokenize(self, inputs):
+    def tokenize(self, inputs: object) -> object:
         """Tokenize a string or any nesting, array or tensor of strings.
 
         The nesting stays. Of bytes, what is no UTF-8 is skipped, as there.
@@ -174,7 +174,7 @@ class ElectraTokenizer(SavesParts, keras_hub.tokenizers.Tokenizer):
             rows = [(row + [pad] * length)[:length] for row in rows]
         return rows
 
-    def detokenize(self, inputs):
+    def detokenize(self, inputs: object) -> object:
         """Join ids of a sequence or of a batch to a str or a list of str.
 
         No exact inverse: case, accents and spaces at punctuation are gone.
@@ -185,15 +185,15 @@ class ElectraTokenizer(SavesParts, keras_hub.tokenizers.Tokenizer):
         tokens = map(self.id_to_token, ids if isinstance(ids, list) else [ids])
         return self.pipeline.join(list(tokens))
 
-    def get_vocabulary(self):
+    def get_vocabulary(self) -> list[str]:
         """The vocabulary as a list of str, by id."""
         return list(self.pipeline.tokens)
 
-    def vocabulary_size(self):
+    def vocabulary_size(self) -> int:
         """Number of tokens in the vocabulary."""
         return len(self.pipeline.tokens)
 
-    def id_to_token(self, id):
+    def id_to_token(self, id: int) -> str:
         """The token (str) of an id (int); `ValueError` if out of range."""
         tokens = self.pipeline.tokens
         if 0 <= id < len(tokens):
@@ -202,27 +202,27 @@ class ElectraTokenizer(SavesParts, keras_hub.tokenizers.Tokenizer):
             f"`id` must be in range [0, {len(tokens) - 1}]. Received: id={id}."
         )
 
-    def token_to_id(self, token):
+    def token_to_id(self, token: str) -> int:
         """The id (int) of a token (str); `ValueError` if it has none."""
         if token not in self.pipeline.ids:
             raise ValueError(f"The vocabulary has no token {token!r}.")
         return self.pipeline.ids[token]
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """16 hex digits; tokenizers that have the same give the same ids."""
         return self.pipeline.fingerprint(self.special_tokens_in_strings)
 
-    def save_assets(self, dir_path):
+    def save_assets(self, dir_path: str) -> None:
         path = os.path.join(dir_path, self.file_assets[0])
         if self.pipeline.is_original:
             vocabularies.write_vocabulary(path, self.pipeline.tokens)
         else:
             vocabularies.write_text(path, self.pipeline.content)
 
-    def load_assets(self, dir_path):
+    def load_assets(self, dir_path: str) -> None:
         self.set_vocabulary(os.path.join(dir_path, self.file_assets[0]))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         names = (*SETTINGS, "special_tokens_in_strings", "sequence_length")
         config = {name: getattr(self, name) for name in names}
         config["vocabulary"] = None  # saved as an asset
@@ -231,7 +231,7 @@ class ElectraTokenizer(SavesParts, keras_hub.tokenizers.Tokenizer):
         return {**super().get_config(), **config}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, object]) -> object:
         if isinstance(config.get("vocabulary"), str):
             raise ValueError(  # it could read any file
                 "The config of a saved tokenizer must not name a vocabulary "

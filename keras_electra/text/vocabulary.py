@@ -29,16 +29,16 @@ PROBES = (
 
 
 def train_vocabulary(
-    files,
-    vocabulary_size=30522,
-    lowercase=False,
-    strip_accents=None,
-    split_on_cjk=True,
-    output=None,
-    min_frequency=2,
-    max_alphabet=1000,
-    text_field="text",
-):
+    files: str | list[str],
+    vocabulary_size: int = 30522,
+    lowercase: bool = False,
+    strip_accents: bool | None = None,
+    split_on_cjk: bool = True,
+    output: object = None,
+    min_frequency: int = 2,
+    max_alphabet: int = 1000,
+    text_field: str = "text",
+) -> list[str]:
     """Learn a WordPiece vocabulary from text files.
 
     The same texts give the same result everywhere. When more than 2 million

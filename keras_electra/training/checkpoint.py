@@ -72,7 +72,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self.best = types.SimpleNamespace(epoch=None, value=None)
         self.verbose = verbose
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._is_first = replicas.processes()[0] == 0
         self._run_lock = replicas.lock_folder(self.directory.resolve())
         self._batches, self._random_states = 0, None  # of the last batch
@@ -96,7 +96,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             data.position = state["position"]
             self._start = state["position"] - self._batches
         self.model._initial_epoch = epoch = state["epoch"]
-        if self.verbose and self._is_first:
+        loud = self.verbose and keras.config.is_interactive_logging_enabled()
+        if loud and self._is_first:
             print(f"Resuming after epoch {epoch}, from {self.directory}")
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -137,11 +138,11 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         for epoch in set(epochs) - {*older[: self.keep], self.best.epoch}:
             shutil.rmtree(self._folder(epoch), ignore_errors=True)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.model._initial_epoch = None
         self._run_lock.release(force=True)
 
-    def restore_best(self, model=None):
+    def restore_best(self, model: keras.Model | None = None) -> None:
         """Sets weights to the best; returns after how many epochs they were."""
         best = None
         for epoch in self._epochs()[:1]:

@@ -4,6 +4,7 @@ What is in memory becomes rows once; streams are read batch by batch.
 """
 
 import functools
+import typing
 
 import keras
 import numpy as np
@@ -43,19 +44,19 @@ class FitsExamples(GuardedSteps):
     may_be_empty = False  # whether texts to train on may
     free_order = True  # whether it changes little which rows meet in a batch
 
-    def needs_labels(self, x):
+    def needs_labels(self, x: object) -> bool:
         """Whether `fit` and `evaluate` need `y` for these inputs."""
         return True
 
-    def check_inputs(self, x):
+    def check_inputs(self, x: object) -> None:
         """Raises for raw inputs, columns, that the model does not take."""
         inputs.check_texts(x)
 
-    def encode_labels(self, x, y):
+    def encode_labels(self, x: object, y: object) -> object:
         """Checked labels, as the preprocessor takes them."""
         return y
 
-    def rows_together(self, x):
+    def rows_together(self, x: object) -> int:
         """How many neighbouring rows stay in one batch."""
         return 1
 
@@ -67,7 +68,7 @@ class FitsExamples(GuardedSteps):
         """A function that weighs data by classes, of which `y` are labels."""
         return lambda data: data
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, object]) -> None:
         # Keras leaves it undone for a class with a `compile` of its own.
         self.compile(**keras.saving.deserialize_keras_object(config))
         # So that the slots of a saved optimizer find their place.
@@ -79,21 +80,21 @@ class FitsExamples(GuardedSteps):
     @known_keywords(keras.Model.fit)
     def fit(
         self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        sample_weight=None,
-        validation_data=None,
-        validation_split=0.0,
-        shuffle=True,
-        class_weight=None,
-        steps_per_epoch=None,
-        validation_steps=None,
-        validation_batch_size=None,
-        callbacks=None,
-        **kwargs,
-    ):
+        x: object = None,
+        y: object = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        sample_weight: object = None,
+        validation_data: object = None,
+        validation_split: float = 0.0,
+        shuffle: bool = True,
+        class_weight: object = None,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        callbacks: object = None,
+        **kwargs: object,
+    ) -> keras.callbacks.History:
         """Trains on raw data or on rows of token ids; see `keras.Model.fit`.
 
         Examples in memory come in a new order every epoch, those of alike
@@ -157,13 +158,13 @@ class FitsExamples(GuardedSteps):
     @known_keywords(keras.Model.evaluate, "_use_cached_eval_dataset")
     def evaluate(
         self,
-        x=None,
-        y=None,
-        batch_size=None,
-        sample_weight=None,
-        steps=None,
-        **kwargs,
-    ):
+        x: object = None,
+        y: object = None,
+        batch_size: int | None = None,
+        sample_weight: object = None,
+        steps: int | None = None,
+        **kwargs: object,
+    ) -> typing.Any:
         """Reports loss and metrics; takes what `fit` takes."""
         if kwargs.get("_use_cached_eval_dataset"):
             return keras.Model.evaluate(self, x, steps=steps, **kwargs)

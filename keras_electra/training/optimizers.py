@@ -46,16 +46,16 @@ class ElectraAdamW(keras.optimizers.Optimizer):
 
     def __init__(
         self,
-        learning_rate=5e-4,  # ELECTRA-Small's
-        weight_decay=0.01,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-6,
-        bias_correction=False,
-        global_clipnorm=1.0,
-        layer_rates=None,
-        **kwargs,
-    ):
+        learning_rate: object = 5e-4,  # ELECTRA-Small's
+        weight_decay: float = 0.01,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-6,
+        bias_correction: bool = False,
+        global_clipnorm: float = 1.0,
+        layer_rates: object = None,
+        **kwargs: object,
+    ) -> None:
         checked = dict(learning_rate=learning_rate, weight_decay=weight_decay)
         checked |= {"global_clipnorm": global_clipnorm, **(layer_rates or {})}
         for name, value in checked.items():
@@ -72,7 +72,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         self.bias_correction = bias_correction
         self.layer_rates = layer_rates
 
-    def build(self, variables):
+    def build(self, variables: list[object]) -> None:
         if self.built:
             return
         super().build(variables)
@@ -106,7 +106,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
             update = update + variable * decay
         self.assign_sub(variable, update * rate)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         names = ("beta_1", "beta_2", "epsilon", "bias_correction")
         own = {name: getattr(self, name) for name in (*names, "layer_rates")}
         return {**super().get_config(), **own}

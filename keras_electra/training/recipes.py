@@ -96,13 +96,13 @@ def finetuning_rate(hidden_dim, protocol="paper"):
 
 @known_keywords(*_OPTIMIZER)
 def pretraining_optimizer(
-    size="small",
-    num_steps=None,
-    learning_rate=None,
-    warmup_steps=None,
-    weight_decay=0.01,
-    **kwargs,
-):
+    size: str = "small",
+    num_steps: int | None = None,
+    learning_rate: object = None,
+    warmup_steps: int | None = None,
+    weight_decay: float = 0.01,
+    **kwargs: object,
+) -> ElectraAdamW:
     """An `ElectraAdamW` with the learning rate that a size is pre-trained with.
 
     Args:
@@ -129,15 +129,15 @@ def pretraining_optimizer(
 
 @known_keywords(*_OPTIMIZER)
 def finetuning_optimizer(
-    backbone,
-    num_steps,
-    protocol="paper",
-    learning_rate=None,
-    layer_decay=None,
-    weight_decay=None,
-    warmup_fraction=0.1,
-    **kwargs,
-):
+    backbone: keras.Model,
+    num_steps: int,
+    protocol: str = "paper",
+    learning_rate: object = None,
+    layer_decay: float | None = None,
+    weight_decay: float | None = None,
+    warmup_fraction: float = 0.1,
+    **kwargs: object,
+) -> ElectraAdamW:
     """An `ElectraAdamW` with the rates that a network is fine-tuned with.
 
     A linear warm-up, a linear decay to 0, and a rate for every layer.

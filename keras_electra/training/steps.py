@@ -28,7 +28,7 @@ class GuardedSteps(TrainStep):
     max_skipped_steps = 25  # in a row; then `fit` ends
     step_metrics = types.SimpleNamespace(all=[], gradients=[])  # by default
 
-    def join_processes(self, kwargs, callbacks=None):
+    def join_processes(self, kwargs: object, callbacks: object = None) -> None:
         """Begins alike in all processes, of which the first writes and shows.
 
         Changes `kwargs` of `fit`; returns `callbacks` without those that write.
@@ -48,7 +48,7 @@ class GuardedSteps(TrainStep):
             callbacks = [c for c in callbacks if not isinstance(c, WRITERS)]
         return callbacks
 
-    def scales_loss(self):
+    def scales_loss(self) -> bool:
         """Whether the optimizer scales the loss, as it does for float16."""
         return isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
 
@@ -70,10 +70,10 @@ class GuardedSteps(TrainStep):
         return self.compute_metrics(x, y, outputs, sample_weight)
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         return [*super().metrics, *self.step_metrics.all]
 
-    def get_metrics_result(self):
+    def get_metrics_result(self) -> dict[str, object]:
         # Those of gradients are reported by the training step alone.
         alone = [id(metric) for metric in self.step_metrics.gradients]
         metrics = [m for m in self.metrics if id(m) not in alone]

@@ -80,10 +80,12 @@ def test_squad(run, tmp_path):
     assert (tmp_path / "answers" / "seed-1" / "some.json").is_file()
 
 
-def test_search(run, glue):
+def test_search(run, glue, tmp_path):
+    pytest.importorskip("matplotlib")
     shown = run(
         *("search.py", "--task", "sst2", "--data", glue),
         *("--trials", 1, "--epochs", 1, "--batch-sizes", 16),
     )
     header = "| accuracy | learning_rate | layer_decay | epochs | batch_size |"
     assert header in shown.out
+    assert (tmp_path / "sst2-grid.png").stat().st_size > 1000
