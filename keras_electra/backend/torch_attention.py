@@ -126,14 +126,16 @@ def fused_attention(x, padding_mask, rate):
             of the device, which runs keep to resume, not by the layer's seed:
             of several processes each drops the same places of its rows.
 
-    Returns `(B, L, N, H)`. One number is read by the host for a `padding_mask`,
-    none under a compiler, where its rows are computed with their padding.
+    Returns `(B, L, N, H)`, on GPUs bit for bit the same gradients only under
+    `torch.use_deterministic_algorithms`. One number is read by the host for a
+    `padding_mask`; none under a compiler, where padding is computed as well.
     """
     attend = functools.partial(
         functional.scaled_dot_product_attention, dropout_p=rate
     )
     packing, bias = None, None
-    if torch.compiler.is_compiling():
+    jagged = x.device.type in ("cuda", "cpu")  # others lack these kernels
+    if torch.compiler.is_compiling() or not jagged:
         bias = _bias(padding_mask, x.dtype)[:, None]  # (B, 1, 1, L)
     else:
         counted = not padding_mask.is_inference()
@@ -143,8 +145,8 @@ def fused_attention(x, padding_mask, rate):
         dense = (part.transpose(1, 2) for part in x.unbind(2))
         return attend(*dense, attn_mask=bias).transpose(1, 2)
     tokens, jagged = packing
-    parts = x.flatten(0, 1).index_select(0, tokens).unbind(1)  # (T, N, H)
-    rows = (jagged(part.contiguous()).transpose(1, 2) for part in parts)
+    parts = x.flatten(0, 1).unbind(1)  # (B * L, N, H)
+    rows = (jagged(pick(part, tokens)).transpose(1, 2) for part in parts)
     read = attend(*rows).transpose(1, 2).values().flatten(1)
     shape = (*x.shape[:2], *x.shape[3:])
     return spread(read, tokens, padding_mask.numel()).view(shape)
