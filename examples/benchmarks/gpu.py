@@ -5,7 +5,7 @@
 Where a machine has no network, bring what it lacks as wheels. With a network:
 
     pip download --no-deps --only-binary=:all: --dest wheels \\
-        keras keras-hub namex optree kagglehub kagglesdk
+        keras keras-hub namex optree grain array-record
 
 (for another Python or system with pip's `--python-version` and `--platform`),
 and on that machine, in this repository:
