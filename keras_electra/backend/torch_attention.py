@@ -134,13 +134,13 @@ def fused_attention(x, padding_mask, rate):
         functional.scaled_dot_product_attention, dropout_p=rate
     )
     packing, bias = None, None
-    jagged = x.device.type in ("cuda", "cpu")  # others lack these kernels
-    if torch.compiler.is_compiling() or not jagged:
+    others = x.device.type not in ("cuda", "cpu")  # lack those kernels
+    if torch.compiler.is_compiling() or others:
         bias = _bias(padding_mask, x.dtype)[:, None]  # (B, 1, 1, L)
+    elif torch.is_inference_mode_enabled() or padding_mask.is_inference():
+        packing = _pack.__wrapped__(padding_mask)  # changes are not counted
     else:
-        counted = not padding_mask.is_inference()
-        version = padding_mask._version if counted else None
-        packing = _pack(padding_mask, version)
+        packing = _pack(padding_mask, padding_mask._version)
     if packing is None:
         dense = (part.transpose(1, 2) for part in x.unbind(2))
         return attend(*dense, attn_mask=bias).transpose(1, 2)
@@ -153,7 +153,7 @@ def fused_attention(x, padding_mask, rate):
 
 
 @functools.lru_cache(1)  # the layers of a network are called with one mask
-def _pack(padding_mask, version):
+def _pack(padding_mask, version=None):
     """Places `(T,)` of tokens, and what makes rows of theirs; `None`: all.
 
     A tensor is the same key as itself only, `version` counts its changes.
