@@ -128,17 +128,17 @@ def fused_attention(x, padding_mask, rate):
 
     Returns `(B, L, N, H)`, on GPUs bit for bit the same gradients only under
     `torch.use_deterministic_algorithms`. One number is read by the host for a
-    `padding_mask`; none under a compiler, where padding is computed as well.
+    `padding_mask`; none under a compiler or in `torch.inference_mode`, whose
+    changes of masks are not counted: there padding is computed as well.
     """
     attend = functools.partial(
         functional.scaled_dot_product_attention, dropout_p=rate
     )
     packing, bias = None, None
+    mode = torch.is_inference_mode_enabled() or padding_mask.is_inference()
     others = x.device.type not in ("cuda", "cpu")  # lack those kernels
-    if torch.compiler.is_compiling() or others:
+    if torch.compiler.is_compiling() or mode or others:
         bias = _bias(padding_mask, x.dtype)[:, None]  # (B, 1, 1, L)
-    elif torch.is_inference_mode_enabled() or padding_mask.is_inference():
-        packing = _pack.__wrapped__(padding_mask)  # changes are not counted
     else:
         packing = _pack(padding_mask, padding_mask._version)
     if packing is None:
@@ -153,7 +153,7 @@ def fused_attention(x, padding_mask, rate):
 
 
 @functools.lru_cache(1)  # the layers of a network are called with one mask
-def _pack(padding_mask, version=None):
+def _pack(padding_mask, version):
     """Places `(T,)` of tokens, and what makes rows of theirs; `None`: all.
 
     A tensor is the same key as itself only, `version` counts its changes.

@@ -163,3 +163,18 @@ def test_nothing_in_float32_is_kept_for_the_backward_pass(kind):
     for one, other in zip(expected, received):
         one, other = (np.asarray(a, "float32") for a in (one, other))
         np.testing.assert_allclose(other, one, atol=1e-2, rtol=1e-2)
+
+
+@on_torch
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_a_mask_seen_in_inference_mode_serves_training():
+    import torch
+
+    layer, mask = make_attention(), torch.tensor(SHORT)
+    with torch.inference_mode():
+        layer(make_x(), mask)
+        made_there = torch.tensor(SHORT)
+    for mask in (mask, made_there):
+        layer.zero_grad()
+        layer(make_x(), mask).sum().backward()
+        assert layer.output_dense.kernel.value.grad.abs().sum() > 0
