@@ -146,10 +146,13 @@ def test_gpu_benchmark_takes_turns():
         *("--sizes", "tiny", "--lengths", "32", "--tokens", "256"),
         *("--steps", "1", "--rounds", "2", "--dropout", "0"),
         *("--programs", f"keras_electra {keras.config.backend()}"),
+        *("--paths", "torchrun"),
     )
+    assert output.startswith("path torchrun: works, "), output
     row = output.splitlines()[-1].split()
     assert row[:2] == ["tiny", "32"]
     assert float(row[4].replace(",", "")) > 0 and row[5].endswith("%")
+    assert row[6].endswith("%")
 
 
 @on_one_backend

@@ -2,27 +2,49 @@
 
     python examples/benchmarks/gpu.py --sizes small base --lengths 128 512
 
+Where a machine has no network, bring what it lacks as wheels. With a network:
+
+    pip download --no-deps --only-binary=:all: --dest wheels \\
+        keras keras-hub namex optree grain array-record
+
+(for another Python or system with pip's `--python-version` and `--platform`),
+and on that machine, in this repository:
+
+    pip install --no-index --no-deps --target packages wheels/*.whl
+    PYTHONPATH=packages:. python examples/benchmarks/gpu.py
+
 transformers runs as fast as it can be made to: fixed shapes, the generator's
 head on the masked positions only, both networks under `torch.compile`,
 attention by `scaled_dot_product_attention`, fused AdamW, bfloat16. All
 programs compile at the same time, each in a process of its own, then take
-turns, so that a slower minute is one for all; the table has medians. The share
-of the matrix product compares with products of the shapes of the feed-forward
-blocks, on torch, in the same run. Without a GPU all of it runs on the CPU.
+turns, so that a slower minute is one for all; the table has medians. A share is
+of what matrix products reach on torch in the same run: `matmul` of the shapes
+of the feed-forward blocks, `square` of 8,192 by 8,192. Before that each path is
+tried once: torch under `torchrun` with NCCL, JAX, TensorFlow. It ends after
+`--minutes` with what there is. Without a GPU all of it runs on the CPU.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 import speed_programs as programs
 
 BACKENDS = {"transformers": "torch", "matrix product": "torch"}
-LAYOUT = "{:<6} {:>6} {:<22} {:>10} {:>6} {:>7} {:>8} {:>8}"
+LAYOUT = "{:<6} {:>6} {:<24} {:>10} {:>6} {:>7} {:>7} {:>8} {:>8}"
+PATHS = {
+    "torchrun": ["-m", "torch.distributed.run", "--standalone"]
+    + ["--nproc-per-node", "1"],
+    "torch": [],
+    "jax": [],
+    "tensorflow": [],
+}
 
 
 def main():
@@ -30,6 +52,8 @@ def main():
     if args.worker:
         work(args)
         return
+    end = time.monotonic() + 60 * args.minutes
+    try_paths(args, end)
     jobs = [
         (size, length, name)
         for size in args.sizes
@@ -37,6 +61,13 @@ def main():
         for name in ["matrix product", *args.programs]
     ]
     workers = {job: start(job, args) for job in jobs}
+
+    def stop():
+        for worker in workers.values():
+            worker.kill()  # whoever waits for its lines gets none
+
+    timer = threading.Timer(end - time.monotonic(), stop)
+    timer.start()
     for job, worker in workers.items():
         ready = worker.stdout.readline()
         print("ready:", *job, ready.strip() or "failed", flush=True)
@@ -44,21 +75,24 @@ def main():
     for _ in range(args.rounds):
         for job, worker in workers.items():
             if worker.poll() is None:
-                worker.stdin.write("go\n")
-                worker.stdin.flush()
+                try:
+                    worker.stdin.write("go\n")
+                    worker.stdin.flush()
+                except BrokenPipeError:
+                    continue
                 line = worker.stdout.readline()
                 if line:
                     found[job].append(json.loads(line))
-    for worker in workers.values():
-        worker.kill()
+    timer.cancel()
+    stop()
     print_table(found, args)
 
 
-def start(job, args):
+def start(job, args, launcher=(), **kwargs):
     size, length, name = job
     backend = name.removeprefix("keras_electra ")
     return subprocess.Popen(
-        [sys.executable, __file__, "--worker", name]
+        [sys.executable, *launcher, __file__, "--worker", name]
         + ["--sizes", size, "--lengths", str(length)]
         + ["--tokens", str(args.tokens), "--steps", str(args.steps)]
         + ["--dropout", str(args.dropout)],
@@ -66,11 +100,39 @@ def start(job, args):
             **os.environ,
             "KERAS_BACKEND": BACKENDS.get(name, backend),
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+            "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         },
-        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        **{"stdin": subprocess.PIPE, **kwargs},
     )
+
+
+def try_paths(args, end):
+    """One line for each of `args.paths`: the device, or what went wrong."""
+    runs = {}
+    for path in args.paths:
+        name = "torch" if path == "torchrun" else path
+        if importlib.util.find_spec(name) is None:
+            print(f"path {path}: {name} is not installed", flush=True)
+            continue
+        job = args.sizes[0], args.lengths[0], f"keras_electra {name}"
+        ends = {"stdin": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+        runs[path] = start(job, args, PATHS[path], **ends)
+    for path, process in runs.items():
+        try:
+            left = min(args.path_minutes * 60, end - time.monotonic())
+            out, errors = process.communicate(timeout=max(left, 1))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, errors = process.communicate()
+            errors += f"\nnothing after {left:.0f} s"
+        lines = (errors if process.returncode else out).splitlines()
+        word = "fails" if process.returncode else "works"
+        # What `torchrun` says after an error is not what the error was.
+        last = [x for x in lines if "Error: " in x] or lines
+        last = [line.strip() for line in last if line.strip()][-1:]
+        print(f"path {path}: {word},", *last, flush=True)
 
 
 def print_table(found, args):
@@ -78,7 +140,7 @@ def print_table(found, args):
     print(
         LAYOUT.format(
             *("size", "length", "", "tokens/s", "ratio", "matmul"),
-            *("peak MB", "first s"),
+            *("square", "peak MB", "first s"),
         )
     )
     for (size, length, name), results in found.items():
@@ -88,15 +150,16 @@ def print_table(found, args):
         peer = found.get((size, length, "transformers"))
         rate = args.tokens / median(results)
         ratio = f"{median(peer) / median(results):.2f}" if peer else ""
-        share = ""
+        shares = "", ""
         if product:
             needed = rate * product[0]["needed"]
             flops = product[0]["flops"] / median(product)
-            share = f"{needed / flops:.0%}"
+            square = statistics.median(p["square"] for p in product)
+            shares = (f"{needed / f:.0%}" for f in (flops, square))
         peak, first = results[-1]["peak_mb"], results[0]["first_s"]
         print(
             LAYOUT.format(
-                *(size, length, name, f"{rate:,.0f}", ratio, share),
+                *(size, length, name, f"{rate:,.0f}", ratio, *shares),
                 *(f"{peak:,.0f}", f"{first:.0f}"),
             )
         )
@@ -118,17 +181,21 @@ def work(args):
     run, extra = make(size, length, args)
     run(args.steps)
     first = time.perf_counter() - begin
-    print(f"{first:.0f} s", flush=True)
+    print(f"{first:.0f} s on {programs.place_of(args.worker)}", flush=True)
     for _ in sys.stdin:
         begin = time.perf_counter()
         run(args.steps)
         seconds = (time.perf_counter() - begin) / args.steps
         result = {"seconds": seconds, "first_s": first, "peak_mb": peak_mb()}
-        print(json.dumps({**result, **extra}), flush=True)
+        found = {name: x() if callable(x) else x for name, x in extra.items()}
+        print(json.dumps({**result, **found}), flush=True)
 
 
 def peak_mb():
-    if "jax" in sys.modules and os.environ["KERAS_BACKEND"] == "jax":
+    backend = os.environ["KERAS_BACKEND"]
+    if backend == "tensorflow":
+        return 0  # TensorFlow counts for GPUs only, under other names
+    if backend == "jax":
         import jax
 
         stats = jax.devices()[0].memory_stats() or {}
@@ -150,11 +217,14 @@ def parse_arguments():
     parser.add_argument(
         "--programs",
         nargs="+",
-        default=["keras_electra jax", "transformers"],
+        default=["keras_electra torch", "keras_electra jax", "transformers"],
         help="transformers or keras_electra with a backend",
     )
     parser.add_argument("--steps", type=int, default=10, help="timed at once")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--paths", nargs="*", choices=PATHS, default=[*PATHS])
+    parser.add_argument("--path-minutes", type=float, default=2)
+    parser.add_argument("--minutes", type=float, default=8.5, help="in all")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser.parse_args()
 

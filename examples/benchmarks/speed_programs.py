@@ -1,8 +1,11 @@
 """The programs that `gpu.py` times.
 
 Each is a function of a size, a length and the arguments that returns a function
-of a number of steps, which runs them, and a dict of what else to report.
+of a number of steps, which runs them, and a dict of what else to report:
+numbers, or functions that measure them.
 """
+
+import time
 
 VOCABULARY = 30522  # of the published models
 CLS, SEP, MASK = 101, 102, 103
@@ -25,6 +28,24 @@ def device():
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def place_of(name):
+    """Where a program computes, and the group of processes it has, if any."""
+    if not name.startswith("keras_electra"):
+        return device()
+    import keras
+
+    array = keras.ops.convert_to_tensor([0.0])
+    place = str(array.device)
+    if keras.config.backend() == "torch":
+        import torch.distributed as dist
+
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(array)
+            place += f" with {dist.get_backend_config()}"
+            dist.destroy_process_group()
+    return place
 
 
 def wait_for(device):
@@ -174,8 +195,21 @@ def product(size, length, args):
             (x @ up) @ down
         wait_for(place)
 
+    side = 8192 if place == "cuda" else 256
+    square = torch.randn(side, side, **kwargs)
+
+    def square_rate():
+        """Operations a second, of one large product."""
+        wait_for(place)
+        begin = time.perf_counter()
+        for _ in range(repeats):
+            square @ square
+        wait_for(place)
+        return repeats * 2 * side**3 / (time.perf_counter() - begin)
+
     flops = 4 * args.tokens * size.hidden_dim * size.intermediate_dim
     return run, {
         "flops": flops * repeats,
+        "square": square_rate,
         "needed": flops_per_token(args.sizes[0], length),
     }

@@ -112,6 +112,17 @@ def on_accelerator():
     return "cpu" not in str(device).lower()
 
 
+def recomputed(function, fused):
+    """`function`; if `fused`, the backward pass computes it once more.
+
+    On JAX nothing in float32 between its input and output is then kept. Not on
+    TensorFlow: there XLA sees that both are the same, and decides by itself.
+    """
+    if not fused or kernels_are_off() or keras.config.backend() != "jax":
+        return function
+    return keras.remat(function)
+
+
 _plain = []  # one entry inside of each `plain_layers`
 
 

@@ -3,11 +3,15 @@
 In training rows are taken in groups by length, each cut to its longest row.
 Tokens are in the order of the groups. Shapes: B rows of a group, L its length,
 T its tokens but padding (or B * L), D hidden, N heads, H = D / N.
+
+On other devices torch's kernels do it: `fused_attention`.
 """
 
 import dataclasses
+import functools
 
 import torch
+from torch.nn import functional
 
 from keras_electra.backend.numerics import MASKED_SCORE
 from keras_electra.backend.torch_operations import sign_
@@ -109,6 +113,63 @@ def attend_backward(d_read, qkv, shares, group, drops, num_heads, weight_scale):
     d_qkv = d_qkv.view(3, -1, num_heads, length, head)
     d_qkv = d_qkv.permute(1, 3, 0, 2, 4).reshape(-1, 3 * width)
     return pick(d_qkv, group.inside)
+
+
+def fused_attention(x, padding_mask, rate):
+    """What tokens read, by torch's kernels, which never write the scores.
+
+    Args:
+        x: `(B, L, 3, N, H)`, queries, keys and values.
+        padding_mask: `(B, L)`, 1 for a token; rows with padding are computed by
+            kernels for rows of any lengths, for padding the result is zero.
+        rate: float, the share of weights dropped. They are drawn by the state
+            of the device, which runs keep to resume, not by the layer's seed:
+            of several processes each drops the same places of its rows.
+
+    Returns `(B, L, N, H)`, on GPUs bit for bit the same gradients only under
+    `torch.use_deterministic_algorithms`. One number is read by the host for a
+    `padding_mask`; none under a compiler or in `torch.inference_mode`, whose
+    changes of masks are not counted: there padding is computed as well.
+    """
+    attend = functools.partial(
+        functional.scaled_dot_product_attention, dropout_p=rate
+    )
+    packing, bias = None, None
+    mode = torch.is_inference_mode_enabled() or padding_mask.is_inference()
+    others = x.device.type not in ("cuda", "cpu")  # lack those kernels
+    if torch.compiler.is_compiling() or mode or others:
+        bias = _bias(padding_mask, x.dtype)[:, None]  # (B, 1, 1, L)
+    else:
+        packing = _pack(padding_mask, padding_mask._version)
+    if packing is None:
+        dense = (part.transpose(1, 2) for part in x.unbind(2))
+        return attend(*dense, attn_mask=bias).transpose(1, 2)
+    tokens, jagged = packing
+    parts = x.flatten(0, 1).unbind(1)  # (B * L, N, H)
+    rows = (jagged(pick(part, tokens)).transpose(1, 2) for part in parts)
+    read = attend(*rows).transpose(1, 2).values().flatten(1)
+    shape = (*x.shape[:2], *x.shape[3:])
+    return spread(read, tokens, padding_mask.numel()).view(shape)
+
+
+@functools.lru_cache(1)  # the layers of a network are called with one mask
+def _pack(padding_mask, version):
+    """Places `(T,)` of tokens, and what makes rows of theirs; `None`: all.
+
+    A tensor is the same key as itself only, `version` counts its changes.
+    """
+    mask = padding_mask.bool()
+    nothing = ~mask.any(1, keepdim=True)  # the kernels want a token in a row
+    mask = torch.cat([mask[:, :1] | nothing, mask[:, 1:]], 1)
+    tokens = mask.flatten().nonzero()[:, 0]
+    if len(tokens) == mask.numel():
+        return None
+    return tokens, functools.partial(
+        torch.nested.nested_tensor_from_jagged,
+        offsets=functional.pad(mask.sum(1).cumsum(0), (1, 0)),
+        min_seqlen=1,
+        max_seqlen=mask.shape[1],  # at most
+    )
 
 
 def pick(x, rows):

@@ -1,8 +1,9 @@
-"""Loss, best guess and draw over the vocabulary on a CPU, by a few rows.
+"""Loss, best guess and draw over the vocabulary, by a few rows at once.
 
 Softmax, loss and draw pass a dozen times over the scores, the largest array of
 a step: here a block of rows stays in the processor's cache for all of it, and
-the gradient is made on the way.
+the gradient is made on the way. On accelerators blocks are larger, to be worth
+their start: what is saved is the memory of a float32 array for each pass.
 
 Shapes: R rows (predicted positions), V vocabulary.
 """
@@ -10,11 +11,12 @@ Shapes: R rows (predicted positions), V vocabulary.
 import torch
 
 BYTES_AT_ONCE = 2**23  # of float32 scores; 2**22 and 2**24 are no faster
+ON_ACCELERATORS = 2**27
 
 
 def can_run(logits):
-    """Whether `predict` can be used: on a CPU, and not under a compiler."""
-    return logits.device.type == "cpu" and not torch.compiler.is_compiling()
+    """Whether `predict` can be used: not under a compiler."""
+    return not (logits.is_meta or torch.compiler.is_compiling())
 
 
 @torch._disable_dynamo  # what it gave up on is left alone
@@ -38,12 +40,12 @@ class Prediction(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits, right, uniform, draw, block_width):
         (rows, width), trained = logits.shape, ctx.needs_input_grad[0]
-        loss = torch.empty(rows)
-        best, drawn = (torch.empty(rows, dtype=torch.int32) for _ in range(2))
+        loss = torch.empty(rows, device=logits.device)
+        best, drawn = (torch.empty_like(loss, dtype=torch.int32) for _ in "01")
         gradient = torch.empty_like(logits) if trained else None
         padded = -(-width // block_width) * block_width  # as the draw needs it
-        parts = _parts(rows, padded)
-        buffer = torch.zeros(parts[0].stop if parts else 0, padded)
+        parts = _parts(logits, padded)
+        buffer = loss.new_zeros(parts[0].stop if parts else 0, padded)
         for part in parts:
             shares = buffer[: part.stop - part.start]
             scores = shares[:, :width].copy_(logits[part])
@@ -70,13 +72,15 @@ class Prediction(torch.autograd.Function):
         (gradient,) = ctx.saved_tensors
         # The factor in half precision would be off alike for every token.
         # In place, so that there is one such large array.
-        for part in _parts(*gradient.shape):
+        for part in _parts(gradient, gradient.shape[1]):
             gradient[part] = gradient[part] * d_loss[part, None]
         return gradient, None, None, None, None
 
 
-def _parts(rows, width):
-    """Slices that make up all rows."""
-    count = max(1, BYTES_AT_ONCE // (4 * width))
+def _parts(array, width):
+    """Slices that make up all rows, which are `width` wide in float32."""
+    on_cpu, rows = array.device.type == "cpu", len(array)
+    at_once = BYTES_AT_ONCE if on_cpu else ON_ACCELERATORS
+    count = max(1, at_once // (4 * width))
     starts = range(0, rows, count)
     return [slice(start, min(start + count, rows)) for start in starts]

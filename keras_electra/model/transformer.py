@@ -1,8 +1,10 @@
 """One layer of the encoder: self-attention and a feed-forward block.
 
 Query, key and value come from one matrix product, faster than three. On
-accelerators, where no weights are dropped, a kernel is used that never writes
-the scores to memory; on a CPU plain products are faster.
+accelerators a kernel is used that never writes the scores to memory; on a CPU
+plain products are faster. With dropout of weights only torch has such a kernel
+(see `backend/torch_attention.py`): JAX's own has none, and that of cuDNN counts
+the calls since the start of the process, so that no run could be resumed.
 
 Shapes: B batch, L length, D hidden, N heads, H = D / N.
 """
@@ -17,6 +19,7 @@ from keras_electra.backend.numerics import attention_weights
 from keras_electra.backend.numerics import drop
 from keras_electra.backend.numerics import kernels_are_off
 from keras_electra.backend.numerics import on_accelerator
+from keras_electra.backend.numerics import recomputed
 from keras_electra.model.layers import ConfiguredLayer
 from keras_electra.model.layers import HashDropout
 from keras_electra.model.layers import dense
@@ -58,8 +61,12 @@ class SelfAttention(ConfiguredLayer):
         length, width = ops.shape(x)[1], x.shape[-1]
         shape = (-1, length, 3, self.num_heads, width // self.num_heads)
         x = ops.reshape(self.query_key_value(x), shape)
-        if self.fused and seed is None and not kernels_are_off():
-            x = self._fused(x, padding_mask)  # (B, L, N, H)
+        fused = self.fused and not kernels_are_off()
+        own = getattr(encoder_layer, "fused_attention", None)
+        if fused and own:  # (B, L, N, H)
+            x = own(x, padding_mask, 0.0 if seed is None else self.dropout)
+        elif fused and seed is None:
+            x = self._fused(x, padding_mask)
         else:
             x = self._plain(x, padding_mask, seed)
         return self.output_dense(ops.reshape(x, (-1, length, width)))
@@ -79,8 +86,10 @@ class SelfAttention(ConfiguredLayer):
         query = query * head**-0.5
         scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (B, N, L, L)
         settings = padding_mask, self.compute_dtype, self.dropout, seed
-        weights = attention_weights(scores, *settings)
-        return ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
+        weigh = recomputed(
+            lambda scores: attention_weights(scores, *settings), self.fused
+        )
+        return ops.transpose(ops.matmul(weigh(scores), value), (0, 2, 1, 3))
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")

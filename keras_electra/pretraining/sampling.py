@@ -8,6 +8,7 @@ random number and two logarithms for every token of the vocabulary.
 import keras
 from keras import ops
 
+from keras_electra.backend import numerics
 from keras_electra.pretraining import losses
 from keras_electra.pretraining.masking import SeededLayer
 from keras_electra.pretraining.masking import specs
@@ -86,6 +87,7 @@ class SampleTokens(SeededLayer):
         kwargs.update(dtype="float32", autocast=False)
         super().__init__(seed, evaluation_seed=2, **kwargs)
         self.keep_arguments(locals())
+        self.fused = numerics.on_accelerator()
 
     def call(self, logits, mask_ids, training=None):
         uniform = self.uniform(mask_ids, training)
@@ -95,9 +97,15 @@ class SampleTokens(SeededLayer):
                 logits, mask_ids, uniform, sample_tokens, BLOCK_WIDTH
             )
         else:
-            logits = ops.cast(logits, "float32")
-            shares, top, best = losses.exponentials(logits)
-            loss = losses.token_prediction_loss(logits, mask_ids, shares, top)
+
+            def judge(logits):
+                logits = ops.cast(logits, "float32")
+                shares, top, best = losses.exponentials(logits)
+                given = logits, mask_ids, shares, top
+                return losses.token_prediction_loss(*given), shares, best
+
+            judge = numerics.recomputed(judge, self.fused)
+            loss, shares, best = judge(logits)
             if not plain:
                 ids = mask_ids if self.disallow_correct else None
                 scores = adjust_logits(logits, self.temperature, ids)
