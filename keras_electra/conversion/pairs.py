@@ -42,22 +42,30 @@ def _write(form, task, folder):
         form.write(part, head_of(TASKS[network]), folder / network)
 
 
-def is_pretrainer(preset):
+def is_pretrainer(preset, classes=PAIRS):
     """Whether a preset was saved from an `ElectraPretrainer` or a writer."""
     name = load.Files(preset).read_json("task.json").get("registered_name")
-    return name in [f"keras_electra>{c.__name__}" for c in PAIRS]
+    return name in [f"keras_electra>{c.__name__}" for c in classes]
 
 
 def open_part(cls, preset, load_weights, arguments):
-    """One of `OPENERS`: a network of a pre-trainer's preset with its head."""
+    """One of `OPENERS`: a network of a preset with the head of its task."""
     # KerasHub reads a head only for the class that wrote it.
     network = head_of(cls) and head_of(cls).network
-    if network is None or "backbone" in arguments or not is_pretrainer(preset):
+    if network is None or "backbone" in arguments:
+        return None
+    task = TASKS[network]
+    is_part = cls is not task and is_pretrainer(preset, [task])
+    if not is_part and not is_pretrainer(preset):
         return None
     own, text = split_arguments(cls, arguments)
+    given = preset, load_weights
     dtype = own.pop("dtype", None)
-    whole = ElectraPretrainer.from_preset(preset, load_weights, dtype=dtype)
-    part = weights.tasks_of(whole).get(network)
+    if is_part:
+        part = task.from_preset(*given, dtype=dtype)
+    else:
+        whole = ElectraPretrainer.from_preset(*given, dtype=dtype)
+        part = weights.tasks_of(whole).get(network)
     if part is None:
         raise ValueError(
             f"{preset!r} was pre-trained without a `{network}`. Open it as "

@@ -167,6 +167,8 @@ class Distiller(PretrainingFit, keras.Model):
 
         # === Config ===
         self.backbone = backbone
+        if vector_weight:  # where `ElectraTextEmbedder` then reads them
+            backbone.vector_layer = layer
         self.generator = getattr(pretrainer, "generator", None)
         self.preprocessor = preprocessor
         self.student, self.pretrainer = student, pretrainer
