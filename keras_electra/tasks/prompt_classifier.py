@@ -11,6 +11,7 @@ import keras_hub
 import numpy as np
 from keras import ops
 
+from keras_electra.arguments import check_number
 from keras_electra.data import inputs
 from keras_electra.data.rows import RowPreprocessor
 from keras_electra.data.rows import is_rows
@@ -26,24 +27,22 @@ from keras_electra.tasks.text_classifier import ClassifiesTexts
 from keras_electra.training.fit import TEXT_COLUMNS
 
 MASK = "verbalizer_mask"  # in rows, 1 for the pieces of the verbalizer
-FIELDS = ["text"], ["text1", "text2"]  # of templates, beside `label`
+FIELDS = ["label", "text"], ["label", "text1", "text2"]  # of templates
 
 
 def _parse(template):
-    """Pairs `(literal, field or None)` of a template, and whether of pairs."""
+    """Pairs `(literal, field or None)` of a template."""
     try:
         parts = [part[:2] for part in string.Formatter().parse(template)]
     except (TypeError, ValueError):  # of another type, a lone brace
         parts = []
-    texts = sorted(field for _, field in parts if field not in (None, "label"))
-    labels = [field for _, field in parts].count("label")
-    if texts not in FIELDS or labels != 1:
+    if sorted(field for _, field in parts if field) not in FIELDS:
         raise ValueError(
             "`templates` must hold strings with `{label}` and `{text}`, for "
             "pairs `{text1}` and `{text2}`, each once, such as '{text} It was "
             f"{{label}}.'. Received: {template!r}."
         )
-    return parts, len(texts) > 1
+    return parts
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -72,53 +71,51 @@ class ElectraPromptClassifierPreprocessor(RowPreprocessor):
     ):
         super().__init__(tokenizer, sequence_length, **kwargs)
         templates = [templates] if inputs.is_text(templates) else templates
-        parsed = [_parse(template) for template in templates or [None]]
-        words = {
-            str(label): [given] if inputs.is_text(given) else list(given)
-            for label, given in dict(verbalizers or {}).items()
+        kinds = {"{text2}" in t for t in templates if _parse(t)}
+        if len(kinds) != 1:
+            raise ValueError(
+                "`templates` must be all for texts, or all for pairs. "
+                f"Received: {templates}."
+            )
+        verbalizers = {
+            str(label): list(words) if isinstance(words, list) else [words]
+            for label, words in (verbalizers or {}).items()
         }
-        flat = [word for given in words.values() for word in given or [None]]
-        texts = all(inputs.is_text(w) and w.strip() for w in flat)
-        if len(words) < 2 or not texts or len({p for _, p in parsed}) > 1:
+        groups = [i for i, w in enumerate(verbalizers.values()) for _ in w]
+        words = [word for given in verbalizers.values() for word in given]
+        are_texts = all(inputs.is_text(w) and w.strip() for w in words)
+        if len({*groups}) < max(2, len(verbalizers)) or not are_texts:
             raise ValueError(
                 "`verbalizers` must be a dict from at least two labels to a "
-                "word or a list of words, and `templates` all for texts or all "
-                f"for pairs. Received: {verbalizers}, {templates}."
+                f"word or a list of words. Received: {verbalizers}."
             )
-        verbalizers, templates = words, list(templates)
         self.keep_arguments(locals())
-        self.text_pairs = parsed[0][1]
+        self.words, self.groups = words, groups * len(templates)
 
     @property
-    def groups(self):
-        """The number of the label that each prompt is for, a list of int."""
-        counts = map(len, self.verbalizers.values())
-        words = [i for i, count in enumerate(counts) for _ in range(count)]
-        return words * len(self.templates)
+    def text_pairs(self):
+        """Whether inputs are pairs."""
+        return "{text2}" in self.templates[0]
 
     def rows(self, x, y=None, sample_weight=None, length=None):
         encode, names = self.tokenizer.encode_batch, FIELDS[self.text_pairs]
         columns = map(encode, x if isinstance(x, tuple) else (x,))
-        words = [word for given in self.verbalizers.values() for word in given]
-        words, prompts = encode(words), []
-        for template in self.templates:
-            parts, _ = _parse(template)
-            literals = encode([literal for literal, _ in parts])
-            fields = [field for _, field in parts]
+        words, prompts = encode(self.words), []
+        for literals, fields in (zip(*_parse(t)) for t in self.templates):
+            literals = encode(list(literals))
             prompts += [(literals, fields, word) for word in words]
         sequences, spans = [], []
         for texts in zip(*columns, strict=True):
             for literals, fields, word in prompts:
                 fixed = 2 + len(word) + sum(map(len, literals))
                 room = self.sequence_length - fixed
-                if room < len(texts):
-                    raise ValueError(
-                        f"`sequence_length` must leave room for texts: a "
-                        f"prompt has {fixed} tokens without. Received: "
-                        f"sequence_length={self.sequence_length}."
-                    )
+                check_number(
+                    f"sequence_length, beside the {fixed} tokens of a prompt,",
+                    self.sequence_length,
+                    above=fixed,
+                )
                 cut = trim_pair(*texts, *[[]] * (2 - len(texts)), room)
-                values = {"label": word, None: [], **dict(zip(names, cut))}
+                values = {"label": word, None: [], **dict(zip(names[1:], cut))}
                 row = [self.tokenizer.cls_token_id]
                 for literal, field in zip(literals, fields):
                     row += literal
@@ -132,7 +129,7 @@ class ElectraPromptClassifierPreprocessor(RowPreprocessor):
         for row, (start, end) in zip(x[MASK], spans):
             row[start:end] = 1
         shape = (-1, len(prompts), x[MASK].shape[-1])
-        x = {name: array.reshape(shape) for name, array in x.items()}
+        x = {name: rows.reshape(shape) for name, rows in x.items()}
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
     def output_spec(self, x=None, y=None, sample_weight=None):
