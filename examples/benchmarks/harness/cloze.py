@@ -7,7 +7,10 @@ English allows several, all of them count.
 SENTENCES = [
     ("The sun rises in the [MASK].", ["east", "morning"]),
     ("She opened the [MASK] and walked into the room.", ["door"]),
-    ("He was so hungry that he ate the whole [MASK].", ["meal", "cake", "thing"]),
+    (
+        "He was so hungry that he ate the whole [MASK].",
+        ["meal", "cake", "thing"],
+    ),
     ("In winter the lake is covered with [MASK].", ["ice", "snow"]),
     ("The king and the [MASK] lived in a castle.", ["queen", "prince"]),
     ("Paris is the capital of [MASK].", ["france"]),

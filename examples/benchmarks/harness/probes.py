@@ -9,6 +9,7 @@ import random
 import re
 
 WORD = re.compile(r"\S+")
+PART = re.compile(r"\w+|[^\w\s]")
 SENTENCE = re.compile(r"(?<=[.!?]) +(?=[A-Z\"'(])")
 
 
@@ -109,7 +110,7 @@ def articles(path, count=None):
 def word_counts(path):
     """How often each word of a file of the corpus occurs, in lower case."""
     with lzma.open(path, "rt", encoding="utf-8") as file:
-        words = (re.findall(r"\w+|[^\w\s]", line.lower()) for line in file)
+        words = (PART.findall(line.lower()) for line in file)
         return collections.Counter(itertools.chain.from_iterable(words))
 
 
