@@ -19,7 +19,7 @@ from keras_electra.data.rows import make_rows
 from keras_electra.data.rows import trim_pair
 from keras_electra.model.layers import ConfiguredLayer
 from keras_electra.tasks.labels import LabelEncoder
-from keras_electra.tasks.multiple_choice import ReshapeChoices
+from keras_electra.tasks.multiple_choice import choice_inputs
 from keras_electra.tasks.replaced_token_detector import (
     ElectraReplacedTokenDetector,
 )
@@ -72,11 +72,6 @@ class ElectraPromptClassifierPreprocessor(RowPreprocessor):
         super().__init__(tokenizer, sequence_length, **kwargs)
         templates = [templates] if inputs.is_text(templates) else templates
         kinds = {"{text2}" in t for t in templates if _parse(t)}
-        if len(kinds) != 1:
-            raise ValueError(
-                "`templates` must be all for texts, or all for pairs. "
-                f"Received: {templates}."
-            )
         verbalizers = {
             str(label): list(words) if isinstance(words, list) else [words]
             for label, words in (verbalizers or {}).items()
@@ -84,10 +79,12 @@ class ElectraPromptClassifierPreprocessor(RowPreprocessor):
         groups = [i for i, w in enumerate(verbalizers.values()) for _ in w]
         words = [word for given in verbalizers.values() for word in given]
         are_texts = all(inputs.is_text(w) and w.strip() for w in words)
-        if len({*groups}) < max(2, len(verbalizers)) or not are_texts:
+        is_whole = len({*groups}) >= max(2, len(verbalizers))
+        if len(kinds) != 1 or not are_texts or not is_whole:
             raise ValueError(
                 "`verbalizers` must be a dict from at least two labels to a "
-                f"word or a list of words. Received: {verbalizers}."
+                "word or a list of words, and `templates` be all for texts or "
+                f"all for pairs. Received: {verbalizers}, {templates}."
             )
         self.keep_arguments(locals())
         self.words, self.groups = words, groups * len(templates)
@@ -100,19 +97,20 @@ class ElectraPromptClassifierPreprocessor(RowPreprocessor):
     def rows(self, x, y=None, sample_weight=None, length=None):
         encode, names = self.tokenizer.encode_batch, FIELDS[self.text_pairs]
         columns = map(encode, x if isinstance(x, tuple) else (x,))
-        words, prompts = encode(self.words), []
-        for literals, fields in (zip(*_parse(t)) for t in self.templates):
-            literals = encode(list(literals))
-            prompts += [(literals, fields, word) for word in words]
-        sequences, spans = [], []
+        words, sequences, spans = encode(self.words), [], []
+        prompts = [
+            (encode(list(literals)), fields, word)
+            for literals, fields in (zip(*_parse(t)) for t in self.templates)
+            for word in words
+        ]
         for texts in zip(*columns, strict=True):
             for literals, fields, word in prompts:
                 fixed = 2 + len(word) + sum(map(len, literals))
                 room = self.sequence_length - fixed
                 check_number(
-                    f"sequence_length, beside the {fixed} tokens of a prompt,",
-                    self.sequence_length,
-                    above=fixed,
+                    f"sequence_length, after the {fixed} tokens of a prompt,",
+                    room,
+                    above=0,
                 )
                 cut = trim_pair(*texts, *[[]] * (2 - len(texts)), room)
                 values = {"label": word, None: [], **dict(zip(names[1:], cut))}
@@ -120,14 +118,14 @@ class ElectraPromptClassifierPreprocessor(RowPreprocessor):
                 for literal, field in zip(literals, fields):
                     row += literal
                     if field == "label":
-                        spans.append((len(row), len(row) + len(word)))
+                        spans.append(slice(len(row), len(row) + len(word)))
                     row += values[field]
                 sequences.append([*row, self.tokenizer.sep_token_id])
         pad, firsts = self.tokenizer.pad_token_id, map(len, sequences)
         x = make_rows(sequences, firsts, pad, length)
         x[MASK] = np.zeros_like(x["token_ids"])
-        for row, (start, end) in zip(x[MASK], spans):
-            row[start:end] = 1
+        for row, span in zip(x[MASK], spans):
+            row[span] = 1
         shape = (-1, len(prompts), x[MASK].shape[-1])
         x = {name: rows.reshape(shape) for name, rows in x.items()}
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
@@ -206,14 +204,7 @@ class ElectraPromptClassifier(ClassifiesTexts, keras_hub.models.Task):
             )
         head = ElectraReplacedTokenDetector(backbone, head=head).head
         self.keep_arguments(locals())
-        fields = {
-            name: keras.Input((None, None), dtype="int32", name=name)
-            for name in (*inputs.NAMES, MASK)
-        }
-        flat = {
-            name: ReshapeChoices(name=f"flatten_{name}")(fields[name])
-            for name in inputs.NAMES
-        }
+        fields, flat = choice_inputs(MASK)
         x = head(backbone(flat)["sequence_output"])  # (B * C, L)
         scores = VerbalizerScores(preprocessor.groups, name="scores")
         outputs = scores(x, fields[MASK])  # (B, K)

@@ -112,7 +112,7 @@ def test_errors(task):
     for words in (None, {"a": "the"}, {"a": "the", "b": []}, {"a": 1, "b": 2}):
         with pytest.raises(ValueError, match="`verbalizers` must be a dict"):
             preprocessor(verbalizers=words)
-    with pytest.raises(ValueError, match="all for texts, or all for pairs"):
+    with pytest.raises(ValueError, match="be all for texts or"):
         preprocessor(["{text} {label}", "{text1} {label} {text2}"])
     with pytest.raises(ValueError, match="`preprocessor` must be one with"):
         ElectraPromptClassifier(checks.tiny_backbone())
