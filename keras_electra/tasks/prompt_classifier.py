@@ -27,16 +27,20 @@ from keras_electra.tasks.text_classifier import ClassifiesTexts
 from keras_electra.training.fit import TEXT_COLUMNS
 
 MASK = "verbalizer_mask"  # in rows, 1 for the pieces of the verbalizer
+FORMATTER = string.Formatter()
 FIELDS = ["label", "text"], ["label", "text1", "text2"]  # of templates
 
 
 def _parse(template):
     """Pairs `(literal, field or None)` of a template."""
     try:
-        parts = [part[:2] for part in string.Formatter().parse(template)]
+        parts = [
+            (literal, field and f"{field}{spec}{conversion or ''}")
+            for literal, field, spec, conversion in FORMATTER.parse(template)
+        ]
     except (TypeError, ValueError):  # of another type, a lone brace
         parts = []
-    if sorted(field for _, field in parts if field) not in FIELDS:
+    if sorted(f for _, f in parts if f is not None) not in FIELDS:
         raise ValueError(
             "`templates` must hold strings with `{label}` and `{text}`, for "
             "pairs `{text1}` and `{text2}`, each once, such as '{text} It was "
@@ -150,7 +154,7 @@ class VerbalizerScores(ConfiguredLayer):
 
     def call(self, logits, mask):
         mask = ops.cast(mask, "float32")  # (B, C, L)
-        logits = ops.reshape(ops.cast(logits, "float32"), ops.shape(mask))
+        logits = ops.reshape(logits, ops.shape(mask))
         count = ops.maximum(ops.sum(mask, axis=-1), 1.0)
         scores = -ops.sum(logits * mask, axis=-1) / count  # (B, C)
         share = np.eye(max(self.groups) + 1, dtype="float32")[self.groups]
@@ -206,7 +210,7 @@ class ElectraPromptClassifier(ClassifiesTexts, keras_hub.models.Task):
         self.keep_arguments(locals())
         fields, flat = choice_inputs(MASK)
         x = head(backbone(flat)["sequence_output"])  # (B * C, L)
-        scores = VerbalizerScores(preprocessor.groups, name="scores")
+        scores = VerbalizerScores(preprocessor.groups, dtype="float32")
         outputs = scores(x, fields[MASK])  # (B, K)
         super().__init__(inputs=fields, outputs=outputs, **kwargs)
         labels = list(preprocessor.verbalizers)

@@ -106,7 +106,7 @@ def test_opens_detectors_and_pretrainers(tmp_path):
 
 
 def test_errors(task):
-    for templates in ("{text}", "{label}", "{text} {label} {x}", "{", 3):
+    for templates in ("{text}", "{label}", "{text!r} {label}", "{", 3):
         with pytest.raises(ValueError, match="`templates` must hold strings"):
             preprocessor([templates])
     for words in (None, {"a": "the"}, {"a": "the", "b": []}, {"a": 1, "b": 2}):
