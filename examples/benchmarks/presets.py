@@ -83,6 +83,9 @@ def finetune(args, name, kind, *given, limit=None, **kwargs):
         experiment.order = order_pairs(args)
     folder = args.output / pathlib.Path(args.preset).name
     runs = run_all(experiment, range(1, args.seeds + 1), folder, False)
+    for run in runs:
+        if run["diverged"]:
+            raise SystemExit(f"{name}, seed {run['seed']}: {run['diverged']}")
     names = runs[0]["metrics"]
     return {n: [run["metrics"][n] for run in runs] for n in names}
 
