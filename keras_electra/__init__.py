@@ -28,6 +28,10 @@ from keras_electra.tasks.multiple_choice import ElectraMultipleChoice
 from keras_electra.tasks.multiple_choice import (
     ElectraMultipleChoicePreprocessor,
 )
+from keras_electra.tasks.prompt_classifier import ElectraPromptClassifier
+from keras_electra.tasks.prompt_classifier import (
+    ElectraPromptClassifierPreprocessor,
+)
 from keras_electra.tasks.qa_windows import ElectraQuestionAnsweringPreprocessor
 from keras_electra.tasks.question_answering import ElectraQuestionAnswering
 from keras_electra.tasks.replaced_token_detector import DetectedToken
@@ -93,6 +97,8 @@ __all__ = [
     "ElectraMultipleChoice",
     "ElectraTextEmbedderPreprocessor",
     "ElectraTextEmbedder",
+    "ElectraPromptClassifierPreprocessor",
+    "ElectraPromptClassifier",
     "ElectraTextGeneratorPreprocessor",
     "ElectraTextGenerator",
     "Revision",

@@ -224,8 +224,8 @@ def write_card(args, backbone):
         "of it is in here. It was trained on pairs of sentences. Text: English "
         "Wikipedia (2015) and Project Gutenberg books.",
         "",
-        f"Vectors are those of layer {layer}: `ElectraTextEmbedder.from_preset("
-        f"..., layer={layer})`.",
+        f"`ElectraTextEmbedder` reads vectors from layer {layer}, which the "
+        "teacher taught.",
         "",
         "| stage | tokens | minutes | on held-out documents |",
         "| --- | --- | --- | --- |",

@@ -163,6 +163,11 @@ def _check(task, target, format, quantize, calibration):
         )
     if task.preprocessor is None:
         raise ValueError(f"`export` of {name} needs a `preprocessor`.")
+    if "verbalizer_mask" in task.input:
+        raise ValueError(
+            f"`export` has no form for the prompts of {name}. "
+            "`export_to_transformers` writes its discriminator."
+        )
     if quantize and len(PLACES[format]) < 2:
         known = [name for name, places in PLACES.items() if places[1:]]
         raise ValueError(

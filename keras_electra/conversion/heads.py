@@ -241,6 +241,9 @@ def google_bias(config, read):
     return bias if is_same else None
 
 
+DETECTOR = Head(
+    "ElectraForPreTraining", weights.REPLACED_HEAD, network="discriminator"
+)
 LABELS = {"arguments": _label_arguments, "settings": _label_settings}
 HEADS = {
     "ElectraMaskedLM": Head(
@@ -250,9 +253,8 @@ HEADS = {
         arguments=lambda checkpoint: checkpoint.token_head,
         settings=_token_settings,
     ),
-    "ElectraReplacedTokenDetector": Head(
-        "ElectraForPreTraining", weights.REPLACED_HEAD, network="discriminator"
-    ),
+    "ElectraReplacedTokenDetector": DETECTOR,
+    "ElectraPromptClassifier": DETECTOR,
     "ElectraTextClassifier": Head(
         "ElectraForSequenceClassification",
         {OUT: "output_dense", DENSE: "hidden_dense"},

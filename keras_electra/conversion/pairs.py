@@ -42,31 +42,36 @@ def _write(form, task, folder):
         form.write(part, head_of(TASKS[network]), folder / network)
 
 
-def saved_pair(preset):
-    """Which of `PAIRS` a preset was saved from, or `None`."""
+def saved_pair(preset, classes=PAIRS):
+    """Which of `classes` a preset was saved from, or `None`."""
     name = load.Files(preset).read_json("task.json").get("registered_name")
-    names = {f"keras_electra>{cls.__name__}": cls for cls in PAIRS}
+    names = {f"keras_electra>{cls.__name__}": cls for cls in classes}
     return names.get(str(name))
 
 
-def _open_pair(cls, preset, load_weights, arguments):
+def _open_pair(cls, preset, load_weights, arguments, whole=ElectraPretrainer):
     """A pre-trainer from its preset, and arguments for another class of it."""
     own, text = split_arguments(cls, arguments)
     dtype = own.pop("dtype", None)
-    whole = ElectraPretrainer.from_preset(preset, load_weights, dtype=dtype)
+    whole = whole.from_preset(preset, load_weights, dtype=dtype)
     if "preprocessor" not in own and whole.preprocessor is not None:
         own["preprocessor"] = cls.preprocessor_cls.from_preset(preset, **text)
     return whole, own
 
 
 def open_part(cls, preset, load_weights, arguments):
-    """One of `OPENERS`: a network of a pre-trainer's preset with its head."""
+    """One of `OPENERS`: a network of a preset with the head of its task."""
     # KerasHub reads a head only for the class that wrote it.
     network = head_of(cls) and head_of(cls).network
-    if network is None or "backbone" in arguments or not saved_pair(preset):
+    if network is None or "backbone" in arguments:
         return None
-    whole, own = _open_pair(cls, preset, load_weights, arguments)
-    part = weights.tasks_of(whole).get(network)
+    task = TASKS[network]
+    is_part = cls is not task and saved_pair(preset, [task])
+    if not is_part and not saved_pair(preset):
+        return None
+    opener = task if is_part else ElectraPretrainer
+    whole, own = _open_pair(cls, preset, load_weights, arguments, opener)
+    part = whole if is_part else weights.tasks_of(whole).get(network)
     if part is None:
         raise ValueError(
             f"{preset!r} was pre-trained without a `{network}`. Open it as "

@@ -199,6 +199,8 @@ class Distiller(PretrainingFit, keras.Model):
 
         # === Config ===
         self.backbone, self.preprocessor = backbone, preprocessor
+        if loss_weights.get("vector_loss"):  # for `ElectraTextEmbedder`
+            backbone.vector_layer = layer
         self.student, self.pretrainer = student, pretrainer
         self.generator = getattr(pretrainer, "generator", None)
         self.loss_weights = loss_weights

@@ -59,6 +59,8 @@ class ElectraBackbone(AdaptableModel, SavesParts, keras_hub.models.Backbone):
             that kernels and tables start from, but for the projection: Glorot
             uniform (original `modeling.py:59, 226`). Defaults to `0.02`.
         layer_norm_epsilon: float. Added to variances. Defaults to `1e-12`.
+        vector_layer: int. Layer, from 1, that was taught vectors of texts, for
+            `ElectraTextEmbedder`; or `None`, the default. `Distiller` sets it.
         embeddings: `ElectraEmbeddings` of another backbone, to share it, which
             is not part of the configuration. Defaults to `None`: an own one.
         dtype: string or `keras.DTypePolicy`. Defaults to the global policy.
@@ -79,6 +81,7 @@ class ElectraBackbone(AdaptableModel, SavesParts, keras_hub.models.Backbone):
         activation: object = "gelu",
         initializer_range: float = 0.02,
         layer_norm_epsilon: float = 1e-12,
+        vector_layer: int | None = None,
         embeddings: keras.Layer | None = None,
         dtype: object = None,
         **kwargs: object,

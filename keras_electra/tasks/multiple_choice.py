@@ -67,6 +67,19 @@ class ReshapeChoices(keras.layers.Layer):
         return ops.reshape(x, (-1, width))
 
 
+def choice_inputs(*others):
+    """Inputs `(B, C, L)` by name, and of the network those as `(B * C, L)`."""
+    fields = {
+        name: keras.Input((None, None), dtype="int32", name=name)
+        for name in (*inputs.NAMES, *others)
+    }
+    flat = {
+        name: ReshapeChoices(name=f"flatten_{name}")(fields[name])
+        for name in inputs.NAMES
+    }
+    return fields, flat
+
+
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
     """Chooses the best continuation or answer for a context.
@@ -97,11 +110,7 @@ class ElectraMultipleChoice(ElectraTask, keras_hub.models.Task):
         self.keep_arguments(locals())
         width = backbone.hidden_dim
         self.hidden_dense = dense(backbone, width, "hidden_dense", "gelu")
-        fields, flat = {}, {}
-        for name in inputs.NAMES:
-            x = keras.Input((None, None), dtype="int32", name=name)
-            fields[name] = x
-            flat[name] = ReshapeChoices(name=f"flatten_{name}")(x)
+        fields, flat = choice_inputs()
         x = backbone(flat)["sequence_output"][:, 0, :]  # (B * C, D)
         x = self.add_logits(self.hidden_dense(x), 1, dropout)
         scores = ReshapeChoices(dtype=backbone.dtype_policy, name="scores")

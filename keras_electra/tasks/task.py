@@ -1,5 +1,6 @@
 """What all tasks share: training and use on data of any form."""
 
+import functools
 import itertools
 import sys
 import time
@@ -24,7 +25,7 @@ from keras_electra.model.layers import Dropout
 from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks import labels
 from keras_electra.training.fit import FitsExamples
-from keras_electra.training.optimizers import ElectraAdamW
+from keras_electra.training.recipes import finetuning_optimizer
 from keras_electra.training.recipes import finetuning_rate
 from keras_electra.training.steps import StepMetrics
 
@@ -71,14 +72,18 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
     def compile(self, optimizer="auto", loss="auto", metrics="auto", **kwargs):
         """`keras.Model.compile`, by default with what suits the task.
 
-        `ElectraAdamW` at the paper's rate for the size (3e-4 small, 1e-4 base,
-        5e-5 large), constant; `weighted_metrics` where labels are of tokens.
+        That is `finetuning_optimizer`, begun anew by every `fit`: warm-up and
+        decay to 0 over its epochs and steps, at the paper's rate for the size
+        (3e-4 small, 1e-4 base, 5e-5 large), or of fewer than 2,000 steps a
+        larger one (small: up to 1e-3); constant where a stream does not tell
+        its length. Callbacks that set the rate need an optimizer of your own.
+        `weighted_metrics` where labels are of tokens.
         """
+        self._compile_auto = self._planned = None
         if optimizer == "auto":
-            # No warm-up, as nobody knows how many steps a run has: corrected
-            # moments hold the first back. Decay: `configure_finetuning.py:55`.
-            rate = finetuning_rate(self.backbone.hidden_dim)
-            optimizer = ElectraAdamW(rate, 0.01, bias_correction=True)
+            given = {"loss": loss, "metrics": metrics, **kwargs}
+            self._compile_auto = functools.partial(self.compile, **given)
+            optimizer = self._recipe()
         if loss == "auto":
             loss = self.default_loss()
         if kwargs.get("weighted_metrics") == "auto":
@@ -96,6 +101,40 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
             for metric in keras.tree.flatten(places)
         )
         keras.Model.compile(self, optimizer, loss, **kwargs)
+
+    def _recipe(self, num_steps=None):
+        """The default optimizer of a run; `None`, unknown, stays constant."""
+        width, is_long = self.backbone.hidden_dim, (num_steps or 0) >= 10
+        many = num_steps or 2**62
+        return finetuning_optimizer(
+            self.backbone,
+            many,
+            learning_rate=finetuning_rate(width, num_steps=many),
+            weight_decay=0.01,  # `configure_finetuning.py:55`
+            # Of few steps none is to be lost, as the first of a warm-up is;
+            # corrected moments hold it back.
+            warmup_fraction=0.1 * is_long,
+            bias_correction=True,
+        )
+
+    def _begin_fit(self, stream, epochs):
+        compile_with = self._compile_auto
+        if compile_with is None or stream.steps is None:
+            return
+        num_steps = stream.steps * epochs
+        if self._planned == num_steps:  # nothing is to be compiled again
+            inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+            for variable in inner.variables:
+                variable.assign(ops.zeros_like(variable))
+            return
+        compile_with(self._recipe(num_steps))
+        self._compile_auto, self._planned = compile_with, num_steps
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config and self._compile_auto is not None:
+            config["optimizer"] = "auto"
+        return config
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True

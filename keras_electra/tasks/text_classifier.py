@@ -25,10 +25,52 @@ class ElectraTextClassifierPreprocessor(
     __doc__ = TextPreprocessor.__doc__
 
 
+class ClassifiesTexts(Calibrates, ElectraTask):
+    """Tasks that give texts labels; mixed in before KerasHub's base class."""
+
+    names = inputs.Names(TEXT_COLUMNS)
+
+    def classify(
+        self, texts: object, batch_size: int = 32, abstain_below: float = 0.0
+    ) -> typing.Any:
+        """Pairs `(label, probability)` of a text, most probable first.
+
+        A text may be a tuple of two; several give lists, regressions numbers.
+        Where no label is as probable as `abstain_below` the list is empty; of
+        several labels it lacks those that are not so surely there or not.
+        """
+        x, is_one = self.read_inputs(texts, "classify", None, abstain_below)
+        outputs = self.predict_rows(x, batch_size)
+        results = [self._result(logits, abstain_below) for logits in outputs]
+        return results[0] if is_one else results
+
+    def _result(self, outputs, abstain_below):
+        p = np.asarray(outputs, "float32")
+        if self.problem_type == "regression":
+            return p.tolist() if self.num_classes > 1 else p.item()
+        p = self.probabilities(p)
+        sure = np.maximum(p, p.max() if self.is_exclusive else 1 - p)
+        order = np.argsort(-p, kind="stable")
+        order = [i for i in order if sure[i] >= abstain_below]
+        return [(self.label_encoder.names[i], float(p[i])) for i in order]
+
+    def check_inputs(self, x: object) -> None:
+        inputs.check_texts(x)
+        pairs = isinstance(x, tuple) and len(x) > 1
+        if self.text_pairs not in (None, pairs):
+            kinds = {True: "pairs of texts", False: "single texts"}
+            raise ValueError(
+                f"This classifier was trained on {kinds[self.text_pairs]}, "
+                f"but `x` holds {kinds[pairs]}. Pairs are a tuple of two lists."
+            )
+
+    def encode_labels(self, x: object, y: object) -> object:
+        self.text_pairs = isinstance(x, tuple) and len(x) > 1
+        return self.label_encoder.encode(y, self.loss)
+
+
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraTextClassifier(
-    Calibrates, ElectraTask, keras_hub.models.TextClassifier
-):
+class ElectraTextClassifier(ClassifiesTexts, keras_hub.models.TextClassifier):
     """Classifies texts by the vector of their first token, `[CLS]`.
 
     Inputs are lists of strings, or tuples of two for pairs; labels are numbers
@@ -57,7 +99,6 @@ class ElectraTextClassifier(
     """
 
     preprocessor_cls = ElectraTextClassifierPreprocessor
-    names = inputs.Names(TEXT_COLUMNS)
 
     def __init__(
         self,
@@ -112,30 +153,6 @@ class ElectraTextClassifier(
             x = self.hidden_dense(x)
         return self.output_dense(x)
 
-    def classify(
-        self, texts: object, batch_size: int = 32, abstain_below: float = 0.0
-    ) -> typing.Any:
-        """Pairs `(label, probability)` of a text, most probable first.
-
-        A text may be a tuple of two; several give lists, regressions numbers.
-        Where no label is as probable as `abstain_below` the list is empty; of
-        several labels it lacks those that are not so surely there or not.
-        """
-        x, is_one = self.read_inputs(texts, "classify", None, abstain_below)
-        outputs = self.predict_rows(x, batch_size)
-        results = [self._result(logits, abstain_below) for logits in outputs]
-        return results[0] if is_one else results
-
-    def _result(self, outputs, abstain_below):
-        p = np.asarray(outputs, "float32")
-        if self.problem_type == "regression":
-            return p.tolist() if self.num_classes > 1 else p.item()
-        p = self.probabilities(p)
-        sure = np.maximum(p, p.max() if self.is_exclusive else 1 - p)
-        order = np.argsort(-p, kind="stable")
-        order = [i for i in order if sure[i] >= abstain_below]
-        return [(self.label_encoder.names[i], float(p[i])) for i in order]
-
     def explain(
         self, text, label=None, method="integrated_gradients", attention=False
     ):
@@ -171,17 +188,3 @@ class ElectraTextClassifier(
             attention and attribution.attention_by_head(self, x),
             *values,
         )
-
-    def check_inputs(self, x: object) -> None:
-        inputs.check_texts(x)
-        pairs = isinstance(x, tuple) and len(x) > 1
-        if self.text_pairs not in (None, pairs):
-            kinds = {True: "pairs of texts", False: "single texts"}
-            raise ValueError(
-                f"This classifier was trained on {kinds[self.text_pairs]}, "
-                f"but `x` holds {kinds[pairs]}. Pairs are a tuple of two lists."
-            )
-
-    def encode_labels(self, x: object, y: object) -> object:
-        self.text_pairs = isinstance(x, tuple) and len(x) > 1
-        return self.label_encoder.encode(y, self.loss)

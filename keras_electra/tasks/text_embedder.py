@@ -91,7 +91,8 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
     Args:
         backbone, preprocessor, **kwargs: as of every task.
         pooling: string. `"mean"` of the tokens, the default, or `"cls"`.
-        layer: int. Layer whose output is used, from 1; by default the middle
+        layer: int. Layer whose output is used, from 1; by default the one that
+            was taught vectors (`backbone.vector_layer`), or else the middle
             one: the last know less (sentence-transformers issues 193, 362).
         normalize: bool. Whether vectors get length 1. Defaults to `True`.
 
@@ -117,7 +118,7 @@ class ElectraTextEmbedder(ElectraTask, keras_hub.models.Task):
     ) -> None:
         check_option("pooling", pooling, ("mean", "cls"))
         if layer is None:
-            layer = (backbone.num_layers + 1) // 2
+            layer = backbone.vector_layer or (backbone.num_layers + 1) // 2
         check_option("layer", layer, range(1, backbone.num_layers + 1))
         self.keep_arguments(locals())
         # Through the layers of the backbone, as far as needed; then float32.

@@ -26,13 +26,14 @@ class Recipe(typing.NamedTuple):
     batch_size: int  # rows a weight update
     sequence_length: int  # tokens a row
     mask_fraction: float  # of the tokens of a row
-    finetuning_rates: dict  # by protocol
+    finetuning_rates: dict  # by protocol; `most` for runs of few steps
     layer_decay: float  # in fine-tuning, a layer's rate over that of the next
 
 
-_SMALL = ({"paper": 3e-4, "google": 1e-4}, 0.8)
-_BASE = ({"paper": 1e-4, "google": 1e-4}, 0.8)
-_LARGE = ({"paper": 5e-5, "google": 5e-5}, 0.9)
+_SMALL = ({"paper": 3e-4, "google": 1e-4, "most": 1e-3}, 0.8)
+_BASE = ({"paper": 1e-4, "google": 1e-4, "most": 1e-4}, 0.8)
+_LARGE = ({"paper": 5e-5, "google": 5e-5, "most": 5e-5}, 0.9)
+MANY_STEPS = 2000  # of fine-tuning, from which on the paper's rates are right
 RECIPES = {
     # Ours: small networks bear larger rates and need fewer steps.
     "tiny": Recipe(1e-3, 50_000, 2_000, 64, 128, 0.15, *_SMALL),
@@ -89,9 +90,16 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
         return {name: getattr(self, name) for name in names}
 
 
-def finetuning_rate(hidden_dim, protocol="paper"):
-    """The learning rate of the size that is closest in width, a float."""
-    return RECIPES[closest_size(hidden_dim)].finetuning_rates[protocol]
+def finetuning_rate(hidden_dim, protocol="paper", num_steps=MANY_STEPS):
+    """The learning rate of the size that is closest in width, a float.
+
+    Of fewer `num_steps` than 2,000 it is that times the root of 2,000 over
+    their number, but at most 1e-3, and of base and large networks as it is:
+    with a small one a short run ends before a small network has moved.
+    """
+    rates = RECIPES[closest_size(hidden_dim)].finetuning_rates
+    larger = rates[protocol] * (MANY_STEPS / min(num_steps, MANY_STEPS)) ** 0.5
+    return min(larger, max(rates["most"], rates[protocol]))
 
 
 @known_keywords(*_OPTIMIZER)

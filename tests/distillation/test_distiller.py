@@ -83,6 +83,8 @@ def test_it_learns_and_reports_all(trained):
     for name in [*LOSSES, "discriminator_auc", "generator_loss"]:
         assert f"val_{name}" in history
     assert history["skipped_steps"] == [0, 0]
+    # Where `ElectraTextEmbedder` reads vectors from then on.
+    assert distiller.backbone.vector_layer == distiller.backbone.num_layers
     assert history["val_loss"][-1] < history["val_loss"][0]
     # The teacher is neither trained nor in checkpoints.
     own = {id(v) for v in distiller.variables}

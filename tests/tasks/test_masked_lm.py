@@ -100,10 +100,9 @@ def test_fill_mask_needs_a_tokenizer():
 def test_fit_on_texts():
     task = build()
     checks.compile_eagerly(task)
-    optimizer = task.optimizer
     history = task.fit(TEXTS, batch_size=2, epochs=2, verbose=0).history
     assert np.all(np.isfinite(history["loss"]))
-    assert int(optimizer.iterations) == 4
+    assert int(task.optimizer.iterations) == 4
     # Masked alike in every evaluation.
     losses = [task.evaluate(TEXTS, verbose=0)[0] for _ in range(2)]
     assert np.isfinite(losses[0]) and losses[0] == losses[1]

@@ -34,6 +34,10 @@ def test_layers_and_pooling():
     # The middle one, unless told otherwise.
     middle = ElectraTextEmbedder(task.backbone, normalize=False)
     assert middle.layer == 1
+    # Or the one that was taught vectors, which its preset remembers.
+    config = {**task.backbone.get_config(), "vector_layer": 2}
+    taught = type(task.backbone).from_config(config)
+    assert ElectraTextEmbedder(taught).layer == 2
     lower = keras.Model(
         task.backbone.input, task.backbone.transformer_layers[0].output
     ).predict(X, verbose=0)

@@ -130,6 +130,11 @@ def test_correct_rates():
 def test_protocols(width, paper, google, decay):
     assert finetuning_rate(width) == paper
     assert finetuning_rate(width, "google") == google
+    # Of few steps, and of small networks, a larger one.
+    few = 6e-4 if paper == 3e-4 else paper
+    assert finetuning_rate(width, num_steps=500) == pytest.approx(few)
+    most = 1e-3 if paper == 3e-4 else paper
+    assert finetuning_rate(width, num_steps=1) == most
     for name, rate, weight_decay in (
         ("paper", paper, 0.0),
         ("google", google, 0.01),
