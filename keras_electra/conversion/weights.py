@@ -88,7 +88,12 @@ def network(backbone):
 
 def tasks_of(pretrainer):
     """What is like a task, for each network of a pre-trainer with a head."""
-    text = pretrainer.preprocessor
+    text, objective = pretrainer.preprocessor, pretrainer.objective
+    if objective.endswith("mlm") or hasattr(pretrainer.generator, "left"):
+        raise ValueError(
+            "Other forms of checkpoints have neither two towers nor the heads "
+            f"of objective={objective!r}. Convert `pretrainer.backbone` alone."
+        )
     parts = {
         "discriminator": (pretrainer.backbone, pretrainer.discriminator_head),
         "generator": (pretrainer.generator, pretrainer.generator_head),

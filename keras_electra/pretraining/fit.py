@@ -50,6 +50,11 @@ class PretrainingFit(FitsExamples):
                 raise ValueError(
                     "`generator_optimizer` needs a generator of its own."
                 )
+            if self.share_embeddings == "gdes":
+                raise ValueError(
+                    '`share_embeddings="gdes"` is for one optimizer, after '
+                    "which the tables are added. Received another one."
+                )
             others = keras.optimizers.get(generator_optimizer)
             by_path = keras.optimizers.OptimizerMap(
                 keras.optimizers.get(optimizer),
@@ -84,6 +89,8 @@ class PretrainingFit(FitsExamples):
         return check_ids(x, self.backbone.vocabulary_size), None, None
 
     def _begin_fit(self, stream, epochs):
+        if self.disentangled is not None:
+            self.disentangled.follow()
         is_new = self._compile_auto and not self.optimizer.built
         if is_new and stream.steps is not None:
             self._compile_auto(stream.steps * epochs)

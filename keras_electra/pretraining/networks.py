@@ -4,6 +4,8 @@ In a preset the backbone is the discriminator's, all else the task's weights.
 """
 
 import keras
+import numpy as np
+from keras import ops
 
 from keras_electra.arguments import KeepsArguments
 from keras_electra.model.adapted import AdaptableModel
@@ -21,13 +23,13 @@ def prepare_generator(backbone, generator, share_embeddings):
             f"{backbone.vocabulary_size}. Train both with one tokenizer."
         )
     is_shared = generator.embeddings is backbone.embeddings
-    if share_embeddings and not is_shared:
+    if share_embeddings is True and not is_shared:
         return generator.with_embeddings(backbone.embeddings, name="generator")
-    if is_shared and not share_embeddings:
+    if is_shared and share_embeddings is not True:
         raise ValueError(
-            "`share_embeddings=False` needs a `generator` with embeddings of "
-            "its own: `generator.with_embeddings(None)`. Received one that was "
-            "built with the backbone's."
+            f"`share_embeddings={share_embeddings!r}` needs a `generator` with "
+            "embeddings of its own: `generator.with_embeddings(None)`. Received "
+            "one that was built with the backbone's."
         )
     return generator
 
@@ -47,6 +49,63 @@ def special_ids(preprocessor, mask_token_id, unselectable_token_ids):
             "Received no `preprocessor` with a tokenizer to take them from."
         )
     return int(mask_token_id), sorted({int(i) for i in unselectable_token_ids})
+
+
+def continuing_ids(preprocessor):
+    """Whether an id goes on with the word before, a bool array `(ids,)`."""
+    tokenizer = getattr(preprocessor, "tokenizer", None)
+    if tokenizer is None:
+        raise ValueError(
+            '`masking` of whole words, spans, and `"hard"`, needs a '
+            "`preprocessor` with the tokenizer of the rows. Received none."
+        )
+    return np.array([t.startswith("##") for t in tokenizer.get_vocabulary()])
+
+
+class DisentangledTokens(keras.layers.Layer):
+    """Sharing by which only the generator changes what both have in common.
+
+    In training a token's vector for the discriminator is the generator's,
+    without a gradient, and an own difference, which is learnt (GDES, DeBERTaV3,
+    He et al. 2021, section 3.3). After each step the discriminator's table is
+    their sum, so that the network is a plain one. Called with ids, as it gives.
+    """
+
+    def __init__(self, own, base, **kwargs):
+        super().__init__(**kwargs)
+        sizes = [(x.vocabulary_size, x.embedding_dim) for x in (own, base)]
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                '`share_embeddings="gdes"` needs two networks with the same '
+                f"`embedding_dim`. Received: {sizes[0][1]} and {sizes[1][1]}."
+            )
+        own.look_up = self.look_up
+        own, base = (x.token_embedding for x in (own, base))
+        self.tables = lambda: (own.embeddings, base)  # not weights of this one
+        self.difference = self.add_weight(sizes[0], "zeros", name="difference")
+        own.embeddings.constraint = self.whole
+        self.built = True
+        self.follow()
+
+    def call(self, token_ids):
+        return token_ids
+
+    def look_up(self, token_ids):
+        shared = ops.stop_gradient(self.tables()[1](token_ids))
+        own = ops.take(self.difference, token_ids, axis=0)
+        return shared + ops.cast(own, shared.dtype)
+
+    def whole(self, table=None):
+        """What the discriminator's table has to be."""
+        return self.tables()[1].embeddings + self.difference
+
+    def follow(self):
+        """Takes the difference from the tables, if these were changed."""
+        own, base = self.tables()
+        values = map(ops.convert_to_numpy, (own, self.whole(), base.embeddings))
+        own, whole, base = values
+        if (own != whole).any():
+            self.difference.assign(own - base)
 
 
 class PretrainingSaving(KeepsArguments, AdaptableModel, SavesPresets):
@@ -85,9 +144,32 @@ class PretrainingSaving(KeepsArguments, AdaptableModel, SavesPresets):
         parts = {name: part for name, part in parts.items() if part}
         return super().from_preset(preset, load_weights, **kwargs, **parts)
 
+    def with_positions(self, max_sequence_length):
+        """A copy, to be compiled, for rows of up to so many tokens.
+
+        Short rows train several times as fast, long ones at the end: its
+        positions go on with those there are, again from the first.
+        """
+        config = self.get_config()
+        for part in (config["backbone"], config["generator"]):
+            if isinstance(part, dict):
+                own = {"max_sequence_length": max_sequence_length}
+                part["config"] = {**part["config"], **own}
+        if config.get("preprocessor"):
+            text = config["preprocessor"]["config"]
+            text["sequence_length"] = max_sequence_length
+        copy = type(self).from_config(config)
+        for mine, theirs in zip(self.weights, copy.weights):
+            value = ops.convert_to_numpy(mine)
+            theirs.assign(np.resize(value, theirs.shape))
+        return copy
+
     def get_config(self):
         config = super().get_config()
         config["generator"] = "backbone"
+        if callable(self.temperature):
+            schedule = keras.optimizers.schedules.serialize(self.temperature)
+            config["temperature"] = schedule
         if self.generator is not self.backbone:
             config["generator"] = keras.layers.serialize(self.generator)
         return config
@@ -97,6 +179,9 @@ class PretrainingSaving(KeepsArguments, AdaptableModel, SavesPresets):
         config = dict(config)
         if "forbid_correct" in config:  # as it was called before
             config["disallow_correct"] = config.pop("forbid_correct")
+        if isinstance(config.get("temperature"), dict):
+            schedule = keras.optimizers.schedules.deserialize
+            config["temperature"] = schedule(config["temperature"])
         if isinstance(config["backbone"], dict):
             config["backbone"] = keras.layers.deserialize(config["backbone"])
         if config["generator"] == "backbone":

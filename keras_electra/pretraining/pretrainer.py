@@ -17,11 +17,15 @@ from keras_electra.model import heads
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.sizes import get_size
 from keras_electra.pretraining import losses
-from keras_electra.pretraining import masking
+from keras_electra.pretraining import masking as masks
 from keras_electra.pretraining import networks
+from keras_electra.pretraining import objectives
 from keras_electra.pretraining import sampling
 from keras_electra.pretraining.fit import PretrainingFit
+from keras_electra.pretraining.towers import ElectraTwoTowers
 from keras_electra.training.recipes import RECIPES
+
+GENERATORS = ("narrow", "full", "backbone", "towers")
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -54,7 +58,8 @@ class ElectraPretrainer(
     Args:
         backbone: `ElectraBackbone`, the discriminator's.
         generator: `ElectraBackbone`; the same object as `backbone` for one
-            network that is both; or `None` for replacements drawn uniformly.
+            network that is both; `ElectraTwoTowers`, Electric's; or `None` for
+            replacements drawn uniformly.
         preprocessor: `ElectraPretrainerPreprocessor` or `None`. For raw text.
         mask_fraction: float. Share of the tokens of a row that is predicted.
             Defaults to `0.15` (paper, table 6; large: 0.25). Or two, lowest
@@ -64,17 +69,30 @@ class ElectraPretrainer(
             only a share, from this one up, is filled for the discriminator,
             which judges the rest's neighbours, not what stays [MASK].
         mask_targets_only: bool. Whether of pairs the first is never masked.
+        masking: string, what is drawn: `"token"`, whole words, `"word"`, spans
+            of words, `"span"` (SpanBERT), or tokens the more often the worse
+            their kind was predicted, `"hard"` (Zhang et al. 2023).
         mask_token_rate, random_token_rate: floats. Shares of these that are
             shown as [MASK], and as another token of the text. Default to
             `0.85` (original `pretrain/pretrain_helpers.py:201`) and `0.0`;
             for masked language modelling alone BERT's 0.8 and 0.1 are better.
         generator_weight, discriminator_weight: floats. Weights of the losses.
             Default to `1.0` and `50.0` (paper, table 6). With `0.0` there is
-            no discriminator: masked language modelling alone.
-        temperature: float, of the generator's draws.
+            no discriminator: masked language modelling alone; or the generator
+            is frozen (Fast-ELECTRA, Dong et al. 2024) and needs no dropout.
+        objective: string, what the discriminator does: `"detection"`, or that
+            of masked tokens alone, `"masked_detection"` (ELECTRA 15%), or
+            predicts these, `"replace_mlm"`, or all, `"all_tokens_mlm"` (paper,
+            table 5; give both losses the weight 1), or `"electric"`.
+        discriminator_loss: string. `"cross_entropy"`, `"balanced"`, both kinds
+            of tokens having half of the weight, or `"focal"`, of detection.
+        temperature: float, of the generator's draws, or a schedule of Keras of
+            the step, such as `PolynomialDecay(2.0, steps, 1.0)`; Fast-ELECTRA's
+            ends at 1, too.
         disallow_correct: bool. Whether the right token is never drawn.
         share_embeddings: bool. Whether the generator uses the discriminator's
             embeddings: one with its own is rebuilt as `pretrainer.generator`.
+            Or `"gdes"`: the discriminator uses its tokens', without a gradient.
         mask_token_id: int. Defaults to the tokenizer's, as what follows.
         unselectable_token_ids: list of ints, what is never predicted.
         seed: int or `None`, of training; evaluation always draws alike.
@@ -112,9 +130,32 @@ class ElectraPretrainer(
         generator_head_activation=None,
         fill_fraction=1.0,
         mask_targets_only=False,
+        masking="token",
+        objective="detection",
+        discriminator_loss="cross_entropy",
         **kwargs,
     ):
-        low, high = mask_range = masking.fraction_range(mask_fraction)
+        check_option("masking", masking, masks.MASKINGS)
+        check_option("objective", objective, objectives.OBJECTIVES)
+        check_option(
+            "discriminator_loss", discriminator_loss, objectives.LOSSES
+        )
+        check_option(
+            "share_embeddings", share_embeddings, (True, False, "gdes")
+        )
+        has_towers = isinstance(generator, ElectraTwoTowers)
+        is_own = generator not in (None, backbone) and not share_embeddings
+        if not generator_weight and not is_own:
+            raise ValueError(
+                "`generator_weight=0`, which freezes the generator, needs one "
+                "with embeddings of its own: `share_embeddings=False`."
+            )
+        if objective == "electric" and not has_towers:
+            raise ValueError(
+                '`objective="electric"` needs `ElectraTwoTowers` as '
+                f"`generator`. Received: {type(generator).__name__}."
+            )
+        low, high = mask_range = masks.fraction_range(mask_fraction)
         mask_fraction = mask_range if low != high else low
         below = {"at_most": 1} if low != high else {"below": 1}
         check_number("mask_fraction", low, above=0, below=1)
@@ -123,7 +164,8 @@ class ElectraPretrainer(
         check_number("mask_token_rate", mask_token_rate, at_least=0, at_most=1)
         limits = {"at_least": 0, "at_most": round(1 - mask_token_rate, 9)}
         check_number("random_token_rate", random_token_rate, **limits)
-        check_number("temperature", temperature, above=0)
+        if not callable(temperature):
+            check_number("temperature", temperature, above=0)
         mask_token_id, unselectable_token_ids = special = networks.special_ids(
             preprocessor, mask_token_id, unselectable_token_ids
         )
@@ -132,8 +174,10 @@ class ElectraPretrainer(
 
         # === Layers ===
         given = mask_fraction, mask_token_rate, random_token_rate, seed
-        given = *special, *given, fill_fraction, mask_targets_only
-        mask_tokens = masking.MaskTokens(*given, name="mask_tokens")
+        given = *special, *given, fill_fraction, mask_targets_only, masking
+        if masking != "token":
+            given = *given, networks.continuing_ids(preprocessor)
+        mask_tokens = masks.MaskTokens(*given, name="mask_tokens")
         if generator is None:
             generator_head = sampling.UniformLogits(
                 backbone.vocabulary_size, name="generator_head"
@@ -150,14 +194,15 @@ class ElectraPretrainer(
         sample_tokens = sampling.SampleTokens(
             temperature, disallow_correct, draw_seed, name="sample_tokens"
         )
-        replace_tokens = masking.ReplaceTokens(name="replace_tokens")
-        discriminator_head = None
+        replace_tokens = masks.ReplaceTokens(objective, name="replace_tokens")
+        discriminator_head = disentangled = None
         if discriminator_weight:
-            discriminator_head = heads.ReplacedTokenHead(
-                activation=backbone.activation,
-                initializer_range=backbone.initializer_range,
-                dtype=backbone.dtype_policy,
-                name="discriminator_head",
+            discriminator_head = objectives.make_head(backbone, objective)
+        if generator is not None and not generator_weight:
+            generator.trainable = generator_head.trainable = False
+        if share_embeddings == "gdes" and generator not in (None, backbone):
+            disentangled = networks.DisentangledTokens(
+                backbone.embeddings, generator.embeddings, name="disentangled"
             )
 
         # === Functional Model ===
@@ -165,13 +210,22 @@ class ElectraPretrainer(
         given = (inputs[n] for n in ("token_ids", "padding_mask"))
         masked = mask_tokens(*given, inputs["segment_ids"])
         masked_ids = masked.pop("token_ids")
-        positions = masked["mask_positions"]
+        positions, all_logits = masked["mask_positions"], None
         if generator is None:
             logits = generator_head(positions)  # (B, P, V)
+        elif has_towers:
+            x = generator(inputs)["sequence_output"]
+            logits = generator_head(x, positions)
+            where = objectives.everywhere(inputs["token_ids"])
+            all_logits = generator_head(x, where)  # (B, L, V)
         else:
             x = generator({**inputs, "token_ids": masked_ids})
             logits = generator_head(x["sequence_output"], positions)
-        sampled = sample_tokens(logits, masked["mask_ids"])
+        more = {}
+        if masking == "hard":
+            sample_tokens.learn = mask_tokens.learn
+            more["weights"] = masked["mask_weights"]
+        sampled = sample_tokens(logits, masked["mask_ids"], **more)
         filled, shown = masked["mask_weights"], ()
         if fill_fraction < 1:
             filled, shown = masked.pop("fill_weights"), (masked_ids,)
@@ -181,8 +235,15 @@ class ElectraPretrainer(
         outputs = {**masked, **sampled, "corrupted_token_ids": new_ids}
         outputs |= corrupted  # "replaced"
         if discriminator_head is not None:
-            x = backbone({**inputs, "token_ids": new_ids})["sequence_output"]
-            outputs["discriminator_logits"] = discriminator_head(x)
+            read = disentangled(new_ids) if disentangled else new_ids
+            x = backbone({**inputs, "token_ids": read})["sequence_output"]
+            given = outputs, inputs["token_ids"], all_logits, (low + high) / 2
+            given = objective, discriminator_head, x, *given
+            outputs |= objectives.judge(*given)
+        if has_towers:
+            token_loss = objectives.TokenLoss(name="all_token_loss")
+            given = all_logits, inputs["token_ids"]
+            outputs["all_token_loss"] = token_loss(*given)
         compile = kwargs.pop("compile", True)
         super().__init__(inputs, outputs, compile=False, **kwargs)
 
@@ -193,8 +254,10 @@ class ElectraPretrainer(
         self.keep_arguments(locals())
         self.mask_tokens = mask_tokens
         self.sample_tokens = sample_tokens
+        self.disentangled = disentangled
         self.step_metrics = losses.PretrainingMetrics(
-            discriminator_head, mask_range if low < high else None
+            "discriminator_logits" in outputs,
+            mask_range if low < high else None,
         )
         if compile:
             self.compile()
@@ -222,12 +285,13 @@ class ElectraPretrainer(
             sequence_length: int, tokens a row of text; by default the recipe's.
             dropout, max_sequence_length, dtype: of both `ElectraBackbone`s.
             generator: string. `"narrow"`, as in the paper, `"full"`, as wide
-                as the discriminator, or `"backbone"`: one network that is both.
+                as the discriminator, `"backbone"`: one network that is both,
+                or `"towers"`: `ElectraTwoTowers` of two narrow ones.
             **kwargs: of `ElectraPretrainer`.
         """
         sizes, recipe = get_size(size), RECIPES[size]
         generator = generator or cls.default_generator
-        check_option("generator", generator, ("narrow", "full", "backbone"))
+        check_option("generator", generator, GENERATORS)
         if tokenizer is None and vocabulary_size is None:
             raise ValueError("Give a `tokenizer` or a `vocabulary_size`.")
         common = dict(
@@ -239,19 +303,25 @@ class ElectraPretrainer(
         backbone = ElectraBackbone(
             **sizes.discriminator(), **common, name="discriminator"
         )
-        is_full, is_one = generator == "full", generator == "backbone"
-        with keras.name_scope("generator"):
-            shares = kwargs.get("share_embeddings", True)
-            generator = (
-                backbone
-                if is_one
-                else ElectraBackbone(
-                    **(sizes.discriminator() if is_full else sizes.generator()),
-                    **common,
-                    embeddings=backbone.embeddings if shares else None,
-                    name="generator",
-                )
-            )
+        own = sizes.discriminator if generator == "full" else sizes.generator
+        shares = kwargs.get("share_embeddings", True)
+        if shares is True:
+            common["embeddings"] = backbone.embeddings
+
+        def make(name):
+            with keras.name_scope(name):
+                return ElectraBackbone(**own(), **common, name=name)
+
+        if generator == "towers":
+            with keras.name_scope("generator"):
+                towers = make("left"), make("right")
+            generator = ElectraTwoTowers(*towers, name="generator")
+        else:
+            is_one = generator == "backbone"
+            generator = backbone if is_one else make("generator")
+        if shares == "gdes":  # both begin alike
+            values = backbone.embeddings.get_weights()
+            generator.embeddings.set_weights(values)
         preprocessor, length = None, sequence_length or recipe.sequence_length
         if tokenizer is not None:
             preprocessor = cls.preprocessor_cls(tokenizer, length)
@@ -266,21 +336,40 @@ class ElectraPretrainer(
 
         Of several replicas, in training, a share: their sum is the loss.
         """
-        loss = self.generator_weight * losses.weighted_mean(
-            y_pred["token_loss"], y_pred["mask_weights"]
-        )
+        given = self, x, y_pred
+        loss = self.generator_weight * objectives.generator_loss(*given)
         if self.discriminator_weight:
-            token_loss = losses.replaced_token_loss(
-                y_pred["discriminator_logits"], y_pred["replaced"]
-            )
-            loss += self.discriminator_weight * losses.weighted_mean(
-                token_loss, self.judged(x, y_pred)
-            )
+            own = objectives.discriminator_loss(*given)
+            loss += self.discriminator_weight * own
         return loss if training else replicas.total(loss)
+
+    def score(self, x, batch_size=32):
+        """Pseudo-log-likelihoods of Electric, float32 `(rows,)`, in nats.
+
+        Of rows, or texts: the sum over all tokens, in one pass (Clark et al.
+        2020, section 2.5); it compares texts of the same length.
+        """
+        if self.objective != "electric":
+            raise ValueError(
+                '`score` needs a network trained with `objective="electric"`. '
+                f"Received: objective={self.objective!r}."
+            )
+        rows, _, _ = self._pack(x)
+        states = self.backbone.output["sequence_output"]
+        energies = self.discriminator_head(states)
+        energies = keras.Model(self.backbone.input, energies).predict(
+            rows, batch_size, verbose=0
+        )
+        given = rows["token_ids"], rows["padding_mask"]
+        used = masks.find_candidates(*given, self.unselectable_token_ids)
+        used = ops.convert_to_numpy(used)
+        return -(energies.astype("float32") * used).sum(axis=1)
 
     def judged(self, x, y_pred):
         """1 for tokens that the discriminator judges, `(batch, length)`."""
         mask = x["padding_mask"]
+        if self.objective == "masked_detection":
+            mask = mask * y_pred["masked"]
         if self.fill_fraction == 1:
             return mask
         is_open = y_pred["corrupted_token_ids"] == self.mask_token_id
