@@ -9,6 +9,7 @@ from keras_electra.data import inputs
 from keras_electra.data import streams
 from keras_electra.model.sizes import closest_size
 from keras_electra.pretraining.masking import SeededLayer
+from keras_electra.pretraining.masking import find_candidates
 from keras_electra.training.fit import TEXT_COLUMNS
 from keras_electra.training.fit import FitsExamples
 from keras_electra.training.recipes import pretraining_optimizer
@@ -19,6 +20,7 @@ class PretrainingFit(FitsExamples):
 
     names = inputs.Names(TEXT_COLUMNS, labels=())
     may_be_empty = True
+    disentangled = None
 
     @known_keywords(keras.Model.compile)
     def compile(
@@ -50,7 +52,7 @@ class PretrainingFit(FitsExamples):
                 raise ValueError(
                     "`generator_optimizer` needs a generator of its own."
                 )
-            if self.share_embeddings == "gdes":
+            if self.disentangled is not None:
                 raise ValueError(
                     '`share_embeddings="gdes"` is for one optimizer, after '
                     "which the tables are added. Received another one."
@@ -104,6 +106,28 @@ class PretrainingFit(FitsExamples):
             if isinstance(layer, SeededLayer):
                 layer.restart_evaluation()
         return super().evaluate(*args, **kwargs)
+
+    def score(self, x, batch_size=32):
+        """Pseudo-log-likelihoods of Electric, float32 `(rows,)`, in nats.
+
+        Of rows, or texts: the sum over all tokens, in one pass (Clark et al.
+        2020, section 2.5); it compares texts of the same length.
+        """
+        if self.objective != "electric":
+            raise ValueError(
+                '`score` needs a network trained with `objective="electric"`. '
+                f"Received: objective={self.objective!r}."
+            )
+        rows, _, _ = self._pack(x)
+        states = self.backbone.output["sequence_output"]
+        energies = self.discriminator_head(states)
+        energies = keras.Model(self.backbone.input, energies).predict(
+            rows, batch_size, verbose=0
+        )
+        given = rows["token_ids"], rows["padding_mask"]
+        used = find_candidates(*given, self.unselectable_token_ids)
+        used = ops.convert_to_numpy(used)
+        return -(energies.astype("float32") * used).sum(axis=1)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         self.step_metrics.update(self.judged(x, y_pred), y_pred)

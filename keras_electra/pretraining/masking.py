@@ -5,19 +5,16 @@ Distinct positions are drawn anew at every step. The original's may be the same
 """
 
 import functools
-import math
 
 import keras
 from keras import ops
 
 from keras_electra.backend import replicas
 from keras_electra.model.layers import ConfiguredLayer
+from keras_electra.pretraining import spans
 
 SEED_KEY = "seed_generator_state"
 MASKINGS = ("token", "word", "span", "hard")
-# Of spans: lengths in words, geometric up to 10, 3.8 in the mean (SpanBERT,
-# Joshi et al. 2020, section 3.1).
-SPAN_STOP_RATE, MAX_SPAN = 0.2, 10
 # Running means keep this share of what they were at each step.
 MEMORY = 0.9
 
@@ -128,46 +125,6 @@ def find_candidates(token_ids, padding_mask, unselectable_token_ids):
     return candidates
 
 
-def span_lengths(uniform):
-    """Numbers of words, int32, from 1 to `MAX_SPAN`, of numbers in `[0, 1)`."""
-    rest = 1.0 - SPAN_STOP_RATE
-    lengths = ops.log(1.0 - uniform * (1.0 - rest**MAX_SPAN)) / math.log(rest)
-    return ops.minimum(ops.cast(lengths, "int32") + 1, MAX_SPAN)
-
-
-def number_words(continues):
-    """Which word of its row a token is of, int32, by what goes on with one."""
-    starts = 1 - ops.cast(continues, "int32")
-    return ops.maximum(ops.cumsum(starts, axis=1) - 1, 0)
-
-
-def spread_keys(keys, lengths):
-    """Gives all words of a span its key: of several spans the largest.
-
-    Both arrays are `(batch, words)`: a span begins at every word.
-    """
-    count, spread = ops.shape(keys)[1], keys
-    for step in range(1, MAX_SPAN):
-        starts = ops.where(lengths > step, keys, -1.0)
-        starts = ops.pad(starts, ((0, 0), (step, 0)), constant_values=-1.0)
-        spread = ops.maximum(spread, starts[:, :count])
-    return spread
-
-
-def keep_whole_words(words, candidates, positions, weights):
-    """`weights` of slots without the last word, if it does not fit whole.
-
-    The first word stays, cut, so that something is predicted.
-    """
-    chosen = ops.take_along_axis(words, positions, axis=1)  # (B, P)
-    is_same = chosen[:, :, None] == words[:, None, :]  # (B, P, L)
-    size = ops.sum(ops.cast(is_same & candidates[:, None, :], "int32"), -1)
-    is_same = chosen[:, :, None] == chosen[:, None, :]  # (B, P, P)
-    inside = ops.sum(ops.cast(is_same & (weights > 0)[:, None, :], "int32"), -1)
-    is_kept = (inside == size) | (chosen == chosen[:, :1])
-    return weights * ops.cast(is_kept, "float32")
-
-
 def replace_ids(ids, positions, new_ids, weights):
     """Writes ids `(batch, num_positions)` to distinct positions of each row.
 
@@ -237,10 +194,10 @@ class MaskTokens(SeededLayer):
             weights = ops.take(self.losses_of_ids, token_ids, axis=0)
             return ops.exp(ops.log(keys) / ops.maximum(weights, 1e-3)), None
         continues = ops.convert_to_tensor(self.continues)
-        words = number_words(ops.take(continues, token_ids, axis=0))
+        words = spans.number_words(ops.take(continues, token_ids, axis=0))
         if self.masking == "span":
-            lengths = span_lengths(self.uniform(token_ids, training))
-            keys = spread_keys(keys, lengths)
+            lengths = spans.span_lengths(self.uniform(token_ids, training))
+            keys = spans.spread_keys(keys, lengths)
         return ops.take_along_axis(keys, words, axis=1), words
 
     def call(self, token_ids, padding_mask, segment_ids=None, training=None):
@@ -261,7 +218,7 @@ class MaskTokens(SeededLayer):
         positions, weights = select_positions(keys, candidates, counts, limit)
         if words is not None:
             given = words, candidates, positions, weights
-            weights = keep_whole_words(*given)
+            weights = spans.keep_whole_words(*given)
         mask_ids = ops.take_along_axis(token_ids, positions, axis=1)
         shown, new_ids = self.uniform(positions, training), mask_ids
         if self.random_token_rate:

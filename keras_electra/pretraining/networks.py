@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_electra.arguments import KeepsArguments
 from keras_electra.model.adapted import AdaptableModel
+from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import SavesPresets
 
 
@@ -28,8 +29,8 @@ def prepare_generator(backbone, generator, share_embeddings):
     if is_shared and share_embeddings is not True:
         raise ValueError(
             f"`share_embeddings={share_embeddings!r}` needs a `generator` with "
-            "embeddings of its own: `generator.with_embeddings(None)`. Received "
-            "one that was built with the backbone's."
+            "embeddings of its own: `generator.with_embeddings(None)`. "
+            "Received one that was built with the backbone's."
         )
     return generator
 
@@ -106,6 +107,83 @@ class DisentangledTokens(keras.layers.Layer):
         own, whole, base = values
         if (own != whole).any():
             self.difference.assign(own - base)
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class ElectraTwoTowers(keras.Model):
+    """Electric's generator: two networks that do not see what they predict.
+
+    One `ElectraBackbone` reads from the left and one from the right, so all
+    tokens are predicted at once, unmasked (Clark et al. 2020, section 2.4).
+    Called as these are; `sequence_output`, `(batch, length, 2 * hidden_dim)`,
+    has at each token what `left` knows of those before and `right` of those
+    after. The first and last, special ones, are neighbours, as in the original.
+    `left` has the embeddings of the output.
+    """
+
+    def __init__(self, left, right, **kwargs):
+        inputs, states = left.input, []
+        for tower, direction in ((left, 1), (right, -1)):
+            for layer in tower.transformer_layers:
+                layer.attention.direction = direction
+            x = tower(inputs)["sequence_output"]
+            states.append(ops.roll(x, direction, axis=1))
+        x = ops.concatenate(states, axis=-1)
+        super().__init__(inputs, {"sequence_output": x}, **kwargs)
+        self.dtype_policy = left.dtype_policy
+        self.left, self.right = left, right
+        self.embeddings = left.embeddings
+        self.vocabulary_size = left.vocabulary_size
+        self.activation = left.activation
+        self.initializer_range = left.initializer_range
+
+    def with_embeddings(self, embeddings, name=None):
+        """A copy with embeddings that both share, and the same weights."""
+        with keras.name_scope(name := name or self.name):
+            towers = [
+                tower.with_embeddings(embeddings, name=tower.name)
+                for tower in (self.left, self.right)
+            ]
+        return type(self)(*towers, name=name)
+
+    def get_config(self):
+        left, right = map(keras.layers.serialize, (self.left, self.right))
+        return {"name": self.name, "left": left, "right": right}
+
+    @classmethod
+    def from_config(cls, config):
+        towers = []
+        for name in ("left", "right"):
+            own = dict(config[name]["config"])
+            own["dtype"] = config.get("dtype", own["dtype"])
+            towers.append(ElectraBackbone.from_config(own))
+        return cls(*towers, name=config["name"])
+
+
+def make_networks(sizes, generator, shares, **common):
+    """Both networks of a size, for `ElectraPretrainer.from_size`."""
+    backbone = ElectraBackbone(
+        **sizes.discriminator(), **common, name="discriminator"
+    )
+    own = sizes.discriminator if generator == "full" else sizes.generator
+    if shares is True:
+        common["embeddings"] = backbone.embeddings
+
+    def make(name):
+        with keras.name_scope(name):
+            return ElectraBackbone(**own(), **common, name=name)
+
+    if generator == "backbone":
+        return backbone, backbone
+    if generator == "towers":
+        with keras.name_scope("generator"):
+            towers = make("left"), make("right")
+        generator = ElectraTwoTowers(*towers, name="generator")
+    else:
+        generator = make("generator")
+    if shares == "gdes":  # both begin alike
+        generator.embeddings.set_weights(backbone.embeddings.get_weights())
+    return backbone, generator
 
 
 class PretrainingSaving(KeepsArguments, AdaptableModel, SavesPresets):

@@ -10,10 +10,12 @@ import math
 import keras
 from keras import ops
 
+from keras_electra.arguments import check_option
 from keras_electra.backend import replicas
 from keras_electra.model import heads
 from keras_electra.pretraining import losses
 from keras_electra.pretraining import masking
+from keras_electra.pretraining.networks import ElectraTwoTowers
 
 OBJECTIVES = (
     "detection",
@@ -23,6 +25,28 @@ OBJECTIVES = (
     "electric",
 )
 LOSSES = ("cross_entropy", "balanced", "focal")
+
+
+def check_arguments(backbone, generator, generator_weight, *options):
+    """Raises unless they go together; returns whether there are two towers."""
+    objective, discriminator_loss, share_embeddings = options
+    check_option("objective", objective, OBJECTIVES)
+    check_option("discriminator_loss", discriminator_loss, LOSSES)
+    check_option("share_embeddings", share_embeddings, (True, False, "gdes"))
+    is_own = generator not in (None, backbone) and not share_embeddings
+    if not generator_weight and not is_own:
+        raise ValueError(
+            "`generator_weight=0`, which freezes the generator, needs one "
+            "with embeddings of its own: `share_embeddings=False`."
+        )
+    has_towers = isinstance(generator, ElectraTwoTowers)
+    if objective == "electric" and not has_towers:
+        raise ValueError(
+            '`objective="electric"` needs `ElectraTwoTowers` as `generator`, '
+            'as of `from_size(generator="towers")`. Received: '
+            f"{type(generator).__name__}."
+        )
+    return has_towers
 
 
 def balance(replaced, weights):

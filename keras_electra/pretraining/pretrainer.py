@@ -22,7 +22,6 @@ from keras_electra.pretraining import networks
 from keras_electra.pretraining import objectives
 from keras_electra.pretraining import sampling
 from keras_electra.pretraining.fit import PretrainingFit
-from keras_electra.pretraining.towers import ElectraTwoTowers
 from keras_electra.training.recipes import RECIPES
 
 GENERATORS = ("narrow", "full", "backbone", "towers")
@@ -136,25 +135,9 @@ class ElectraPretrainer(
         **kwargs,
     ):
         check_option("masking", masking, masks.MASKINGS)
-        check_option("objective", objective, objectives.OBJECTIVES)
-        check_option(
-            "discriminator_loss", discriminator_loss, objectives.LOSSES
-        )
-        check_option(
-            "share_embeddings", share_embeddings, (True, False, "gdes")
-        )
-        has_towers = isinstance(generator, ElectraTwoTowers)
-        is_own = generator not in (None, backbone) and not share_embeddings
-        if not generator_weight and not is_own:
-            raise ValueError(
-                "`generator_weight=0`, which freezes the generator, needs one "
-                "with embeddings of its own: `share_embeddings=False`."
-            )
-        if objective == "electric" and not has_towers:
-            raise ValueError(
-                '`objective="electric"` needs `ElectraTwoTowers` as '
-                f"`generator`. Received: {type(generator).__name__}."
-            )
+        given = objective, discriminator_loss, share_embeddings
+        given = backbone, generator, generator_weight, *given
+        has_towers = objectives.check_arguments(*given)
         low, high = mask_range = masks.fraction_range(mask_fraction)
         mask_fraction = mask_range if low != high else low
         below = {"at_most": 1} if low != high else {"below": 1}
@@ -300,28 +283,9 @@ class ElectraPretrainer(
             max_sequence_length=max_sequence_length,
             dtype=dtype,
         )
-        backbone = ElectraBackbone(
-            **sizes.discriminator(), **common, name="discriminator"
-        )
-        own = sizes.discriminator if generator == "full" else sizes.generator
         shares = kwargs.get("share_embeddings", True)
-        if shares is True:
-            common["embeddings"] = backbone.embeddings
-
-        def make(name):
-            with keras.name_scope(name):
-                return ElectraBackbone(**own(), **common, name=name)
-
-        if generator == "towers":
-            with keras.name_scope("generator"):
-                towers = make("left"), make("right")
-            generator = ElectraTwoTowers(*towers, name="generator")
-        else:
-            is_one = generator == "backbone"
-            generator = backbone if is_one else make("generator")
-        if shares == "gdes":  # both begin alike
-            values = backbone.embeddings.get_weights()
-            generator.embeddings.set_weights(values)
+        given = sizes, generator, shares
+        backbone, generator = networks.make_networks(*given, **common)
         preprocessor, length = None, sequence_length or recipe.sequence_length
         if tokenizer is not None:
             preprocessor = cls.preprocessor_cls(tokenizer, length)
@@ -343,33 +307,9 @@ class ElectraPretrainer(
             loss += self.discriminator_weight * own
         return loss if training else replicas.total(loss)
 
-    def score(self, x, batch_size=32):
-        """Pseudo-log-likelihoods of Electric, float32 `(rows,)`, in nats.
-
-        Of rows, or texts: the sum over all tokens, in one pass (Clark et al.
-        2020, section 2.5); it compares texts of the same length.
-        """
-        if self.objective != "electric":
-            raise ValueError(
-                '`score` needs a network trained with `objective="electric"`. '
-                f"Received: objective={self.objective!r}."
-            )
-        rows, _, _ = self._pack(x)
-        states = self.backbone.output["sequence_output"]
-        energies = self.discriminator_head(states)
-        energies = keras.Model(self.backbone.input, energies).predict(
-            rows, batch_size, verbose=0
-        )
-        given = rows["token_ids"], rows["padding_mask"]
-        used = masks.find_candidates(*given, self.unselectable_token_ids)
-        used = ops.convert_to_numpy(used)
-        return -(energies.astype("float32") * used).sum(axis=1)
-
     def judged(self, x, y_pred):
         """1 for tokens that the discriminator judges, `(batch, length)`."""
-        mask = x["padding_mask"]
-        if self.objective == "masked_detection":
-            mask = mask * y_pred["masked"]
+        mask = x["padding_mask"] * y_pred.get("masked", 1)
         if self.fill_fraction == 1:
             return mask
         is_open = y_pred["corrupted_token_ids"] == self.mask_token_id

@@ -8,9 +8,10 @@ from keras import ops
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.pretraining import masking
 from keras_electra.pretraining import objectives
+from keras_electra.pretraining import spans
+from keras_electra.pretraining.networks import ElectraTwoTowers
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.pretraining.pretrainer import ElectraPretrainerPreprocessor
-from keras_electra.pretraining.towers import ElectraTwoTowers
 from keras_electra.text.tokenizer import ElectraTokenizer
 from tests.pretraining.conftest import FAST
 from tests.pretraining.conftest import SPECIAL
@@ -159,16 +160,16 @@ def test_whole_words_are_masked(rows, kind):
 
 
 def test_spans_by_hand():
-    lengths = masking.span_lengths(np.linspace(0, 1, 100001)[:-1])
+    lengths = spans.span_lengths(np.linspace(0, 1, 100001)[:-1])
     lengths = ops.convert_to_numpy(lengths)
     assert lengths.min() == 1 and lengths.max() == 10
     assert abs(lengths.mean() - 3.8) < 0.01
-    words = masking.number_words(np.array([[False, True, False, True, True]]))
+    words = spans.number_words(np.array([[False, True, False, True, True]]))
     np.testing.assert_array_equal(words, [[0, 0, 1, 1, 1]])
     keys = np.array([[0.5, 0.1, 0.9, 0.2]], "float32")
-    spread = masking.spread_keys(keys, np.array([[2, 1, 1, 1]]))
+    spread = spans.spread_keys(keys, np.array([[2, 1, 1, 1]]))
     np.testing.assert_allclose(spread, [[0.5, 0.5, 0.9, 0.2]])
-    kept = masking.keep_whole_words(
+    kept = spans.keep_whole_words(
         np.array([[0, 0, 1, 1, 1]]),
         np.ones((1, 5), bool),
         np.array([[0, 1, 2]]),

@@ -6,8 +6,8 @@ from keras import ops
 
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.pretraining import masking
+from keras_electra.pretraining.networks import ElectraTwoTowers
 from keras_electra.pretraining.sampling import adjust_logits
-from keras_electra.pretraining.towers import ElectraTwoTowers
 from tests import original
 from tests import recorded
 from tests.pretraining import forced
