@@ -130,12 +130,10 @@ class ElectraTwoTowers(keras.Model):
             states.append(ops.roll(x, direction, axis=1))
         x = ops.concatenate(states, axis=-1)
         super().__init__(inputs, {"sequence_output": x}, **kwargs)
-        self.dtype_policy = left.dtype_policy
         self.left, self.right = left, right
-        self.embeddings = left.embeddings
-        self.vocabulary_size = left.vocabulary_size
-        self.activation = left.activation
-        self.initializer_range = left.initializer_range
+        self.dtype_policy, self.embeddings = left.dtype_policy, left.embeddings
+        for name in ("vocabulary_size", "activation", "initializer_range"):
+            setattr(self, name, getattr(left, name))
 
     def with_embeddings(self, embeddings, name=None):
         """A copy with embeddings that both share, and the same weights."""
@@ -245,9 +243,6 @@ class PretrainingSaving(KeepsArguments, AdaptableModel, SavesPresets):
     def get_config(self):
         config = super().get_config()
         config["generator"] = "backbone"
-        if callable(self.temperature):
-            schedule = keras.optimizers.schedules.serialize(self.temperature)
-            config["temperature"] = schedule
         if self.generator is not self.backbone:
             config["generator"] = keras.layers.serialize(self.generator)
         return config

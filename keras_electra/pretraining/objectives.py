@@ -54,8 +54,7 @@ def balance(replaced, weights):
     weights = ops.cast(weights, "float32")
     share = ops.cast(replaced, "float32") * weights
     new, all = (replicas.total(ops.sum(x)) for x in (share, weights))
-    old = ops.maximum(all - new, 1.0)
-    new = ops.maximum(new, 1.0)
+    new, old = ops.maximum(new, 1.0), ops.maximum(all - new, 1.0)
     return all / 2.0 * (share / new + (weights - share) / old)
 
 
@@ -145,11 +144,9 @@ def generator_loss(pretrainer, x, y):
 
 def discriminator_loss(pretrainer, x, y):
     """Mean over the tokens that the objective judges."""
-    if pretrainer.objective == "replace_mlm":
-        given = y["discriminator_token_loss"], y["mask_weights"]
-        return losses.weighted_mean(*given)
-    weights = pretrainer.judged(x, y)
-    if pretrainer.objective == "all_tokens_mlm":
+    is_mlm = pretrainer.objective == "replace_mlm"
+    weights = y["mask_weights"] if is_mlm else pretrainer.judged(x, y)
+    if "discriminator_token_loss" in y:
         return losses.weighted_mean(y["discriminator_token_loss"], weights)
     given = y["discriminator_logits"], y["replaced"]
     token_loss = losses.replaced_token_loss(*given)

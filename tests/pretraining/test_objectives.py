@@ -107,7 +107,7 @@ def check(kind, pretrainer, start, rows):
         assert float(pretrainer.sample_tokens.steps.value) == 4
     if kind == "hard":
         losses = values([pretrainer.mask_tokens.losses_of_ids])[0]
-        assert (losses[5:] != 1).all() and (losses[:5] == 1).all()
+        assert (losses != 1).sum() > 10 and (losses[:5] == 1).all()
     if kind == "gdes":
         tables = pretrainer.disentangled.tables()
         own, base = values([tables[0], tables[1].embeddings])
@@ -156,7 +156,7 @@ def test_whole_words_are_masked(rows, kind):
     assert 0.2 < is_masked[can_be].mean() < 0.45
     assert cut == 0  # words have two pieces, of which four fit
     runs = np.diff(np.pad(is_masked, ((0, 0), (1, 1))).astype(int)) == 1
-    assert (is_masked.sum() / runs.sum() > 2.4) == (kind == "span")
+    assert (is_masked.sum() / runs.sum() > 2.9) == (kind == "span")
 
 
 def test_spans_by_hand():
