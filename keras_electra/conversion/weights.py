@@ -91,8 +91,8 @@ def tasks_of(pretrainer):
     text, objective = pretrainer.preprocessor, pretrainer.objective
     if objective.endswith("mlm") or hasattr(pretrainer.generator, "left"):
         raise ValueError(
-            "Other forms of checkpoints have neither two towers nor the heads "
-            f"of objective={objective!r}. Convert `pretrainer.backbone` alone."
+            "No task and no other form of checkpoint has two towers, or the "
+            f"heads of objective={objective!r}. Take `pretrainer.backbone`."
         )
     parts = {
         "discriminator": (pretrainer.backbone, pretrainer.discriminator_head),

@@ -168,6 +168,7 @@ class Distiller(PretrainingFit, keras.Model):
         # === Config ===
         self.backbone = backbone
         self.generator = getattr(pretrainer, "generator", None)
+        self.disentangled = getattr(pretrainer, "disentangled", None)
         self.preprocessor = preprocessor
         self.student, self.pretrainer = student, pretrainer
         self.loss_weights = {n: w for n, w in weights.items() if w}

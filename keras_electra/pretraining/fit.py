@@ -113,10 +113,11 @@ class PretrainingFit(FitsExamples):
         Of rows, or texts: the sum over all tokens, in one pass (Clark et al.
         2020, section 2.5); it compares texts of the same length.
         """
-        if self.objective != "electric":
+        objective = getattr(self, "objective", None)
+        if objective != "electric":
             raise ValueError(
                 '`score` needs a network trained with `objective="electric"`. '
-                f"Received: objective={self.objective!r}."
+                f"Received: objective={objective!r}."
             )
         rows, _, _ = self._pack(x)
         states = self.backbone.output["sequence_output"]

@@ -27,18 +27,11 @@ OBJECTIVES = (
 LOSSES = ("cross_entropy", "balanced", "focal")
 
 
-def check_arguments(backbone, generator, generator_weight, *options):
+def check_arguments(generator, objective, discriminator_loss, share_embeddings):
     """Raises unless they go together; returns whether there are two towers."""
-    objective, discriminator_loss, share_embeddings = options
     check_option("objective", objective, OBJECTIVES)
     check_option("discriminator_loss", discriminator_loss, LOSSES)
     check_option("share_embeddings", share_embeddings, (True, False, "gdes"))
-    is_own = generator not in (None, backbone) and not share_embeddings
-    if not generator_weight and not is_own:
-        raise ValueError(
-            "`generator_weight=0`, which freezes the generator, needs one "
-            "with embeddings of its own: `share_embeddings=False`."
-        )
     has_towers = isinstance(generator, ElectraTwoTowers)
     if objective == "electric" and not has_towers:
         raise ValueError(
@@ -129,7 +122,8 @@ def judge(objective, head, states, outputs, token_ids, all_logits, rate):
         copy = heads.ReplacedTokenHead(
             dtype=head.dtype_policy, name="copy_head"
         )
-        loss = copied_loss(loss, copy(states), new_ids == token_ids)
+        same = ops.equal(new_ids, token_ids)
+        loss = copied_loss(loss, copy(states), same)
     return {"discriminator_token_loss": loss}
 
 

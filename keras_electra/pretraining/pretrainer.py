@@ -77,8 +77,8 @@ class ElectraPretrainer(
             for masked language modelling alone BERT's 0.8 and 0.1 are better.
         generator_weight, discriminator_weight: floats. Weights of the losses.
             Default to `1.0` and `50.0` (paper, table 6). With `0.0` there is
-            no discriminator: masked language modelling alone; or the generator
-            is frozen (Fast-ELECTRA, Dong et al. 2024) and needs no dropout.
+            no discriminator: masked language modelling alone; or a generator
+            that shares nothing is frozen (Fast-ELECTRA, Dong et al. 2024).
         objective: string, what the discriminator does: `"detection"`, or that
             of masked tokens alone, `"masked_detection"` (ELECTRA 15%), or
             predicts these, `"replace_mlm"`, or all, `"all_tokens_mlm"` (paper,
@@ -91,7 +91,8 @@ class ElectraPretrainer(
         disallow_correct: bool. Whether the right token is never drawn.
         share_embeddings: bool. Whether the generator uses the discriminator's
             embeddings: one with its own is rebuilt as `pretrainer.generator`.
-            Or `"gdes"`: the discriminator uses its tokens', without a gradient.
+            Or `"gdes"`: the discriminator uses its tokens', without a gradient
+            (DeBERTaV3; it is fine-tuned from a preset, not from this object).
         mask_token_id: int. Defaults to the tokenizer's, as what follows.
         unselectable_token_ids: list of ints, what is never predicted.
         seed: int or `None`, of training; evaluation always draws alike.
@@ -135,8 +136,7 @@ class ElectraPretrainer(
         **kwargs,
     ):
         check_option("masking", masking, masks.MASKINGS)
-        given = objective, discriminator_loss, share_embeddings
-        given = backbone, generator, generator_weight, *given
+        given = generator, objective, discriminator_loss, share_embeddings
         has_towers = objectives.check_arguments(*given)
         low, high = mask_range = masks.fraction_range(mask_fraction)
         mask_fraction = mask_range if low != high else low
@@ -181,9 +181,11 @@ class ElectraPretrainer(
         discriminator_head = disentangled = None
         if discriminator_weight:
             discriminator_head = objectives.make_head(backbone, objective)
-        if generator is not None and not generator_weight:
+        is_apart = share_embeddings is not True
+        is_apart = is_apart and generator not in (None, backbone)
+        if is_apart and not generator_weight:
             generator.trainable = generator_head.trainable = False
-        if share_embeddings == "gdes" and generator not in (None, backbone):
+        if is_apart and share_embeddings == "gdes":
             disentangled = networks.DisentangledTokens(
                 backbone.embeddings, generator.embeddings, name="disentangled"
             )

@@ -218,7 +218,6 @@ def test_losses_by_hand():
     "arguments, message",
     [
         ({"masking": "sentence"}, "`masking` must be one of"),
-        ({"generator_weight": 0.0}, "needs one with embeddings of its own"),
         ({"objective": "electra"}, "`objective` must be one of"),
         ({"share_embeddings": "es"}, "`share_embeddings` must be one of"),
     ],
