@@ -52,15 +52,18 @@ def special_ids(preprocessor, mask_token_id, unselectable_token_ids):
     return int(mask_token_id), sorted({int(i) for i in unselectable_token_ids})
 
 
-def continuing_ids(preprocessor):
+def continuing_ids(preprocessor, masking):
     """Whether an id goes on with the word before, a bool array `(ids,)`."""
     tokenizer = getattr(preprocessor, "tokenizer", None)
-    if tokenizer is None:
+    tokens = [] if tokenizer is None else tokenizer.get_vocabulary()
+    continues = np.array([token.startswith("##") for token in tokens])
+    if not (continues.size if masking == "hard" else continues.any()):
         raise ValueError(
-            '`masking` of whole words, spans, and `"hard"`, needs a '
-            "`preprocessor` with the tokenizer of the rows. Received none."
+            f"`masking={masking!r}` needs a `preprocessor` with a tokenizer, "
+            'of words and spans one whose parts of words begin with "##". '
+            f"Received one of {len(tokens)} tokens, or none."
         )
-    return np.array([t.startswith("##") for t in tokenizer.get_vocabulary()])
+    return continues
 
 
 class DisentangledTokens(keras.layers.Layer):

@@ -159,7 +159,7 @@ class ElectraPretrainer(
         given = mask_fraction, mask_token_rate, random_token_rate, seed
         given = *special, *given, fill_fraction, mask_targets_only, masking
         if masking != "token":
-            given = *given, networks.continuing_ids(preprocessor)
+            given = *given, networks.continuing_ids(preprocessor, masking)
         mask_tokens = masks.MaskTokens(*given, name="mask_tokens")
         if generator is None:
             generator_head = sampling.UniformLogits(
