@@ -197,7 +197,9 @@ class MaskTokens(SeededLayer):
         words = spans.number_words(ops.take(continues, token_ids, axis=0))
         if self.masking == "span":
             lengths = spans.span_lengths(self.uniform(token_ids, training))
-            keys = spans.spread_keys(keys, lengths)
+            # Where a span does not fit, its first words are taken.
+            order = 2e-7 * ops.cast(ops.arange(ops.shape(keys)[1]), "float32")
+            keys = spans.spread_keys(keys, lengths) - order
         return ops.take_along_axis(keys, words, axis=1), words
 
     def call(self, token_ids, padding_mask, segment_ids=None, training=None):
