@@ -1,5 +1,7 @@
 """Pre-trainers with the weights of the original program's checkpoints."""
 
+import types
+
 import keras
 
 from keras_electra.conversion import weights
@@ -35,6 +37,28 @@ def load(pretrainer, arrays):
     """Gives every weight of a pre-trainer the array of its original name."""
     table = weights.pretrainer(pretrainer)
     return weights.assign(Arrays(arrays), "discriminator", table, {}, [])
+
+
+def load_towers(pretrainer, arrays):
+    """The same with Electric's generator, which no other form holds."""
+    backbone, towers = pretrainer.backbone, pretrainer.generator
+    table = weights.network(backbone)
+    for tower, name in ((towers.left, "ltr"), (towers.right, "rtl")):
+        table |= weights.encoder(tower, f"generator_{name}")
+        if tower.embeddings is not backbone.embeddings:
+            own = tower.embeddings
+            table |= weights.embeddings(own, f"generator_{name}")
+    for head, parts in (
+        (pretrainer.generator_head, weights.TOKEN_HEAD),
+        (pretrainer.discriminator_head, weights.REPLACED_HEAD),
+    ):
+        table |= weights.of_parts(types.SimpleNamespace(head=head), parts)
+    arrays = {
+        name.replace("cloze_pred", "generator_pred"): array
+        for name, array in arrays.items()
+    }
+    weights.fill(table, arrays.pop)
+    assert not arrays
 
 
 def backbones(path, num_heads=None, generator_num_heads=None, **kwargs):

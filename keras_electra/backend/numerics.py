@@ -142,7 +142,7 @@ def kernels_are_off():
 
 def is_plain(layer, x):
     """Whether kernels compute what a `TransformerLayer` does with `x`."""
-    if kernels_are_off():
+    if kernels_are_off() or layer.attention.direction:
         return False
     # Nothing in float16, slow on a CPU, nor quantized, nor with LoRA.
     dtype, attention = keras.backend.standardize_dtype(x.dtype), layer.attention

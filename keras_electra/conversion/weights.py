@@ -88,7 +88,12 @@ def network(backbone):
 
 def tasks_of(pretrainer):
     """What is like a task, for each network of a pre-trainer with a head."""
-    text = pretrainer.preprocessor
+    text, objective = pretrainer.preprocessor, pretrainer.objective
+    if objective.endswith("mlm") or hasattr(pretrainer.generator, "left"):
+        raise ValueError(
+            "No task and no other form of checkpoint has two towers, or the "
+            f"heads of objective={objective!r}. Take `pretrainer.backbone`."
+        )
     parts = {
         "discriminator": (pretrainer.backbone, pretrainer.discriminator_head),
         "generator": (pretrainer.generator, pretrainer.generator_head),

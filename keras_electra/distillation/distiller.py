@@ -201,6 +201,7 @@ class Distiller(PretrainingFit, keras.Model):
         self.backbone, self.preprocessor = backbone, preprocessor
         if loss_weights.get("vector_loss"):  # for `ElectraTextEmbedder`
             backbone.vector_layer = layer
+        self.disentangled = getattr(pretrainer, "disentangled", None)
         self.student, self.pretrainer = student, pretrainer
         self.generator = getattr(pretrainer, "generator", None)
         self.loss_weights = loss_weights

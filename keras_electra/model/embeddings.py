@@ -21,8 +21,11 @@ class ElectraEmbeddings(ConfiguredLayer):
 
     Arguments are those of `ElectraBackbone`; `dropout` is that of the output.
     Called with int arrays `(batch, length)` of token ids and segment ids.
-    Returns `(batch, length, embedding_dim)`.
+    Returns `(batch, length, embedding_dim)`. In training a function `look_up`,
+    if there is one, gives the vectors of the tokens.
     """
+
+    look_up = None
 
     def __init__(
         self,
@@ -82,7 +85,8 @@ class ElectraEmbeddings(ConfiguredLayer):
                 f"length {length}. Lower `sequence_length` of the preprocessor "
                 "or of `build_examples`, or build the backbone with more."
             )
-        tokens = self.token_embedding(token_ids)  # (B, L, E)
+        look_up = training and self.look_up or self.token_embedding
+        tokens = look_up(token_ids)  # (B, L, E)
         x = tokens + self.position_embedding(tokens)
         x = x + self.segment_embedding(segment_ids)
         return self.dropout_layer(self.layer_norm(x), training=training)

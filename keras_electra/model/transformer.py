@@ -15,6 +15,7 @@ import keras
 from keras import ops
 
 from keras_electra.backend import encoder_layer
+from keras_electra.backend.numerics import MASKED_SCORE
 from keras_electra.backend.numerics import attention_weights
 from keras_electra.backend.numerics import drop
 from keras_electra.backend.numerics import kernels_are_off
@@ -33,6 +34,8 @@ class SelfAttention(ConfiguredLayer):
     Called with `x`, `(B, L, D)`, as the result is, `padding_mask`, `(B, L)`, 1
     for a token, and the `seed` of `dropout_layer.draw_seed`, or `None`.
     """
+
+    direction = 0  # 1: reads from itself and what is before, -1: after it
 
     def __init__(
         self, num_heads, dropout=0.1, initializer_range=0.02, **kwargs
@@ -61,7 +64,7 @@ class SelfAttention(ConfiguredLayer):
         length, width = ops.shape(x)[1], x.shape[-1]
         shape = (-1, length, 3, self.num_heads, width // self.num_heads)
         x = ops.reshape(self.query_key_value(x), shape)
-        fused = self.fused and not kernels_are_off()
+        fused = self.fused and not self.direction and not kernels_are_off()
         own = getattr(encoder_layer, "fused_attention", None)
         if fused and own:  # (B, L, N, H)
             x = own(x, padding_mask, 0.0 if seed is None else self.dropout)
@@ -85,6 +88,11 @@ class SelfAttention(ConfiguredLayer):
         query, key, value = ops.unstack(x, 3)
         query = query * head**-0.5
         scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (B, N, L, L)
+        if self.direction:
+            places = self.direction * ops.arange(ops.shape(scores)[-1])
+            is_hidden = places[None, :] > places[:, None]
+            is_hidden = is_hidden & (padding_mask > 0)[:, None, None, :]
+            scores = scores + MASKED_SCORE * ops.cast(is_hidden, scores.dtype)
         settings = padding_mask, self.compute_dtype, self.dropout, seed
         weigh = recomputed(
             lambda scores: attention_weights(scores, *settings), self.fused

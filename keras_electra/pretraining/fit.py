@@ -9,6 +9,7 @@ from keras_electra.data import inputs
 from keras_electra.data import streams
 from keras_electra.model.sizes import closest_size
 from keras_electra.pretraining.masking import SeededLayer
+from keras_electra.pretraining.masking import find_candidates
 from keras_electra.training.fit import TEXT_COLUMNS
 from keras_electra.training.fit import FitsExamples
 from keras_electra.training.recipes import pretraining_optimizer
@@ -19,6 +20,7 @@ class PretrainingFit(FitsExamples):
 
     names = inputs.Names(TEXT_COLUMNS, labels=())
     may_be_empty = True
+    disentangled = None
 
     @known_keywords(keras.Model.compile)
     def compile(
@@ -49,6 +51,11 @@ class PretrainingFit(FitsExamples):
             if self.generator is None or self.generator is self.backbone:
                 raise ValueError(
                     "`generator_optimizer` needs a generator of its own."
+                )
+            if self.disentangled is not None:
+                raise ValueError(
+                    '`share_embeddings="gdes"` is for one optimizer, after '
+                    "which the tables are added. Received another one."
                 )
             others = keras.optimizers.get(generator_optimizer)
             by_path = keras.optimizers.OptimizerMap(
@@ -88,6 +95,8 @@ class PretrainingFit(FitsExamples):
         return check_ids(x, self.backbone.vocabulary_size), None, None
 
     def _begin_fit(self, stream, epochs):
+        if self.disentangled is not None:
+            self.disentangled.follow()
         is_new = self._compile_auto and not self.optimizer.built
         if is_new and stream.steps is not None:
             self._compile_auto(stream.steps * epochs)
@@ -101,6 +110,29 @@ class PretrainingFit(FitsExamples):
             if isinstance(layer, SeededLayer):
                 layer.restart_evaluation()
         return super().evaluate(*args, **kwargs)
+
+    def score(self, x, batch_size=32):
+        """Pseudo-log-likelihoods of Electric, float32 `(rows,)`, in nats.
+
+        Of rows, or texts: the sum over all tokens, in one pass (Clark et al.
+        2020, section 2.5); it compares texts of the same length.
+        """
+        objective = getattr(self, "objective", None)
+        if objective != "electric":
+            raise ValueError(
+                '`score` needs a network trained with `objective="electric"`. '
+                f"Received: objective={objective!r}."
+            )
+        rows, _, _ = self._pack(x)
+        states = self.backbone.output["sequence_output"]
+        energies = self.discriminator_head(states)
+        energies = keras.Model(self.backbone.input, energies).predict(
+            rows, batch_size, verbose=0
+        )
+        given = rows["token_ids"], rows["padding_mask"]
+        used = find_candidates(*given, self.unselectable_token_ids)
+        used = ops.convert_to_numpy(used)
+        return -(energies.astype("float32") * used).sum(axis=1)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         self.step_metrics.update(self.judged(x, y_pred), y_pred)

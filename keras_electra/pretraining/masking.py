@@ -11,8 +11,12 @@ from keras import ops
 
 from keras_electra.backend import replicas
 from keras_electra.model.layers import ConfiguredLayer
+from keras_electra.pretraining import spans
 
 SEED_KEY = "seed_generator_state"
+MASKINGS = ("token", "word", "span", "hard")
+# Running means keep this share of what they were at each step.
+MEMORY = 0.9
 
 
 class SeededLayer(ConfiguredLayer):
@@ -37,6 +41,18 @@ class SeededLayer(ConfiguredLayer):
         )
         return replicas.own_draws(draw, like)
 
+    def state(self, shape, initializer, name):
+        """A float32 weight that steps of training change, alike everywhere."""
+        return self.add_weight(
+            shape,
+            initializer,
+            dtype="float32",
+            autocast=False,
+            trainable=False,
+            aggregation="only_first_replica",
+            name=name,
+        )
+
     def restart_evaluation(self):
         """Lets the next evaluation draw what the first one drew."""
         self.evaluation.state.assign(self._start)
@@ -48,6 +64,8 @@ class SeededLayer(ConfiguredLayer):
 
     def load_own_variables(self, store):
         self.seed_generator.state.assign(store[SEED_KEY][()])
+        for i, variable in enumerate(self._non_trainable_variables):
+            variable.assign(store[str(i)][()])
 
 
 def specs(shape, *names, dtype="int32"):
@@ -99,6 +117,14 @@ def select_positions(keys, candidates, counts, limit):
     return ops.cast(positions, "int32"), weights
 
 
+def find_candidates(token_ids, padding_mask, unselectable_token_ids):
+    """Whether a token may be predicted, a bool array `(batch, length)`."""
+    candidates = ops.cast(padding_mask, "bool")
+    for token_id in unselectable_token_ids:
+        candidates = candidates & (token_ids != token_id)
+    return candidates
+
+
 def replace_ids(ids, positions, new_ids, weights):
     """Writes ids `(batch, num_positions)` to distinct positions of each row.
 
@@ -136,20 +162,54 @@ class MaskTokens(SeededLayer):
         seed=None,
         fill_fraction=1.0,
         mask_targets_only=False,
+        masking="token",
+        continues=None,
         **kwargs,
     ):
         super().__init__(seed, evaluation_seed=1, **kwargs)
         self.keep_arguments(locals())
+        if masking == "hard":
+            self.losses_of_ids = self.state(continues.shape, "ones", "losses")
+
+    def learn(self, mask_ids, token_loss, weights):
+        """Updates the running mean of the loss of each id."""
+        flat = ops.reshape(mask_ids, (-1,))
+        size = self.continues.shape[0]
+        loss, count = (
+            replicas.total(ops.segment_sum(ops.reshape(x, (-1,)), flat, size))
+            for x in (ops.stop_gradient(token_loss) * weights, weights)
+        )
+        old = self.losses_of_ids
+        new = MEMORY * old + (1 - MEMORY) * loss / ops.maximum(count, 1.0)
+        self.losses_of_ids.assign(ops.where(count > 0, new, old))
+
+    def _keys(self, token_ids, training):
+        """Random numbers below 1, and the words of tokens if they matter."""
+        keys = self.uniform(token_ids, training)
+        if self.masking == "token":
+            return keys, None
+        if self.masking == "hard":
+            # Drawn without replacement in proportion to these weights
+            # (Efraimidis and Spirakis 2006).
+            weights = ops.take(self.losses_of_ids, token_ids, axis=0)
+            return ops.exp(ops.log(keys) / ops.maximum(weights, 1e-3)), None
+        continues = ops.convert_to_tensor(self.continues)
+        words = spans.number_words(ops.take(continues, token_ids, axis=0))
+        if self.masking == "span":
+            lengths = spans.span_lengths(self.uniform(token_ids, training))
+            # Where a span does not fit, its first words are taken.
+            order = 2e-7 * ops.cast(ops.arange(ops.shape(keys)[1]), "float32")
+            keys = spans.spread_keys(keys, lengths) - order
+        return ops.take_along_axis(keys, words, axis=1), words
 
     def call(self, token_ids, padding_mask, segment_ids=None, training=None):
         limit = max_predictions(ops.shape(token_ids)[1], self.mask_fraction)
-        candidates = ops.cast(padding_mask, "bool")
+        given = token_ids, padding_mask, self.unselectable_token_ids
+        candidates = find_candidates(*given)
         if self.mask_targets_only:
             is_source = segment_ids < ops.max(segment_ids, 1, keepdims=True)
             candidates = candidates & ~is_source
-        for token_id in self.unselectable_token_ids:
-            candidates = candidates & (token_ids != token_id)
-        keys = self.uniform(token_ids, training)
+        keys, words = self._keys(token_ids, training)
         low, high = fraction_range(self.mask_fraction)
         counted, rate = padding_mask, low
         if low < high:  # of what can be masked, as all of it may have to be
@@ -158,6 +218,9 @@ class MaskTokens(SeededLayer):
         num_tokens = ops.sum(ops.cast(counted, "int32"), axis=1)
         counts = count_predictions(num_tokens, rate, limit)
         positions, weights = select_positions(keys, candidates, counts, limit)
+        if words is not None:
+            given = words, candidates, positions, weights
+            weights = spans.keep_whole_words(*given)
         mask_ids = ops.take_along_axis(token_ids, positions, axis=1)
         shown, new_ids = self.uniform(positions, training), mask_ids
         if self.random_token_rate:
@@ -207,8 +270,14 @@ class ReplaceTokens(keras.layers.Layer):
 
     A draw that hits the right token leaves it original (paper, section 2).
     Returns `token_ids` and `replaced`, 1 where they differ, `(batch, length)`.
-    What is not replaced is as in `shown_ids`, by default as it was.
+    What is not replaced is as in `shown_ids`, by default as it was. Of the
+    `objective` `"masked_detection"` also `masked`, 1 where something was drawn;
+    of `"electric"` all that counts as replaced.
     """
+
+    def __init__(self, objective="detection", **kwargs):
+        super().__init__(**kwargs)
+        self.objective = objective
 
     def call(
         self, token_ids, mask_positions, sampled_ids, weights, shown_ids=None
@@ -217,7 +286,14 @@ class ReplaceTokens(keras.layers.Layer):
         slots = mask_positions, sampled_ids, weights
         new_ids = replace_ids(shown_ids, *slots)
         replaced = ops.cast(new_ids != token_ids, "int32")
-        return {"token_ids": new_ids, "replaced": replaced}
+        outputs = {"token_ids": new_ids, "replaced": replaced}
+        if self.objective in ("masked_detection", "electric"):
+            slots = mask_positions, ops.ones_like(sampled_ids), weights
+            masked = replace_ids(ops.zeros_like(token_ids), *slots)
+            is_all = self.objective == "electric"
+            outputs["replaced" if is_all else "masked"] = masked
+        return outputs
 
     def compute_output_spec(self, token_ids, *others):
-        return specs(token_ids.shape, "token_ids", "replaced")
+        more = ["masked"] * (self.objective == "masked_detection")
+        return specs(token_ids.shape, "token_ids", "replaced", *more)

@@ -20,11 +20,14 @@ from keras_electra.model import heads
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.sizes import get_size
 from keras_electra.pretraining import losses
-from keras_electra.pretraining import masking
+from keras_electra.pretraining import masking as masks
 from keras_electra.pretraining import networks
+from keras_electra.pretraining import objectives
 from keras_electra.pretraining import sampling
 from keras_electra.pretraining.fit import PretrainingFit
 from keras_electra.training.recipes import RECIPES
+
+GENERATORS = ("narrow", "full", "backbone", "towers")
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -57,7 +60,8 @@ class ElectraPretrainer(
     Args:
         backbone: `ElectraBackbone`, the discriminator's.
         generator: `ElectraBackbone`; the same object as `backbone` for one
-            network that is both; or `None` for replacements drawn uniformly.
+            network that is both; `ElectraTwoTowers`, Electric's; or `None` for
+            replacements drawn uniformly.
         preprocessor: `ElectraPretrainerPreprocessor` or `None`. For raw text.
         mask_fraction: float. Share of the tokens of a row that is predicted.
             Defaults to `0.15` (paper, table 6; large: 0.25). Or two, lowest
@@ -67,17 +71,31 @@ class ElectraPretrainer(
             only a share, from this one up, is filled for the discriminator,
             which judges the rest's neighbours, not what stays [MASK].
         mask_targets_only: bool. Whether of pairs the first is never masked.
+        masking: string, what is drawn: `"token"`, whole words, `"word"`, spans
+            of words, `"span"` (SpanBERT), or tokens the more often the worse
+            their kind was predicted, `"hard"` (Zhang et al. 2023).
         mask_token_rate, random_token_rate: floats. Shares of these that are
             shown as [MASK], and as another token of the text. Default to
             `0.85` (original `pretrain/pretrain_helpers.py:201`) and `0.0`;
             for masked language modelling alone BERT's 0.8 and 0.1 are better.
         generator_weight, discriminator_weight: floats. Weights of the losses.
             Default to `1.0` and `50.0` (paper, table 6). With `0.0` there is
-            no discriminator: masked language modelling alone.
-        temperature: float, of the generator's draws.
+            no discriminator: masked language modelling alone; or a generator
+            that shares nothing is frozen (Fast-ELECTRA, Dong et al. 2024).
+        objective: string, what the discriminator does: `"detection"`, or that
+            of masked tokens alone, `"masked_detection"` (ELECTRA 15%), or
+            predicts these, `"replace_mlm"`, or all, `"all_tokens_mlm"` (paper,
+            table 5; give both losses the weight 1), or `"electric"`.
+        discriminator_loss: string. `"cross_entropy"`, `"balanced"`, both kinds
+            of tokens having half of the weight, or `"focal"`, of detection.
+        temperature: float, of the generator's draws, or a schedule of Keras of
+            the step, such as `PolynomialDecay(2.0, steps, 1.0)`; Fast-ELECTRA's
+            ends at 1, too.
         disallow_correct: bool. Whether the right token is never drawn.
         share_embeddings: bool. Whether the generator uses the discriminator's
             embeddings: one with its own is rebuilt as `pretrainer.generator`.
+            Or `"gdes"`: the discriminator uses its tokens', without a gradient
+            (DeBERTaV3; it is fine-tuned from a preset, not from this object).
         mask_token_id: int. Defaults to the tokenizer's, as what follows.
         unselectable_token_ids: list of ints, what is never predicted.
         seed: int or `None`, of training; evaluation always draws alike.
@@ -106,27 +124,34 @@ class ElectraPretrainer(
         random_token_rate: float = 0.0,
         generator_weight: float = 1.0,
         discriminator_weight: float = 50.0,
-        temperature: float = 1.0,
+        temperature: object = 1.0,
         disallow_correct: bool = False,
-        share_embeddings: bool = True,
+        share_embeddings: object = True,
         mask_token_id: int | None = None,
         unselectable_token_ids: list[int] | None = None,
         seed: int | None = None,
         generator_head_activation: str | None = None,
         fill_fraction: float = 1.0,
         mask_targets_only: bool = False,
+        masking: str = "token",
+        objective: str = "detection",
+        discriminator_loss: str = "cross_entropy",
         **kwargs: object,
     ) -> None:
-        low, high = mask_range = masking.fraction_range(mask_fraction)
-        is_range = low != high
-        mask_fraction = mask_range if is_range else low
+        check_option("masking", masking, masks.MASKINGS)
+        given = generator, objective, discriminator_loss, share_embeddings
+        has_towers = objectives.check_arguments(*given)
+        low, high = mask_range = masks.fraction_range(mask_fraction)
+        mask_fraction = mask_range if low != high else low
+        below = {"at_most": 1} if low != high else {"below": 1}
         check_number("mask_fraction", low, above=0, below=1)
-        check_number("mask_fraction", high, at_least=low, at_most=1)
+        check_number("mask_fraction", high, at_least=low, **below)
         check_number("fill_fraction", fill_fraction, at_least=0, at_most=1)
         check_number("mask_token_rate", mask_token_rate, at_least=0, at_most=1)
         limits = {"at_least": 0, "at_most": round(1 - mask_token_rate, 9)}
         check_number("random_token_rate", random_token_rate, **limits)
-        check_number("temperature", temperature, above=0)
+        if not callable(temperature):
+            check_number("temperature", temperature, above=0)
         mask_token_id, unselectable_token_ids = networks.special_ids(
             preprocessor, mask_token_id, unselectable_token_ids
         )
@@ -134,9 +159,12 @@ class ElectraPretrainer(
         generator = networks.prepare_generator(*given)
 
         # === Layers ===
-        own, given = keyword_names(masking.MaskTokens.__init__), locals()
+        continues = None
+        if masking != "token":
+            continues = networks.continuing_ids(preprocessor, masking)
+        own, given = keyword_names(masks.MaskTokens.__init__), locals()
         own = {name: given[name] for name in own}
-        mask_tokens = masking.MaskTokens(**own, name="mask_tokens")
+        mask_tokens = masks.MaskTokens(**own, name="mask_tokens")
         if generator is None:
             generator_head = sampling.UniformLogits(
                 backbone.vocabulary_size, name="generator_head"
@@ -153,14 +181,17 @@ class ElectraPretrainer(
         sample_tokens = sampling.SampleTokens(
             temperature, disallow_correct, draw_seed, name="sample_tokens"
         )
-        replace_tokens = masking.ReplaceTokens(name="replace_tokens")
-        discriminator_head = None
+        replace_tokens = masks.ReplaceTokens(objective, name="replace_tokens")
+        discriminator_head = disentangled = None
         if discriminator_weight:
-            discriminator_head = heads.ReplacedTokenHead(
-                activation=backbone.activation,
-                initializer_range=backbone.initializer_range,
-                dtype=backbone.dtype_policy,
-                name="discriminator_head",
+            discriminator_head = objectives.make_head(backbone, objective)
+        is_apart = share_embeddings is not True
+        is_apart = is_apart and generator not in (None, backbone)
+        if is_apart and not generator_weight:
+            generator.trainable = generator_head.trainable = False
+        if is_apart and share_embeddings == "gdes":
+            disentangled = networks.DisentangledTokens(
+                backbone.embeddings, generator.embeddings, name="disentangled"
             )
 
         # === Functional Model ===
@@ -168,13 +199,22 @@ class ElectraPretrainer(
         given = (inputs[n] for n in ("token_ids", "padding_mask"))
         masked = mask_tokens(*given, inputs["segment_ids"])
         masked_ids = masked.pop("token_ids")
-        positions = masked["mask_positions"]
+        positions, all_logits = masked["mask_positions"], None
         if generator is None:
             logits = generator_head(positions)  # (B, P, V)
+        elif has_towers:
+            x = generator(inputs)["sequence_output"]
+            logits = generator_head(x, positions)
+            where = objectives.everywhere(inputs["token_ids"])
+            all_logits = generator_head(x, where)  # (B, L, V)
         else:
             x = generator({**inputs, "token_ids": masked_ids})
             logits = generator_head(x["sequence_output"], positions)
-        sampled = sample_tokens(logits, masked["mask_ids"])
+        more = {}
+        if masking == "hard":
+            sample_tokens.learn = mask_tokens.learn
+            more["weights"] = masked["mask_weights"]
+        sampled = sample_tokens(logits, masked["mask_ids"], **more)
         filled, shown = masked["mask_weights"], ()
         if fill_fraction < 1:
             filled, shown = masked.pop("fill_weights"), (masked_ids,)
@@ -184,8 +224,15 @@ class ElectraPretrainer(
         outputs = {**masked, **sampled, "corrupted_token_ids": new_ids}
         outputs |= corrupted  # "replaced"
         if discriminator_head is not None:
-            x = backbone({**inputs, "token_ids": new_ids})["sequence_output"]
-            outputs["discriminator_logits"] = discriminator_head(x)
+            read = disentangled(new_ids) if disentangled else new_ids
+            x = backbone({**inputs, "token_ids": read})["sequence_output"]
+            given = outputs, inputs["token_ids"], all_logits, (low + high) / 2
+            given = objective, discriminator_head, x, *given
+            outputs |= objectives.judge(*given)
+        if has_towers:
+            token_loss = objectives.TokenLoss(name="all_token_loss")
+            given = all_logits, inputs["token_ids"]
+            outputs["all_token_loss"] = token_loss(*given)
         compile = kwargs.pop("compile", True)
         super().__init__(inputs, outputs, compile=False, **kwargs)
 
@@ -196,8 +243,10 @@ class ElectraPretrainer(
         self.keep_arguments(locals())
         self.mask_tokens = mask_tokens
         self.sample_tokens = sample_tokens
+        self.disentangled = disentangled
         self.step_metrics = losses.PretrainingMetrics(
-            discriminator_head, mask_range if is_range else None
+            "discriminator_logits" in outputs,
+            mask_range if low < high else None,
         )
         if compile:
             self.compile()
@@ -225,12 +274,13 @@ class ElectraPretrainer(
             sequence_length: int, tokens a row of text; by default the recipe's.
             dropout, max_sequence_length, dtype: of both `ElectraBackbone`s.
             generator: string. `"narrow"`, as in the paper, `"full"`, as wide
-                as the discriminator, or `"backbone"`: one network that is both.
+                as the discriminator, `"backbone"`: one network that is both,
+                or `"towers"`: `ElectraTwoTowers` of two narrow ones.
             **kwargs: of `ElectraPretrainer`.
         """
         sizes, recipe = get_size(size), RECIPES[size]
         generator = generator or cls.default_generator
-        check_option("generator", generator, ("narrow", "full", "backbone"))
+        check_option("generator", generator, GENERATORS)
         if tokenizer is None and vocabulary_size is None:
             raise ValueError("Give a `tokenizer` or a `vocabulary_size`.")
         common = dict(
@@ -239,24 +289,15 @@ class ElectraPretrainer(
             max_sequence_length=max_sequence_length,
             dtype=dtype,
         )
-        backbone = ElectraBackbone(
-            **sizes.discriminator(), **common, name="discriminator"
-        )
-        widths = {"narrow": sizes.generator(), "full": sizes.discriminator()}
-        network = backbone
-        if generator != "backbone":
-            if kwargs.get("share_embeddings", True):
-                common["embeddings"] = backbone.embeddings
-            with keras.name_scope("generator"):
-                network = ElectraBackbone(
-                    **widths[generator], **common, name="generator"
-                )
+        shares = kwargs.get("share_embeddings", True)
+        given = sizes, generator, shares
+        backbone, generator = networks.make_networks(*given, **common)
         preprocessor, length = None, sequence_length or recipe.sequence_length
         if tokenizer is not None:
             preprocessor = cls.preprocessor_cls(tokenizer, length)
         if cls is ElectraPretrainer:
             kwargs.setdefault("mask_fraction", recipe.mask_fraction)
-        return cls(backbone, network, preprocessor=preprocessor, **kwargs)
+        return cls(backbone, generator, preprocessor=preprocessor, **kwargs)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -265,21 +306,16 @@ class ElectraPretrainer(
 
         Of several replicas, in training, a share: their sum is the loss.
         """
-        loss = self.generator_weight * losses.weighted_mean(
-            y_pred["token_loss"], y_pred["mask_weights"]
-        )
+        given = self, x, y_pred
+        loss = self.generator_weight * objectives.generator_loss(*given)
         if self.discriminator_weight:
-            token_loss = losses.replaced_token_loss(
-                y_pred["discriminator_logits"], y_pred["replaced"]
-            )
-            loss += self.discriminator_weight * losses.weighted_mean(
-                token_loss, self.judged(x, y_pred)
-            )
+            own = objectives.discriminator_loss(*given)
+            loss += self.discriminator_weight * own
         return loss if training else replicas.total(loss)
 
     def judged(self, x: object, y_pred: object) -> object:
         """1 for tokens that the discriminator judges, `(batch, length)`."""
-        mask = x["padding_mask"]
+        mask = x["padding_mask"] * y_pred.get("masked", 1)
         if self.fill_fraction == 1:
             return mask
         is_open = y_pred["corrupted_token_ids"] == self.mask_token_id

@@ -77,8 +77,12 @@ class SampleTokens(SeededLayer):
 
     Takes logits `(batch, positions, vocabulary_size)` and the right ids.
     Returns a dict of arrays `(batch, positions)`: `token_loss` (float32, nats),
-    `predicted_ids` (most probable) and `sampled_ids`.
+    `predicted_ids` (most probable) and `sampled_ids`. A `temperature` that is a
+    schedule is one of the steps of training. `learn(mask_ids, token_loss,
+    weights)` is called in training, where it and `weights` are given.
     """
+
+    learn = None
 
     def __init__(
         self, temperature=1.0, disallow_correct=False, seed=None, **kwargs
@@ -88,9 +92,16 @@ class SampleTokens(SeededLayer):
         super().__init__(seed, evaluation_seed=2, **kwargs)
         self.keep_arguments(locals())
         self.fused = numerics.on_accelerator()
+        if callable(temperature):
+            self.steps = self.state((), "zeros", "steps")
 
-    def call(self, logits, mask_ids, training=None):
+    def call(self, logits, mask_ids, training=None, weights=None):
         uniform = self.uniform(mask_ids, training)
+        temperature = self.temperature
+        if callable(temperature):
+            temperature = self.temperature(self.steps.value)
+            if training:
+                self.steps.assign(self.steps + 1.0)
         plain = self.temperature == 1.0 and not self.disallow_correct
         if plain and torch_vocabulary and torch_vocabulary.can_run(logits):
             loss, best, ids = torch_vocabulary.predict(
@@ -108,12 +119,16 @@ class SampleTokens(SeededLayer):
             loss, shares, best = judge(logits)
             if not plain:
                 ids = mask_ids if self.disallow_correct else None
-                scores = adjust_logits(logits, self.temperature, ids)
+                scores = adjust_logits(logits, temperature, ids)
                 shares, _, _ = losses.exponentials(scores)
             ids = sample_tokens(ops.stop_gradient(shares), uniform)
+        if training and self.learn is not None:
+            self.learn(mask_ids, loss, weights)
         return {"token_loss": loss, "predicted_ids": best, "sampled_ids": ids}
 
-    def compute_output_spec(self, logits, mask_ids, training=None):
+    def compute_output_spec(
+        self, logits, mask_ids, training=None, weights=None
+    ):
         return {
             **specs(mask_ids.shape, "token_loss", dtype="float32"),
             **specs(mask_ids.shape, "predicted_ids", "sampled_ids"),

@@ -6,18 +6,16 @@ from keras import ops
 
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.pretraining import masking
+from keras_electra.pretraining.networks import ElectraTwoTowers
 from keras_electra.pretraining.sampling import adjust_logits
 from tests import original
 from tests import recorded
 from tests.pretraining import forced
 
-# What the networks are made of in each variant of the original. The two towers
-# of Electric are another network, which this package does not have.
+# What the networks are made of in each variant of the original.
 VARIANTS = {
     name: variant["hparams"]
     for name, variant in recorded.read_json("variants.json").items()
-    if not variant["hparams"].get("two_tower_generator")
-    and not variant["hparams"].get("electric_objective")
 }
 
 
@@ -30,6 +28,8 @@ def arguments(hparams):
         found["disallow_correct"] = hparams["disallow_correct"]
     if hparams.get("untied_generator_embeddings"):
         found["share_embeddings"] = False
+    if hparams.get("electric_objective"):
+        found["objective"] = "electric"
     if not hparams.get("electra_objective", True):
         found["discriminator_weight"] = 0.0
     return found
@@ -61,20 +61,27 @@ def build(hparams):
     else:
         narrow = int(width * hparams["generator_hidden_size"])
         own = hparams.get("untied_generator_embeddings")
-        generator = ElectraBackbone(
+        sizes = dict(
             num_layers=int(layers * hparams.get("generator_layers", 1.0)),
             num_heads=max(1, narrow // 64),
             hidden_dim=narrow,
             intermediate_dim=4 * narrow,
             embedding_dim=narrow if own else hparams["embedding_size"],
-            name="generator",
             **common,
         )
-    # The draws are given, so which tokens are special does not matter.
-    special = dict.fromkeys(("[PAD]", "[CLS]", "[SEP]", "[MASK]"), 0)
+        if has_towers(hparams):
+            towers = (ElectraBackbone(**sizes, name=n) for n in "lr")
+            generator = ElectraTwoTowers(*towers, name="generator")
+        else:
+            generator = ElectraBackbone(**sizes, name="generator")
     return forced.build(
-        backbone, generator, special, compile=False, **arguments(hparams)
+        backbone, generator, compile=False, **arguments(hparams)
     )
+
+
+def has_towers(hparams):
+    names = ("two_tower_generator", "electric_objective")
+    return any(hparams.get(name) for name in names)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +102,11 @@ def variables(archive, description, name):
 def test_outputs(archive, name):
     arrays, description = archive
     pretrainer = build(VARIANTS[name])
-    original.load(pretrainer, variables(arrays, description, name))
+    values = variables(arrays, description, name)
+    if has_towers(VARIANTS[name]):
+        original.load_towers(pretrainer, values)
+    else:
+        original.load(pretrainer, values)
     expected = forced.section(arrays, f"{name}/out/")
     inputs = forced.section(arrays, "in/")
     inputs["sampled_ids"] = expected["sampled_ids_used"]
@@ -116,6 +127,41 @@ def test_outputs(archive, name):
         np.testing.assert_allclose(
             ops.convert_to_numpy(ours), expected[key], atol=1e-4, err_msg=key
         )
+
+
+def test_electric(golden):
+    """What it trained itself, by the names of its checkpoint."""
+    arrays = np.load(golden / "electric_forward.npz")
+    config = recorded.read_json("electric_ckpt/config.json")
+    hparams = config["hparams_passed"]
+    pretrainer = build(hparams)
+    path = golden / "electric_ckpt" / "model.ckpt-15"
+    original.load_towers(pretrainer, original.variables(path))
+    inputs = forced.section(arrays, "in/")
+    with forced.forced_draws(inputs, arrays["out/disc_labels"]):
+        x = forced.model_inputs(inputs)
+        y = pretrainer(x)
+        loss = pretrainer.compute_loss(x=x, y_pred=y)
+    found = {
+        "disc_logits": y["discriminator_logits"],
+        "total_loss": loss,
+        "mlm_per_position_loss": y["token_loss"],
+        "cloze_per_position_loss": y["all_token_loss"],
+    }
+    for key, ours in found.items():
+        ours, theirs = ops.convert_to_numpy(ours), arrays[f"out/{key}"]
+        if "cloze" in key:
+            ours = ours * arrays["out/cloze_weights"]
+            theirs = theirs * arrays["out/cloze_weights"]
+        np.testing.assert_allclose(ours, theirs, atol=1e-4, err_msg=key)
+    # Of one pass over the text, without what noise adds to it.
+    energies = pretrainer.discriminator_head(
+        pretrainer.backbone(x)["sequence_output"]
+    )
+    energies = ops.convert_to_numpy(energies) * arrays["out/cloze_weights"]
+    np.testing.assert_allclose(
+        pretrainer.score(x), -energies.sum(axis=1), rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
