@@ -16,6 +16,9 @@ from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.layouts import layout_map
 from keras_electra.presets import presets
 from keras_electra.presets_saving import upload_preset
+from keras_electra.pretraining.estimate import Estimate
+from keras_electra.pretraining.estimate import estimate
+from keras_electra.pretraining.health import HealthMonitor
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.pretraining.pretrainer import ElectraPretrainerPreprocessor
 from keras_electra.tasks.answers import Answer
@@ -73,6 +76,9 @@ __all__ = [
     "pretraining_optimizer",
     "ElectraAdamW",
     "ResumableCheckpoint",
+    "HealthMonitor",
+    "estimate",
+    "Estimate",
     "ElectraReplacedTokenDetectorPreprocessor",
     "ElectraReplacedTokenDetector",
     "DetectedToken",
