@@ -16,7 +16,6 @@ from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.layouts import layout_map
 from keras_electra.presets import presets
 from keras_electra.presets_saving import upload_preset
-from keras_electra.pretraining.estimate import Estimate
 from keras_electra.pretraining.estimate import estimate
 from keras_electra.pretraining.health import HealthMonitor
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
@@ -78,7 +77,6 @@ __all__ = [
     "ResumableCheckpoint",
     "HealthMonitor",
     "estimate",
-    "Estimate",
     "ElectraReplacedTokenDetectorPreprocessor",
     "ElectraReplacedTokenDetector",
     "DetectedToken",

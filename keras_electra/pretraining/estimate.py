@@ -22,38 +22,27 @@ STEPS = 3  # that are timed, after two others
 
 
 class Estimate(typing.NamedTuple):
-    """What a pre-training will need; it prints itself in words.
+    """What a pre-training will need, which prints itself.
 
     Attributes:
-        title: string, what was asked for.
-        steps: int, weight updates.
-        seconds: float, of all of them.
-        tokens_per_second: float.
-        memory: int, bytes at most: of the accelerator, or else of this process
-            with all that is loaded; `None` where the system does not tell.
-        parameters: int, weights of both networks.
-        timed_rows: tuple of two ints, rows of the steps that were timed.
+        steps: int, weight updates. `seconds`: float, of all of them.
+        memory: int, bytes of the accelerator, or of this process with all that
+            it has loaded; `None` where the system does not tell.
+        timed_rows: tuple of ints, rows of the steps that were timed.
     """
 
-    title: str
     steps: int
     seconds: float
-    tokens_per_second: float
     memory: int | None
-    parameters: int
     timed_rows: tuple
 
     def __str__(self):
-        taken = datetime.timedelta(seconds=round(self.seconds))
-        memory = "memory unknown on this system"
+        text = f"{self.steps:,} steps, {self.seconds / self.steps:.3g} s each"
+        text += f": {datetime.timedelta(seconds=round(self.seconds))}"
         if self.memory is not None:
-            memory = f"{self.memory / 2**30:.2f} GiB of memory"
-        return (
-            f"{self.title}: {self.steps:,} steps in {taken} "
-            f"({self.tokens_per_second:,.0f} tokens/s), {memory}, "
-            f"{self.parameters:,} weights; measured on steps of "
-            f"{' and '.join(map(str, self.timed_rows))} rows"
-        )
+            text += f", {self.memory / 2**30:.2f} GiB"
+        rows = ", ".join(map(str, self.timed_rows))
+        return f"{text} (from steps of {rows} rows)"
 
 
 @known_keywords(ElectraPretrainer.from_size)
@@ -61,16 +50,14 @@ def estimate(size, tokens, batch_size=None, sequence_length=None, **kwargs):
     """Times steps of the real networks here, and says what a run will need.
 
     Full rows of random tokens, 2, 8, 32 and so on to `batch_size` a step, until
-    a step takes a second. The last two numbers of rows give a straight line,
-    time and memory of what comes with the step and of each row. Reading the
-    data is not in it. Compiling, on JAX and TensorFlow, takes longest.
+    a step takes a second; a straight line through the last two goes on from
+    there. Reading data is not in it. On JAX and TensorFlow each compiles.
 
     Args:
         size: string, as of `ElectraPretrainer.from_size`.
-        tokens: number, of all rows that will be trained on, padding included.
-        batch_size, sequence_length: ints; by default the recipe's of the size.
-        **kwargs: as of `ElectraPretrainer.from_size`; `vocabulary_size` is by
-            default `30522`.
+        tokens: number, of all rows that will be trained on, with padding.
+        batch_size, sequence_length: ints, by default of the size's recipe.
+        **kwargs: as of `from_size`. `vocabulary_size` is by default 30522.
 
     Returns an `Estimate`.
     """
@@ -80,46 +67,31 @@ def estimate(size, tokens, batch_size=None, sequence_length=None, **kwargs):
     length = sequence_length or RECIPES[size].sequence_length
     check_count("batch_size", batch_size)
     if kwargs.get("tokenizer") is None:
-        special = dict(mask_token_id=4, unselectable_token_ids=[0, 1, 2, 3, 4])
+        special = dict(mask_token_id=4, unselectable_token_ids=[*range(5)])
         kwargs = {"vocabulary_size": 30522, **special, **kwargs}
     kwargs.setdefault("max_sequence_length", max(512, length))
-    pretrainer = ElectraPretrainer.from_size(
-        size, sequence_length=length, **kwargs
-    )
-    vocabulary_size = pretrainer.backbone.vocabulary_size
-    found, rows = [], min(2, batch_size)
-    while True:
-        shape = rows * (STEPS + 2), length
-        ids = np.random.default_rng(0).integers(5, vocabulary_size, shape)
-        found.append((rows, *_measure(pretrainer, ids.astype("int32"), rows)))
-        if rows == batch_size or found[-1][1] > 1 and len(found) > 1:
-            break
-        rows = min(4 * rows, batch_size)
-    few, many = found[-2:] if len(found) > 1 else found * 2
-    beyond = (batch_size - many[0]) / max(1, many[0] - few[0])
+    pretrainer = ElectraPretrainer.from_size(size, **kwargs)
+    points, rows = [], 0
+    while not points or rows < batch_size and points[-1][1] < 1:
+        rows = min(4 * rows or 2, batch_size)
+        points.append((rows, *_measure(pretrainer, rows, length)))
+    counts, *measured = zip(*points[-2:])
+    beyond = (batch_size - counts[-1]) / max(1, counts[-1] - counts[0])
     step, memory = (
-        None if b is None else b + beyond * max(0, b - a)
-        for a, b in zip(few[1:], many[1:])
+        None if last is None else last + beyond * max(0, last - first)
+        for first, last in ((values[0], values[-1]) for values in measured)
     )
     steps = math.ceil(tokens / (batch_size * length))
-    policy = pretrainer.dtype_policy.name
-    return Estimate(
-        f"{size}, {batch_size} rows of {length} tokens, {policy}, "
-        f"{keras.config.backend()}",
-        steps,
-        steps * step,
-        batch_size * length / step,
-        memory and int(memory),
-        pretrainer.count_params(),
-        (few[0], many[0]),
-    )
+    return Estimate(steps, steps * step, memory and int(memory), counts)
 
 
-def _measure(pretrainer, ids, rows):
-    """Median seconds of a step of some rows, and the most memory in bytes."""
-    x = {"token_ids": ids, "segment_ids": np.zeros_like(ids)}
-    x["padding_mask"] = np.ones_like(ids)
-    ends = []
+def _measure(pretrainer, rows, length):
+    """Median seconds of a step, and the most memory in bytes."""
+    size, ends = pretrainer.backbone.vocabulary_size, []
+    random = np.random.default_rng(0)
+    ids = random.integers(5, size, (rows * (STEPS + 2), length), "int32")
+    x = {"token_ids": ids, "padding_mask": np.ones_like(ids)}
+    x["segment_ids"] = np.zeros_like(ids)
 
     def note(batch, logs):
         float(logs["loss"])  # waits for the device
@@ -134,7 +106,7 @@ def _measure(pretrainer, ids, rows):
 
 
 def _host_peak(restart=False):
-    """The most memory of this process so far, or since a restart; Linux."""
+    """Most bytes of this process, since the last restart; Linux."""
     folder = pathlib.Path("/proc/self")
     try:
         if restart:

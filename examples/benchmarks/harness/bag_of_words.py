@@ -14,7 +14,7 @@ from harness.metrics import glue_metrics
 from harness.recipes import glue_recipe
 
 
-def bag_of_words(task, data, skip_bad_rows=False):
+def bag_of_words(task, data, skip_bad_rows=False, limit=None):
     """Metrics of a bag of words on the development set of a task.
 
     Args:
@@ -22,6 +22,7 @@ def bag_of_words(task, data, skip_bad_rows=False):
         data: path of the folder that holds the folders of the tasks.
         skip_bad_rows: bool. Whether to go on without rows that are malformed.
             Defaults to `False`.
+        limit: int or `None`. Examples to train on, from the front.
 
     Returns:
         dict from the names of the task's metrics to percent.
@@ -32,9 +33,26 @@ def bag_of_words(task, data, skip_bad_rows=False):
     train = read_glue(folder, recipe, "train", bad_rows=bad)
     dev = read_glue(folder, recipe, recipe.dev_splits[0], bad_rows=bad)
     bad.check()
+    train = train.first(limit)
     fit = _fit_single if len(train.texts) == 1 else _fit_pairs
     predict = fit(train.texts, train.labels, is_class=bool(recipe.labels))
     return glue_metrics(recipe.metrics, dev.labels, predict(dev.texts))
+
+
+def similarity(data):
+    """Spearman's correlation of TF-IDF cosines on STS-B, in percent.
+
+    Args:
+        data: path of the folder that holds the folders of the tasks. Weights
+            of words are those of the training set, whose scores are not used.
+    """
+    recipe = glue_recipe("stsb")
+    train, dev = (
+        read_glue(data / recipe.folder, recipe, split)
+        for split in ("train", "dev")
+    )
+    cosines = Overlap(train.texts)(dev.texts)[:, 0]
+    return glue_metrics(["spearman"], dev.labels, cosines)["spearman"]
 
 
 def mean_of_tasks(results):
