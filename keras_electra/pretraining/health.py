@@ -51,7 +51,7 @@ class HealthMonitor(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._done = self._batch = self._looked = 0  # steps
-        self._sums, self._lowest = None, math.inf
+        self._sums, self._lowest, self._network = None, math.inf, None
 
     def on_epoch_begin(self, epoch, logs=None):
         self._done, self._batch = self._done + self._batch, 0
@@ -64,7 +64,9 @@ class HealthMonitor(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         # `self.model` makes JAX move all weights: only to look.
         self._batch, steps = batch + 1, self._done + batch + 1
-        if steps - self._looked < self.every:
+        window = min(self.every, self.params.get("steps") or 1)
+        is_short = self._batch - self._seen < window  # means of too little
+        if is_short or steps - self._looked < self.every:
             return
         now, before = {n: float(v) for n, v in logs.items()}, self._before
         count, rest = self._batch - self._seen, self._seen
@@ -141,10 +143,11 @@ class HealthMonitor(keras.callbacks.Callback):
         ids, before, replaced = (
             np.take_along_axis(np.array(outputs[n]), source, 1) for n in names
         )
-        x = model.backbone.output["sequence_output"]
-        x = model.discriminator_head(x)
-        network = keras.Model(model.backbone.input, x)
-        scores = network.predict_on_batch({**rows, "token_ids": ids})
+        if self._network is None:
+            x = model.backbone.output["sequence_output"]
+            x = model.discriminator_head(x)
+            self._network = keras.Model(model.backbone.input, x)
+        scores = self._network.predict_on_batch({**rows, "token_ids": ids})
         scores, before = (x[judged].astype("float64") for x in (scores, before))
         own, others = (scores[replaced[judged] == i] for i in (1, 0))
         if own.size and others.size:
@@ -154,7 +157,8 @@ class HealthMonitor(keras.callbacks.Callback):
                 advice = "Are there some that no text has, such as [MASK]?"
                 reason = f"{reason} though words are shuffled. {advice}"
                 return {"leak": reason}
-        same = np.corrcoef(scores, before)[0, 1] if before.std() else 0.0
+        varies = scores.std() * before.std() > 0
+        same = np.corrcoef(scores, before)[0, 1] if varies else 0.0
         reason = (
             f"scores of shuffled words are as before (correlation {same:.4f})"
         )

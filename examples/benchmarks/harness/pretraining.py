@@ -119,10 +119,10 @@ def train(
     return epoch * points
 
 
-def five_tasks(preset, args, folder, seed=1, tasks=FIVE, **options):
+def five_tasks(preset, args, folder, seed=1, tasks=None, **options):
     """Mean of development sets of GLUE after fine-tuning, in percent."""
     found = {}
-    for task in tasks:
+    for task in tasks or FIVE:
         options = {"limit": args.limit, "epochs": args.epochs, **options}
         given = Options(**options, jit_compile=False)
         experiment = GlueExperiment(task, preset, args.data, given)
