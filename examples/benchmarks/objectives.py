@@ -25,36 +25,44 @@ from harness.statistics import summarize
 
 import keras_electra
 
-ONE = dict(generator="backbone")
-# Arguments of `ElectraPretrainer.from_size`, which passes on what it does not
-# know; `None` is for a network that is not trained.
+BERT = dict(  # one network, masked language modelling alone
+    generator="backbone",
+    discriminator_weight=0.0,
+    mask_token_rate=0.8,
+    random_token_rate=0.1,
+)
+# Arguments of `ElectraPretrainer.from_size`, which passes on those of
+# `ElectraPretrainer`; `None` is for a network that is not trained.
 OBJECTIVES = {
     "random": None,
-    "mlm": dict(
-        **ONE,
-        discriminator_weight=0.0,
-        mask_token_rate=0.8,
-        random_token_rate=0.1,
-    ),
-    "mlm-30": dict(
-        **ONE,
-        discriminator_weight=0.0,
-        mask_fraction=0.3,
-        mask_token_rate=0.8,
-        random_token_rate=0.1,
-    ),
-    "mlm-range": dict(
-        **ONE, discriminator_weight=0.0, mask_fraction=(0.1, 0.5)
-    ),
+    "mlm": BERT,
+    "mlm-30": {**BERT, "mask_fraction": 0.3},
+    "mlm-range": {**BERT, "mask_fraction": (0.1, 0.5)},
+    "mlm-word": {**BERT, "masking": "word"},
+    "mlm-span": {**BERT, "masking": "span"},
+    "mlm-hard": {**BERT, "masking": "hard"},
     "rtd": {},
     "rtd-30": dict(mask_fraction=0.3),
+    "rtd-word": dict(masking="word"),
+    "rtd-span": dict(masking="span"),
+    "rtd-hard": dict(masking="hard"),
     "rtd-weight-5": dict(discriminator_weight=5.0),
+    "rtd-balanced": dict(discriminator_loss="balanced"),
+    "rtd-focal": dict(discriminator_loss="focal"),
     "rtd-full-generator": dict(generator="full"),
+    "rtd-one-network": dict(generator="backbone", discriminator_weight=5.0),
     "rtd-own-embeddings": dict(share_embeddings=False),
-    "rtd-one-network": dict(**ONE, discriminator_weight=5.0),
+    "rtd-gdes": dict(share_embeddings="gdes"),
     "rtd-temperature": dict(temperature=2.0),
     "rtd-never-right": dict(disallow_correct=True),
+    "rtd-masked-alone": dict(objective="masked_detection"),
+    "replace-mlm": dict(objective="replace_mlm", discriminator_weight=1.0),
+    "all-tokens-mlm": dict(
+        objective="all_tokens_mlm", discriminator_weight=1.0
+    ),
+    "electric": dict(objective="electric", generator="towers"),
 }
+PREDICTORS = ("mlm", "replace-mlm", "all-tokens-mlm")
 COLUMNS = {
     "tasks": "mean of five tasks",
     "few": "SST-2, 2,000 texts",
@@ -123,7 +131,8 @@ def measure(args, name, seed, tokenizer):
     def remember(column, compute):
         return pretraining.remember(folder / f"{column}.json", compute)
 
-    judges = not arguments or arguments.get("discriminator_weight", 50.0) > 0
+    # Without a judge of tokens the generator scores sentences.
+    judges = not name.startswith(PREDICTORS)
     steps = remember("pretrained", pretrain)
     tasks, few = folder / "finetuning", folder / "few"
     given = preset, args

@@ -72,7 +72,7 @@ def estimate(size, tokens, batch_size=None, sequence_length=None, **kwargs):
     kwargs.setdefault("max_sequence_length", max(512, length))
     pretrainer = ElectraPretrainer.from_size(size, **kwargs)
     points, rows = [], 0
-    while not points or rows < batch_size and points[-1][1] < 1:
+    while rows < batch_size and (len(points) < 2 or points[-1][1] < 1):
         rows = min(4 * rows or 2, batch_size)
         points.append((rows, *_measure(pretrainer, rows, length)))
     counts, *measured = zip(*points[-2:])

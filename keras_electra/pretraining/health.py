@@ -14,6 +14,7 @@ from keras import ops
 
 from keras_electra.arguments import check_count
 from keras_electra.backend import replicas
+from keras_electra.training.checkpoint import backend_random
 
 ROWS = 32  # of the first batch, which go through the network twice
 
@@ -50,6 +51,11 @@ class HealthMonitor(keras.callbacks.Callback):
         self.every, self.start, self.findings = every, start, {}
 
     def on_train_begin(self, logs=None):
+        if not hasattr(self.model, "discriminator_head"):
+            name = type(self.model).__name__
+            raise TypeError(
+                f"`HealthMonitor` watches pre-trainers, not {name}."
+            )
         self._done = self._batch = self._looked = 0  # steps
         self._sums, self._lowest, self._network = None, math.inf, None
 
@@ -58,7 +64,9 @@ class HealthMonitor(keras.callbacks.Callback):
         self._seen, self._before = 0, {}  # Keras reports means of an epoch
         if self._sums is None:  # now, as a checkpoint may have been restored
             self._sums, data = self._checksums(), self.model.training_data
+            states = backend_random.get_states()  # torch's loaders draw
             x = keras.utils.unpack_x_y_sample_weight(next(iter(data)))[0]
+            backend_random.set_states(states)
             self._rows = {n: np.array(array[:ROWS]) for n, array in x.items()}
 
     def on_train_batch_end(self, batch, logs=None):
@@ -84,8 +92,8 @@ class HealthMonitor(keras.callbacks.Callback):
                 f"{len(same)} of {len(self._sums)} weights have not changed: "
                 f"{', '.join(same[:3])}. Are they trainable and in the loss?"
             )
-        has_scores = self.model.discriminator_head is not None
-        if is_late and has_scores and replicas.devices() == 1:
+        has_scores = is_late and "discriminator_loss" in now
+        if has_scores and replicas.devices() == 1:
             found |= self._shuffled()
         for name in [name for name in found if name not in self.findings]:
             self.findings[name] = f"After {steps} steps {found[name]}"
