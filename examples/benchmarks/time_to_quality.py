@@ -168,10 +168,11 @@ def measure(args, arm, point, rows, replaced):
         detector = keras_electra.ElectraReplacedTokenDetector.from_preset(
             preset
         )
-        logits = np.stack([*detector.predict_rows(rows, 32)])
-        metric = keras.metrics.AUC(num_thresholds=2000, from_logits=True)
         used = rows["padding_mask"] > 0
-        metric.update_state(replaced[used], logits.astype("float32")[used])
+        outputs = zip(detector.predict_rows(rows, 32), used.sum(axis=1))
+        logits = np.concatenate([np.array(x[:n]) for x, n in outputs])
+        metric = keras.metrics.AUC(num_thresholds=2000, from_logits=True)
+        metric.update_state(replaced[used], logits.astype("float32"))
         return float(metric.result())
 
     def tasks():

@@ -17,7 +17,7 @@ EXAMPLES = pathlib.Path(__file__).parents[2] / "examples/benchmarks"
 def run(glue, tmp_path, monkeypatch, capsys):
     """Runs a program for two steps a stage, and returns what it prints."""
     corpus = tmp_path / "text.txt"
-    corpus.write_text("the chef ate a meal. a meal the chef ate.\n\n" * 400)
+    corpus.write_text("the chef ate a meal. a meal the chef ate.\n\n" * 1000)
     monkeypatch.setattr(pretraining, "FIVE", ("sst2", "stsb"))
     monkeypatch.setattr(pretraining, "TIMED_STEPS", 1)
     monkeypatch.setattr(pretraining, "LENGTH", 16)

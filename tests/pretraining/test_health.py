@@ -88,7 +88,7 @@ def not_a_number(pretrainer):
         # No network can tell words drawn at random from others.
         ("discriminator", "by that 0", dict(words="noise")),
         ("generator_ahead", "draws are right", dict(words="one")),
-        ("frozen", "generator/", dict(learning_rate=0.0)),
+        ("frozen", "weights have not changed", dict(learning_rate=0.0)),
         ("word_order", "correlation 1.0", dict(change=without_positions)),
         ("frozen", "transformer_layer", dict(change=freeze_layer)),
         ("leak", "AUC of 1.0", dict(change=always_unknown)),

@@ -60,7 +60,7 @@ def make_examples(args):
         str(args.output / "examples"),
         tokenizer,
         sequence_length=LENGTH,
-        validation_fraction=0.002,
+        validation_fraction=0.01,
         num_processes=args.num_processes,
     )
     return tokenizer
