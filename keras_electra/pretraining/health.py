@@ -53,9 +53,7 @@ class HealthMonitor(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         if not hasattr(self.model, "discriminator_head"):
             name = type(self.model).__name__
-            raise TypeError(
-                f"`HealthMonitor` watches pre-trainers, not {name}."
-            )
+            raise TypeError(f"`HealthMonitor` is for pre-training, not {name}.")
         self._done = self._batch = self._looked = 0  # steps
         self._sums, self._lowest, self._network = None, math.inf, None
 
@@ -107,9 +105,7 @@ class HealthMonitor(keras.callbacks.Callback):
         if skipped > 0.05:
             reason = f"{skipped:.0%} had gradients that are not finite"
         elif loss > 1.1 * chance and not is_frozen:
-            reason = (
-                f"the generator's loss is {loss:.2f}, at random {chance:.2f}"
-            )
+            reason = f"the generator has {loss:.2f} nats, chance {chance:.2f}"
         elif whole > 1.25 * self._lowest:
             reason = f"the loss is {whole:.2f}, and was {self._lowest:.2f}"
         if reason:
@@ -131,9 +127,7 @@ class HealthMonitor(keras.callbacks.Callback):
                 f"({seen}). Take a smaller generator or mask more."
             }
         if is_late and loss > 0.99 * constant:
-            reason = (
-                "the discriminator is no better than always saying original"
-            )
+            reason = "the discriminator is no better than always original"
             advice = "Start with `discriminator_weight=0`, or train longer."
             return {"discriminator": f"{reason}: {seen}. {advice}"}
         return {}
@@ -167,9 +161,7 @@ class HealthMonitor(keras.callbacks.Callback):
                 return {"leak": reason}
         varies = scores.std() * before.std() > 0
         same = np.corrcoef(scores, before)[0, 1] if varies else 0.0
-        reason = (
-            f"scores of shuffled words are as before (correlation {same:.4f})"
-        )
+        reason = f"shuffled words score as before (correlation {same:.4f})"
         advice = "The order of words is ignored: do position embeddings train?"
         return {"word_order": f"{reason}. {advice}"} if same > 0.99 else {}
 
