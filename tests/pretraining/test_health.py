@@ -85,9 +85,9 @@ def not_a_number(pretrainer):
 @pytest.mark.parametrize(
     "name,seen,arguments",
     [
-        # No network can tell words drawn at random from others.
-        ("discriminator", "by that 0", dict(words="noise")),
-        ("generator_ahead", "draws are right", dict(words="one")),
+        # Its loss hardly counts, so that it says what it said at first.
+        ("discriminator", "by that 0", dict(discriminator_weight=1e-9)),
+        ("generator_ahead", "draws are right", dict(temperature=1.0)),
         ("frozen", "weights have not changed", dict(learning_rate=0.0)),
         ("word_order", "correlation 1.0", dict(change=without_positions)),
         ("frozen", "transformer_layer", dict(change=freeze_layer)),
@@ -97,12 +97,10 @@ def not_a_number(pretrainer):
     ],
 )
 def test_sabotage_is_named(name, seen, arguments):
-    if "words" in arguments:
+    if name == "generator_ahead":  # nine words in ten are the same
         words = ids.integers(0, 27, (4096, 10))
+        words[ids.random(words.shape) < 0.9] = 0
         arguments = {**arguments, "words": words}
-        if name == "generator_ahead":
-            words[ids.random(words.shape) < 0.9] = 0
-            arguments["temperature"] = 1.0
     found = run(**arguments)
     assert name in found, found
     assert seen in found[name]
