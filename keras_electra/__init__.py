@@ -16,6 +16,8 @@ from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.layouts import layout_map
 from keras_electra.presets import presets
 from keras_electra.presets_saving import upload_preset
+from keras_electra.pretraining.estimate import estimate
+from keras_electra.pretraining.health import HealthMonitor
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.pretraining.pretrainer import ElectraPretrainerPreprocessor
 from keras_electra.tasks.answers import Answer
@@ -78,6 +80,8 @@ __all__ = [
     "pretraining_optimizer",
     "ElectraAdamW",
     "ResumableCheckpoint",
+    "HealthMonitor",
+    "estimate",
     "ElectraReplacedTokenDetectorPreprocessor",
     "ElectraReplacedTokenDetector",
     "DetectedToken",

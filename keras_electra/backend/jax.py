@@ -181,3 +181,10 @@ def _in_rows(x):
     """The same array, its last axis side by side in memory."""
     rows = layout.Layout(tuple(range(x.ndim)))
     return layout.with_layout_constraint(x, rows)
+
+
+def peak_memory():
+    """Most bytes on the accelerator so far; `None` without one."""
+    return (jax.local_devices()[0].memory_stats() or {}).get(
+        "peak_bytes_in_use"
+    )

@@ -187,3 +187,12 @@ def spread(vector, like):
         return tf.matmul(ones, gradient)[0], None
 
     return tf.broadcast_to(vector, tf.shape(like)), gradients
+
+
+def peak_memory():
+    """Most bytes on the accelerator since the last call; `None` without one."""
+    if not tf.config.list_logical_devices("GPU"):
+        return None
+    peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
+    tf.config.experimental.reset_memory_stats("GPU:0")
+    return peak

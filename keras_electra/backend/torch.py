@@ -141,6 +141,16 @@ def adam_step(rows, learning_rate, beta_1, beta_2, epsilon, step=None):
         )
 
 
+def peak_memory():
+    """Most bytes on the accelerator since the last call; `None` without one."""
+    if not torch.accelerator.is_available():
+        return None
+    device = torch.get_device_module()
+    peak = device.max_memory_allocated()
+    device.reset_peak_memory_stats()
+    return peak
+
+
 def get_states():
     """States of torch's global generators, as uint8 arrays.
 

@@ -48,6 +48,22 @@ def fit(train, is_class=True):
     return fit_kind(train.texts, train.labels, is_class)
 
 
+def similarity(data):
+    """Spearman's correlation of TF-IDF cosines on STS-B, in percent.
+
+    Args:
+        data: path of the folder that holds the folders of the tasks. Weights
+            of words are those of the training set, whose scores are not used.
+    """
+    recipe = glue_recipe("stsb")
+    train, dev = (
+        read_glue(data / recipe.folder, recipe, split)
+        for split in ("train", "dev")
+    )
+    cosines = Overlap(train.texts)(dev.texts)[:, 0]
+    return glue_metrics(["spearman"], dev.labels, cosines)["spearman"]
+
+
 def mean_of_tasks(results):
     """Mean over tasks; two metrics of a task count half each."""
     means = [sum(of.values()) / len(of) for of in results.values()]
