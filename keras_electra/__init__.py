@@ -13,7 +13,7 @@ from keras_electra.generation.text_generator import (
     ElectraTextGeneratorPreprocessor,
 )
 from keras_electra.model.backbone import ElectraBackbone
-from keras_electra.model.layouts import layout_map
+from keras_electra.model.transformer import layout_map
 from keras_electra.presets import presets
 from keras_electra.presets_saving import upload_preset
 from keras_electra.pretraining.estimate import estimate

@@ -46,18 +46,22 @@ def run(layer, x, padding_mask, training, seeds):
     return EncoderLayer.apply(x, rows, signs, settings, *weights).to(dtype)
 
 
-def can_run_all(layers, x):
-    is_prediction = not torch.is_grad_enabled() and x.dtype == torch.float32
-    return is_prediction and all(can_run(layer, x, False) for layer in layers)
-
-
 def run_all(layers, x, padding_mask):
-    """Layers for which `can_run` holds, in prediction: what `run` gives.
+    """What layers give, one after another, in prediction.
 
-    Half the time of a short text is what Keras and autograd do around them.
+    Half the time of a short text is what Keras and autograd do around them:
+    here nothing is, for float32 and layers for which `can_run` holds.
     """
-    groups, _ = attention.make_groups(padding_mask, x.dtype, training=False)
+    groups, fast = (
+        None,
+        x.dtype == torch.float32 and not torch.is_grad_enabled(),
+    )
     for layer in layers:
+        if not fast or not can_run(layer, x, False):
+            x = layer(x, padding_mask)
+            continue
+        if groups is None:
+            groups, _ = attention.make_groups(padding_mask, x.dtype, False)
         settings = groups, [None] * 2, [1.0] * 2, layer.num_heads
         settings = *settings, GELU[layer.activation], layer.layer_norm_epsilon
         weights = [weight.value for weight in layer.weights]

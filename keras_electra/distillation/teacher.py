@@ -38,7 +38,7 @@ def outputs(embedder, names, layer=None):
     found = {"vectors": embedder.output, "states": layer.output}
     if "relations" in names:
         # Computed again from the layer's input: fast layers do not keep them.
-        found["relations"] = layer.queries_keys_values(layer.input[0])
+        found["relations"] = layer.attention.query_key_value(layer.input[0])
     return {name: found[name] for name in names}
 
 

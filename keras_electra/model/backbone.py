@@ -143,15 +143,14 @@ class ElectraBackbone(AdaptableModel, SavesParts, keras_hub.models.Backbone):
         self._config_names = tuple(config)
 
     def call(self, inputs, training=None, mask=None):
-        can_run_all = getattr(encoder_layer, "can_run_all", None)
-        if can_run_all and not training and isinstance(inputs, dict):
-            x = self.embeddings(inputs["token_ids"], inputs["segment_ids"])
-            if self.embeddings_projection is not None:
-                x = self.embeddings_projection(x)
-            if can_run_all(self.transformer_layers, x):
-                given = self.transformer_layers, x, inputs["padding_mask"]
-                return {"sequence_output": encoder_layer.run_all(*given)}
-        return super().call(inputs, training=training, mask=mask)
+        run_all = getattr(encoder_layer, "run_all", None)
+        if training or not run_all or not isinstance(inputs, dict):
+            return super().call(inputs, training=training, mask=mask)
+        x = self.embeddings(inputs["token_ids"], inputs["segment_ids"])
+        if self.embeddings_projection is not None:
+            x = self.embeddings_projection(x)
+        x = run_all(self.transformer_layers, x, inputs["padding_mask"])
+        return {"sequence_output": x}
 
     def with_embeddings(self, embeddings, name=None, vocabulary_size=None):
         """A copy of this network with other embeddings and the same weights.

@@ -63,7 +63,6 @@ class ElectraEmbeddings(ConfiguredLayer):
             dtype=self.dtype_policy,
             name="segment_embedding",
         )
-        self.layer_norm = layer_norm(self)
         self.dropout_layer = HashDropout(
             dropout, dtype=self.dtype_policy, name="dropout"
         )
@@ -73,8 +72,7 @@ class ElectraEmbeddings(ConfiguredLayer):
         self.token_embedding.build(token_ids_shape)
         self.position_embedding.build(shape)
         self.segment_embedding.build(token_ids_shape)
-        self.layer_norm.build(shape)
-        self.built = True
+        self.layer_norm = layer_norm(self, shape)
 
     def call(self, token_ids, segment_ids, training=None):
         length = token_ids.shape[1]

@@ -50,20 +50,18 @@ class TokenPredictionHead(ConfiguredLayer):
         super().__init__(**kwargs)
         self.keep_arguments(locals())
         self.layer_norm_epsilon = embeddings.layer_norm_epsilon
-        self.dense = dense(self, embeddings.embedding_dim, "dense", activation)
-        self.layer_norm = layer_norm(self)
 
     def build(self, x_shape, mask_positions_shape=None):
         sizes = self.embeddings.vocabulary_size, self.embeddings.embedding_dim
-        self.dense.build(x_shape)
-        self.layer_norm.build((*x_shape[:-1], sizes[1]))
+        width = sizes[1]
+        self.dense = dense(self, width, "dense", self.activation, x_shape)
+        self.layer_norm = layer_norm(self, (*x_shape[:-1], width))
         self.bias = self.add_weight(sizes[:1], "zeros", name="bias")
         self.output_embeddings = None
         if not self.tie_embeddings:
             self.output_embeddings = self.add_weight(
                 sizes, truncated_normal(self), name="output_embeddings"
             )
-        self.built = True
 
     def call(self, x, mask_positions):
         x = gather_positions(x, mask_positions)  # (B, P, D)
@@ -92,13 +90,10 @@ class ReplacedTokenHead(ConfiguredLayer):
         self.keep_arguments(locals())
 
     def build(self, x_shape):
-        self.dense = dense(self, x_shape[-1], "dense", self.activation)
-        self.dense.build(x_shape)
-        self.output_dense = Dense(
-            1, dtype=self.dtype_policy, name="output_dense"
-        )
+        width, policy = x_shape[-1], self.dtype_policy
+        self.dense = dense(self, width, "dense", self.activation, x_shape)
+        self.output_dense = Dense(1, dtype=policy, name="output_dense")
         self.output_dense.build(x_shape)
-        self.built = True
 
     def call(self, x):
         return ops.squeeze(self.output_dense(self.dense(x)), axis=-1)

@@ -85,19 +85,28 @@ def truncated_normal(layer):
     return keras.initializers.TruncatedNormal(stddev=layer.initializer_range)
 
 
-def dense(layer, units, name, activation=None):
-    """A dense layer of the precision and initial values of `layer`."""
-    return Dense(
+def dense(layer, units, name, activation=None, x_shape=None):
+    """A dense layer of the precision and initial values of `layer`.
+
+    It is built if there is an `x_shape`.
+    """
+    made = Dense(
         units,
         activation=activation_function(activation),
         kernel_initializer=truncated_normal(layer),
         dtype=layer.dtype_policy,
         name=name,
     )
+    if x_shape is not None:
+        made.build(x_shape)
+    return made
 
 
-def layer_norm(layer, name="layer_norm"):
-    """A layer normalization of the precision and epsilon of `layer`."""
-    return keras.layers.LayerNormalization(
-        epsilon=layer.layer_norm_epsilon, dtype=layer.dtype_policy, name=name
+def layer_norm(layer, x_shape, name="layer_norm"):
+    """A layer normalization, built, of the precision and epsilon of `layer`."""
+    epsilon, dtype = layer.layer_norm_epsilon, layer.dtype_policy
+    made = keras.layers.LayerNormalization(
+        epsilon=epsilon, dtype=dtype, name=name
     )
+    made.build(x_shape)
+    return made

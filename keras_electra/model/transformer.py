@@ -14,6 +14,7 @@ import functools
 import keras
 from keras import ops
 
+from keras_electra.arguments import check_option
 from keras_electra.backend import encoder_layer
 from keras_electra.backend.numerics import MASKED_SCORE
 from keras_electra.backend.numerics import attention_weights
@@ -43,9 +44,7 @@ class SelfAttention(ConfiguredLayer):
         super().__init__(**kwargs)
         self.keep_arguments(locals())
         self.fused = on_accelerator()
-        self.dropout_layer = HashDropout(
-            dropout, dtype=self.dtype_policy, name="dropout"
-        )
+        self.dropout_layer = HashDropout(dropout, name="dropout")
 
     def build(self, x_shape, padding_mask_shape=None):
         width = x_shape[-1]
@@ -54,11 +53,11 @@ class SelfAttention(ConfiguredLayer):
                 "`num_heads` must divide `hidden_dim`. Received: "
                 f"num_heads={self.num_heads}, hidden_dim={width}."
             )
-        self.query_key_value = dense(self, 3 * width, "query_key_value")
-        self.query_key_value.build(x_shape)
-        self.output_dense = dense(self, width, "output_dense")
-        self.output_dense.build(x_shape)
-        self.built = True
+        for name, units in (
+            ("query_key_value", 3 * width),
+            ("output_dense", width),
+        ):
+            setattr(self, name, dense(self, units, name, x_shape=x_shape))
 
     def call(self, x, padding_mask, seed=None):
         length, width = ops.shape(x)[1], x.shape[-1]
@@ -130,24 +129,21 @@ class TransformerLayer(ConfiguredLayer):
             dtype=self.dtype_policy,
             name="attention",
         )
-        self.dropout_layer = HashDropout(
-            dropout, dtype=self.dtype_policy, name="dropout"
-        )
+        self.dropout_layer = HashDropout(dropout, name="dropout")
 
     def build(self, x_shape, padding_mask_shape=None):
-        inner = self.intermediate_dim
+        width, inner = x_shape[-1], self.intermediate_dim
         self.attention.build(x_shape)
-        self.attention_layer_norm = layer_norm(self, "attention_layer_norm")
-        self.attention_layer_norm.build(x_shape)
-        self.intermediate_dense = dense(
-            self, inner, "intermediate_dense", self.activation
+        self.attention_layer_norm = layer_norm(
+            self, x_shape, "attention_layer_norm"
         )
-        self.intermediate_dense.build(x_shape)
-        self.output_dense = dense(self, x_shape[-1], "output_dense")
-        self.output_dense.build((*x_shape[:-1], inner))
-        self.output_layer_norm = layer_norm(self, "output_layer_norm")
-        self.output_layer_norm.build(x_shape)
-        self.built = True
+        self.intermediate_dense = dense(
+            self, inner, "intermediate_dense", self.activation, x_shape
+        )
+        self.output_dense = dense(
+            self, width, "output_dense", x_shape=(*x_shape[:-1], inner)
+        )
+        self.output_layer_norm = layer_norm(self, x_shape, "output_layer_norm")
 
     def draw_seeds(self, training):
         """Seeds of the attention weights and the two outputs, or `None`s."""
@@ -165,10 +161,6 @@ class TransformerLayer(ConfiguredLayer):
         y = self.output_dense(self.intermediate_dense(x))
         return self.output_layer_norm(x + drop(y, self.dropout, seeds[2]))
 
-    def queries_keys_values(self, x):
-        """Those of all heads, one after another, `(B, L, 3D)`, of its input."""
-        return self.attention.query_key_value(x)
-
     def rematerialized_call(self, layer_call, *args, **kwargs):
         """What `keras.RematScope` computes twice has its dropout drawn once."""
         seeds = self.draw_seeds(kwargs.get("training"))
@@ -179,3 +171,38 @@ class TransformerLayer(ConfiguredLayer):
 
     def compute_output_spec(self, x, padding_mask, training=None, seeds=None):
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
+
+
+def layout_map(device_mesh: object, model_dim_name: str = "model") -> object:
+    """Layouts of the weights of every model here, for `ModelParallel` on JAX.
+
+    The products of encoder layers are split, with the slots of optimizers; all
+    else, a fifth of a `base` network, is on each device. Set it before a model
+    is made:
+
+    ```python
+    mesh = keras.distribution.DeviceMesh((4, 2), ("batch", "model"))
+    keras.distribution.set_distribution(
+        keras.distribution.ModelParallel(layout_map=layout_map(mesh))
+    )
+    ```
+
+    Args:
+        device_mesh: `keras.distribution.DeviceMesh`; its first axis is of rows
+            of a batch, one is named `model_dim_name`. The size of that must
+            divide `hidden_dim` and `intermediate_dim` of all networks.
+        model_dim_name: str, the axis over which weights are split.
+
+    Returns a `keras.distribution.LayoutMap`, to which rules can be added.
+    """
+    check_option("model_dim_name", model_dim_name, device_mesh.axis_names)
+    layouts = keras.distribution.LayoutMap(device_mesh)
+    # The first product of a block is split by columns, the second by rows, so
+    # that devices meet once a block. Tables stay whole: few sizes of them can
+    # be divided, and logits, the largest arrays, would have to be summed.
+    layer = r"(.*/)?transformer_layer_\d+/"
+    columns = f"{layer}(attention/query_key_value|intermediate_dense)"
+    layouts[f"{columns}/kernel"] = (None, model_dim_name)
+    layouts[f"{columns}/bias"] = (model_dim_name,)
+    layouts[f"{layer}(attention/)?output_dense/kernel"] = (model_dim_name, None)
+    return layouts
