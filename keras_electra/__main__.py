@@ -7,6 +7,7 @@ two texts of a pair. Lines of standard input are answered 256 at a time.
 import argparse
 import itertools
 import sys
+from typing import Any
 
 import keras
 
@@ -93,7 +94,7 @@ def run(command, preset, texts=(), folder=None, to=None, **options):
                 yield from (*rows, ()) if isinstance(rows, list) else [[rows]]
 
 
-def name_of(preset):
+def name_of(preset: Any) -> Any:
     """The name of our class whose head a preset or checkpoint has."""
     files = Files(preset)
     if saved := files.read_json("task.json").get("registered_name"):

@@ -12,6 +12,7 @@ import operator
 import os
 import pathlib
 import re
+from typing import Any
 
 # What every layer and model of Keras and KerasHub takes.
 LAYER_KEYWORDS = ("name", "dtype", "trainable", "config_file")
@@ -23,7 +24,7 @@ LIMITS = {
 }
 
 
-def known_keywords(*others):
+def known_keywords(*others: Any) -> Any:
     """Decorates a function: a `TypeError` for keywords that nobody knows.
 
     Args:
@@ -58,7 +59,7 @@ def _checked(function, known=None):
     return checked
 
 
-def with_named_keywords(value):
+def with_named_keywords(value: Any) -> Any:
     """A public function, or a class (in place), with `known_keywords`.
 
     Of a class: of what this package wrote and does not override. A constructor
@@ -84,7 +85,7 @@ def with_named_keywords(value):
 
 
 @functools.cache
-def constructor_keywords(cls):
+def constructor_keywords(cls: Any) -> Any:
     """Names of what the constructors of a class and of its bases take."""
     known = set(LAYER_KEYWORDS)
     for base in cls.__mro__:
@@ -93,7 +94,7 @@ def constructor_keywords(cls):
     return known
 
 
-def keyword_names(function):
+def keyword_names(function: Any) -> list[Any]:
     """Names of the parameters of a function that can be given by name."""
     return [
         name
@@ -122,7 +123,7 @@ class KeepsArguments:
         return {**super().get_config(), **own}
 
 
-def reject_unknown(where, given, known):
+def reject_unknown(where: Any, given: Any, known: Any) -> None:
     """Raises a `TypeError` for names `given` to `where` that are not known."""
     for name in (name for name in given if name not in known):
         where = where.removesuffix(".__init__")
@@ -132,7 +133,7 @@ def reject_unknown(where, given, known):
         raise TypeError(f"`{where}` has no argument `{name}`. {advice}")
 
 
-def check_option(name, value, options):
+def check_option(name: str, value: Any, options: Any) -> None:
     """Raises a `ValueError` unless `value` is one of `options`."""
     if value not in [*options]:  # which need not be hashable
         raise ValueError(
@@ -141,7 +142,7 @@ def check_option(name, value, options):
         )
 
 
-def check_count(name, value, at_least=1):
+def check_count(name: str, value: Any, at_least: Any = 1) -> None:
     """Raises a `ValueError` unless `value` is an integer of some size."""
     is_whole = isinstance(value, numbers.Integral)
     if not is_whole or isinstance(value, bool) or value < at_least:
@@ -151,7 +152,7 @@ def check_count(name, value, at_least=1):
         )
 
 
-def check_number(name, value, **limits):
+def check_number(name: str, value: Any, **limits: Any) -> None:
     """Raises a `ValueError` unless `value` is a number within the `LIMITS`."""
     try:
         good = all(LIMITS[k][1](value, limit) for k, limit in limits.items())
@@ -165,7 +166,7 @@ def check_number(name, value, **limits):
         )
 
 
-def check_sizes(sizes, stored, source):
+def check_sizes(sizes: Any, stored: Any, source: Any) -> None:
     """Checks sizes of a network (dict) before it is built, which they break.
 
     `source` holds `stored` numbers as weights: of more, nothing is built.
@@ -184,7 +185,7 @@ def check_sizes(sizes, stored, source):
         )
 
 
-def local_folder(name, path):
+def local_folder(name: str, path: Any) -> Any:
     """The absolute `Path` of a folder; a `ValueError` if it is an address."""
     # A `Path` has lost one slash; one letter alone is a drive of Windows.
     if re.match(r"[\w+.:-]+\w:/", os.fspath(path)):

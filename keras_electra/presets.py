@@ -8,6 +8,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+from typing import Any
 
 import keras
 import keras_hub
@@ -76,23 +77,23 @@ class OpensPresets:
 class CheckingLoader(preset_utils.KerasPresetLoader):
     """Checks presets of ours, whichever class they are opened by."""
 
-    def __init__(self, preset, config):
+    def __init__(self, preset: Any, config: Any):
         finish_saving(preset)
         config = files.read_json(download(preset, "config.json"))
         super().__init__(preset, config)
         name = str(config["registered_name"])
         self._is_checked = not name.startswith("keras_electra>")
 
-    def load_tokenizer(self, *given, **kwargs):
+    def load_tokenizer(self, *given: Any, **kwargs: Any) -> Any:
         return self._check(super().load_tokenizer, given, kwargs)
 
-    def load_preprocessor(self, *given, **kwargs):
+    def load_preprocessor(self, *given: Any, **kwargs: Any) -> Any:
         return self._check(super().load_preprocessor, given, kwargs)
 
-    def load_backbone(self, *given, **kwargs):
+    def load_backbone(self, *given: Any, **kwargs: Any) -> Any:
         return self._check(super().load_backbone, given, kwargs, given[1])
 
-    def load_task(self, *given, **kwargs):
+    def load_task(self, *given: Any, **kwargs: Any) -> Any:
         return self._check(super().load_task, given, kwargs, *given[1:2] * 2)
 
     def _check(self, load, given, kwargs, weights=False, is_task=False):
@@ -121,7 +122,7 @@ class CheckingLoader(preset_utils.KerasPresetLoader):
 preset_utils.KerasPresetLoader = CheckingLoader
 
 
-def split_arguments(cls, arguments):
+def split_arguments(cls: Any, arguments: Any) -> tuple[Any, ...]:
     """Arguments of `from_preset`: a class's own, and its preprocessor's."""
     own, names = {*constructor_keywords(cls), *cls.places}, set()
     part, below = _part_of(cls)
@@ -147,7 +148,7 @@ def _part_of(cls):
     return next((part for part in parts if part[1]), (None, None))
 
 
-def download(preset, name):
+def download(preset: Any, name: str) -> Any:
     """The local path of a preset's file; `None` if there is no such file."""
     try:
         return preset_utils.get_file(preset, name)
@@ -244,7 +245,7 @@ def _check_numbers(opened, preset, *names):
         )
 
 
-def finish_saving(folder):
+def finish_saving(folder: Any) -> None:
     """Moves the files of a complete save, if there is one, to their places."""
     saved = pathlib.Path(folder, SAVED)
     paths = [path for path in saved.rglob("*") if path.is_file()]
@@ -261,14 +262,14 @@ def finish_saving(folder):
         shutil.rmtree(saved)
 
 
-def presets_folder():
+def presets_folder() -> Any:
     """The `Path` of `presets/`, which a wheel carries as `_presets/`."""
     package = pathlib.Path(__file__).resolve().parent
     installed = package / "_presets"
     return installed if installed.is_dir() else package.parent / "presets"
 
 
-def find_presets(folder):
+def find_presets(folder: Any) -> dict[str, Any]:
     """The presets in a `Path`: names -> folders."""
     found = [file.parent for file in sorted(folder.glob("*/metadata.json"))]
     return {p.name: p for p in found if (p / "config.json").is_file()}
@@ -286,7 +287,7 @@ def _facts(folder):
     }
 
 
-def register_presets(backbone_cls, folder=None):
+def register_presets(backbone_cls: Any, folder: Any = None) -> None:
     """Makes names of presets known, and `presets` of each class list all."""
     found, entries = find_presets(folder or presets_folder()), {}
     ours = {name: _facts(path) for name, path in found.items()}

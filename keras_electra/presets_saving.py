@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import tempfile
+from typing import Any
 
 import filelock
 import h5py
@@ -133,7 +134,7 @@ class SavesPresets(SavesParts):
         return [*self.backbone._flatten_layers(), *optimizers]
 
 
-def write_whole(folder, write):
+def write_whole(folder: Any, write: Any) -> None:
     """Writes a folder by `write(path)`; a failure leaves it as it was.
 
     A complete subfolder is renamed, then its files are moved: after a kill, by
@@ -194,13 +195,13 @@ class _Memory(io.BytesIO):
         return "memory.weights.h5"
 
 
-def save_h5(model, filepath, **kwargs):
+def save_h5(model: Any, filepath: Any, **kwargs: Any) -> None:
     """`keras.saving.save_weights`; HDF5 itself crashes when a disk is full."""
     keras.saving.save_weights(model, buffer := _Memory(), **kwargs)
     pathlib.Path(filepath).write_bytes(buffer.getbuffer())
 
 
-def check_space(filepath, weights):
+def check_space(filepath: Any, weights: Any) -> None:
     """Raises an `OSError` unless there is space beside a path for weights."""
     # float32 is the widest; HDF5 says something of each.
     size = sum(4 * math.prod(weight.shape) + 2**12 for weight in weights)
@@ -209,7 +210,7 @@ def check_space(filepath, weights):
             file.write(bytes(2**20))
 
 
-def check_finite(model, allow_nonfinite=False):
+def check_finite(model: Any, allow_nonfinite: bool = False) -> None:
     """Raises a `ValueError` for weights that are NaN or infinite."""
     for weight in getattr(model, "weights", ()) if not allow_nonfinite else ():
         if not keras.ops.all(keras.ops.isfinite(weight)):
@@ -254,7 +255,7 @@ def _store_in_half(folder):
         path.write_bytes(half.getbuffer())
 
 
-def write_card(stage, text):
+def write_card(stage: Any, text: Any) -> None:
     """Writes the `README.md` of a folder, unless one was written by hand."""
     readme = stage.parent / "README.md"
     if not readme.exists() or KEPT in readme.read_text("utf-8"):
@@ -271,7 +272,7 @@ def _card(model, title, card):
     return CARD.format(tags=tags, mark=MARK, title=title, name=name, rows=rows)
 
 
-def known_rows(model):
+def known_rows(model: Any) -> dict[str, Any]:
     """What a task says about itself: names of rows to texts."""
     rows = {"parameters": f"{model.count_params():,}"}
     names = ("backbone", "generator", "preprocessor")

@@ -5,6 +5,7 @@ A framework traces the plain layers: kernels are what no other program has.
 
 import os
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ INPUTS = ("input_ids", "attention_mask", "token_type_ids")  # as transformers
 TRACERS = {"onnx": "torch", "torch": "torch", "tf_saved_model": "tensorflow"}
 
 
-def trace(network, function, rank, form, path):
+def trace(network: Any, function: Any, rank: int, form: Any, path: Any) -> None:
     """Writes a graph by one of `TRACERS`: on its backend, on a CPU.
 
     `function` runs `network`, a `keras.Model` in float32, on tensors called
@@ -81,7 +82,7 @@ def to_litert(saved_model, path, int8=False, samples=None):
     path.write_bytes(converter.convert())
 
 
-def load(form, path):
+def load(form: Any, path: Any) -> Any:
     """A function of a dict of int64 arrays that runs a graph: its outputs."""
     path = os.fspath(path)
     if form == "torch":

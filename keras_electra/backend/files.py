@@ -11,12 +11,13 @@ import os
 import pathlib
 import re
 import zipfile
+from typing import Any
 
 import h5py
 import numpy as np
 
 
-def read_json(path, empty={}):
+def read_json(path: Any, empty: Any = {}) -> Any:
     """The content of a JSON file of the type of `empty`: that of no file."""
     if path is None:
         return empty
@@ -29,19 +30,19 @@ def read_json(path, empty={}):
     return content
 
 
-def write_json(path, content):
+def write_json(path: Any, content: Any) -> None:
     """Writes a JSON file, indented."""
     text = json.dumps(content, indent=2, ensure_ascii=False)
     pathlib.Path(path).write_text(text + "\n", encoding="utf-8")
 
 
-def checksum_of(path):
+def checksum_of(path: Any) -> Any:
     """The SHA-256 of a file, in hex digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def count_numbers(path):
+def count_numbers(path: Any) -> Any:
     """How many numbers a file of Keras' weights holds, but for states."""
     sizes = []
 
@@ -54,7 +55,7 @@ def count_numbers(path):
     return sum(sizes)
 
 
-def flush(*paths):
+def flush(*paths: Any) -> None:
     """Waits until files and folders are on the disk."""
     for path in paths if os.name == "posix" else ():  # else not to be opened
         descriptor = os.open(path, os.O_RDONLY)
@@ -64,7 +65,7 @@ def flush(*paths):
             os.close(descriptor)
 
 
-def write_file(path, content):
+def write_file(path: Any, content: Any) -> None:
     """Writes bytes to a local file, whole or not at all."""
     partial = pathlib.Path(f"{path}.{os.getpid()}.partial")
     try:
@@ -75,7 +76,7 @@ def write_file(path, content):
         partial.unlink(missing_ok=True)
 
 
-def load_pickle(path):
+def load_pickle(path: Any) -> Any:
     """A dict of the arrays that PyTorch saved; anything else is an error."""
     import torch
 
@@ -89,7 +90,7 @@ def load_pickle(path):
     return tensors
 
 
-def read_checkpoint(path):
+def read_checkpoint(path: Any) -> tuple[Any, ...]:
     """A TensorFlow checkpoint: shapes by sorted name, and what reads a name.
 
     `path` is the prefix of the files, `folder/model.ckpt-40` (or with
@@ -121,7 +122,7 @@ def read_checkpoint(path):
     return {name: tuple(shapes[name]) for name in sorted(shapes)}, read
 
 
-def write_checkpoint(prefix, arrays):
+def write_checkpoint(prefix: str, arrays: Any) -> None:
     """Writes a dict of arrays as `folder/model.ckpt`; the folder exists."""
     prefix = pathlib.Path(prefix)
     with _naming(prefix):

@@ -5,11 +5,12 @@ the graph runs only in the process that built it, and not under XLA.
 """
 
 import sys
+from typing import Any
 
 import numpy as np
 
 
-def is_in_graph():
+def is_in_graph() -> Any:
     """Whether TensorFlow is tracing a graph right now; never imports it."""
     tf = sys.modules.get("tensorflow")
     return hasattr(tf, "executing_eagerly") and not tf.executing_eagerly()
@@ -53,7 +54,7 @@ def numpy_function(function, inputs, dtype="int32", sequence_length=None):
     return nesting.with_flat_values(rows)
 
 
-def call_python(function, inputs, spec):
+def call_python(function: Any, inputs: Any, spec: Any) -> Any:
     """Calls a Python function on nested tensors in a graph.
 
     It gets the parts of the tuple `inputs`, tensors of strings as lists of str
@@ -100,7 +101,7 @@ def _to_python(value):
     return value
 
 
-def to_dataset(generator, spec):
+def to_dataset(generator: Any, spec: Any) -> Any:
     """A `tf.data` set of what `generator()` yields, of a nested `spec`."""
     import tensorflow as tf
 

@@ -6,6 +6,7 @@ Shapes: B batch, L length, D hidden, F feed-forward, N heads, H = D / N.
 """
 
 import functools
+from typing import Any
 
 import jax
 import keras
@@ -45,20 +46,20 @@ def _on_all_devices(arrays):
 
 
 class TrainStep:
-    def __call__(self, inputs, *args, **kwargs):
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         # Keras builds its metrics by a call on a batch as it comes.
         if isinstance(inputs, dict) and FILLER in inputs:
             inputs = {n: inputs[n] for n in inputs if n != FILLER}
         return super().__call__(inputs, *args, **kwargs)
 
-    def test_step(self, state, data):
+    def test_step(self, state: Any, data: Any) -> Any:
         return super().test_step(state, _unfilled(data))
 
-    def predict_step(self, state, data):
+    def predict_step(self, state: Any, data: Any) -> tuple[Any, ...]:
         outputs, variables = super().predict_step(state, data)
         return _on_all_devices(outputs), variables
 
-    def train_step(self, state, data):
+    def train_step(self, state: Any, data: Any) -> tuple[Any, ...]:
         trainable, non_trainable, optimizer_variables, metrics = state
         data = _unfilled(data)
         step = jax.value_and_grad(self.compute_loss_and_updates, has_aux=True)
@@ -83,12 +84,12 @@ class TrainStep:
         return logs, (trainable, non_trainable, optimizer_variables, metrics)
 
 
-def gradients(function, x):
+def gradients(function: Any, x: Any) -> Any:
     """Of a function of tensors to a vector, summed; takes and gives arrays."""
     return np.asarray(jax.grad(lambda x: function(x).sum())(jnp.asarray(x)))
 
 
-def can_run(layer, x, training):
+def can_run(layer: Any, x: Any, training: bool | None) -> Any:
     if keras.distribution.distribution() is not None:
         return False  # XLA gives each device the whole of what has a layout
     return jax.default_backend() == "cpu" and numerics.is_plain(layer, x)
@@ -144,7 +145,7 @@ def _normalize(weights, x, epsilon):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def product(a, b, dtype):
+def product(a: Any, b: Any, dtype: Any) -> Any:
     """`a @ b` of matrices or batches of them in the type of `a`, to `dtype`."""
     a, b = _in_rows(a), _in_rows(b.astype(a.dtype))
     result = jnp.matmul(a, b, preferred_element_type=jnp.float32)
@@ -164,7 +165,7 @@ product.defvjp(lambda *args: (product(*args), args[:2]), _product_backward)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def spread(vector, rows):
+def spread(vector: Any, rows: Any) -> Any:
     """The same vector in each row; its gradient is summed by a product."""
     return jnp.broadcast_to(vector, (rows, len(vector)))
 
@@ -183,7 +184,7 @@ def _in_rows(x):
     return layout.with_layout_constraint(x, rows)
 
 
-def peak_memory():
+def peak_memory() -> Any:
     """Most bytes on the accelerator so far; `None` without one."""
     return (jax.local_devices()[0].memory_stats() or {}).get(
         "peak_bytes_in_use"

@@ -1,5 +1,7 @@
 """JAX: one replica for however many devices, as their arrays are global."""
 
+from typing import Any
+
 import jax
 import keras
 import numpy as np
@@ -9,27 +11,27 @@ from jax.experimental import multihost_utils
 FILLER = "filler"
 
 
-def count():
+def count() -> int:
     return 1
 
 
-def index():
+def index() -> int:
     return 0
 
 
-def total(value):
+def total(value: Any) -> Any:
     return value
 
 
-def summed(tensors):
+def summed(tensors: Any) -> Any:
     return tensors
 
 
-def gathered(rows):
+def gathered(rows: Any) -> Any:
     return rows
 
 
-def processes():
+def processes() -> tuple[Any, ...]:
     distribution = keras.distribution.distribution()
     size = jax.process_count()
     if distribution is None and size > 1:
@@ -46,21 +48,21 @@ def processes():
     return jax.process_index(), size
 
 
-def devices():
+def devices() -> Any:
     distribution = keras.distribution.distribution()
     return getattr(distribution, "num_model_replicas", 1)
 
 
-def everyone(number):
+def everyone(number: Any) -> Any:
     numbers = multihost_utils.process_allgather(np.int32(number))
     return np.reshape(numbers, -1).tolist()
 
 
-def begin(variables):
+def begin(variables: Any) -> None:
     """Nothing to do: a distribution gives every variable its layout."""
 
 
-def spread(x):
+def spread(x: Any) -> Any:
     distribution = keras.distribution.distribution()
     if distribution is None:
         return keras.tree.map_structure(keras.ops.convert_to_tensor, x)

@@ -8,6 +8,7 @@ each half decides over one element: bit for bit equal on every backend.
 import contextlib
 import functools
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -19,7 +20,7 @@ MASKED_SCORE = -10000.0
 LEVELS = 1 << 16  # of one half of a hash
 
 
-def int32(value):
+def int32(value: Any) -> Any:
     """The signed number with the lowest 32 bits of an integer."""
     return (value + (1 << 31)) % (1 << 32) - (1 << 31)
 
@@ -31,22 +32,22 @@ MULTIPLIER_2 = int32(0x846CA68B)
 GOLDEN_RATIO = int32(0x9E3779B1)  # 2**32 over the golden ratio, odd
 
 
-def dropped_levels(rate):
+def dropped_levels(rate: float) -> Any:
     """How many of the `LEVELS` numbers drop an element."""
     return round(rate * LEVELS)
 
 
-def first_kept(rate):
+def first_kept(rate: float) -> Any:
     """The least number that keeps an element, of an int16."""
     return dropped_levels(rate) - LEVELS // 2
 
 
-def scale_of_kept(rate):
+def scale_of_kept(rate: float) -> Any:
     """What is kept is multiplied by this, so that the mean stays."""
     return LEVELS / (LEVELS - dropped_levels(rate))
 
 
-def hash_counters(counters, seed):
+def hash_counters(counters: Any, seed: Any) -> Any:
     """Mixes int32 counters with a seed of shape `(2,)`, to the same shape."""
     seed = ops.cast(seed, "int32")
     # Two keys: with one, two seeds would give the same numbers shifted.
@@ -66,7 +67,7 @@ def _shift_right(x, bits):
     return ops.bitwise_and(ops.right_shift(x, bits), (1 << (32 - bits)) - 1)
 
 
-def drop(x, rate, seed):
+def drop(x: Any, rate: float, seed: Any) -> Any:
     """What `HashDropout` does to `x` by a seed of shape `(2,)`, or `None`."""
     if seed is None or not dropped_levels(rate):
         return x
@@ -96,7 +97,7 @@ def attention_weights(scores, padding_mask, dtype, rate, seed):
     return drop(ops.cast(ops.softmax(scores), dtype), rate, seed)
 
 
-def normalize(x, gamma, beta, epsilon):
+def normalize(x: Any, gamma: Any, beta: Any, epsilon: Any) -> Any:
     """Layer normalization of each row, in float32."""
     wide = ops.cast(x, "float32")
     wide = wide - ops.mean(wide, -1, keepdims=True)
@@ -106,13 +107,13 @@ def normalize(x, gamma, beta, epsilon):
 
 
 @functools.cache
-def on_accelerator():
+def on_accelerator() -> bool:
     """Whether tensors are made on something else than a CPU."""
     device = getattr(ops.convert_to_tensor([0]), "device", "cpu")
     return "cpu" not in str(device).lower()
 
 
-def recomputed(function, fused):
+def recomputed(function: Any, fused: Any) -> Any:
     """`function`; if `fused`, the backward pass computes it once more.
 
     On JAX nothing in float32 between its input and output is then kept. Not on
@@ -127,7 +128,7 @@ _plain = []  # one entry inside of each `plain_layers`
 
 
 @contextlib.contextmanager
-def plain_layers():
+def plain_layers() -> Any:
     """The switch: in it no kernel runs, and what is traced any program has."""
     _plain.append(True)
     try:
@@ -136,11 +137,11 @@ def plain_layers():
         _plain.pop()
 
 
-def kernels_are_off():
+def kernels_are_off() -> bool:
     return bool(_plain)
 
 
-def is_plain(layer, x):
+def is_plain(layer: Any, x: Any) -> Any:
     """Whether kernels compute what a `TransformerLayer` does with `x`."""
     if kernels_are_off() or layer.attention.direction:
         return False

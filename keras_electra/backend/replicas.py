@@ -18,6 +18,7 @@ own ones where they are computed.
 
 import os
 import zlib
+from typing import Any
 
 import filelock
 import keras
@@ -36,14 +37,14 @@ everyone, begin = engine.everyone, engine.begin
 devices, spread = engine.devices, engine.spread
 
 
-def own(rows):
+def own(rows: Any) -> Any:
     """The rows of this replica, of those of all."""
     if count() == 1:
         return rows
     return ops.reshape(rows, (count(), -1, *ops.shape(rows)[1:]))[index()]
 
 
-def own_draws(draw, like):
+def own_draws(draw: Any, like: Any) -> Any:
     """Random numbers of the shape of `like`, by `draw` of that of all rows."""
     shape = ops.shape(like)
     if count() == 1:
@@ -54,7 +55,7 @@ def own_draws(draw, like):
     return own(ops.pad(draws, [(0, fillers), *((0, 0) for _ in rest)]))
 
 
-def lock_folder(folder):
+def lock_folder(folder: Any) -> Any:
     """Keeps other runs out of a folder that all processes share.
 
     Until `release()` of what is returned, or the end of the first process.
@@ -82,7 +83,7 @@ def lock_folder(folder):
     return lock
 
 
-def check_same(name, number, advice):
+def check_same(name: str, number: Any, advice: Any) -> None:
     """Raises, in all processes, unless a number is the same in all."""
     numbers = everyone(number)
     if len(set(numbers)) > 1:

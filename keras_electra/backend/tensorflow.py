@@ -6,6 +6,7 @@ Shapes: B batch, L length, D hidden, F feed-forward, N heads, H = D / N.
 """
 
 import functools
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -18,7 +19,7 @@ class TrainStep:
     # Keras makes steps for one device; here they are split over replicas.
     distribute_strategy = replicas.OneDevice
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         if name == "_distribute_strategy" and value is not None:
             replicas.check(value)
         super().__setattr__(name, value)
@@ -26,7 +27,7 @@ class TrainStep:
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Keras' for batches that were split before."""
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> None:
         strategy = self._distribute_strategy
         if strategy:
             replicas.adopt(self.optimizer, strategy)
@@ -46,7 +47,7 @@ class TrainStep:
         super().make_train_function(force)
         self.train_function = replicas.together(self.train_function)
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> Any:
         data = x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
 
         def judge(outputs):
@@ -77,7 +78,7 @@ class TrainStep:
             tf.cond(finite, apply, lambda: None)
         return self.finish_step(data, outputs, loss, norms, finite)
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> Any:
         if not self._distribute_strategy:
             return super().test_step(data)
         data = x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -85,14 +86,14 @@ class TrainStep:
         loss = self.compute_loss(x, y, outputs, sample_weight, False)
         return self.update_metrics(data, outputs, loss)
 
-    def predict_step(self, data):
+    def predict_step(self, data: Any) -> Any:
         if not self._distribute_strategy or replicas.processes()[1] > 1:
             return super().predict_step(data)  # each worker for itself
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return replicas.outputs(self._distribute_strategy, self, x)
 
 
-def gradients(function, x):
+def gradients(function: Any, x: Any) -> Any:
     """Of a function of tensors to a vector, summed; takes and gives arrays."""
     x = tf.convert_to_tensor(x)
     with tf.GradientTape() as tape:
@@ -101,7 +102,7 @@ def gradients(function, x):
     return tape.gradient(total, x).numpy()
 
 
-def can_run(layer, x, training):
+def can_run(layer: Any, x: Any, training: bool | None) -> Any:
     # Graphs for prediction keep plain operations, which every program reads.
     on_cpu = not numerics.on_accelerator()
     return bool(training) and on_cpu and numerics.is_plain(layer, x)
@@ -139,7 +140,7 @@ def _product(x, kernel):
 
 
 @functools.cache
-def fused(function, *settings):
+def fused(function: Any, *settings: Any) -> Any:
     """`function(*settings, *inputs)`, compiled; the last has no gradient."""
     function = functools.partial(function, *settings)
     forward = tf.function(function, jit_compile=True)
@@ -179,7 +180,7 @@ def _activated(activation, y, bias, unused):
 
 
 @tf.custom_gradient
-def spread(vector, like):
+def spread(vector: Any, like: Any) -> tuple[Any, ...]:
     """A vector in each row; its gradient is a product, faster than a sum."""
 
     def gradients(gradient):
@@ -189,7 +190,7 @@ def spread(vector, like):
     return tf.broadcast_to(vector, tf.shape(like)), gradients
 
 
-def peak_memory():
+def peak_memory() -> Any:
     """Most bytes on the accelerator since the last call; `None` without one."""
     if not tf.config.list_logical_devices("GPU"):
         return None

@@ -7,6 +7,7 @@ other and Keras would sum again. Only a network runs where `count()` is not 1.
 """
 
 import random
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -19,42 +20,42 @@ KINDS = (
 _workers = None  # the strategy of several processes that a model was made in
 
 
-def count():
+def count() -> Any:
     context = tf.distribute.get_replica_context()  # `None` outside
     return 1 if context is None else context.num_replicas_in_sync
 
 
-def index():
+def index() -> Any:
     if count() == 1:
         return 0
     return tf.distribute.get_replica_context().replica_id_in_sync_group
 
 
-def devices():
+def devices() -> int:
     return 1  # batches stay whole, of any size: each replica takes its rows
 
 
-def fillers(size):
+def fillers(size: Any) -> int:
     return 0
 
 
-def total(value):
+def total(value: Any) -> Any:
     return summed([value])[0]
 
 
-def summed(tensors):
+def summed(tensors: Any) -> Any:
     if count() == 1:
         return tensors
     return tf.distribute.get_replica_context().all_reduce("SUM", tensors)
 
 
-def gathered(rows):
+def gathered(rows: Any) -> Any:
     if count() == 1:
         return rows
     return tf.distribute.get_replica_context().all_gather(rows, axis=0)
 
 
-def processes():
+def processes() -> tuple[Any, ...]:
     if _workers is None:
         return 0, 1
     resolver = _workers.cluster_resolver
@@ -65,7 +66,7 @@ def processes():
     return index, sum(map(len, workers.values()))
 
 
-def everyone(number):
+def everyone(number: Any) -> Any:
     if _workers is None:
         return [number]
 
@@ -77,7 +78,7 @@ def everyone(number):
     return values[0].numpy().tolist()[:: len(values)]
 
 
-def together(function):
+def together(function: Any) -> Any:
     """A function that all workers call, with an error if one is missing."""
 
     def call(*args):
@@ -94,14 +95,14 @@ def together(function):
     return call if _workers else function
 
 
-def begin(variables):
+def begin(variables: Any) -> None:
     # A strategy mirrors the variables that are made in its scope.
     version, numbers, rest = random.getstate()
     numbers = tuple(everyone(numbers)[0])  # by which some tasks mask
     random.setstate((version, numbers, rest))
 
 
-def spread(x):
+def spread(x: Any) -> Any:
     return keras.tree.map_structure(keras.ops.convert_to_tensor, x)
 
 
@@ -109,7 +110,7 @@ class OneDevice:
     """What Keras gets for a strategy, even if it is called in its scope."""
 
     @staticmethod
-    def run(function, args):
+    def run(function: Any, args: Any) -> Any:
         graph = tf.compat.v1.get_default_graph()  # which knows the scopes
         names = "_distribution_strategy_stack", "_variable_creator_stack"
         stacks = {name: getattr(graph, name) for name in names}
@@ -122,11 +123,11 @@ class OneDevice:
                 setattr(graph, name, stack)
 
     @staticmethod
-    def experimental_distribute_dataset(dataset):
+    def experimental_distribute_dataset(dataset: Any) -> Any:
         return dataset
 
 
-def check(strategy):
+def check(strategy: Any) -> Any:
     """Raises for a strategy that models cannot be made in."""
     if not isinstance(strategy, KINDS):
         raise NotImplementedError(
@@ -139,7 +140,7 @@ def check(strategy):
         _workers = strategy
 
 
-def adopt(optimizer, strategy):
+def adopt(optimizer: Any, strategy: Any) -> None:
     """Makes an optimizer update all replicas, if made outside of the scope."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     for one in (optimizer, inner, *getattr(optimizer, "optimizers", ())):
@@ -151,13 +152,13 @@ def adopt(optimizer, strategy):
         one._distribution_strategy = strategy
 
 
-def outputs(strategy, model, x):
+def outputs(strategy: Any, model: Any, x: Any) -> Any:
     """Those of all rows of `x`, for evaluation and prediction."""
     parts = strategy.run(lambda x: model(_own(x), training=False), (x,))
     return _join(strategy, parts, _rows(x))
 
 
-def gradients(strategy, model, x, judge):
+def gradients(strategy: Any, model: Any, x: Any, judge: Any) -> tuple[Any, ...]:
     """`judge(outputs)`, the outputs of all rows, and gradients.
 
     `judge` returns a tuple of scalars, the last one to be differentiated.

@@ -1,5 +1,7 @@
 """PyTorch: the training step, Adam's update, and the random state."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ FILLER = "filler"
 
 
 class TrainStep:
-    def __call__(self, inputs, *args, **kwargs):
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         # Keras builds its metrics by a call on a batch as it comes.
         return super().__call__(_without_filler(inputs), *args, **kwargs)
 
@@ -70,7 +72,7 @@ class TrainStep:
         """Keeps Keras 3.16 from reducing the gradients, too."""
 
 
-def gradients(function, x):
+def gradients(function: Any, x: Any) -> Any:
     """Of a function of tensors to a vector, summed; takes and gives arrays."""
     x = torch.tensor(x, device=keras.ops.convert_to_tensor(0).device)
     with torch.enable_grad():
@@ -96,14 +98,14 @@ def _count_rows(x):
 
 
 @torch.no_grad()
-def global_norm(gradients):
+def global_norm(gradients: Any) -> Any:
     """Euclidean length of a list of tensors together, a float32 scalar."""
     norms = torch._foreach_norm([g.to(torch.float32) for g in gradients])
     return torch.linalg.vector_norm(torch.stack(norms))
 
 
 @torch.no_grad()
-def scale(gradients, factor):
+def scale(gradients: Any, factor: Any) -> Any:
     """Multiplies every tensor by one scalar tensor; returns new tensors."""
     return torch._foreach_mul(gradients, factor)
 
@@ -141,7 +143,7 @@ def adam_step(rows, learning_rate, beta_1, beta_2, epsilon, step=None):
         )
 
 
-def peak_memory():
+def peak_memory() -> Any:
     """Most bytes on the accelerator since the last call; `None` without one."""
     if not torch.accelerator.is_available():
         return None
@@ -151,7 +153,7 @@ def peak_memory():
     return peak
 
 
-def get_states():
+def get_states() -> list[Any]:
     """States of torch's global generators, as uint8 arrays.
 
     Keras draws dropout without a fixed seed from them, not from the layer's.
@@ -159,7 +161,7 @@ def get_states():
     return [g.get_rng_state().cpu().numpy() for g in _generators()]
 
 
-def set_states(states):
+def set_states(states: Any) -> None:
     for generator, state in zip(_generators(), states):
         # On other hardware a run does not go on bit for bit anyway.
         if generator.get_rng_state().numel() == state.size:

@@ -9,6 +9,7 @@ On other devices torch's kernels do it: `fused_attention`.
 
 import dataclasses
 import functools
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -30,7 +31,7 @@ class Group:
     inside: torch.Tensor = None  # (T,) its tokens among the B * L; None: all
     bias: torch.Tensor = None  # (B, 1, L) to add to the scores
 
-    def pick(self, draws):
+    def pick(self, draws: Any) -> Any:
         """Its part of an array `(batch, N, length, pairs)` of a batch."""
         if self.rows is None:
             return draws
@@ -115,7 +116,7 @@ def attend_backward(d_read, qkv, shares, group, drops, num_heads, weight_scale):
     return pick(d_qkv, group.inside)
 
 
-def fused_attention(x, padding_mask, rate):
+def fused_attention(x: Any, padding_mask: Any, rate: float) -> Any:
     """What tokens read, by torch's kernels, which never write the scores.
 
     Args:
@@ -172,11 +173,11 @@ def _pack(padding_mask, version):
     )
 
 
-def pick(x, rows):
+def pick(x: Any, rows: Any) -> Any:
     return x if rows is None else x.index_select(0, rows)
 
 
-def spread(x, rows, count):
+def spread(x: Any, rows: Any, count: Any) -> Any:
     """The inverse of `pick`, with zeros elsewhere."""
     if rows is None:
         return x

@@ -6,6 +6,7 @@ L length, T tokens but padding (or B * L), D hidden, F feed-forward.
 """
 
 import functools
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -18,7 +19,7 @@ fused_attention = attention.fused_attention  # for other devices
 GELU = {"gelu": "none", "gelu_approximate": "tanh"}
 
 
-def can_run(layer, x, training):
+def can_run(layer: Any, x: Any, training: bool | None) -> Any:
     # A compiler does better with plain operations.
     on_cpu = x.device.type == "cpu" and not torch.compiler.is_compiling()
     return on_cpu and layer.activation in GELU and numerics.is_plain(layer, x)
@@ -46,7 +47,7 @@ def run(layer, x, padding_mask, training, seeds):
     return EncoderLayer.apply(x, rows, signs, settings, *weights).to(dtype)
 
 
-def run_all(layers, x, padding_mask):
+def run_all(layers: Any, x: Any, padding_mask: Any) -> Any:
     """What layers give, one after another, in prediction.
 
     Half the time of a short text is what Keras and autograd do around them:
@@ -121,7 +122,7 @@ class EncoderLayer(torch.autograd.Function):
     @staticmethod
     @torch._disable_dynamo
     @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Any) -> tuple[Any, ...]:
         rows, x, read, middle, inner, *saved = ctx.saved_tensors
         w_qkv, w_out, w_in, w_back, *saved = saved
         groups, keeps, scales, num_heads, gelu, epsilon = ctx.settings

@@ -7,6 +7,7 @@ Shapes: T rows, I inputs, O outputs.
 
 import functools
 import math
+from typing import Any
 
 import torch
 
@@ -19,7 +20,7 @@ USES_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
 
 
 @functools.cache
-def type_to_compute_in(dtype):
+def type_to_compute_in(dtype: Any) -> Any:
     """`dtype`, or float32 for bfloat16 on a processor without AVX-512.
 
     oneDNN cannot multiply it there, and torch takes ten times as long.
@@ -29,7 +30,7 @@ def type_to_compute_in(dtype):
     return torch.float32 if slow else dtype
 
 
-def product(x, kernel, bias=None):
+def product(x: Any, kernel: Any, bias: Any = None) -> Any:
     """`x @ kernel + bias` for `(T, I)`, `(I, O)` and `(O,)`."""
     half = () if bias is None else (torch.bfloat16,)
     if _by_onednn(x, torch.float32, *half):
@@ -37,14 +38,14 @@ def product(x, kernel, bias=None):
     return x @ kernel if bias is None else torch.addmm(bias, x, kernel)
 
 
-def input_gradient(gradient, kernel, total):
+def input_gradient(gradient: Any, kernel: Any, total: Any) -> Any:
     """`gradient @ kernel.t() + total`; `total` may be overwritten."""
     if _by_onednn(gradient, torch.float32):
         return total.add_(_linear(gradient, kernel))
     return torch.addmm(total, gradient, kernel.t())
 
 
-def weight_gradients(x, gradient):
+def weight_gradients(x: Any, gradient: Any) -> tuple[Any, ...]:
     """Of kernel, `x.t() @ gradient`, and bias, for `(T, I)` and `(T, O)`."""
     if not _by_onednn(x, torch.float32):
         kernel = x.t() @ gradient
@@ -65,7 +66,7 @@ def _linear(x, kernel, bias=None):  # with no activation after it
     return linear(x, kernel, bias, "none", [], "")
 
 
-def keep_mask(shape, rate, seed, pick=None):
+def keep_mask(shape: Any, rate: float, seed: Any, pick: Any = None) -> Any:
     """int16 tensor: -1, all bits, where an element is kept, 0 where dropped.
 
     `pick` takes the part to draw of a tensor whose last axis counts pairs.
@@ -73,7 +74,7 @@ def keep_mask(shape, rate, seed, pick=None):
     return _draw(shape, seed, pick).ge_(numerics.first_kept(rate)).neg_()
 
 
-def sign_mask(shape, rate, seed, pick=None):
+def sign_mask(shape: Any, rate: float, seed: Any, pick: Any = None) -> Any:
     """As `keep_mask`, but the sign bit where an element is dropped, else 0."""
     draws = _draw(shape, seed, pick)
     return draws.lt_(numerics.first_kept(rate)).bitwise_left_shift_(15)
@@ -118,7 +119,7 @@ def _mix(x):
     return x ^ x >> 16
 
 
-def drop_(x, mask):
+def drop_(x: Any, mask: Any) -> Any:
     """Sets to zero, in place, what a `keep_mask` or `None` drops."""
     if mask is None:
         return x
@@ -127,7 +128,7 @@ def drop_(x, mask):
     return x
 
 
-def sign_(x, mask):
+def sign_(x: Any, mask: Any) -> Any:
     """Makes negative, in place, what a `sign_mask` drops of what is not.
 
     It carries its mask then: `relu` of it is what is kept, `abs` what it was.

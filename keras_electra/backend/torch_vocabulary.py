@@ -8,13 +8,15 @@ their start: what is saved is the memory of a float32 array for each pass.
 Shapes: R rows (predicted positions), V vocabulary.
 """
 
+from typing import Any
+
 import torch
 
 BYTES_AT_ONCE = 2**23  # of float32 scores; 2**22 and 2**24 are no faster
 ON_ACCELERATORS = 2**27
 
 
-def can_run(logits):
+def can_run(logits: Any) -> bool:
     """Whether `predict` can be used: not under a compiler."""
     return not (logits.is_meta or torch.compiler.is_compiling())
 

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from typing import Any
 
 import keras
 from keras import ops
@@ -55,7 +56,7 @@ export.trace(task, form, path)
 """
 
 
-def trace(task, form, path):
+def trace(task: Any, form: Any, path: Any) -> None:
     """Writes one of `graphs.TRACERS` on this backend."""
     network = task
     if hasattr(task, "pooling"):  # sentence-transformers pools by itself

@@ -5,6 +5,7 @@ They hold two networks; sizes come from the shapes, and what these do not show
 """
 
 import functools
+from typing import Any
 
 from keras_electra.backend.files import read_checkpoint
 from keras_electra.backend.files import write_checkpoint
@@ -40,7 +41,7 @@ class GoogleCheckpoint(weights.Checkpoint):
 
     form = "Google's TF1"
 
-    def __init__(self, files):
+    def __init__(self, files: Any):
         super().__init__(files)
         shapes, read = read_checkpoint(files.path)
         self.tensors = {
@@ -67,7 +68,7 @@ class GoogleCheckpoint(weights.Checkpoint):
         default = {} if is_other else self._config
         return self._config.get(SECTION.format(network), default)
 
-    def backbone_arguments(self, network):
+    def backbone_arguments(self, network: Any) -> dict[str, Any]:
         section, layers = self._section(network), 0
         while self.tensor(f"electra/{KERNEL.format(layers)}", network):
             layers += 1
@@ -89,12 +90,12 @@ class GoogleCheckpoint(weights.Checkpoint):
             **sizes,
         }
 
-    def notes(self, network):
+    def notes(self, network: Any) -> Any:
         note = f"the {network} is taken to have heads of 64 units"
         is_said = "num_attention_heads" in self._section(network)
         return [note] * (not is_said) + super().notes(network)
 
-    def stored_name(self, name, network):
+    def stored_name(self, name: str, network: Any) -> Any:
         if network == "discriminator" or not name.startswith("electra/"):
             return name
         own = name.replace("electra/", "generator/", 1)
@@ -102,7 +103,7 @@ class GoogleCheckpoint(weights.Checkpoint):
         is_own = self._has_two and not name.startswith("electra/embeddings/")
         return own if is_own or own in self.tensors else name
 
-    def reasons(self, network):
+    def reasons(self, network: Any) -> dict[str, Any]:
         other = "generator/" if network == "discriminator" else "electra/"
         return {
             ".*/adam_[mv]$": "state of the optimizer",
@@ -112,7 +113,7 @@ class GoogleCheckpoint(weights.Checkpoint):
         }
 
 
-def write(task, folder):
+def write(task: Any, folder: Any) -> None:
     """Writes the networks of a pre-trainer, or of a task, and their heads."""
     backbone, head = task.backbone, head_of(type(task))
     network = (head and head.network) or "discriminator"

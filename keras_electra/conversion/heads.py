@@ -7,6 +7,7 @@ The original's classifier, a linear layer on the vector of `[CLS]`, is in none;
 import re
 import typing
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ CHOICE = "sequence_summary/summary"
 IDENTITY_FROM = 6.0  # above it GELU is the identity in float32
 
 
-def check_values(config, expected, source):
+def check_values(config: Any, expected: Any, source: Any) -> None:
     """Raises a `ValueError` for a configuration that ours cannot have."""
     for name, value in expected.items():
         check_option(f"{name} of {source}", config.get(name, value), [value])
@@ -93,7 +94,7 @@ def _choice_arguments(checkpoint):
     return {"dropout": checkpoint.config.get("summary_last_dropout", 0.1)}
 
 
-def embedder_modules(files):
+def embedder_modules(files: Any) -> Any:
     """Names of sentence-transformers' steps, and folders (`""`: the root)."""
     found = files.read_json(MODULES, [])
     try:
@@ -145,7 +146,7 @@ def _embedder_arguments(checkpoint):
     return {"pooling": pooling, "normalize": is_unit, "layer": layer}
 
 
-def embedder_texts(files):
+def embedder_texts(files: Any) -> dict[str, Any]:
     """`length` of rows, and `do_lower_case`, of texts before anything else."""
     config = files.read_json("sentence_bert_config.json")
     limits = files.read_json("tokenizer_config.json")
@@ -154,7 +155,7 @@ def embedder_texts(files):
     return {**config, "length": length}
 
 
-def write_embedder(task, folder, length):
+def write_embedder(task: Any, folder: Any, length: int) -> None:
     """Writes what makes sentence-transformers open a folder with a network."""
     places = ["", "1_Pooling", "2_Normalize"][: 2 + task.normalize]
     pooling = {"word_embedding_dimension": task.backbone.hidden_dim}
@@ -183,7 +184,7 @@ class Head(typing.NamedTuple):
     arguments: typing.Callable = lambda checkpoint: {}
     settings: typing.Callable = lambda task: {}
 
-    def is_in(self, checkpoint, network):
+    def is_in(self, checkpoint: Any, network: Any) -> Any:
         """Whether a checkpoint has this head; an error if it only says so."""
         name, claimed = next(iter(self.parts), None), checkpoint.architecture
         if name is None:
@@ -198,7 +199,7 @@ class Head(typing.NamedTuple):
             )
         return is_there
 
-    def weights(self, task):
+    def weights(self, task: Any) -> Any:
         """The table of a task's head."""
         is_google = getattr(task, "head", None) == "google"  # one layer
         parts = {OUT: "output_dense"} if is_google else self.parts
@@ -228,7 +229,7 @@ def _shifted(kernel, bias, shift):
     }
 
 
-def google_bias(config, read):
+def google_bias(config: Any, read: Any) -> Any:
     """The true bias of what `google_to_transformers` made; `None` of others."""
     if config.get(KEY, {}).get("kind") != "google":
         return None
@@ -282,7 +283,7 @@ HEADS = {
 }
 
 
-def head_of(cls):
+def head_of(cls: Any) -> Any:
     """The `Head` of a task's class or of a base; `None` if there is none."""
     names = [base.__name__ for base in cls.__mro__]
     return next((HEADS[name] for name in names if name in HEADS), None)

@@ -7,6 +7,7 @@ network is in safetensors or PyTorch's pickled form, in one file or several.
 import os
 import re
 import warnings
+from typing import Any
 
 import ml_dtypes  # noqa: F401  makes NumPy know bfloat16
 import numpy as np
@@ -74,7 +75,7 @@ POOLED = {"electra.pooler.dense.weight", "classifier.weight"}
 HEADS = r"(generator|discriminator)_|classifier\.|qa_outputs\.|sequence_|cls\."
 
 
-def transformers_name(name):
+def transformers_name(name: str) -> Any:
     """The name in transformers of a variable of the original."""
     if name in OUTPUTS:
         return OUTPUTS[name]
@@ -90,12 +91,12 @@ def _present_name(name, around=""):
     return name
 
 
-def is_transposed(name):
+def is_transposed(name: str) -> bool:
     """Whether a tensor is transposed there; of vectors any may be."""
     return not name.endswith(("_embeddings.weight", OUTPUT_TABLE))
 
 
-def activation_of(config, source):
+def activation_of(config: Any, source: Any) -> Any:
     """The `activation` of `ElectraBackbone` that a configuration means."""
     name = config.get("hidden_act", "gelu")
     check_option(f"hidden_act of {source}", name, ACTIVATIONS)
@@ -107,7 +108,7 @@ class TransformersCheckpoint(weights.Checkpoint):
 
     form = "transformers"
 
-    def __init__(self, files):
+    def __init__(self, files: Any):
         super().__init__(files)
         config = files.read_json(CONFIG)
         heads.check_values(config, PLAIN, self.source)
@@ -158,18 +159,18 @@ class TransformersCheckpoint(weights.Checkpoint):
         gelu = activation_of(config, self.source) if self.is_bert else "gelu"
         self.token_head = {"head_activation": gelu, "tie_embeddings": is_tied}
 
-    def notes(self, network):
+    def notes(self, network: Any) -> Any:
         note = "it is a BERT, of which all but pooler and heads is the same"
         return super().notes(network) + [note] * self.is_bert
 
-    def backbone_arguments(self, network):
+    def backbone_arguments(self, network: Any) -> dict[str, Any]:
         sizes = {ours: self.config[n] for n, (ours, _) in NAMES.items()}
         return {**sizes, "activation": activation_of(self.config, self.source)}
 
-    def stored_name(self, name, network):
+    def stored_name(self, name: str, network: Any) -> Any:
         return transformers_name(name)
 
-    def reasons(self, network):
+    def reasons(self, network: Any) -> dict[str, Any]:
         is_tied = self.token_head["tie_embeddings"]
         return {
             r".*\.(position_ids|token_type_ids)$": "a buffer, not a weight",
@@ -179,7 +180,7 @@ class TransformersCheckpoint(weights.Checkpoint):
         }
 
 
-def write(task, head, folder):
+def write(task: Any, head: Any, folder: Any) -> None:
     """Writes a task with its `Head`, or the encoder if that is `None`."""
     backbone, config = task.backbone, config_of(task, head)
     arrays = weights.arrays_of(weights.network(backbone))
@@ -210,7 +211,7 @@ def write(task, head, folder):
     write_json(folder / CONFIG, config)
 
 
-def config_of(task, head):
+def config_of(task: Any, head: Any) -> dict[str, Any]:
     """What `config.json` says of a task, but for settings of its `Head`."""
     tokenizer = getattr(task.preprocessor, "tokenizer", None)
     return {
@@ -223,19 +224,19 @@ def config_of(task, head):
     }
 
 
-def network_config(backbone):
+def network_config(backbone: Any) -> dict[str, Any]:
     """What `config.json` says of a network."""
     check_option("activation", backbone.activation, HIDDEN_ACT)
     sizes = {n: getattr(backbone, ours) for n, (ours, _) in NAMES.items()}
     return {**sizes, "hidden_act": HIDDEN_ACT[backbone.activation]}
 
 
-def find_weights(find):
+def find_weights(find: Any) -> Any:
     """Name of the first file of weights that there is, or `None`."""
     return next((name for name in WEIGHT_FILES if find(name)), None)
 
 
-def read_tensors(find, source):
+def read_tensors(find: Any, source: Any) -> Any:
     """The `Tensor`s by name of files that `find` gives the local paths of."""
     name = find_weights(find)
     if name is None:

@@ -5,6 +5,7 @@ The pooler, which ELECTRA has not and nobody trained, is left, or written fresh.
 """
 
 import functools
+from typing import Any
 
 import keras_hub
 
@@ -46,7 +47,7 @@ class KerasHubCheckpoint(weights.Checkpoint):
     form = "KerasHub"
 
     @functools.cached_property
-    def tensors(self):
+    def tensors(self) -> dict[str, Any]:
         # float32, whatever the policy is: it is a file that is read.
         backbone = keras_hub.models.ElectraBackbone.from_preset(
             self.source, dtype="float32"
@@ -60,16 +61,16 @@ class KerasHubCheckpoint(weights.Checkpoint):
         arrays.update(weights.arrays_of(pooler))
         return {n: weights.in_memory(array) for n, array in arrays.items()}
 
-    def backbone_arguments(self, network):
+    def backbone_arguments(self, network: Any) -> dict[str, Any]:
         config = self.files.read_json("config.json")["config"]
         sizes = {name: config[name] for name in SAME_NAMES}
         sizes["vocabulary_size"] = config["vocab_size"]
         return {**sizes, "activation": "gelu_approximate"}
 
-    def reasons(self, network):
+    def reasons(self, network: Any) -> dict[str, Any]:
         return {".*pooled_dense": "pooler, never trained"}
 
-    def tokenizer(self, **kwargs):
+    def tokenizer(self, **kwargs: Any) -> Any:
         config = self.files.read_json("tokenizer.json").get("config")
         vocabulary = self.files.find("assets/tokenizer/vocabulary.txt")
         if config is None or vocabulary is None:
@@ -78,13 +79,13 @@ class KerasHubCheckpoint(weights.Checkpoint):
         return ElectraTokenizer(str(vocabulary), **{**settings, **kwargs})
 
 
-def network(backbone):
+def network(backbone: Any) -> Any:
     """Weights of KerasHub's backbone by the original's names, no pooler."""
     table = weights.of_parts(backbone, EMBEDDINGS, "electra/embeddings/")
     return table | weights.encoder(backbone, parts=LAYER)
 
 
-def write(task, head, folder):
+def write(task: Any, head: Any, folder: Any) -> None:
     """Writes the encoder of a task."""
     backbone = task.backbone
     check_option(

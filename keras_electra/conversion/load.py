@@ -8,6 +8,7 @@ import math
 import os
 import pathlib
 import warnings
+from typing import Any
 
 import keras
 import keras_hub
@@ -43,7 +44,7 @@ class Files:
     Of an exported pair (`is_pair`) it is a network's, or the discriminator's.
     """
 
-    def __init__(self, preset, network=None):
+    def __init__(self, preset: Any, network: Any = None):
         self.preset = os.fspath(preset)
         path = pathlib.Path(self.preset).expanduser()
         places = ("", "discriminator", "generator")
@@ -57,11 +58,11 @@ class Files:
         self.source = str(self.path or self.preset)
         self.inside = ""  # the folder in it where files are looked for first
 
-    def has_index(self):
+    def has_index(self) -> Any:
         """Whether there is a TF1 checkpoint."""
         return self.is_prefix or self.path and any(self.path.glob("*.index"))
 
-    def find(self, name):
+    def find(self, name: str) -> Any:
         """The local path of a file, or `None`."""
         root = self.path and (self.path.parent if self.is_prefix else self.path)
         for name in dict.fromkeys((f"{self.inside}/{name}".lstrip("/"), name)):
@@ -70,12 +71,12 @@ class Files:
                 return path
         return None
 
-    def read_json(self, name, empty={}):
+    def read_json(self, name: str, empty: Any = {}) -> Any:
         """The content of a file; see `files.read_json`."""
         return read_json(self.find(name), empty)
 
 
-def open_checkpoint(files):
+def open_checkpoint(files: Any) -> Any:
     """The `Checkpoint` in `Files`; `None` if KerasHub is to open it."""
     if files.is_prefix:
         return google.GoogleCheckpoint(files)
@@ -228,7 +229,7 @@ def _load_preprocessor(cls, checkpoint, needed=True, **kwargs):
     return cls(tokenizer=tokenizer, **{"sequence_length": length, **kwargs})
 
 
-def vocabulary_notes(backbone, preprocessor):
+def vocabulary_notes(backbone: Any, preprocessor: Any) -> Any:
     """What is to be said of a table with more rows than there are tokens."""
     tokenizer = getattr(preprocessor, "tokenizer", None)
     rows = backbone.vocabulary_size
@@ -237,7 +238,7 @@ def vocabulary_notes(backbone, preprocessor):
     return [note] * (more > 0)
 
 
-def attach(model, summary, show=True):
+def attach(model: Any, summary: Any, show: bool = True) -> None:
     """Leaves the summary on a model and shows it."""
     model.conversion_summary = summary
     if show and keras.config.is_interactive_logging_enabled():

@@ -5,6 +5,7 @@ how much its own differed is said. A generator that is missing is made.
 """
 
 import functools
+from typing import Any
 
 import keras
 import numpy as np
@@ -42,7 +43,7 @@ def _write(form, task, folder):
         form.write(part, head_of(TASKS[network]), folder / network)
 
 
-def saved_pair(preset, classes=PAIRS):
+def saved_pair(preset: Any, classes: Any = PAIRS) -> Any:
     """Which of `classes` a preset was saved from, or `None`."""
     name = load.Files(preset).read_json("task.json").get("registered_name")
     names = {f"keras_electra>{cls.__name__}": cls for cls in classes}
@@ -59,7 +60,7 @@ def _open_pair(cls, preset, load_weights, arguments, whole=ElectraPretrainer):
     return whole, own
 
 
-def open_part(cls, preset, load_weights, arguments):
+def open_part(cls: Any, preset: Any, load_weights: bool, arguments: Any) -> Any:
     """One of `OPENERS`: a network of a preset with the head of its task."""
     # KerasHub reads a head only for the class that wrote it.
     network = head_of(cls) and head_of(cls).network
@@ -200,7 +201,7 @@ def _preprocessors(cls, sources, arguments, notes):
     return found
 
 
-def fresh_generator(backbone):
+def fresh_generator(backbone: Any) -> Any:
     """A random generator, as narrow as that of the paper's nearest size."""
     size = sizes.SIZES[sizes.closest_size(backbone.hidden_dim)]
     width = backbone.hidden_dim * size.generator_hidden_dim // size.hidden_dim

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import unicodedata
+from typing import Any
 
 import keras
 import numpy as np
@@ -53,7 +54,7 @@ FIXED = (
 )  # fmt: skip
 
 
-def hard_strings(count=300):
+def hard_strings(count: Any = 300) -> Any:
     """The same `count` strings every time: fixed ones, then drawn ones."""
     draws, texts = random.Random(0), list(FIXED)
     while len(texts) < count:
@@ -67,7 +68,7 @@ def hard_strings(count=300):
     return texts
 
 
-def batches_of(task, x, y=None, size=16):
+def batches_of(task: Any, x: Any, y: Any = None, size: Any = 16) -> Any:
     """Yields batches `(x, y, sample_weight)` of what `fit` takes."""
     rows = task._memory_rows(task._read(x, y))
     batches = Batches(rows, size, "by_length", finish=task.finish_batch)
@@ -75,18 +76,18 @@ def batches_of(task, x, y=None, size=16):
         yield keras.utils.unpack_x_y_sample_weight(batches.batch(position))
 
 
-def graph_inputs(x):
+def graph_inputs(x: Any) -> dict[str, Any]:
     """What a graph takes for the `x` of a batch."""
     return {name: x[field].astype("int64") for name, field in FIELDS.items()}
 
 
-def longest(task):
+def longest(task: Any) -> Any:
     """The most tokens of a row."""
     length = task.preprocessor.sequence_length
     return min(length, task.backbone.max_sequence_length)
 
 
-def tokenizer_of(task):
+def tokenizer_of(task: Any) -> Any:
     """The tokenizer of a task, a tagger's for whole words."""
     text = task.preprocessor
     return getattr(text, "word_tokenizer", text.tokenizer)
@@ -119,7 +120,7 @@ def _hard_batches(task, folder):
     return batches, others
 
 
-def named_outputs(task, outputs):
+def named_outputs(task: Any, outputs: Any) -> Any:
     """Outputs by their names in a graph, whose softmax is to be trusted."""
     if isinstance(outputs, dict):
         return outputs

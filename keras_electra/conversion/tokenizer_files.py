@@ -5,6 +5,7 @@
 """
 
 import contextlib
+from typing import Any
 
 import tokenizers
 
@@ -92,7 +93,7 @@ def _capitals(tokens):
     return [t for t in cased if len(t) > 1 and t[0] + t[-1] != "[]"]
 
 
-def case_notes(find, lowercase_unless_said):
+def case_notes(find: Any, lowercase_unless_said: Any) -> Any:
     """A note, in a list, on what only a vocabulary says of capitals."""
     is_said = find(TOKENIZER) or "do_lower_case" in read_json(find(CONFIG))
     if is_said or not find(VOCABULARY) or lowercase_unless_said is False:

@@ -8,6 +8,7 @@ import operator
 import re
 import types
 import typing
+from typing import Any
 
 import keras
 import numpy as np
@@ -45,7 +46,7 @@ REPLACED_HEAD = {
 }
 
 
-def of_parts(root, attributes, prefix=""):
+def of_parts(root: Any, attributes: Any, prefix: str = "") -> Any:
     """Weights of attributes of `root`: layers, variables or `None`."""
     table = {}
     for names, attribute in attributes.items():
@@ -65,12 +66,12 @@ def of_parts(root, attributes, prefix=""):
     return table
 
 
-def embeddings(layer, prefix="electra"):
+def embeddings(layer: Any, prefix: str = "electra") -> Any:
     """Weights of an `ElectraEmbeddings`."""
     return of_parts(layer, EMBEDDINGS, f"{prefix}/embeddings/")
 
 
-def encoder(backbone, prefix="electra", parts=LAYER):
+def encoder(backbone: Any, prefix: str = "electra", parts: Any = LAYER) -> Any:
     """Weights of a backbone, with `parts` of a layer, but its embeddings."""
     table = {}
     if hasattr(backbone, "embeddings_projection"):  # KerasHub's has none
@@ -81,12 +82,12 @@ def encoder(backbone, prefix="electra", parts=LAYER):
     return table
 
 
-def network(backbone):
+def network(backbone: Any) -> dict[str, Any]:
     """Weights of a whole `ElectraBackbone`."""
     return {**embeddings(backbone.embeddings), **encoder(backbone)}
 
 
-def tasks_of(pretrainer):
+def tasks_of(pretrainer: Any) -> dict[str, Any]:
     """What is like a task, for each network of a pre-trainer with a head."""
     text, objective = pretrainer.preprocessor, pretrainer.objective
     if objective.endswith("mlm") or hasattr(pretrainer.generator, "left"):
@@ -105,7 +106,7 @@ def tasks_of(pretrainer):
     }
 
 
-def pretrainer(pretrainer):
+def pretrainer(pretrainer: Any) -> Any:
     """Weights of an `ElectraPretrainer`, each once."""
     backbone, generator = pretrainer.backbone, pretrainer.generator
     tasks, table = tasks_of(pretrainer), embeddings(backbone.embeddings)
@@ -122,7 +123,7 @@ def pretrainer(pretrainer):
     return table
 
 
-def shapes_of(table):
+def shapes_of(table: Any) -> dict[str, Any]:
     """The shapes of a table's parts by name."""
     return {
         name: (*variable.shape[:-1], variable.shape[-1] // len(names))
@@ -131,7 +132,7 @@ def shapes_of(table):
     }
 
 
-def arrays_of(table):
+def arrays_of(table: Any) -> Any:
     """The values of a table's parts by name, float32."""
     arrays = {}
     for names, variable in table.items():
@@ -140,7 +141,7 @@ def arrays_of(table):
     return arrays
 
 
-def fill(table, read):
+def fill(table: Any, read: Any) -> None:
     """Assigns what `read` gives for the names of a table to its variables."""
     for names, variable in table.items():
         arrays = [np.asarray(read(name), "float32") for name in names]
@@ -154,7 +155,7 @@ class Tensor(typing.NamedTuple):
     read: typing.Callable
 
 
-def in_memory(array):
+def in_memory(array: Any) -> Any:
     """The `Tensor` of an array."""
     return Tensor(array.shape, lambda: array)
 
@@ -176,24 +177,24 @@ class Checkpoint:
     file_names = {}  # of tensors that are not called so in the file
     lowercase = True  # as of `read_tokenizer`
 
-    def __init__(self, files):
+    def __init__(self, files: Any):
         self.files, self.source = files, files.source
 
-    def tokenizer(self, **kwargs):
+    def tokenizer(self, **kwargs: Any) -> Any:
         """A new tokenizer, or `None`; `kwargs` go before what files say."""
         return tokenizer_files.read_tokenizer(
             self.files.find, self.source, self.lowercase, **kwargs
         )
 
-    def notes(self, network):
+    def notes(self, network: Any) -> Any:
         """What was assumed about a network, for the summary."""
         return tokenizer_files.case_notes(self.files.find, self.lowercase)
 
-    def stored_name(self, name, network):
+    def stored_name(self, name: str, network: Any) -> Any:
         """The stored name for an original name, whether there is one or not."""
         return name
 
-    def tensor(self, name, network="discriminator"):
+    def tensor(self, name: str, network: Any = "discriminator") -> Any:
         """The `Tensor` with an original name, or `None`."""
         return self.tensors.get(self.stored_name(name, network))
 
@@ -208,7 +209,7 @@ class Summary(typing.NamedTuple):
     new: dict  # paths of weights that are not from it -> why
     notes: list  # what else the user should know
 
-    def __str__(self):
+    def __str__(self) -> str:
         lines = [f"{self.source} ({self.form}): {self.used} tensors used"]
         for title in ("dropped", "new"):
             found = getattr(self, title)
@@ -218,7 +219,7 @@ class Summary(typing.NamedTuple):
         return "\n".join([*lines, *(f"  note: {n}" for n in self.notes)])
 
 
-def join(parts, notes):
+def join(parts: Any, notes: Any) -> Any:
     """One summary of the two of a pre-trainer, or of presets of ours."""
     dropped, new = {}, {}
     for part in parts:

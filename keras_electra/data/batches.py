@@ -7,6 +7,7 @@ length go together. Any batch is found by its position, to go on exactly there.
 import functools
 import random
 import zlib
+from typing import Any
 
 import grain
 import keras
@@ -19,7 +20,7 @@ from keras_electra.backend import replicas
 LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 
 
-def round_length(length, limit=None):
+def round_length(length: int, limit: Any = None) -> Any:
     """The length to compute with, at most `limit`; on torch `length` itself."""
     if keras.config.backend() != "torch":
         longer = (step for step in LENGTHS if step >= length)
@@ -27,7 +28,7 @@ def round_length(length, limit=None):
     return length if limit is None else min(length, limit)
 
 
-def own_rows(rows, read, unit=1):
+def own_rows(rows: Any, read: Any, unit: Any = 1) -> Any:
     """What this process feeds of a global batch of `rows`, by `read(slice)`.
 
     All get equal, contiguous blocks of whole units. What does not go round is
@@ -53,7 +54,7 @@ def own_rows(rows, read, unit=1):
     return keras.utils.pack_x_y_sample_weight(x, *labels)
 
 
-def own_part(batch, unit=1):
+def own_part(batch: Any, unit: Any = 1) -> Any:
     """What this process feeds of a batch as Keras takes it."""
 
     def read(part):
@@ -96,10 +97,10 @@ class Rows:
             p[0] if p[0] is None else np.concatenate(p) for p in zip(*leaves)
         ]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.lengths)
 
-    def take(self, places, length):
+    def take(self, places: Any, length: int) -> Any:
         """`(x, y, sample_weight)` of rows (int array), padded to a length."""
         steps = np.arange(length)
         is_used = steps < self.lengths[places][:, None]
@@ -155,16 +156,16 @@ class Batches:
             self._seed = replicas.everyone(random.randrange(2**31))[0]
         self._plan = functools.lru_cache(maxsize=3)(self._make_plan)
 
-    def __len__(self):
+    def __len__(self) -> Any:
         return -(-len(self._lengths) // self.batch_size)
 
-    def indices(self, position):
+    def indices(self, position: Any) -> Any:
         """The rows of the batch at a position (int, batches), an array."""
         pass_number, number = divmod(position, len(self))
         units = self._plan(pass_number if self.endless else 0)[number]
         return (units[:, None] * self._unit + np.arange(self._unit)).ravel()
 
-    def batch(self, position):
+    def batch(self, position: Any) -> Any:
         """The batch at a position, packed as Keras takes it."""
         places = self.indices(position)
         length = self._round(int(self._rows.lengths[places].max()))
@@ -172,11 +173,11 @@ class Batches:
         data = self._finish(*data) if self._finish else data
         return keras.utils.pack_x_y_sample_weight(*data)
 
-    def own_batch(self, position):
+    def own_batch(self, position: Any) -> Any:
         """Of the batch at a position what this process feeds."""
         return own_part(self.batch(position), self._unit)
 
-    def checksum(self, position):
+    def checksum(self, position: Any) -> Any:
         """A number that tells other rows and another order."""
         number = zlib.crc32(self.indices(position).tobytes())
         for leaf in (self._lengths, *self._rows.leaves):
@@ -217,7 +218,7 @@ class PositionedDataset(grain.IterDataset):
 
     position = 0
 
-    def __iter__(self):
+    def __iter__(self) -> Any:
         return _Iterator(self, self.position or 0)
 
 

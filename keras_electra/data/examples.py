@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import zlib
+from typing import Any
 
 import grain
 import numpy as np
@@ -101,23 +102,23 @@ class ExampleDataset(PositionedDataset):
         with self._naming_damage():
             self._source = grain.sources.ArrayRecordDataSource(paths)
 
-    def __len__(self):
+    def __len__(self) -> Any:
         return self._steps
 
-    def batches(self, position):
+    def batches(self, position: Any) -> Any:
         """An iterator of the batches from a position on."""
         return map(self.batch, range(position, len(self._order)))
 
-    def batch(self, position):
+    def batch(self, position: Any) -> Any:
         """The batch at a position (int, batches)."""
         return self._read(self._order[position])
 
-    def own_batch(self, position):
+    def own_batch(self, position: Any) -> Any:
         """Of the batch at a position what this process feeds."""
         numbers = self._order[position]
         return own_rows(len(numbers), lambda part: self._read(numbers[part]))
 
-    def checksum(self, position):
+    def checksum(self, position: Any) -> Any:
         """A number that tells other examples and another order."""
         numbers = self._order[position].tolist()
         return zlib.crc32(repr((self.metadata["shards"], numbers)).encode())

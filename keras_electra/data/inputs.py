@@ -7,6 +7,7 @@ Things are known by what they can do: nothing has to be imported.
 import typing
 import warnings
 from collections import abc
+from typing import Any
 
 import keras
 import numpy as np
@@ -34,7 +35,7 @@ class Examples(typing.NamedTuple):
     y: typing.Any = None
     sample_weight: typing.Any = None
 
-    def __len__(self):
+    def __len__(self) -> Any:
         lengths = set()
         map_columns(lambda column: lengths.add(len(column)), self)
         if len(lengths) != 1:
@@ -44,12 +45,12 @@ class Examples(typing.NamedTuple):
             )
         return lengths.pop()
 
-    def part(self, places):
+    def part(self, places: Any) -> Any:
         """The examples at the places, a slice."""
         return Examples(*map_columns(lambda column: column[places], self))
 
 
-def map_columns(function, *data):
+def map_columns(function: Any, *data: Any) -> Any:
     """Applies a function below tuples and dicts; `None` stays."""
     first = data[0]
     if isinstance(first, tuple):
@@ -59,19 +60,19 @@ def map_columns(function, *data):
     return None if first is None else function(*data)
 
 
-def is_text(x):
+def is_text(x: Any) -> bool:
     """Whether `x` is one string."""
     return isinstance(x, (str, bytes))
 
 
-def is_table(x):
+def is_table(x: Any) -> Any:
     """Whether `x` is in memory and has columns by name."""
     has_names = hasattr(x, "column_names") or hasattr(x, "columns")
     is_sized = hasattr(x, "__getitem__") and hasattr(x, "__len__")
     return isinstance(x, abc.Mapping) or has_names and is_sized
 
 
-def is_in_memory(x):
+def is_in_memory(x: Any) -> Any:
     """Whether `x` holds columns, and not a stream of batches or examples."""
     if isinstance(x, tuple):
         return bool(x) and all(is_text(p) or is_in_memory(p) for p in x)
@@ -89,7 +90,7 @@ def is_in_memory(x):
     return not isinstance(first, (tuple, dict)) and not hasattr(first, "shape")
 
 
-def to_column(x):
+def to_column(x: Any) -> Any:
     """A list of Python objects, or an array of numbers, of any column."""
     if hasattr(x, "detach"):  # torch
         x = x.detach().cpu()
@@ -103,7 +104,7 @@ def to_column(x):
     return to_python(list(x))
 
 
-def to_python(value):
+def to_python(value: Any) -> Any:
     """Strings for bytes and lists for arrays, nested as they are."""
 
     def convert(leaf):
@@ -117,7 +118,7 @@ def to_python(value):
     return keras.tree.map_structure(convert, value)
 
 
-def read_memory(x, y, sample_weight, names):
+def read_memory(x: Any, y: Any, sample_weight: Any, names: Any) -> Any:
     """`Examples` of columns or a table in memory, with the `Names` to read."""
     if isinstance(x, tuple) and any(map(is_text, x)):
         raise TypeError(
@@ -133,14 +134,14 @@ def read_memory(x, y, sample_weight, names):
     return to_examples(x, y, sample_weight)
 
 
-def to_examples(*data):
+def to_examples(*data: Any) -> Any:
     """`Examples` of columns of any kind; an error if lengths differ."""
     examples = Examples(*map_columns(to_column, data))
     len(examples)
     return examples
 
 
-def pick_columns(table, names):
+def pick_columns(table: Any, names: Any) -> tuple[Any, ...]:
     """`(x, y, sample_weight)` of a table or dict, `None` for what is not."""
     found = getattr(table, "column_names", getattr(table, "columns", None))
     found = list(table if isinstance(table, abc.Mapping) else found)
@@ -165,7 +166,7 @@ def pick_columns(table, names):
     )
 
 
-def split_examples(examples, share):
+def split_examples(examples: Any, share: Any) -> tuple[Any, ...]:
     """Parts `Examples` into those to train and those to validate on."""
     size = len(examples) if isinstance(examples, Examples) else 0
     start = int(size * (1 - share))
@@ -178,7 +179,7 @@ def split_examples(examples, share):
     return examples.part(slice(start)), examples.part(slice(start, None))
 
 
-def check_texts(x, kinds=("texts",)):
+def check_texts(x: Any, kinds: Any = ("texts",)) -> None:
     """Raises unless lists hold texts; `kinds` says which, for the message."""
     for place, column in enumerate(x if isinstance(x, tuple) else (x,)):
         for index, text in enumerate(column):
@@ -192,7 +193,7 @@ def check_texts(x, kinds=("texts",)):
             )
 
 
-def find_empty(x):
+def find_empty(x: Any) -> list[Any]:
     """Numbers of examples with a text, or a part, of white space or nothing."""
 
     def is_empty(text):
@@ -205,7 +206,7 @@ def find_empty(x):
     return [index for index, parts in enumerate(rows) if is_empty(parts)]
 
 
-def warn_of_empty(places):
+def warn_of_empty(places: Any) -> None:
     """Warns of what `find_empty` found in all examples of a prediction."""
     if places:
         warnings.warn(
@@ -215,13 +216,13 @@ def warn_of_empty(places):
         )
 
 
-def is_missing(value):
+def is_missing(value: Any) -> Any:
     """Whether a value stands for none: `None`, NaN, or `NA` of pandas."""
     is_nan = isinstance(value, float) and value != value
     return value is None or is_nan or type(value).__name__ in ("NAType", "NaT")
 
 
-def checked_size(batch_size):
+def checked_size(batch_size: int | None) -> int:
     """A batch size as it was given, 32 where it was not."""
     size = 32 if batch_size is None else batch_size
     check_count("batch_size", size)

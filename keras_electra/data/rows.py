@@ -3,6 +3,8 @@
 Rows are made in Python; a TensorFlow graph (of `tf.data`) calls back into it.
 """
 
+from typing import Any
+
 import keras
 import keras_hub
 import numpy as np
@@ -20,7 +22,7 @@ from keras_electra.text.tokenizer import ElectraTokenizer
 MAX_SEQUENCE_LENGTH = 512  # as many positions as networks of the original have
 
 
-def is_rows(x):
+def is_rows(x: Any) -> Any:
     """Whether inputs are rows of token ids already."""
     return isinstance(x, dict) and "token_ids" in x
 
@@ -63,7 +65,7 @@ def trim_pair(first, second, room, truncate="round_robin"):
     return first, second[: room - len(first)]
 
 
-def split_windows(count, room):
+def split_windows(count: Any, room: Any) -> list[Any]:
     """Covers `count` tokens by windows of `room` that overlap by half.
 
     Tokens `start:stop` are read and `first:last` judged: `(7, 4)` gives
@@ -105,7 +107,7 @@ class RowPreprocessor(
         # It has no weights; `quantize` of a task refuses unbuilt layers.
         self.built = True
 
-    def call(self, x, y=None, sample_weight=None):
+    def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         first = x[0] if isinstance(x, tuple) else x
         is_one = inputs.is_text(first) or getattr(first, "shape", 0) == ()
         if is_one:

@@ -9,6 +9,7 @@ import sys
 import warnings
 import zlib
 from collections import abc
+from typing import Any
 
 import keras
 import numpy as np
@@ -33,7 +34,7 @@ class Stream(PositionedDataset):
 
     error = None  # the exception that ended it
 
-    def __init__(self, source, steps=None):
+    def __init__(self, source: Any, steps: Any = None):
         super().__init__()
         self._source, self.endless = source, source.endless
         self.batch_size = source.batch_size  # global; or `None`
@@ -43,10 +44,10 @@ class Stream(PositionedDataset):
         counted = self._length is not None
         self.position = getattr(source, "position", 0) if counted else None
 
-    def __len__(self):
+    def __len__(self) -> Any:
         return self._length
 
-    def batches(self, position):
+    def batches(self, position: Any) -> Any:
         """A generator of the batches from a position on."""
         try:
             if not isinstance(self._source, StreamBatches):
@@ -63,7 +64,7 @@ class Stream(PositionedDataset):
             self.error = error
             raise
 
-    def check_processes(self, variables):
+    def check_processes(self, variables: Any) -> None:
         """Raises before training if processes or devices do not fit together.
 
         Compares the data, their order, and `variables`, weights and seeds.
@@ -88,7 +89,7 @@ class Stream(PositionedDataset):
             "Call `keras.utils.set_random_seed` before it is made.",
         )
 
-    def for_keras(self, token_labels=False):
+    def for_keras(self, token_labels: bool = False) -> Any:
         """On TensorFlow a `tf.data` set that is told which axes vary.
 
         Keras takes for fixed what is alike in the first two batches.
@@ -108,7 +109,7 @@ class Stream(PositionedDataset):
 
 
 @contextlib.contextmanager
-def errors_of(stream):
+def errors_of(stream: Any) -> Any:
     """Raises what went wrong in the data as it was, not as graphs report it."""
     with warnings.catch_warnings():
         if stream.steps is None:
@@ -144,7 +145,7 @@ class StreamBatches:
         self._most = sys.maxsize if remember else PEEKED * self._batch_size
         self._first, self._drawn = [], 0
 
-    def __iter__(self):
+    def __iter__(self) -> Any:
         getattr(self._source, "on_epoch_begin", lambda: None)()
         groups = itertools.groupby(self._elements(), lambda element: element[1])
         number = 0
@@ -163,11 +164,11 @@ class StreamBatches:
                 yield batch
         getattr(self._source, "on_epoch_end", lambda: None)()
 
-    def checksum(self, position):
+    def checksum(self, position: Any) -> Any:
         """A number that tells another first element."""
         return zlib.crc32(repr(next(self._elements(), None)).encode())
 
-    def count(self):
+    def count(self) -> Any:
         """Number of batches of a pass, `None` if that is not known."""
         try:
             length = len(self._source)
@@ -199,7 +200,7 @@ class StreamBatches:
             yield element
 
 
-def read_element(element, names):
+def read_element(element: Any, names: Any) -> tuple[Any, ...]:
     """`((x, y, sample_weight), is_example)` of what a stream holds."""
     if isinstance(element, abc.Mapping):
         data = inputs.pick_columns(element, names)
@@ -241,7 +242,7 @@ def _to_columns(part):
     return inputs.to_column(part)
 
 
-def read_all(source, names):
+def read_all(source: Any, names: Any) -> Any:
     """The inputs of a whole stream, as columns."""
     batches = [*StreamBatches(source, names, None, lambda x, y, weight: x)]
     join = inputs.map_columns

@@ -5,6 +5,7 @@ checkpoints and of its gradients. Shapes: B texts, W words or tokens, D width.
 """
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -32,7 +33,7 @@ MOST_HEADS = 48  # of relations, by default: MiniLMv2's for a base teacher
 MASKED_SCORE = -10000.0  # is added to the score of what is not a word
 
 
-def unexplained_variance(student, teacher, mask):
+def unexplained_variance(student: Any, teacher: Any, mask: Any) -> Any:
     """The share of the variance of states `(B, W, D)` that is not explained.
 
     A mean over the features, each over its variance in the batch: 0 for the
@@ -53,7 +54,7 @@ def unexplained_variance(student, teacher, mask):
     return ops.mean(error / ops.maximum(variance, least))
 
 
-def relation_loss(student, teacher, mask, heads):
+def relation_loss(student: Any, teacher: Any, mask: Any, heads: Any) -> Any:
     """Divergence of relations of queries, of keys and of values `(B, W, 3D)`.
 
     A relation is a softmax over the scaled products of a word with all words,
@@ -79,7 +80,7 @@ def relation_loss(student, teacher, mask, heads):
 class DistillationMetrics(StepMetrics):
     """A mean for each loss, and beside them all metrics of a pre-trainer."""
 
-    def __init__(self, names, pretrainer=None):
+    def __init__(self, names: Any, pretrainer: Any = None):
         super().__init__(NORMS)
         means = (
             keras.metrics.Mean(f"{LOSSES[n]}_loss", "float32") for n in names

@@ -10,6 +10,7 @@ import math
 import os
 import re
 import sqlite3
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,7 +27,7 @@ WORD = re.compile(r"\w+|[^\w\s]")
 STORED = np.dtype("float16")
 
 
-def outputs(embedder, names, layer=None):
+def outputs(embedder: Any, names: Any, layer: Any = None) -> dict[str, Any]:
     """Symbolic outputs of an `ElectraTextEmbedder`'s network, by name.
 
     `"vectors"`, as it is told to pool them, `(B, D)`; of a layer, by default
@@ -42,7 +43,7 @@ def outputs(embedder, names, layer=None):
     return {name: found[name] for name in names}
 
 
-def open_teacher(source, preprocessor):
+def open_teacher(source: Any, preprocessor: Any) -> Any:
     """An `ElectraTextEmbedder` of a model of ours, or of where one is."""
     if isinstance(source, (str, os.PathLike)):
         # Where torch is slow at bfloat16 its layers compute in float32.
@@ -122,7 +123,7 @@ class Teacher:
             digest.update(keras.ops.convert_to_numpy(weight).tobytes())
         return digest.hexdigest()[:16]
 
-    def __call__(self, rows, texts=None):
+    def __call__(self, rows: Any, texts: Any = None) -> Any:
         """Of rows, or of what is in the `texts` of these rows."""
         if self._cache is None or texts is None:
             return self._compute(rows, texts)
@@ -166,7 +167,7 @@ class Cache:
     It is mapped to memory. Several processes may use it.
     """
 
-    def __init__(self, folder, widths):
+    def __init__(self, folder: Any, widths: Any):
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "outputs.sqlite"
         # Made by the batches of a thread of TensorFlow's, read by those, too.
@@ -189,7 +190,7 @@ class Cache:
                 "or give another one."
             ) from error
 
-    def read(self, texts):
+    def read(self, texts: Any) -> dict[str, Any]:
         """Of those texts that are known: lists of bytes, by text."""
         digests = {_digest(text): text for text in texts}
         marks = ", ".join("?" * len(digests))
@@ -197,7 +198,7 @@ class Cache:
         found = self._run(command, [*digests])
         return {digests[digest]: parts for digest, *parts in found}
 
-    def write(self, made):
+    def write(self, made: Any) -> Any:
         """Keeps arrays by text; returns what `read` would."""
         made = {
             text: [array.tobytes().rstrip(b"\0") for array in arrays]

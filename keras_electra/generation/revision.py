@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 import re
 import typing
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class Revision(Page):
     stopped_by: str
     title = "Rounds"
 
-    def __str__(self):
+    def __str__(self) -> Any:
         return self.text
 
     def _repr_html_(self):
@@ -82,7 +83,7 @@ class Revision(Page):
         return f"<table>{rows}</table>"
 
 
-def show(tokenizer, row, steps):
+def show(tokenizer: Any, row: Any, steps: Any) -> list[Any]:
     """`Revision.rounds` of a row (int) of a batch."""
     return [
         (
@@ -93,7 +94,7 @@ def show(tokenizer, row, steps):
     ]
 
 
-def apply_edits(text, edits):
+def apply_edits(text: Any, edits: Any) -> str:
     """The text after `Edit`s of its word pieces."""
     parts, at = [], 0
     for edit in sorted(edits):
@@ -237,13 +238,13 @@ class Revises(Calibrates):
             yield places, x, movable, [offsets[i] for i in rows]
 
 
-def check_limits(threshold, margin):
+def check_limits(threshold: Any, margin: Any) -> None:
     """Raises unless both are numbers that `revise` can go by."""
     check_number("threshold", threshold, at_least=0, below=1)
     check_number("margin", margin, above=-1, below=1)
 
 
-def corrupt(task, x, movable, kinds, draws):
+def corrupt(task: Any, x: Any, movable: Any, kinds: Any, draws: Any) -> Any:
     """Ids of rows `(B, L)`, of which a tenth of what is movable is wrong.
 
     `kinds` says of each row what stands there: `"clean"`, nothing wrong,

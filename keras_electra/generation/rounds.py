@@ -8,6 +8,7 @@ Shapes: B batch, L length, P positions that are filled, V vocabulary.
 """
 
 import itertools
+from typing import Any
 
 import keras
 import numpy as np
@@ -36,7 +37,7 @@ class Round(keras.Model):
     `(B, L)`, of a discriminator, are positive for what looks replaced.
     """
 
-    def __init__(self, task, way):
+    def __init__(self, task: Any, way: Any):
         super().__init__(dtype="float32")
         self.generator, self.backbone = task.generator, task.backbone
         self.generator_head = task.generator_head
@@ -50,7 +51,7 @@ class Round(keras.Model):
         self.banned, self.built = banned, True
         self.jit_compile, self.run_eagerly = task.jit_compile, task.run_eagerly
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         rows = {name: x[name] for name in inputs.NAMES}
         states = self.generator(rows)["sequence_output"]
         logits = self.generator_head(states, x["mask_positions"])  # (B, P, V)
@@ -115,19 +116,19 @@ def propose(
     return np.where(chosen, proposed, ids), confidence, np.float32(scores)
 
 
-def judge(task, x, ids):
+def judge(task: Any, x: Any, ids: Any) -> Any:
     """The scores of `ids` alone."""
     return propose(task, x, ids, np.zeros(ids.shape, "bool"))[2]
 
 
-def largest(keys, candidates, counts):
+def largest(keys: Any, candidates: Any, counts: Any) -> Any:
     """Bools `(B, L)`: of each row those `counts` (B,) of the largest keys."""
     keys = np.where(candidates, keys, -np.inf)
     ranks = np.argsort(np.argsort(-keys, axis=1, kind="stable"), axis=1)
     return candidates & (ranks < np.reshape(counts, (-1, 1)))
 
 
-def batches(lengths, batch_size):
+def batches(lengths: Any, batch_size: int | None) -> Any:
     """Yields `(places, rows)` of batches of one length, the longest first.
 
     `rows` repeats some of the places: but on torch, which compiles nothing, all

@@ -4,6 +4,7 @@ import functools
 import re
 import typing
 import zlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -177,7 +178,7 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
             )
 
     @functools.cached_property  # which Keras does not look into
-    def round_network(self):
+    def round_network(self) -> Any:
         """`rounds.Round` of each way to draw, made when it is asked for."""
         return functools.cache(functools.partial(rounds.Round, self))
 

@@ -11,6 +11,7 @@ import json
 import pathlib
 import warnings
 import zlib
+from typing import Any
 
 import h5py
 import keras
@@ -26,14 +27,14 @@ from keras_electra.presets_saving import check_finite
 class KeepsAdapters:
     """Saves adapters beside the weights; mixed in before Keras' layer."""
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         enabled, self.lora_enabled = self.lora_enabled, False
         super().save_own_variables(store)
         self.lora_enabled = enabled
         for weight in self._adapters():
             store[weight.name] = weight
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         super().load_own_variables(store)
         for weight in self._adapters():
             if weight.name in store.keys():  # else they are part of the kernel
@@ -138,7 +139,7 @@ class AdaptableModel:
             )
 
 
-def adaptable_layers(model):
+def adaptable_layers(model: Any) -> Any:
     """Layers that can be quantized or have adapters, by their path.
 
     Those of models in the model are left to these.
@@ -155,7 +156,7 @@ def adaptable_layers(model):
     return found
 
 
-def changes_in_config(model):
+def changes_in_config(model: Any) -> dict[str, Any]:
     """What became of layers, as part of a model's configuration, or `{}`."""
     changes = {}
     for name, layer in adaptable_layers(model).items():

@@ -5,6 +5,8 @@ may be narrower than the network and are then projected, there is no pooler,
 and GELU is the exact one. Nothing here knows of an objective.
 """
 
+from typing import Any
+
 import keras
 import keras_hub
 
@@ -183,7 +185,7 @@ class ElectraBackbone(AdaptableModel, SavesParts, keras_hub.models.Backbone):
         """Layers that `enable_lora` adapts: query, key and value in one."""
         return ["query_key_value"]
 
-    def enable_lora(self, rank, target_layer_names=None):
+    def enable_lora(self, rank: int, target_layer_names: Any = None) -> None:
         """Freezes all but adapters of a `rank`, and the biases beside them."""
         check_count("rank", rank)
         if target_layer_names is None:

@@ -5,6 +5,8 @@ the original (`model/modeling.py:187-218`). The projection to the width of a
 network is not part of it, because each network has its own.
 """
 
+from typing import Any
+
 import keras
 import keras_hub
 
@@ -29,14 +31,14 @@ class ElectraEmbeddings(ConfiguredLayer):
 
     def __init__(
         self,
-        vocabulary_size,
-        embedding_dim,
-        max_sequence_length=512,
-        num_segments=2,
-        dropout=0.1,
-        initializer_range=0.02,
-        layer_norm_epsilon=1e-12,
-        **kwargs,
+        vocabulary_size: int,
+        embedding_dim: int,
+        max_sequence_length: int = 512,
+        num_segments: int = 2,
+        dropout: float = 0.1,
+        initializer_range: float = 0.02,
+        layer_norm_epsilon: float = 1e-12,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.keep_arguments(locals())
@@ -93,6 +95,6 @@ class ElectraEmbeddings(ConfiguredLayer):
         shape = (*token_ids.shape, self.embedding_dim)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
-    def reverse(self, x):
+    def reverse(self, x: Any) -> Any:
         """Scores `(..., vocabulary_size)` of `x`, `(..., embedding_dim)`."""
         return self.token_embedding(x, reverse=True)

@@ -3,6 +3,8 @@
 B batch, L length, P predicted positions, D hidden, E embedding, V vocabulary.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -13,7 +15,7 @@ from keras_electra.model.layers import layer_norm
 from keras_electra.model.layers import truncated_normal
 
 
-def gather_positions(x, positions):
+def gather_positions(x: Any, positions: Any) -> Any:
     """Picks the vectors of `x`, `(B, L, D)`, at `positions`, `(B, P)`."""
     length, width = ops.shape(x)[1], x.shape[-1]
     rows, count = ops.shape(positions)
@@ -41,17 +43,17 @@ class TokenPredictionHead(ConfiguredLayer):
 
     def __init__(
         self,
-        embeddings,
-        activation="gelu",
-        initializer_range=0.02,
-        tie_embeddings=True,
-        **kwargs,
+        embeddings: Any,
+        activation: Any = "gelu",
+        initializer_range: float = 0.02,
+        tie_embeddings: bool = True,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.keep_arguments(locals())
         self.layer_norm_epsilon = embeddings.layer_norm_epsilon
 
-    def build(self, x_shape, mask_positions_shape=None):
+    def build(self, x_shape: Any, mask_positions_shape: Any = None) -> None:
         sizes = self.embeddings.vocabulary_size, self.embeddings.embedding_dim
         width = sizes[1]
         self.dense = dense(self, width, "dense", self.activation, x_shape)
@@ -63,7 +65,7 @@ class TokenPredictionHead(ConfiguredLayer):
                 sizes, truncated_normal(self), name="output_embeddings"
             )
 
-    def call(self, x, mask_positions):
+    def call(self, x: Any, mask_positions: Any) -> Any:
         x = gather_positions(x, mask_positions)  # (B, P, D)
         x = self.layer_norm(self.dense(x))  # (B, P, E)
         if self.tie_embeddings:
@@ -71,7 +73,7 @@ class TokenPredictionHead(ConfiguredLayer):
         table = ops.cast(self.output_embeddings, self.compute_dtype)
         return ops.matmul(x, ops.transpose(table)) + self.bias  # (B, P, V)
 
-    def compute_output_spec(self, x, mask_positions):
+    def compute_output_spec(self, x: Any, mask_positions: Any) -> Any:
         shape = (*mask_positions.shape, self.embeddings.vocabulary_size)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
@@ -89,14 +91,14 @@ class ReplacedTokenHead(ConfiguredLayer):
         super().__init__(**kwargs)
         self.keep_arguments(locals())
 
-    def build(self, x_shape):
+    def build(self, x_shape: Any) -> None:
         width, policy = x_shape[-1], self.dtype_policy
         self.dense = dense(self, width, "dense", self.activation, x_shape)
         self.output_dense = Dense(1, dtype=policy, name="output_dense")
         self.output_dense.build(x_shape)
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return ops.squeeze(self.output_dense(self.dense(x)), axis=-1)
 
-    def compute_output_spec(self, x):
+    def compute_output_spec(self, x: Any) -> Any:
         return keras.KerasTensor(x.shape[:-1], dtype=self.compute_dtype)

@@ -4,6 +4,8 @@ Price of `HashDropout`: a rate is rounded to a multiple of 1/65536 (the scale
 of what is kept follows it), and its numbers are good enough for dropout only.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -26,7 +28,7 @@ class HashDropout(ConfiguredLayer):
     The rest is scaled. `seed` is of the draws: int or `None`.
     """
 
-    def __init__(self, rate, seed=None, **kwargs):
+    def __init__(self, rate: float, seed: Any = None, **kwargs: Any):
         super().__init__(**kwargs)
         check_number("rate", rate, at_least=0, below=1)
         self.keep_arguments(locals())
@@ -34,10 +36,10 @@ class HashDropout(ConfiguredLayer):
             self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def call(self, x, training=False):
+    def call(self, x: Any, training: bool | None = False) -> Any:
         return drop(x, self.rate, self.draw_seed(training))
 
-    def draw_seed(self, training):
+    def draw_seed(self, training: bool | None) -> Any:
         """What `drop` takes to drop something, `None` if nothing is to be."""
         if not training or not dropped_levels(self.rate):
             return None
@@ -47,7 +49,7 @@ class HashDropout(ConfiguredLayer):
 class Dropout(keras.layers.Dropout):
     """Keras', which on several replicas draws for the rows of all."""
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         if not training or replicas.count() == 1:
             return super().call(inputs, training)
         call, dtype = super().call, inputs.dtype
@@ -56,14 +58,14 @@ class Dropout(keras.layers.Dropout):
         )
 
 
-def activation_function(name):
+def activation_function(name: str) -> Any:
     """The function of an `activation`; names but those of GELU are Keras'."""
     own = {"gelu": exact_gelu, "gelu_approximate": approximate_gelu}
     return own[name] if name in own else keras.activations.get(name)
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-def exact_gelu(x):
+def exact_gelu(x: Any) -> Any:
     """`x * Phi(x)` with the Gaussian distribution function itself."""
     if keras.config.backend() == "torch":
         return keras.ops.gelu(x, approximate=False)
@@ -75,12 +77,12 @@ def exact_gelu(x):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-def approximate_gelu(x):
+def approximate_gelu(x: Any) -> Any:
     """`x * Phi(x)` by the tanh formula; differs by up to 5e-4."""
     return keras.ops.gelu(x, approximate=True)
 
 
-def truncated_normal(layer):
+def truncated_normal(layer: Any) -> Any:
     """What kernels and tables start from, with `layer.initializer_range`."""
     return keras.initializers.TruncatedNormal(stddev=layer.initializer_range)
 
@@ -102,7 +104,7 @@ def dense(layer, units, name, activation=None, x_shape=None):
     return made
 
 
-def layer_norm(layer, x_shape, name="layer_norm"):
+def layer_norm(layer: Any, x_shape: Any, name: str = "layer_norm") -> Any:
     """A layer normalization, built, of the precision and epsilon of `layer`."""
     epsilon, dtype = layer.layer_norm_epsilon, layer.dtype_policy
     made = keras.layers.LayerNormalization(

@@ -4,6 +4,7 @@ Small, base and large are the paper's (Clark et al., ICLR 2020, table 6). Mini
 and tiny are ours, for short runs and tests of an idea.
 """
 
+from typing import Any
 from typing import NamedTuple
 
 from keras_electra.arguments import check_option
@@ -19,11 +20,11 @@ class Size(NamedTuple):
     embedding_dim: int
     generator_hidden_dim: int
 
-    def discriminator(self):
+    def discriminator(self) -> Any:
         """Keyword arguments of `ElectraBackbone` for the discriminator."""
         return dict(zip(self._fields[:-1], self))
 
-    def generator(self):
+    def generator(self) -> dict[str, Any]:
         """Keyword arguments of `ElectraBackbone` for the generator.
 
         As many layers as the discriminator, heads of 64 units, feed-forward
@@ -59,7 +60,7 @@ def closest_size(hidden_dim, num_layers=12, names=tuple(SIZES)):
     return min(names, key=distance)
 
 
-def get_size(name):
+def get_size(name: str) -> Any:
     """The `Size` of a name; a `ValueError` if there is none."""
     check_option("size", name, SIZES)
     return SIZES[name]

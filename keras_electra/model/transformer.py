@@ -10,6 +10,7 @@ Shapes: B batch, L length, D hidden, N heads, H = D / N.
 """
 
 import functools
+from typing import Any
 
 import keras
 from keras import ops
@@ -46,7 +47,7 @@ class SelfAttention(ConfiguredLayer):
         self.fused = on_accelerator()
         self.dropout_layer = HashDropout(dropout, name="dropout")
 
-    def build(self, x_shape, padding_mask_shape=None):
+    def build(self, x_shape: Any, padding_mask_shape: Any = None) -> None:
         width = x_shape[-1]
         if width % self.num_heads:
             raise ValueError(
@@ -59,7 +60,7 @@ class SelfAttention(ConfiguredLayer):
         ):
             setattr(self, name, dense(self, units, name, x_shape=x_shape))
 
-    def call(self, x, padding_mask, seed=None):
+    def call(self, x: Any, padding_mask: Any, seed: Any = None) -> Any:
         length, width = ops.shape(x)[1], x.shape[-1]
         shape = (-1, length, 3, self.num_heads, width // self.num_heads)
         x = ops.reshape(self.query_key_value(x), shape)
@@ -111,14 +112,14 @@ class TransformerLayer(ConfiguredLayer):
 
     def __init__(
         self,
-        num_heads,
-        intermediate_dim,
-        dropout=0.1,
-        attention_dropout=0.1,
-        activation="gelu",
-        initializer_range=0.02,
-        layer_norm_epsilon=1e-12,
-        **kwargs,
+        num_heads: int,
+        intermediate_dim: int,
+        dropout: float = 0.1,
+        attention_dropout: float = 0.1,
+        activation: Any = "gelu",
+        initializer_range: float = 0.02,
+        layer_norm_epsilon: float = 1e-12,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.keep_arguments(locals())
@@ -131,7 +132,7 @@ class TransformerLayer(ConfiguredLayer):
         )
         self.dropout_layer = HashDropout(dropout, name="dropout")
 
-    def build(self, x_shape, padding_mask_shape=None):
+    def build(self, x_shape: Any, padding_mask_shape: Any = None) -> None:
         width, inner = x_shape[-1], self.intermediate_dim
         self.attention.build(x_shape)
         self.attention_layer_norm = layer_norm(
@@ -145,7 +146,7 @@ class TransformerLayer(ConfiguredLayer):
         )
         self.output_layer_norm = layer_norm(self, x_shape, "output_layer_norm")
 
-    def draw_seeds(self, training):
+    def draw_seeds(self, training: bool | None) -> list[Any]:
         """Seeds of the attention weights and the two outputs, or `None`s."""
         output = self.dropout_layer
         dropouts = self.attention.dropout_layer, output, output

@@ -36,7 +36,7 @@ class Estimate(typing.NamedTuple):
     memory: int | None
     timed_rows: tuple
 
-    def __str__(self):
+    def __str__(self) -> str:
         text = f"{self.steps:,} steps, {self.seconds / self.steps:.3g} s each"
         text += f": {datetime.timedelta(seconds=round(self.seconds))}"
         if self.memory is not None:

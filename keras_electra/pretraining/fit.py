@@ -1,5 +1,7 @@
 """How the pre-trainer is compiled, gets its data, and is watched."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -104,14 +106,14 @@ class PretrainingFit(FitsExamples):
     # What is reported.
 
     @known_keywords(FitsExamples.evaluate)
-    def evaluate(self, *args, **kwargs):
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Reports loss and metrics, masked the same way every time."""
         for layer in self._flatten_layers():
             if isinstance(layer, SeededLayer):
                 layer.restart_evaluation()
         return super().evaluate(*args, **kwargs)
 
-    def score(self, x, batch_size=32):
+    def score(self, x: Any, batch_size: int | None = 32) -> Any:
         """Pseudo-log-likelihoods of Electric, float32 `(rows,)`, in nats.
 
         Of rows, or texts: the sum over all tokens, in one pass (Clark et al.
@@ -151,7 +153,7 @@ class PretrainingFit(FitsExamples):
         return ops.sqrt(norm**2 + own_norm**2), own_norm
 
 
-def reject_labels(**arguments):
+def reject_labels(**arguments: Any) -> None:
     """Raises when an argument that weights or labels examples is given."""
     for name, value in arguments.items():
         if value is not None:
@@ -161,7 +163,7 @@ def reject_labels(**arguments):
             )
 
 
-def check_ids(x, vocabulary_size):
+def check_ids(x: Any, vocabulary_size: int) -> Any:
     """Raises unless a dict of int arrays `(batch, length)` is a batch of rows.
 
     Tensors, which may be of a graph, are not looked into.

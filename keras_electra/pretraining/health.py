@@ -7,6 +7,7 @@ A falling loss does not tell: most of a discriminator's comes down by saying
 import math
 import warnings
 import zlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -44,20 +45,20 @@ class HealthMonitor(keras.callbacks.Callback):
         findings: dict from these names to what was said.
     """
 
-    def __init__(self, every=200, start=2000):
+    def __init__(self, every: Any = 200, start: Any = 2000):
         super().__init__()
         check_count("every", every)
         check_count("start", start, at_least=0)
         self.every, self.start, self.findings = every, start, {}
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         if not hasattr(self.model, "discriminator_head"):
             name = type(self.model).__name__
             raise TypeError(f"`HealthMonitor` is for pre-training, not {name}.")
         self._done = self._batch = self._looked = 0  # steps
         self._sums, self._lowest, self._network = None, math.inf, None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._done, self._batch = self._done + self._batch, 0
         self._seen, self._before = 0, {}  # Keras reports means of an epoch
         if self._sums is None:  # now, as a checkpoint may have been restored
@@ -67,7 +68,7 @@ class HealthMonitor(keras.callbacks.Callback):
             backend_random.set_states(states)
             self._rows = {n: np.array(array[:ROWS]) for n, array in x.items()}
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
         # `self.model` makes JAX move all weights: only to look.
         self._batch, steps = batch + 1, self._done + batch + 1
         window = min(self.every, self.params.get("steps") or 1)

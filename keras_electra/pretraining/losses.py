@@ -4,6 +4,8 @@ Means over the tokens that count, in float32, with the original's 1e-6 in the
 denominator (`run_pretraining.py:177, 226`): without any, a loss is zero.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -13,7 +15,7 @@ from keras_electra.training.steps import StepMetrics
 NORMS = "gradient_norm", "generator_gradient_norm"
 
 
-def weighted_mean(values, weights):
+def weighted_mean(values: Any, weights: Any) -> Any:
     """Mean of `values` where `weights` is 1; both of the same shape.
 
     Of several replicas its share of the mean over all: their sum is the mean.
@@ -22,7 +24,7 @@ def weighted_mean(values, weights):
     return ops.sum(values * weights) / (replicas.total(ops.sum(weights)) + 1e-6)
 
 
-def exponentials(logits):
+def exponentials(logits: Any) -> tuple[Any, ...]:
     """A softmax before it is divided, of logits `(..., vocabulary_size)`.
 
     In float32 `exp(logits - top)` and the greatest, `top`; and its index.
@@ -43,7 +45,7 @@ def token_prediction_loss(logits, token_ids, unnormalized, top):
     return total - ops.sum(right, axis=-1)
 
 
-def replaced_token_loss(logits, replaced):
+def replaced_token_loss(logits: Any, replaced: Any) -> Any:
     """Binary cross-entropy of the discriminator's scores, float32, in nats.
 
     A positive score means replaced; `replaced` is 1 where the token was.
@@ -61,7 +63,7 @@ class PretrainingMetrics(StepMetrics):
     Of a range of masking accuracy and AUC are also of each third of the rates.
     """
 
-    def __init__(self, discriminator=True, mask_range=None):
+    def __init__(self, discriminator: bool = True, mask_range: Any = None):
         super().__init__(NORMS)
         mean, auc = keras.metrics.Mean, keras.metrics.AUC
         kinds = {"generator_loss": mean, "generator_accuracy": mean}
@@ -89,7 +91,7 @@ class PretrainingMetrics(StepMetrics):
         self.own = [kind(name=n, dtype="float32") for n, kind in kinds.items()]
         self.all = self.own + self.gradients
 
-    def update(self, judged, outputs):
+    def update(self, judged: Any, outputs: Any) -> None:
         """Adds a batch: which tokens are judged, and the model's outputs."""
         right, used = outputs["mask_ids"], outputs["mask_weights"]
         rights = outputs["predicted_ids"] == right, used

@@ -5,6 +5,7 @@ Distinct positions are drawn anew at every step. The original's may be the same
 """
 
 import functools
+from typing import Any
 
 import keras
 from keras import ops
@@ -26,14 +27,14 @@ class SeededLayer(ConfiguredLayer):
     backends, and on TensorFlow between XLA and the plain graph.
     """
 
-    def __init__(self, seed, evaluation_seed, **kwargs):
+    def __init__(self, seed: Any, evaluation_seed: Any, **kwargs: Any):
         super().__init__(**kwargs)
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.evaluation = keras.random.SeedGenerator(evaluation_seed)
         self._start = ops.convert_to_numpy(self.evaluation.state.value)
         self.built = True
 
-    def uniform(self, like, training):
+    def uniform(self, like: Any, training: bool | None) -> Any:
         """float32 numbers in `[0, 1)`, of the shape of an array."""
         seed = self.seed_generator if training else self.evaluation
         draw = functools.partial(
@@ -41,7 +42,7 @@ class SeededLayer(ConfiguredLayer):
         )
         return replicas.own_draws(draw, like)
 
-    def state(self, shape, initializer, name):
+    def state(self, shape: Any, initializer: Any, name: str) -> Any:
         """A float32 weight that steps of training change, alike everywhere."""
         return self.add_weight(
             shape,
@@ -53,33 +54,33 @@ class SeededLayer(ConfiguredLayer):
             name=name,
         )
 
-    def restart_evaluation(self):
+    def restart_evaluation(self) -> None:
         """Lets the next evaluation draw what the first one drew."""
         self.evaluation.state.assign(self._start)
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
         state = self.seed_generator.state.value
         store[SEED_KEY] = ops.convert_to_numpy(state)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         self.seed_generator.state.assign(store[SEED_KEY][()])
         for i, variable in enumerate(self._non_trainable_variables):
             variable.assign(store[str(i)][()])
 
 
-def specs(shape, *names, dtype="int32"):
+def specs(shape: Any, *names: Any, dtype: Any = "int32") -> dict[str, Any]:
     """Symbolic arrays of one shape, by name."""
     return {name: keras.KerasTensor(shape, dtype) for name in names}
 
 
-def fraction_range(mask_fraction):
+def fraction_range(mask_fraction: Any) -> Any:
     """The lowest and the highest share of a row that is predicted."""
     is_range = isinstance(mask_fraction, (tuple, list))
     return tuple(mask_fraction) if is_range else (mask_fraction,) * 2
 
 
-def max_predictions(length, mask_fraction):
+def max_predictions(length: int, mask_fraction: Any) -> Any:
     """Prediction slots of a row of `length` tokens, at least 1.
 
     An int or int scalar (original `configure_pretraining.py:106`).
@@ -92,7 +93,7 @@ def max_predictions(length, mask_fraction):
     return ops.minimum(ops.cast(length, "int32"), ops.maximum(1, slots))
 
 
-def count_predictions(num_tokens, mask_fraction, limit):
+def count_predictions(num_tokens: int, mask_fraction: Any, limit: Any) -> Any:
     """Tokens to predict, from 1 to `limit`, for arrays `(batch,)` of tokens.
 
     Special ones count, as in the original (`pretrain/pretrain_helpers.py:173`).
@@ -125,7 +126,7 @@ def find_candidates(token_ids, padding_mask, unselectable_token_ids):
     return candidates
 
 
-def replace_ids(ids, positions, new_ids, weights):
+def replace_ids(ids: Any, positions: Any, new_ids: Any, weights: Any) -> Any:
     """Writes ids `(batch, num_positions)` to distinct positions of each row.
 
     Where the weight is 0, the id at that position stays.
@@ -154,24 +155,24 @@ class MaskTokens(SeededLayer):
 
     def __init__(
         self,
-        mask_token_id,
-        unselectable_token_ids,
-        mask_fraction=0.15,
-        mask_token_rate=0.85,
-        random_token_rate=0.0,
-        seed=None,
-        fill_fraction=1.0,
-        mask_targets_only=False,
-        masking="token",
-        continues=None,
-        **kwargs,
+        mask_token_id: int,
+        unselectable_token_ids: Any,
+        mask_fraction: Any = 0.15,
+        mask_token_rate: float = 0.85,
+        random_token_rate: float = 0.0,
+        seed: Any = None,
+        fill_fraction: float = 1.0,
+        mask_targets_only: bool = False,
+        masking: Any = "token",
+        continues: Any = None,
+        **kwargs: Any,
     ):
         super().__init__(seed, evaluation_seed=1, **kwargs)
         self.keep_arguments(locals())
         if masking == "hard":
             self.losses_of_ids = self.state(continues.shape, "ones", "losses")
 
-    def learn(self, mask_ids, token_loss, weights):
+    def learn(self, mask_ids: Any, token_loss: Any, weights: Any) -> None:
         """Updates the running mean of the loss of each id."""
         flat = ops.reshape(mask_ids, (-1,))
         size = self.continues.shape[0]
@@ -275,7 +276,7 @@ class ReplaceTokens(keras.layers.Layer):
     of `"electric"` all that counts as replaced.
     """
 
-    def __init__(self, objective="detection", **kwargs):
+    def __init__(self, objective: Any = "detection", **kwargs: Any):
         super().__init__(**kwargs)
         self.objective = objective
 
@@ -294,6 +295,6 @@ class ReplaceTokens(keras.layers.Layer):
             outputs["replaced" if is_all else "masked"] = masked
         return outputs
 
-    def compute_output_spec(self, token_ids, *others):
+    def compute_output_spec(self, token_ids: Any, *others: Any) -> Any:
         more = ["masked"] * (self.objective == "masked_detection")
         return specs(token_ids.shape, "token_ids", "replaced", *more)

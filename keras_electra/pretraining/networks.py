@@ -4,6 +4,7 @@ In a preset the backbone is the discriminator's, all else the task's weights.
 """
 
 import typing
+from typing import Any
 
 import keras
 import numpy as np
@@ -54,7 +55,7 @@ def special_ids(preprocessor, mask_token_id, unselectable_token_ids):
     return int(mask_token_id), sorted({int(i) for i in unselectable_token_ids})
 
 
-def continuing_ids(preprocessor, masking):
+def continuing_ids(preprocessor: Any, masking: Any) -> Any:
     """Whether an id goes on with the word before, a bool array `(ids,)`."""
     tokenizer = getattr(preprocessor, "tokenizer", None)
     tokens = [] if tokenizer is None else tokenizer.get_vocabulary()
@@ -77,7 +78,7 @@ class DisentangledTokens(keras.layers.Layer):
     their sum, so that the network is a plain one. Called with ids, as it gives.
     """
 
-    def __init__(self, own, base, **kwargs):
+    def __init__(self, own: Any, base: Any, **kwargs: Any):
         super().__init__(**kwargs)
         sizes = [(x.vocabulary_size, x.embedding_dim) for x in (own, base)]
         if sizes[0] != sizes[1]:
@@ -93,19 +94,19 @@ class DisentangledTokens(keras.layers.Layer):
         self.built = True
         self.follow()
 
-    def call(self, token_ids):
+    def call(self, token_ids: Any) -> Any:
         return token_ids
 
-    def look_up(self, token_ids):
+    def look_up(self, token_ids: Any) -> Any:
         shared = ops.stop_gradient(self.tables()[1](token_ids))
         own = ops.take(self.difference, token_ids, axis=0)
         return shared + ops.cast(own, shared.dtype)
 
-    def whole(self, table=None):
+    def whole(self, table: Any = None) -> Any:
         """What the discriminator's table has to be."""
         return self.tables()[1].embeddings + self.difference
 
-    def follow(self):
+    def follow(self) -> None:
         """Takes the difference from the tables, if these were changed."""
         own, base = self.tables()
         values = map(ops.convert_to_numpy, (own, self.whole(), base.embeddings))
@@ -126,7 +127,7 @@ class ElectraTwoTowers(keras.Model):
     `left` has the embeddings of the output.
     """
 
-    def __init__(self, left, right, **kwargs):
+    def __init__(self, left: Any, right: Any, **kwargs: Any):
         inputs, states = left.input, []
         for tower, direction in ((left, 1), (right, -1)):
             for layer in tower.transformer_layers:
@@ -140,7 +141,7 @@ class ElectraTwoTowers(keras.Model):
         for name in ("vocabulary_size", "activation", "initializer_range"):
             setattr(self, name, getattr(left, name))
 
-    def with_embeddings(self, embeddings, name=None):
+    def with_embeddings(self, embeddings: Any, name: str | None = None) -> Any:
         """A copy with embeddings that both share, and the same weights."""
         with keras.name_scope(name := name or self.name):
             towers = [
@@ -149,12 +150,12 @@ class ElectraTwoTowers(keras.Model):
             ]
         return type(self)(*towers, name=name)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         left, right = map(keras.layers.serialize, (self.left, self.right))
         return {"name": self.name, "left": left, "right": right}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Any) -> Any:
         towers = []
         for name in ("left", "right"):
             own = dict(config[name]["config"])

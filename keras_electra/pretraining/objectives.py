@@ -6,6 +6,7 @@ one small layer and functions; `ElectraPretrainer` has the arguments.
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -42,7 +43,7 @@ def check_arguments(generator, objective, discriminator_loss, share_embeddings):
     return has_towers
 
 
-def balance(replaced, weights):
+def balance(replaced: Any, weights: Any) -> Any:
     """`weights`, but both classes, of which one is rare, weigh half of all."""
     weights = ops.cast(weights, "float32")
     share = ops.cast(replaced, "float32") * weights
@@ -51,12 +52,12 @@ def balance(replaced, weights):
     return all / 2.0 * (share / new + (weights - share) / old)
 
 
-def focus(token_loss, gamma=2.0):
+def focus(token_loss: Any, gamma: Any = 2.0) -> Any:
     """Less of what is judged well: times `(1 - p)^gamma` (Lin et al. 2017)."""
     return token_loss * (1.0 - ops.exp(-token_loss)) ** gamma
 
 
-def copied_loss(token_loss, copy_logits, is_same):
+def copied_loss(token_loss: Any, copy_logits: Any, is_same: Any) -> Any:
     """Negative log-likelihood where a token may also be copied, with sigmoid.
 
     `is_same` is where the copy is right; the rest is left to the softmax.
@@ -70,18 +71,18 @@ def copied_loss(token_loss, copy_logits, is_same):
 class TokenLoss(keras.layers.Layer):
     """Negative log-likelihood of ids by logits, float32, in nats."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         super().__init__(dtype="float32", autocast=False, **kwargs)
 
-    def call(self, logits, token_ids):
+    def call(self, logits: Any, token_ids: Any) -> Any:
         shares, top, _ = losses.exponentials(logits)
         return losses.token_prediction_loss(logits, token_ids, shares, top)
 
-    def compute_output_spec(self, logits, token_ids):
+    def compute_output_spec(self, logits: Any, token_ids: Any) -> Any:
         return keras.KerasTensor(token_ids.shape, "float32")
 
 
-def make_head(backbone, objective):
+def make_head(backbone: Any, objective: Any) -> Any:
     """The head of an objective, over the discriminator."""
     common = dict(
         activation=backbone.activation,
@@ -94,7 +95,7 @@ def make_head(backbone, objective):
     return heads.ReplacedTokenHead(**common)
 
 
-def everywhere(token_ids):
+def everywhere(token_ids: Any) -> Any:
     """The positions of all tokens, of the shape of `token_ids`."""
     return ops.cumsum(ops.ones_like(token_ids), axis=1) - 1
 
@@ -127,7 +128,7 @@ def judge(objective, head, states, outputs, token_ids, all_logits, rate):
     return {"discriminator_token_loss": loss}
 
 
-def generator_loss(pretrainer, x, y):
+def generator_loss(pretrainer: Any, x: Any, y: Any) -> Any:
     """Mean over what was masked; over all that can be, of two towers."""
     if "all_token_loss" not in y:
         return losses.weighted_mean(y["token_loss"], y["mask_weights"])
@@ -136,7 +137,7 @@ def generator_loss(pretrainer, x, y):
     return losses.weighted_mean(y["all_token_loss"], used)
 
 
-def discriminator_loss(pretrainer, x, y):
+def discriminator_loss(pretrainer: Any, x: Any, y: Any) -> Any:
     """Mean over the tokens that the objective judges."""
     is_mlm = pretrainer.objective == "replace_mlm"
     weights = y["mask_weights"] if is_mlm else pretrainer.judged(x, y)

@@ -5,6 +5,8 @@ block of tokens, then one of it. It is as exact as a Gumbel draw, which needs a
 random number and two logarithms for every token of the vocabulary.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -34,7 +36,7 @@ def adjust_logits(logits, temperature=1.0, disallowed_ids=None):
     return logits - 1000.0 * ops.cast(disallowed, "float32")
 
 
-def sample_tokens(unnormalized, uniform):
+def sample_tokens(unnormalized: Any, uniform: Any) -> Any:
     """Draws one id a position, an int32 array `(...,)`.
 
     Takes float32 multiples of probabilities, and `uniform` in `[0, 1)`.
@@ -138,10 +140,10 @@ class SampleTokens(SeededLayer):
 class UniformLogits(keras.layers.Layer):
     """Zeros `(batch, positions, vocabulary_size)`, for no generator at all."""
 
-    def __init__(self, vocabulary_size, **kwargs):
+    def __init__(self, vocabulary_size: int, **kwargs: Any):
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
 
-    def call(self, mask_positions):
+    def call(self, mask_positions: Any) -> Any:
         shape = (*ops.shape(mask_positions), self.vocabulary_size)
         return ops.zeros(shape, dtype="float32")

@@ -5,6 +5,7 @@ chosen, so that spans are drawn anew at every step in a graph of fixed shape.
 """
 
 import math
+from typing import Any
 
 from keras import ops
 
@@ -13,20 +14,20 @@ from keras import ops
 SPAN_STOP_RATE, MAX_SPAN = 0.2, 10
 
 
-def span_lengths(uniform):
+def span_lengths(uniform: Any) -> Any:
     """Numbers of words, int32, from 1 to `MAX_SPAN`, of numbers in `[0, 1)`."""
     rest = 1.0 - SPAN_STOP_RATE
     lengths = ops.log(1.0 - uniform * (1.0 - rest**MAX_SPAN)) / math.log(rest)
     return ops.minimum(ops.cast(lengths, "int32") + 1, MAX_SPAN)
 
 
-def number_words(continues):
+def number_words(continues: Any) -> Any:
     """Which word of its row a token is of, int32, by what goes on with one."""
     starts = 1 - ops.cast(continues, "int32")
     return ops.maximum(ops.cumsum(starts, axis=1) - 1, 0)
 
 
-def spread_keys(keys, lengths):
+def spread_keys(keys: Any, lengths: Any) -> Any:
     """Gives all words of a span its key: of several spans the largest.
 
     Both arrays are `(batch, words)`: a span begins at every word.

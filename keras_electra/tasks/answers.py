@@ -8,6 +8,7 @@ import math
 import re
 import string
 import typing
+from typing import Any
 
 import numpy as np
 
@@ -105,18 +106,18 @@ def _spans(window, output, starts, ends, n_best, max_length):
     return tokens[is_valid] - window.offset + window.start, scores[is_valid]
 
 
-def normalize_answer(text):
+def normalize_answer(text: Any) -> str:
     """Lower case, without punctuation, articles and superfluous spaces."""
     text = text.lower().translate(_PUNCTUATION)
     return " ".join(_ARTICLES.sub(" ", text).split())
 
 
-def exact_match(text, gold):
+def exact_match(text: Any, gold: Any) -> float:
     """1.0 if an answer reads like the right one, else 0.0."""
     return float(normalize_answer(text) == normalize_answer(gold))
 
 
-def f1_score(text, gold):
+def f1_score(text: Any, gold: Any) -> Any:
     """F1 of the words of an answer; of two empty texts 1.0."""
     words, right = (normalize_answer(part).split() for part in (text, gold))
     if not words or not right:
@@ -128,7 +129,7 @@ def f1_score(text, gold):
 SCORES = {"exact": exact_match, "f1": f1_score}  # as SQuAD's official scripts
 
 
-def best_score(score, text, golds):
+def best_score(score: Any, text: Any, golds: Any) -> Any:
     """The best `score` over the right answers, or over "" for none."""
     golds = [gold for gold in golds if normalize_answer(gold)] or [""]
     return max(score(text, gold) for gold in golds)

@@ -3,6 +3,8 @@
 B batch, L length, E embedding, D hidden.
 """
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -93,7 +95,7 @@ def encode(network, x, padding_mask, read=lambda layer, x: None):
     return x, seen
 
 
-def attention_by_head(task, x):
+def attention_by_head(task: Any, x: Any) -> tuple[Any, ...]:
     """`attention` of an `Explanation` of an example, columns."""
     ids, segments, mask = (task.preprocessor.rows(x)[n][:1] for n in NAMES)
     ids, segments, mask = (a[:, : mask.sum()] for a in (ids, segments, mask))
@@ -111,7 +113,7 @@ def attention_by_head(task, x):
     return list(map(name, ids[0].tolist())), np.stack(found)
 
 
-def read_one(task, x):
+def read_one(task: Any, x: Any) -> Any:
     """Columns of one example."""
     x, is_one = task.read_inputs(x, "explain")
     if not is_one:

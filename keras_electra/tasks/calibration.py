@@ -50,7 +50,7 @@ class CoverageReport(Page):
     bins: list[tuple[float, float, int]]
     title = "Reliability"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return (
             f"{self.count:,} decisions, accuracy {self.accuracy:.3f}, expected "
             f"calibration error {self.expected_calibration_error:.3f}, Brier "

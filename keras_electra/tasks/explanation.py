@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ COLOURS = (230, 97, 1), (94, 60, 153)  # of values from zero on, and below
 SHOWN = 0.5  # share of the largest value from which plain text has numbers
 
 
-def escape(text):
+def escape(text: Any) -> Any:
     """The text as HTML, also within quotes."""
     return html.escape(UNSAFE.sub("\ufffd", text))
 
@@ -83,7 +84,7 @@ class Explanation(Page):
                 shown, at = shown + paint(escape(text[start:end]), *given), end
             yield shown + escape(text[at:])
 
-    def __str__(self):
+    def __str__(self) -> str:
         in_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
         def paint(text, colour, share, number):
@@ -109,7 +110,7 @@ class Explanation(Page):
         return "\n".join(body)
 
 
-def draw_attention(tokens, weights):
+def draw_attention(tokens: Any, weights: Any) -> str:
     """SVG of a head, `(from, to)`: tokens twice, and lines to the right."""
     height, names, lines = 16 * len(tokens), "", ""
     for i, token in enumerate(escape(token[:12]) for token in tokens):

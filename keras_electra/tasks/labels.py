@@ -1,5 +1,7 @@
 """Labels as users give them -> checked arrays, in the form of the loss."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -8,7 +10,7 @@ from keras_electra.arguments import check_option
 from keras_electra.data import inputs
 
 
-def takes_rows(loss):
+def takes_rows(loss: Any) -> Any:
     """Whether a loss takes one value a class; `None` if it is not Keras'."""
     loss = keras.losses.get(loss) if isinstance(loss, str) else loss
     named = loss if hasattr(loss, "__name__") else type(loss)
@@ -47,7 +49,7 @@ class LabelEncoder:
         self.names = labels or range(self.num_classes)
         self.numbers = {name: i for i, name in enumerate(labels or [])}
 
-    def encode(self, y, loss=None):
+    def encode(self, y: Any, loss: Any = None) -> Any:
         """Class numbers, int32, or float32 rows where the loss takes these."""
         y = inputs.to_column(y)
         y = [list(v) if isinstance(v, tuple | set) else v for v in y]
@@ -94,7 +96,7 @@ class LabelEncoder:
         return row
 
 
-def weigher(encoder, class_weight, y=None):
+def weigher(encoder: Any, class_weight: Any, y: Any = None) -> Any:
     """A function that weighs data as `fit`'s argument says; `y` is encoded."""
     if class_weight is None:
         return lambda data: data
@@ -127,20 +129,20 @@ def weigher(encoder, class_weight, y=None):
     return weigh
 
 
-def class_numbers(y):
+def class_numbers(y: Any) -> Any:
     """Class numbers, of an array of them, of rows or of lists of numbers."""
     y = np.concatenate(y) if isinstance(y, list) else np.asarray(y)
     is_rows = y.ndim > 1 and y.dtype.kind == "f"
     return (y.argmax(axis=-1) if is_rows else y).astype("int32")
 
 
-def softmax(logits):
+def softmax(logits: Any) -> Any:
     """Probabilities over the last axis; takes an array, returns float32."""
     logits = np.asarray(logits, "float32")
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return shifted / shifted.sum(axis=-1, keepdims=True)
 
 
-def sigmoid(logits):
+def sigmoid(logits: Any) -> Any:
     """A probability, float32, for each logit; does not overflow."""
     return np.exp(-np.logaddexp(0.0, -np.asarray(logits, "float32")))

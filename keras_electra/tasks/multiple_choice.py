@@ -1,5 +1,7 @@
 """Which of several texts goes best with a context? (B batch, C choices)"""
 
+from typing import Any
+
 import keras
 import keras_hub
 import numpy as np
@@ -16,7 +18,7 @@ from keras_electra.tasks.task import ElectraTask
 SWAG = ("sent1", "ending0", "ending1", "ending2", "ending3")
 
 
-def to_choices(x):
+def to_choices(x: Any) -> tuple[Any, ...]:
     """Columns of contexts and of as many choices for each, checked."""
     if not isinstance(x, tuple) or len(x) < 2:
         raise TypeError(
@@ -62,12 +64,12 @@ class ElectraMultipleChoicePreprocessor(RowPreprocessor):
 class ReshapeChoices(keras.layers.Layer):
     """`(B, C, L)` to `(B * C, L)`; scores `(B * C, 1)` to those of `like`."""
 
-    def call(self, x, like=None):
+    def call(self, x: Any, like: Any = None) -> Any:
         width = ops.shape(x)[2] if like is None else ops.shape(like)[1]
         return ops.reshape(x, (-1, width))
 
 
-def choice_inputs(*others):
+def choice_inputs(*others: Any) -> tuple[Any, ...]:
     """Inputs `(B, C, L)` by name, and of the network those as `(B * C, L)`."""
     fields = {
         name: keras.Input((None, None), dtype="int32", name=name)

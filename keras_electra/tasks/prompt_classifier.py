@@ -5,6 +5,7 @@ Prompting with the discriminator (Xia et al., EMNLP 2022; Li et al., COLING
 """
 
 import string
+from typing import Any
 
 import keras
 import keras_hub
@@ -67,11 +68,11 @@ class ElectraPromptClassifierPreprocessor(RowPreprocessor):
 
     def __init__(
         self,
-        tokenizer,
-        sequence_length=512,
-        templates="{text} It was {label}.",
-        verbalizers=None,
-        **kwargs,
+        tokenizer: Any,
+        sequence_length: int | None = 512,
+        templates: Any = "{text} It was {label}.",
+        verbalizers: Any = None,
+        **kwargs: Any,
     ):
         super().__init__(tokenizer, sequence_length, **kwargs)
         templates = [templates] if inputs.is_text(templates) else templates
@@ -94,7 +95,7 @@ class ElectraPromptClassifierPreprocessor(RowPreprocessor):
         self.words, self.groups = words, groups * len(templates)
 
     @property
-    def text_pairs(self):
+    def text_pairs(self) -> bool:
         """Whether inputs are pairs."""
         return "{text2}" in self.templates[0]
 
@@ -148,11 +149,11 @@ class VerbalizerScores(ConfiguredLayer):
     `(batch, prompts, length)`; gives `(batch, labels)`, float32.
     """
 
-    def __init__(self, groups, **kwargs):
+    def __init__(self, groups: Any, **kwargs: Any):
         super().__init__(**kwargs)
         self.keep_arguments(locals())
 
-    def call(self, logits, mask):
+    def call(self, logits: Any, mask: Any) -> Any:
         mask = ops.cast(mask, "float32")  # (B, C, L)
         logits = ops.reshape(logits, ops.shape(mask))
         count = ops.maximum(ops.sum(mask, axis=-1), 1.0)
@@ -160,7 +161,7 @@ class VerbalizerScores(ConfiguredLayer):
         share = np.eye(max(self.groups) + 1, dtype="float32")[self.groups]
         return ops.matmul(scores, share / share.sum(axis=0))  # (B, K)
 
-    def compute_output_spec(self, logits, mask):
+    def compute_output_spec(self, logits: Any, mask: Any) -> Any:
         shape = (mask.shape[0], max(self.groups) + 1)
         return keras.KerasTensor(shape, "float32")
 

@@ -9,6 +9,7 @@ import collections
 import numbers
 import re
 import typing
+from typing import Any
 
 import keras
 import numpy as np
@@ -33,7 +34,7 @@ class QAWindow(typing.NamedTuple):
     start: int  # token of the document that the part begins with
     best: list  # for each token of the part: has it most text around it here
 
-    def places(self, tokens):
+    def places(self, tokens: Any) -> tuple[Any, ...]:
         """First and last token of an answer in `ids`; `[CLS]` if not here."""
         stop = self.start + len(self.best)
         if tokens is None or tokens[0] < self.start or tokens[1] >= stop:
@@ -70,7 +71,7 @@ def split_document(document, question, tokenizer, length, stride):
     return windows
 
 
-def find_answer(document, answer, start, tokenizer):
+def find_answer(document: Any, answer: Any, start: Any, tokenizer: Any) -> Any:
     """First and last token of an answer (str), `None` if it is not there.
 
     `start` is its first character, by default the first place. Looks for whole
@@ -97,7 +98,7 @@ def find_answer(document, answer, start, tokenizer):
     return (first, last) if first <= last else None
 
 
-def to_questions(x):
+def to_questions(x: Any) -> Any:
     """Checks columns of questions and of contexts and returns them."""
     if isinstance(x, dict) and {"question", "context"} <= set(x):
         x = (x["question"], x["context"])
@@ -110,7 +111,7 @@ def to_questions(x):
     return x
 
 
-def to_answers(y):
+def to_answers(y: Any) -> list[Any]:
     """Answers in any form -> list of `(text, start or None)`, or of `None`."""
     if isinstance(y, dict) and "text" in y:
         y = (y["text"], y.get("answer_start", [None] * len(y["text"])))

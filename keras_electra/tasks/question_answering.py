@@ -1,6 +1,7 @@
 """Answers as stretches of a text, or none."""
 
 import typing
+from typing import Any
 
 import keras
 import keras_hub
@@ -96,7 +97,7 @@ class ElectraQuestionAnswering(Calibrates, ElectraTask, keras_hub.models.Task):
         super().__init__(inputs=fields, outputs=outputs, **kwargs)
         self.span_accuracy = keras.metrics.Mean(name="span_accuracy")
 
-    def __call__(self, inputs, *args, **kwargs):
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         return super().__call__(self._complete(inputs), *args, **kwargs)
 
     def call(self, inputs, training=None, mask=None):

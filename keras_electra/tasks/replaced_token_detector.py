@@ -1,6 +1,7 @@
 """The discriminator on its own: which tokens look replaced?"""
 
 import typing
+from typing import Any
 
 import keras
 import keras_hub
@@ -42,7 +43,7 @@ class TokenBinaryCrossentropy(keras.losses.Loss):
     def __init__(self, reduction="mean_with_sample_weight", **kwargs):
         super().__init__(reduction=reduction, **kwargs)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         y_true = ops.cast(y_true, y_pred.dtype)
         return ops.binary_crossentropy(y_true, y_pred, from_logits=True)
 
@@ -55,7 +56,7 @@ class ElectraReplacedTokenDetectorPreprocessor(TextPreprocessor):
         tokenizer, sequence_length, truncate, **kwargs: as of the classifier's.
     """
 
-    def call(self, x, y=None, sample_weight=None):
+    def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
         x = super().call(x)
         if y is not None and sample_weight is None:
             sample_weight = x["padding_mask"]

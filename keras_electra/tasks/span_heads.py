@@ -5,6 +5,7 @@ meet in softmaxes over hundreds of tokens. B batch, L length, D hidden, K beam.
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -17,13 +18,13 @@ HIDDEN_DIM = 512  # of the original (`qa_tasks.py:479, 519`)
 MASKED_SCORE = -1000.0  # added where no answer can begin or end (`:452`)
 
 
-def answer_mask(padding_mask, segment_ids, **others):
+def answer_mask(padding_mask: Any, segment_ids: Any, **others: Any) -> Any:
     """1.0 for tokens an answer may begin or end at: the text's, and `[CLS]`."""
     mask = ops.cast(padding_mask * segment_ids, "float32")  # (B, L)
     return ops.concatenate([ops.ones_like(mask[:, :1]), mask[:, 1:]], axis=1)
 
 
-def masked_logits(outputs):
+def masked_logits(outputs: Any) -> list[Any]:
     """Scores of starts and ends of either span head, low where none may be."""
     # The joint head's are masked already.
     penalty = MASKED_SCORE * (1.0 - outputs.get("answer_mask", 1.0))
@@ -48,12 +49,12 @@ class JointSpanHead(keras.layers.Layer):
     `(B, K)`, of ends `(B, K, K)`, zeros in training, some behind a short row.
     """
 
-    def __init__(self, beam_size=20, **kwargs):
+    def __init__(self, beam_size: int = 20, **kwargs: Any):
         super().__init__(**kwargs)
         self.beam_size = beam_size
         self.has_beams = True  # or zeros, as in training
 
-    def build(self, x_shape, *shapes):
+    def build(self, x_shape: Any, *shapes: Any) -> None:
         width = x_shape[-1]
         # Glorot uniform for both parts together.
         limit = math.sqrt(6 / (2 * width + HIDDEN_DIM))
@@ -109,10 +110,10 @@ class JointSpanHead(keras.layers.Layer):
 class SimpleSpanHead(keras.layers.Layer):
     """Scores start and end apart, as transformers and `qa_tasks.py:491-494`."""
 
-    def build(self, x_shape):
+    def build(self, x_shape: Any) -> None:
         _add_dense(self, "output_dense", x_shape[-1], 2)
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         logits = ops.cast(self.output_dense(x), "float32")  # (B, L, 2)
         return {"start_logits": logits[..., 0], "end_logits": logits[..., 1]}
 
@@ -121,19 +122,19 @@ class SimpleSpanHead(keras.layers.Layer):
 class AnswerabilityHead(keras.layers.Layer):
     """Logits `(B,)` of no answer, from `[CLS]`, if `use_span` the start too."""
 
-    def __init__(self, use_span=True, **kwargs):
+    def __init__(self, use_span: bool = True, **kwargs: Any):
         # Scores come in float32 and are not to be rounded.
         super().__init__(autocast=False, **kwargs)
         self.use_span = use_span
 
-    def build(self, x_shape, *shapes):
+    def build(self, x_shape: Any, *shapes: Any) -> None:
         width = x_shape[-1]
         if self.use_span:
             _add_dense(self, "hidden_dense", 2 * width, HIDDEN_DIM, exact_gelu)
             width = HIDDEN_DIM
         _add_dense(self, "output_dense", width, 1)
 
-    def call(self, x, start_logits):
+    def call(self, x: Any, start_logits: Any) -> Any:
         features = x[:, 0]  # (B, D)
         if self.use_span:
             weights = ops.cast(ops.softmax(start_logits), x.dtype)
@@ -150,11 +151,11 @@ class SpanLoss(KeepsArguments, keras.losses.Loss):
     cross-entropy has the `answerability_weight` (`configure_finetuning.py:87`).
     """
 
-    def __init__(self, answerability_weight=0.5, **kwargs):
+    def __init__(self, answerability_weight: float = 0.5, **kwargs: Any):
         super().__init__(**kwargs)
         self.keep_arguments(locals())
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         y_true, loss = ops.cast(y_true, "int32"), 0.0
         for i, logits in enumerate(masked_logits(y_pred)):
             loss = loss + 0.5 * ops.sparse_categorical_crossentropy(

@@ -5,6 +5,7 @@ import itertools
 import sys
 import time
 import typing
+from typing import Any
 
 import keras
 import numpy as np
@@ -130,7 +131,7 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
         compile_with(self._recipe(num_steps))
         self._compile_auto, self._planned = compile_with, num_steps
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> Any:
         config = super().get_compile_config()
         if config and self._compile_auto is not None:
             config["optimizer"] = "auto"

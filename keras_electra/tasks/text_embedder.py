@@ -1,5 +1,7 @@
 """One vector for a text, such that alike texts have alike vectors."""
 
+from typing import Any
+
 import keras
 import keras_hub
 import numpy as np
@@ -58,11 +60,11 @@ class ContrastiveLoss(KeepsArguments, keras.losses.Loss):
     section 3). It is a mean over the partners, 0 without any.
     """
 
-    def __init__(self, temperature=0.05, **kwargs):
+    def __init__(self, temperature: float = 0.05, **kwargs: Any):
         super().__init__(**kwargs)
         self.keep_arguments(locals())
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         vectors = ops.normalize(ops.cast(y_pred, "float32"), axis=-1)
         others = replicas.gathered(vectors)
         scores = ops.matmul(vectors, ops.transpose(others)) / self.temperature

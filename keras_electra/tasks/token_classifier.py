@@ -3,6 +3,7 @@
 import functools
 import typing
 from collections import namedtuple
+from typing import Any
 
 import keras
 import keras_hub
@@ -39,7 +40,7 @@ class Entity(typing.NamedTuple):
     probability: float
 
 
-def to_sentences(x):
+def to_sentences(x: Any) -> Any:
     """Columns of sentences as lists of words, checked."""
     sentences = [s.split() if isinstance(s, str) else s for s in x]
     for index, words in enumerate(sentences):
@@ -52,7 +53,7 @@ def to_sentences(x):
     return sentences
 
 
-def is_sentence(x, y):
+def is_sentence(x: Any, y: Any) -> bool:
     """Whether `x` is a list of words and `y` their labels, and no batch."""
     if not isinstance(x, list) or not all(map(inputs.is_text, x)):
         return False
@@ -60,7 +61,7 @@ def is_sentence(x, y):
     return all(np.ndim(i) == 0 and len(str(i).split()) < 2 for i in items)
 
 
-def encode_word_labels(sentences, y, encoder=None):
+def encode_word_labels(sentences: Any, y: Any, encoder: Any = None) -> Any:
     """Class numbers of words, a list a sentence, checked."""
     encoded = []
     for index, (words, labels) in enumerate(zip(sentences, y)):
@@ -150,7 +151,7 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
 
     # It has no state of its own to be saved, so Keras need not track it.
     @functools.cached_property
-    def word_tokenizer(self):
+    def word_tokenizer(self) -> Any:
         """Splits at no CJK character, as `tagging_tasks.py:213-233`."""
         if not self.tokenizer.split_on_cjk:
             return self.tokenizer
@@ -274,7 +275,7 @@ class ElectraTokenClassifier(Calibrates, ElectraTask, keras_hub.models.Task):
         return x, y, sample_weight
 
 
-def find_spans(tags):
+def find_spans(tags: Any) -> Any:
     """`(label, start, end)` of BIO, IOB, BIOES or BILOU, as conlleval does."""
     spans, before = [], "O"  # the prefix of the tag before
     for i, tag in enumerate(tags):

@@ -16,6 +16,7 @@ import random
 import shutil
 import time
 import typing
+from typing import Any
 
 import filelock
 import fsspec
@@ -107,7 +108,7 @@ def build_examples(
     return _build_part(output_dir + ".partial", *part, *given)
 
 
-def finish_build(output_dir, start, *given):
+def finish_build(output_dir: Any, start: Any, *given: Any) -> Any:
     """Builds what is not built yet; returns the report, and prints it."""
     counts = _counts_of_same_build(output_dir, given[2])
     if counts is None:

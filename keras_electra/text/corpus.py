@@ -11,6 +11,7 @@ import lzma
 import os
 import re
 import zlib
+from typing import Any
 
 import fsspec
 
@@ -21,7 +22,7 @@ NUL_FRACTION = 0.1  # text has fewer; UTF-16 read as UTF-8 has far more
 BLOCK_SIZE = 2**20  # characters
 
 
-def list_files(patterns):
+def list_files(patterns: Any) -> list[Any]:
     """The files that paths or patterns name, sorted and without duplicates.
 
     `patterns` is a str, path, or an iterable of them, with `*`, `?`, `[...]` or
@@ -84,7 +85,7 @@ def read_blocks(files, text_field="text", blank_lines_separate_documents=True):
         yield lines, starts
 
 
-def read_lines(path, text_field="text"):
+def read_lines(path: Any, text_field: str = "text") -> Any:
     """Read the lines (str) of one file, without their end.
 
     A file whose name ends in `.gz`, `.xz`, `.bz2` or the like is decompressed.

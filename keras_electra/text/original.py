@@ -7,6 +7,7 @@ for. Nothing here imports Keras.
 import pathlib
 import re
 from bisect import bisect_right
+from typing import Any
 
 import tokenizers
 from tokenizers import Regex
@@ -36,18 +37,18 @@ for _span in re.sub("#.*", "", _table).split():
     BOUNDARIES += [int(_first, 16), int(_last or _first, 16) + 1]
 
 
-def is_dropped(code_point):
+def is_dropped(code_point: Any) -> Any:
     """Whether the original drops this code point (int) from every text."""
     return bisect_right(BOUNDARIES, code_point) % 2 == 1
 
 
 def tokenizer(
-    tokens,
-    lowercase=False,
-    strip_accents=None,
-    split_on_cjk=None,
-    drops_younger=True,
-):
+    tokens: Any,
+    lowercase: bool = False,
+    strip_accents: bool | None = None,
+    split_on_cjk: bool | None = None,
+    drops_younger: bool = True,
+) -> Any:
     """The original's `tokenizers.Tokenizer` of `tokens`, its vocabulary.
 
     The settings are those of `ElectraTokenizer`. With `drops_younger`, as
@@ -89,7 +90,7 @@ def tokenizer(
     return made
 
 
-def word_splitter(*settings):
+def word_splitter(*settings: Any) -> Any:
     """A function from a text to its words, by the settings of `tokenizer`."""
     steps = tokenizer(SPECIAL_TOKENS, *settings, drops_younger=False)
     lowers = any(settings[:1])
@@ -103,13 +104,13 @@ def word_splitter(*settings):
     return split
 
 
-def split_at_spaces(text):
+def split_at_spaces(text: Any) -> Any:
     """Parts (list of str) of a text; words never reach across them."""
     if any(character in text for character in DROPPED_SPACES):
         return [text]
     return text.split()
 
 
-def without_surrogates(text):
+def without_surrogates(text: Any) -> Any:
     """A text of the same length that the package takes."""
     return text if text.isascii() else SURROGATES.sub("\ufffd", text)

@@ -7,6 +7,7 @@ classification inputs do, or is shorter than it could be.
 import collections
 import random
 import re
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ class ExamplePacker:
         self._target = sequence_length  # tokens, of the next example
         self._lines, self._length = [], 0  # what waits, and its tokens
 
-    def add(self, ids):
+    def add(self, ids: Any) -> Any:
         """The examples complete with a line, or `None`, a document's end.
 
         Each is two arrays as the line, of which the second may be empty.
@@ -103,7 +104,7 @@ class ExamplePacker:
         return first, _join(second)[:room]
 
 
-def gap_sentences(documents, fraction=0.3):
+def gap_sentences(documents: Any, fraction: Any = 0.3) -> tuple[Any, ...]:
     """Takes the sentences out that say most of the rest: summaries for free.
 
     Those of the highest ROUGE-1 F1 to all other sentences of their document

@@ -9,6 +9,7 @@ import hashlib
 import json
 import unicodedata
 from itertools import chain
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -41,7 +42,7 @@ class Pipeline:
         max_length: int. Tokens that the file cuts texts to, or `None`.
     """
 
-    def __init__(self, content):
+    def __init__(self, content: Any):
         self.content = content
         try:
             data = json.loads(content)
@@ -83,14 +84,14 @@ class Pipeline:
             and tokenizer.to_str() == self._original()
         )
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Pipeline, (self.content,)  # what is remembered stays behind
 
     def _original(self, **settings):
         settings = {**self.settings, **settings}
         return original.tokenizer(self.tokens, **settings).to_str()
 
-    def adjust(self, **settings):
+    def adjust(self, **settings: Any) -> Any:
         """A `Pipeline` with these settings, but for those that are `None`."""
         given = {k: v for k, v in settings.items() if v is not None}
         if given.items() <= self.settings.items():
@@ -110,7 +111,7 @@ class Pipeline:
                 )
         return changed
 
-    def special_tokens(self):
+    def special_tokens(self) -> list[Any]:
         """The tokens that are what `SPECIAL_TOKENS` are to the original."""
         known = {}
         for token in (*self.tokens, *SPECIAL_TOKENS):  # these win
@@ -127,7 +128,7 @@ class Pipeline:
             )
         return [tokens[0] for tokens in found]
 
-    def fingerprint(self, special_tokens):
+    def fingerprint(self, special_tokens: Any) -> Any:
         """What identifies the ids it gives: 16 hex digits."""
         content = [json.loads(self.content)]
         if self.is_original:
@@ -136,7 +137,7 @@ class Pipeline:
         content = json.dumps([*content, bool(special_tokens)])
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    def encode(self, texts, special_tokens=False):
+    def encode(self, texts: Any, special_tokens: bool = False) -> list[Any]:
         """Ids of texts, and of special tokens written in them, if asked for."""
         memory = self._memory(special_tokens)
         if self.is_original:
@@ -160,7 +161,7 @@ class Pipeline:
             offsets = list(map(_with_marks, texts, offsets))
         return [row.ids for row in rows], offsets
 
-    def join(self, tokens):
+    def join(self, tokens: Any) -> Any:
         """The text that a list of tokens is read as."""
         decoder = self._memory(False).tokenizer.decoder
         return decoder.decode(tokens) if decoder else " ".join(tokens)

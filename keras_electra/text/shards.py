@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import json
 import os
+from typing import Any
 
 import numpy as np
 from array_record.python import array_record_module
@@ -26,7 +27,7 @@ SHARDS_OF_ONE_SIZE = 128  # then it doubles: a data set keeps its files open
 OPTIONS = "group_size:1,uncompressed"
 
 
-def record_dtype(vocabulary_size, sequence_length):
+def record_dtype(vocabulary_size: int, sequence_length: int | None) -> str:
     """The type of the numbers in a record: `"uint16"` or `"uint32"`."""
     is_small = max(vocabulary_size, sequence_length + 1) <= 2**16
     return "uint16" if is_small else "uint32"
@@ -55,7 +56,7 @@ class ExampleWriter:
         self.counts = collections.Counter()
         self.shards = []  # dicts, as `metadata.json` has them
 
-    def add(self, ids):
+    def add(self, ids: Any) -> None:
         """Write what is complete with a line; see `ExamplePacker.add`."""
         for example in self._packer.add(ids):
             if self._writer is None:
@@ -76,7 +77,7 @@ class ExampleWriter:
             if self._size >= SHARD_SIZE * 2**doublings:
                 self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Finish the current file and note its size and checksum."""
         if self._writer is not None:
             self._writer.close()
@@ -103,16 +104,16 @@ class BuildReport:
     reused_tokens: int = 0  # found in an earlier build's leftovers
 
     @property
-    def unknown_fraction(self):
+    def unknown_fraction(self) -> Any:
         """Share of `[UNK]` among the tokens of the corpus."""
         return self.unknown_tokens / max(self.tokens, 1)
 
     @property
-    def tokens_per_second(self):
+    def tokens_per_second(self) -> Any:
         """Speed of this call in tokens of the corpus, reused ones not."""
         return (self.tokens - self.reused_tokens) / max(self.seconds, 1e-9)
 
-    def __str__(self):
+    def __str__(self) -> str:
         told = "" if self.seconds else " (already built)"
         lines = [f"Examples in {self.output_dir}{told}"]
         names = [*vars(self), "unknown_fraction", "tokens_per_second"]
@@ -125,7 +126,7 @@ class BuildReport:
         return "\n".join(lines)
 
 
-def describe_tokenizer(tokenizer):
+def describe_tokenizer(tokenizer: Any) -> dict[str, Any]:
     """What `metadata.json` says of a tokenizer, to know it again later."""
     settings, plain = tokenizer.get_config(), (str, int, float, type(None))
     settings = {k: v for k, v in settings.items() if isinstance(v, plain)}
@@ -139,7 +140,7 @@ def describe_tokenizer(tokenizer):
     }
 
 
-def write_metadata(folder, metadata):
+def write_metadata(folder: Any, metadata: Any) -> None:
     """Write `metadata.json`; `metadata["shards"]` lists each split's files."""
     metadata = {"format": FORMAT, **metadata}
     metadata["digest"] = _digest(metadata)
@@ -152,7 +153,7 @@ def _digest(metadata):
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
-def read_metadata(folder):
+def read_metadata(folder: Any) -> Any:
     """Read `metadata.json` (a dict), or say what is wrong with it."""
     path = os.path.join(folder, METADATA)
     try:
@@ -179,7 +180,7 @@ def read_metadata(folder):
     return metadata
 
 
-def check_shards(folder, metadata, verify=False):
+def check_shards(folder: Any, metadata: Any, verify: bool = False) -> None:
     """Check that all files are there and whole; `verify` reads them."""
     advice = "Copy it from where the examples were built, or build them again."
     for shard in itertools.chain(*metadata["shards"].values()):

@@ -5,6 +5,7 @@ a `tf.data` pipeline, where TensorFlow calls back into it, cannot be exported.
 """
 
 import os
+from typing import Any
 
 import keras
 import keras_hub
@@ -137,7 +138,7 @@ class ElectraTokenizer(SavesParts, keras_hub.tokenizers.Tokenizer):
     def call(self, inputs, *args, training=None, **kwargs):
         return self.tokenize(inputs)
 
-    def encode_batch(self, texts, special_tokens=None):
+    def encode_batch(self, texts: Any, special_tokens: Any = None) -> Any:
         """Ids of texts (list of str): list of lists of int, the fast way.
 
         `special_tokens` goes before `special_tokens_in_strings`.

@@ -10,6 +10,7 @@ import warnings
 from array import array
 from collections import Counter
 from collections import defaultdict
+from typing import Any
 
 import fsspec
 from tokenizers import Tokenizer
@@ -188,7 +189,7 @@ def merge_pairs(word_counts, base, max_tokens, min_frequency=2):
     return tokens[len(base) :]
 
 
-def load_vocabulary(vocabulary):
+def load_vocabulary(vocabulary: Any) -> Any:
     """Tokens of a list or a file (path or `fsspec` address), checked.
 
     Nothing is repaired: that would change the ids that a trained model knows.
@@ -225,14 +226,14 @@ def load_vocabulary(vocabulary):
     return tokens
 
 
-def read_vocabulary(path):
+def read_vocabulary(path: Any) -> list[Any]:
     """Tokens of a file, one a line; see `read_text`."""
     # Tokens may hold separators that `str.splitlines` would split at.
     lines = read_text(path).rstrip(" \t\r\n").split("\n")
     return [line.strip(" \t\r") for line in lines]
 
 
-def read_pipeline(path):
+def read_pipeline(path: Any) -> Any:
     """The `Pipeline` of a `tokenizer.json`, which errors name."""
     content = read_text(path)
     try:
@@ -249,12 +250,12 @@ def read_pipeline(path):
     return pipeline
 
 
-def write_vocabulary(path, vocabulary):
+def write_vocabulary(path: Any, vocabulary: Any) -> None:
     """Write tokens to a file, one a line; see `write_text`."""
     write_text(path, "".join(f"{token}\n" for token in vocabulary))
 
 
-def read_text(path):
+def read_text(path: Any) -> Any:
     """The text of a UTF-8 file (path or `fsspec` address)."""
     path = os.fspath(path)
     try:
@@ -272,7 +273,7 @@ def read_text(path):
         ) from error
 
 
-def write_text(path, text):
+def write_text(path: Any, text: Any) -> None:
     """Write a UTF-8 file (path or `fsspec` address), whole or not at all."""
     path, content = os.fspath(path), text.encode("utf-8")
     if "://" not in path:

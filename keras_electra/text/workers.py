@@ -15,6 +15,7 @@ import sys
 import types
 import zipfile
 from concurrent.futures import process
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +109,7 @@ def encode_block(encode, dtype, folder, fingerprint, lines):
     return ids, lengths, False
 
 
-def join_lines(lines):
+def join_lines(lines: Any) -> Any:
     """Lines, which hold no line ends, as bytes to hash."""
     return "\n".join(lines).encode("utf-8", "surrogatepass")
 

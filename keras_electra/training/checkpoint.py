@@ -12,6 +12,7 @@ import shutil
 import types
 import warnings
 import zlib
+from typing import Any
 from zipfile import BadZipFile
 
 import keras
@@ -100,22 +101,22 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         if loud and self._is_first:
             print(f"Resuming after epoch {epoch}, from {self.directory}")
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._before_epoch = self._batches
         self.model._initial_epoch = None  # a later `fit` is not concerned
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: Any, logs: Any = None) -> None:
         # Torch's data loaders draw when they are opened, which a resumed run
         # does once more: an epoch trains on from where the last one ended.
         if batch == 0 and self._random_states is not None:
             backend_random.set_states(self._random_states)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
         # `self.model` would make JAX move all weights: not to be used here.
         self._batches = self._before_epoch + batch + 1
         self._random_states = backend_random.get_states()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.best, before = self._best_with(epoch + 1, logs or {}), self.best
         if self._is_first:
             self._save_and_remove(epoch + 1, before)
@@ -142,7 +143,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self.model._initial_epoch = None
         self._run_lock.release(force=True)
 
-    def restore_best(self, model: keras.Model | None = None) -> None:
+    def restore_best(self, model: keras.Model | None = None) -> int:
         """Sets weights to the best; returns after how many epochs they were."""
         best = None
         for epoch in self._epochs()[:1]:

@@ -3,6 +3,8 @@
 Keras' `AdamW` corrects the bias of moments, at first up to 3, and decays all.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -149,7 +151,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         fused.adam_step(rows, *settings, step)
 
 
-def densify(gradient):
+def densify(gradient: Any) -> Any:
     """Sums TensorFlow's slices of a lookup, which squared apart are wrong."""
     # By name: the package imports no backend outside one folder.
     if type(gradient).__name__ == "IndexedSlices":
@@ -157,7 +159,7 @@ def densify(gradient):
     return gradient
 
 
-def global_norm(gradients):
+def global_norm(gradients: Any) -> Any:
     """The Euclidean length of a list of arrays as one vector, in float32."""
     gradients = [densify(gradient) for gradient in gradients]
     if keras.config.backend() == "torch":
@@ -166,7 +168,7 @@ def global_norm(gradients):
     return ops.sqrt(ops.sum(ops.stack(squares)))
 
 
-def clip_by_global_norm(gradients, clip_norm):
+def clip_by_global_norm(gradients: Any, clip_norm: Any) -> Any:
     """Scales all gradients alike if their common length is over `clip_norm`.
 
     One not finite value makes every gradient NaN, as in the original.

@@ -5,6 +5,7 @@ and 7), `tiny` and `mini` our own, for runs of hours on one machine.
 """
 
 import typing
+from typing import Any
 
 import keras
 from keras import ops
@@ -76,7 +77,7 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.warmup_steps = warmup_steps
         self.power = power
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
         # Clamped before dividing, as the original: exactly 0 at the end.
         done = ops.minimum(step, float(self.num_steps)) / float(self.num_steps)
@@ -85,7 +86,7 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
             rate = rate * ops.minimum(1.0, step / float(self.warmup_steps))
         return rate
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = ("learning_rate", "num_steps", "warmup_steps", "power")
         return {name: getattr(self, name) for name in names}
 

@@ -5,6 +5,7 @@ One NaN in a gradient would make every weight NaN. Of several replicas all skip.
 
 import contextlib
 import types
+from typing import Any
 
 import keras
 from keras import ops
@@ -28,7 +29,7 @@ class GuardedSteps(TrainStep):
     max_skipped_steps = 25  # in a row; then `fit` ends
     step_metrics = types.SimpleNamespace(all=[], gradients=[])  # by default
 
-    def join_processes(self, kwargs: object, callbacks: object = None) -> None:
+    def join_processes(self, kwargs: object, callbacks: Any = None) -> list:
         """Begins alike in all processes, of which the first writes and shows.
 
         Changes `kwargs` of `fit`; returns `callbacks` without those that write.
@@ -62,7 +63,7 @@ class GuardedSteps(TrainStep):
         results = self.step_metrics.update_gradients(*norms, finite)
         return {**self.update_metrics(data, outputs, loss), **results}
 
-    def update_metrics(self, data, outputs, loss):
+    def update_metrics(self, data: Any, outputs: Any, loss: Any) -> Any:
         """Updates those of evaluation too; returns their values."""
         x, y, sample_weight = data
         rows = ops.shape(keras.tree.flatten(x)[0])[0]
@@ -93,12 +94,12 @@ class GuardedSteps(TrainStep):
 class StepMetrics:
     """Metrics of training steps: means of norms, and how many were skipped."""
 
-    def __init__(self, norms=()):
+    def __init__(self, norms: Any = ()):
         means = [keras.metrics.Mean(name, "float32") for name in norms]
         self.gradients = [*means, keras.metrics.Sum("skipped_steps", "float32")]
         self.all = self.gradients
 
-    def update_gradients(self, *values):
+    def update_gradients(self, *values: Any) -> dict[str, Any]:
         """Adds norms before clipping, and if a step was applied: results."""
         *norms, applied = values
         applied = ops.cast(applied, "float32")
@@ -120,16 +121,16 @@ class StopOnSkippedSteps(keras.callbacks.Callback):
     # Keras may then go on to the next step before this one's logs are here.
     async_safe = True
 
-    def __init__(self, limit=25):
+    def __init__(self, limit: Any = 25):
         super().__init__()
         self.limit = limit
         self.in_a_row = 0
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.seen = -1  # index of the last batch
         self.skipped = 0
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
         if batch <= self.seen:
             return  # overtaken by a later one
         skipped = int(logs.get("skipped_steps", 0))
