@@ -33,6 +33,7 @@ class Stream(PositionedDataset):
     """
 
     error = None  # the exception that ended it
+    latest = None  # the batch that was read last
 
     def __init__(self, source: Any, steps: Any = None):
         super().__init__()
@@ -52,17 +53,22 @@ class Stream(PositionedDataset):
         try:
             if not isinstance(self._source, StreamBatches):
                 batches = itertools.count(position)
-                yield from map(self._source.own_batch, batches)
+                yield from self._note(map(self._source.own_batch, batches))
             for _ in itertools.count() if self.steps else range(1):
                 batches = itertools.islice(self._source, position, self._length)
                 position = 0
                 first = next(batches, None)
                 if first is None:
                     raise ValueError("`x` has too few batches: fewer steps?")
-                yield from map(own_part, itertools.chain([first], batches))
+                batches = itertools.chain([first], batches)
+                yield from self._note(map(own_part, batches))
         except Exception as error:
             self.error = error
             raise
+
+    def _note(self, batches):
+        for self.latest in batches:
+            yield self.latest
 
     def check_processes(self, variables: Any) -> None:
         """Raises before training if processes or devices do not fit together.

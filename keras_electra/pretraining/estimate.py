@@ -19,6 +19,7 @@ from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.training.recipes import RECIPES
 
 STEPS = 3  # that are timed, after two others
+SPECIAL = dict(mask_token_id=4, unselectable_token_ids=[*range(5)])
 
 
 class Estimate(typing.NamedTuple):
@@ -67,29 +68,29 @@ def estimate(size, tokens, batch_size=None, sequence_length=None, **kwargs):
     length = sequence_length or RECIPES[size].sequence_length
     check_count("batch_size", batch_size)
     if kwargs.get("tokenizer") is None:
-        special = dict(mask_token_id=4, unselectable_token_ids=[*range(5)])
-        kwargs = {"vocabulary_size": 30522, **special, **kwargs}
+        kwargs = {"vocabulary_size": 30522, **SPECIAL, **kwargs}
     kwargs.setdefault("max_sequence_length", max(512, length))
     pretrainer = ElectraPretrainer.from_size(size, **kwargs)
     points, rows = [], 0
     while rows < batch_size and (len(points) < 2 or points[-1][1] < 1):
         rows = min(4 * rows or 2, batch_size)
         points.append((rows, *_measure(pretrainer, rows, length)))
-    counts, *measured = zip(*points[-2:])
-    beyond = (batch_size - counts[-1]) / max(1, counts[-1] - counts[0])
-    step, memory = (
-        None if last is None else last + beyond * max(0, last - first)
-        for first, last in ((values[0], values[-1]) for values in measured)
-    )
+    counts, seconds, peaks = zip(*points[-2:])
+
+    def extend(values):
+        rise = max(0, values[-1] - values[0]) / max(1, counts[-1] - counts[0])
+        return values[-1] + rise * (batch_size - counts[-1])
+
     steps = math.ceil(tokens / (batch_size * length))
-    return Estimate(steps, steps * step, memory and int(memory), counts)
+    memory = None if None in peaks else int(extend(peaks))
+    return Estimate(steps, steps * extend(seconds), memory, counts)
 
 
 def _measure(pretrainer, rows, length):
     """Median seconds of a step, and the most memory in bytes."""
     size, ends = pretrainer.backbone.vocabulary_size, []
-    random = np.random.default_rng(0)
-    ids = random.integers(5, size, (rows * (STEPS + 2), length), "int32")
+    shape = rows * (STEPS + 2), length
+    ids = np.random.default_rng(0).integers(5, size, shape, "int32")
     x = {"token_ids": ids, "padding_mask": np.ones_like(ids)}
     x["segment_ids"] = np.zeros_like(ids)
 
@@ -98,20 +99,18 @@ def _measure(pretrainer, rows, length):
         ends.append(time.perf_counter())
 
     clock = keras.callbacks.LambdaCallback(on_train_batch_end=note)
-    peak_memory()
-    _host_peak(restart=True)
+    peak_memory(), _host_peak()
     pretrainer.fit(x, batch_size=rows, callbacks=[clock], verbose=0)
-    peak = peak_memory()
-    return np.median(np.diff(ends)[1:]), _host_peak() if peak is None else peak
+    host, own = _host_peak(), peak_memory()
+    return np.median(np.diff(ends)[1:]), host if own is None else own
 
 
-def _host_peak(restart=False):
-    """Most bytes of this process, since the last restart; Linux."""
+def _host_peak():
+    """Most bytes of this process since the last call; `None` but on Linux."""
     folder = pathlib.Path("/proc/self")
     try:
-        if restart:
-            (folder / "clear_refs").write_text("5")
         peak = re.search(r"VmHWM:\s+(\d+)", (folder / "status").read_text())
+        (folder / "clear_refs").write_text("5")
     except OSError:
         return None
     return peak and int(peak[1]) * 1024

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_electra.arguments import check_option
 from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
 from keras_electra.data import streams
@@ -39,8 +40,8 @@ class PretrainingFit(FitsExamples):
         """
         if loss is not None:
             raise ValueError(
-                "`loss` must be `None`: the pre-trainer has its own losses. "
-                f"Received: loss={loss!r}."
+                "`loss` must be `None`: the pre-trainer has its own. Received: "
+                f"{loss!r}."
             )
         self._compile_kwargs, self._compile_auto = kwargs, None
         if optimizer == "auto":
@@ -73,10 +74,8 @@ class PretrainingFit(FitsExamples):
 
     def _recipe(self, num_steps=None):
         """The optimizer of the size that comes closest."""
-        width, depth = self.backbone.hidden_dim, self.backbone.num_layers
-        return pretraining_optimizer(closest_size(width, depth), num_steps)
-
-    # What there is to train on; see `FitsExamples`.
+        sizes = self.backbone.hidden_dim, self.backbone.num_layers
+        return pretraining_optimizer(closest_size(*sizes), num_steps)
 
     def needs_labels(self, x: object) -> bool:
         return False
@@ -103,8 +102,6 @@ class PretrainingFit(FitsExamples):
         if is_new and stream.steps is not None:
             self._compile_auto(stream.steps * epochs)
 
-    # What is reported.
-
     @known_keywords(FitsExamples.evaluate)
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
         """Reports loss and metrics, masked the same way every time."""
@@ -119,18 +116,10 @@ class PretrainingFit(FitsExamples):
         Of rows, or texts: the sum over all tokens, in one pass (Clark et al.
         2020, section 2.5); it compares texts of the same length.
         """
-        objective = getattr(self, "objective", None)
-        if objective != "electric":
-            raise ValueError(
-                '`score` needs a network trained with `objective="electric"`. '
-                f"Received: objective={objective!r}."
-            )
+        own = getattr(self, "objective", None)
+        check_option("objective", own, ["electric"])
         rows, _, _ = self._pack(x)
-        states = self.backbone.output["sequence_output"]
-        energies = self.discriminator_head(states)
-        energies = keras.Model(self.backbone.input, energies).predict(
-            rows, batch_size, verbose=0
-        )
+        energies = discriminator_of(self).predict(rows, batch_size, verbose=0)
         given = rows["token_ids"], rows["padding_mask"]
         used = find_candidates(*given, self.unselectable_token_ids)
         used = ops.convert_to_numpy(used)
@@ -142,15 +131,23 @@ class PretrainingFit(FitsExamples):
 
     def gradient_norms(self, gradients, scaled_loss, loss):
         """Norms of all gradients, and of those of the generator's weights."""
-        own, others = [], []
+        parts, names = ([], []), ("generator/", "generator_head/")
         for gradient, variable in zip(gradients, self.trainable_variables):
-            is_own = variable.path.startswith(("generator/", "generator_head/"))
-            (own if is_own else others).append(gradient)
-        (norm,) = super().gradient_norms(others, scaled_loss, loss)
-        own_norm = 0.0 * norm
-        if own:
-            (own_norm,) = super().gradient_norms(own, scaled_loss, loss)
+            parts[variable.path.startswith(names)].append(gradient)
+        norm, own_norm = (
+            super(PretrainingFit, self).gradient_norms(p, scaled_loss, loss)[0]
+            if p
+            else 0.0
+            for p in parts
+        )
         return ops.sqrt(norm**2 + own_norm**2), own_norm
+
+
+def discriminator_of(pretrainer: Any) -> keras.Model:
+    """The model from rows to scores of their tokens as they are."""
+    x = pretrainer.backbone.output["sequence_output"]
+    x = pretrainer.discriminator_head(x)
+    return keras.Model(pretrainer.backbone.input, x)
 
 
 def reject_labels(**arguments: Any) -> None:

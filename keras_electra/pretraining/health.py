@@ -15,31 +15,53 @@ from keras import ops
 
 from keras_electra.arguments import check_count
 from keras_electra.backend import replicas
-from keras_electra.training.checkpoint import backend_random
+from keras_electra.pretraining.fit import discriminator_of
+from keras_electra.pretraining.masking import SeededLayer
 
-ROWS = 32  # of the first batch, which go through the network twice
+ROWS = 32  # of one batch, which go through the networks at late looks
+SEEN = "its loss is {discriminator_loss:.3f}, by that {constant:.3f}"
+SENTENCES = {
+    "learning_rate": "the rate, now {rate:.2g}, is too high: {skipped:.0%} of "
+    "the steps had gradients that are not finite, the generator's loss is "
+    "{generator_loss:.2f} after {lowest:.2f} (a guess: {chance:.2f}), the "
+    "discriminator's {discriminator_loss:.2f} (a guess: 0.69). Warm up longer?",
+    "frozen": "{same} of {all} weights have not changed: {names}. Are they "
+    "trainable and in the loss?",
+    "generator_ahead": "{sampled_accuracy:.0%} of the generator's draws are "
+    "right, and only {replaced_fraction:.1%} of the tokens are replaced: the "
+    f"discriminator learns to say original of all ({SEEN}). Take a smaller "
+    "generator or mask more.",
+    "discriminator": "the discriminator is no better than always original: "
+    f"{SEEN}. Start with `discriminator_weight=0`, or train longer.",
+    "leak": "replaced tokens are told with an AUC of {shuffled:.3f} or "
+    "more though words are shuffled. Are there some that no text has, such as "
+    "[MASK]?",
+    "word_order": "shuffled words score as before (correlation {alike:.6f}). "
+    "The order of words is ignored: do position embeddings train?",
+}
 
 
 class HealthMonitor(keras.callbacks.Callback):
     """Warns of what goes wrong in `ElectraPretrainer.fit`, once for each.
 
-    With the number that was seen. The run is not changed. The last two are not
-    looked for on several devices.
+    With the number seen, by two looks running, of which each judges the means
+    of the steps since the last. The training and its draws stay what they are.
 
-    - `learning_rate`: steps are skipped, the loss is a quarter above its
-      lowest, or the generator's a tenth above that of a guess at random;
+    - `learning_rate`: over 5 % of the steps are skipped; the generator's loss
+      is a quarter above its lowest; or a loss a tenth above that of a guess;
     - `frozen`: weights are what they were, bit for bit;
-    - `generator_ahead`: over half of its draws are right, while the
-      discriminator's loss is not a quarter below that of always "original";
-    - `discriminator`: its loss is not 1 % below that of always "original";
-    - `leak`: replaced tokens are told though the words of each row are
-      shuffled, with an AUC above 0.98;
-    - `word_order`: shuffled words have the same scores (correlation > 0.99).
+    - `generator_ahead`: over half of its draws are right, and the
+      discriminator's loss not a fifth below that of always "original";
+    - `discriminator`: its loss is not 1 % below that; or, of a loss that is
+      weighed, its AUC below 0.55;
+    - `leak`: it has an AUC above 0.98 with the words of each row shuffled;
+    - `word_order`: shuffled words score the same (correlation > 0.99999).
 
     Args:
         every: int, steps from one look to the next. Defaults to `200`.
-        start: int, steps in which all should have begun to learn; the last
-            three are for later. Defaults to `2000`, for small networks.
+        start: int, steps after the warm-up in which all should have begun to
+            learn: the last three are for later, the last two on one device.
+            Defaults to `2000`.
 
     Attributes:
         findings: dict from these names to what was said.
@@ -56,87 +78,101 @@ class HealthMonitor(keras.callbacks.Callback):
             name = type(self.model).__name__
             raise TypeError(f"`HealthMonitor` is for pre-training, not {name}.")
         self._done = self._batch = self._looked = 0  # steps
-        self._sums, self._lowest, self._network = None, math.inf, None
+        self._lowest, self._suspected = math.inf, set()
+        self._unmoved = self._rows = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._done, self._batch = self._done + self._batch, 0
         self._seen, self._before = 0, {}  # Keras reports means of an epoch
-        if self._sums is None:  # now, as a checkpoint may have been restored
-            self._sums, data = self._checksums(), self.model.training_data
-            states = backend_random.get_states()  # torch's loaders draw
-            x = keras.utils.unpack_x_y_sample_weight(next(iter(data)))[0]
-            backend_random.set_states(states)
-            self._rows = {n: np.array(array[:ROWS]) for n, array in x.items()}
+        if self._unmoved is None:  # a checkpoint may just have been restored
+            self._unmoved = self._checksums()
+            self._all = len(self._unmoved)
 
     def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
         # `self.model` makes JAX move all weights: only to look.
         self._batch, steps = batch + 1, self._done + batch + 1
-        window = min(self.every, self.params.get("steps") or 1)
-        is_short = self._batch - self._seen < window  # means of too little
-        if is_short or steps - self._looked < self.every:
+        count, window = self._batch - self._seen, self.params.get("steps") or 1
+        # Of too few steps means say too little.
+        if count < min(self.every, window) or steps - self._looked < self.every:
             return
-        now, before = {n: float(v) for n, v in logs.items()}, self._before
-        count, rest = self._batch - self._seen, self._seen
-        self._looked, self._seen, self._before = steps, self._batch, now
-        means = {
-            n: (v * self._batch - before.get(n, 0.0) * rest) / count
-            for n, v in now.items()
-        }
-        skipped = now["skipped_steps"] - before.get("skipped_steps", 0.0)
-        same = [n for n, s in self._checksums().items() if self._sums[n] == s]
-        is_late = steps >= self.start
-        found = self._losses(means, skipped / count, bool(same), is_late)
-        if same:
-            found["frozen"] = (
-                f"{len(same)} of {len(self._sums)} weights have not changed: "
-                f"{', '.join(same[:3])}. Are they trainable and in the loss?"
-            )
-        has_scores = is_late and "discriminator_loss" in now
-        if has_scores and replicas.devices() == 1:
-            found |= self._shuffled()
-        for name in [name for name in found if name not in self.findings]:
+        logs, before = {n: float(v) for n, v in logs.items()}, self._before
+        sums = {n: v * self._batch for n, v in logs.items()}
+        means = {n: (v - before.get(n, 0)) / count for n, v in sums.items()}
+        skipped = logs["skipped_steps"] - before.get("skipped", 0)
+        self._looked, self._seen = steps, self._batch
+        self._before = {**sums, "skipped": logs["skipped_steps"]}
+        found = self._look({**means, "skipped": skipped / count}, steps)
+        for name in found.keys() & self._suspected - self.findings.keys():
             self.findings[name] = f"After {steps} steps {found[name]}"
             warnings.warn(self.findings[name], stacklevel=2)
+        self._suspected = set(found)
 
-    def _losses(self, means, skipped, is_frozen, is_late):
-        """What the means since the last look say, by name."""
-        model, loss, whole = self.model, means["generator_loss"], means["loss"]
+    def _look(self, means, steps):
+        """Sentences of what is wrong, by name."""
+        model, share = self.model, means.get("replaced_fraction", 0)
+        # NaN, of what is not known, is neither more nor less.
+        always = auc = shuffled = alike = math.nan
+        one = getattr(model.optimizer, "optimizers", [model.optimizer])[0]
+        one = getattr(one, "inner_optimizer", one)
+        warmup = getattr(one._learning_rate, "warmup_steps", 0)
+        is_late = steps >= self.start + warmup
+        if 0 < share < 1:
+            always = -sum(p * math.log(p) for p in (share, 1 - share))
+            if is_late and replicas.devices() == 1:
+                auc, shuffled, alike = self._shuffle()
+        loss = means["generator_loss"]
+        own = means.setdefault("discriminator_loss", math.nan)
+        if model.discriminator_loss != "cross_entropy":
+            own = math.nan  # of scores that no likelihood suits
         chance = math.log(model.backbone.vocabulary_size)
-        self._lowest, reason = min(self._lowest, whole), None
-        if skipped > 0.05:
-            reason = f"{skipped:.0%} had gradients that are not finite"
-        elif loss > 1.1 * chance and not is_frozen:
-            reason = f"the generator has {loss:.2f} nats, chance {chance:.2f}"
-        elif whole > 1.25 * self._lowest:
-            reason = f"the loss is {whole:.2f}, and was {self._lowest:.2f}"
-        if reason:
-            one = getattr(model.optimizer, "optimizers", [model.optimizer])[0]
-            rate = float(ops.convert_to_numpy(one.learning_rate))
-            advice = f"The rate, now {rate:.2g}, is too high: warm up longer?"
-            return {"learning_rate": f"{reason}. {advice}"}
-        share = means.get("replaced_fraction", 0.0)
-        if not 0 < share < 1:
-            return {}
-        loss, right = means["discriminator_loss"], means["sampled_accuracy"]
-        constant = -sum(p * math.log(p) for p in (share, 1 - share))
-        seen = f"its loss is {loss:.3f}, by that {constant:.3f}"
-        if right > 0.5 and loss > 0.75 * constant:
-            reason = f"{right:.0%} of the generator's draws are right, and only"
-            return {
-                "generator_ahead": f"{reason} {share:.1%} of the tokens are "
-                "replaced: the discriminator learns to say original of all "
-                f"({seen}). Take a smaller generator or mask more."
-            }
-        if is_late and loss > 0.99 * constant:
-            reason = "the discriminator is no better than always original"
-            advice = "Start with `discriminator_weight=0`, or train longer."
-            return {"discriminator": f"{reason}: {seen}. {advice}"}
-        return {}
+        self._lowest = lowest = min(self._lowest, loss)
+        now = self._unmoved and self._checksums()
+        same = {n: x for n, x in self._unmoved.items() if now[n] == x}
+        self._unmoved = same
+        values = means | dict(
+            rate=float(ops.convert_to_numpy(one.learning_rate)),
+            lowest=lowest,
+            chance=chance,
+            all=self._all,
+            same=len(same),
+            names=", ".join([*same][:3]),
+            constant=always,
+            shuffled=shuffled,
+            alike=alike,
+        )
+        seen = {
+            "learning_rate": means["skipped"] > 0.05
+            or loss > min(1.1 * chance, 1.25 * lowest)
+            or own > 1.1 * math.log(2),
+            "frozen": same,
+            "generator_ahead": means.get("sampled_accuracy", 0) > 0.5
+            and own > 0.8 * always,
+            "discriminator": is_late
+            and own > 0.99 * always
+            or math.isnan(own)
+            and auc < 0.55,
+            "leak": shuffled > 0.98,
+            "word_order": alike > 0.99999,
+        }
+        return {n: SENTENCES[n].format(**values) for n in seen if seen[n]}
 
-    def _shuffled(self):
-        """What scores of words in another order say, by name."""
-        model, rows, random = self.model, self._rows, np.random.default_rng(0)
+    def _shuffle(self):
+        """Bounds of the AUC, most as it is and least of shuffled words, by two
+        standard errors; and the correlation of their scores.
+        """
+        model, random = self.model, np.random.default_rng(0)
+        if self._rows is None:
+            x = keras.utils.unpack_x_y_sample_weight(model.training_data.latest)
+            self._rows = {
+                n: np.array(array[:ROWS]) for n, array in x[0].items()
+            }
+            self._network = discriminator_of(model)
+        rows, layers = self._rows, model._flatten_layers()
+        seeds = [s.evaluation for s in layers if isinstance(s, SeededLayer)]
+        states = [np.array(ops.convert_to_numpy(s.state)) for s in seeds]
         outputs = model.predict_on_batch(rows)
+        for seed, state in zip(seeds, states):
+            seed.state.assign(state)
         judged = ops.convert_to_numpy(model.judged(rows, outputs)) > 0
         judged &= ~np.isin(rows["token_ids"], model.unselectable_token_ids)
         source = np.tile(np.arange(judged.shape[1]), (len(judged), 1))
@@ -146,25 +182,16 @@ class HealthMonitor(keras.callbacks.Callback):
         ids, before, replaced = (
             np.take_along_axis(np.array(outputs[n]), source, 1) for n in names
         )
-        if self._network is None:
-            x = model.backbone.output["sequence_output"]
-            x = model.discriminator_head(x)
-            self._network = keras.Model(model.backbone.input, x)
         scores = self._network.predict_on_batch({**rows, "token_ids": ids})
-        scores, before = (x[judged].astype("float64") for x in (scores, before))
-        own, others = (scores[replaced[judged] == i] for i in (1, 0))
-        if own.size and others.size:
-            auc = np.mean(np.searchsorted(np.sort(others), own)) / others.size
-            if auc > 0.98:
-                reason = f"replaced tokens are told with an AUC of {auc:.3f}"
-                advice = "Are there some that no text has, such as [MASK]?"
-                reason = f"{reason} though words are shuffled. {advice}"
-                return {"leak": reason}
-        varies = scores.std() * before.std() > 0
-        same = np.corrcoef(scores, before)[0, 1] if varies else 0.0
-        reason = f"shuffled words score as before (correlation {same:.4f})"
-        advice = "The order of words is ignored: do position embeddings train?"
-        return {"word_order": f"{reason}. {advice}"} if same > 0.99 else {}
+        both = [x[judged].astype("float64") for x in (before, scores)]
+        new, bounds = replaced[judged] == 1, [math.nan, math.nan]
+        for i, x in enumerate(both if 0 < new.sum() < new.size else ()):
+            ranks = np.searchsorted(np.sort(x[~new]), x[new])
+            auc = ranks.mean() / (~new).sum()
+            error = (auc * (1 - auc) / min(new.sum(), (~new).sum())) ** 0.5
+            bounds[i] = auc + (2 * error, -2 * error)[i]
+        varies = all(x.size and x.std() for x in both)
+        return *bounds, np.corrcoef(*both)[0, 1] if varies else math.nan
 
     def _checksums(self):
         """Of weights that should train, by path."""

@@ -3,7 +3,6 @@
 Keras' `BackupAndRestore` does not write atomically, and starts the data anew.
 """
 
-import functools
 import itertools
 import json
 import math
@@ -11,7 +10,6 @@ import re
 import shutil
 import types
 import warnings
-import zlib
 from typing import Any
 from zipfile import BadZipFile
 
@@ -25,6 +23,7 @@ from keras_electra.arguments import local_folder
 from keras_electra.backend import replicas
 from keras_electra.backend.files import flush
 from keras_electra.backend.files import read_json
+from keras_electra.backend.files import write_json
 
 if keras.config.backend() == "torch":  # has generators of its own
     from keras_electra.backend import torch as backend_random
@@ -33,9 +32,8 @@ else:  # all is drawn from seeds of layers, which are variables
 # Metrics of which more is better; of all others, such as losses, less is.
 RISING = ("acc", "auc", "precision", "recall", "f1")
 UNFINISHED = ".unfinished-"
-# What reading a damaged or cut off file raises.
-DAMAGE = OSError, EOFError, KeyError, ValueError, zlib.error, BadZipFile
-_warn = functools.partial(warnings.warn, stacklevel=2)
+# What reading a damaged or cut off file raises, or finds.
+DAMAGE = OSError, EOFError, KeyError, ValueError, BadZipFile, FloatingPointError
 
 
 class ResumableCheckpoint(keras.callbacks.Callback):
@@ -63,15 +61,11 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         super().__init__()
         check_count("keep", keep)
         check_option("mode", mode, ("auto", "min", "max"))
-        if mode == "auto":
-            rises = any(name in (monitor or "") for name in RISING)
-            mode = "max" if rises else "min"
         self.directory = local_folder("directory", directory)
-        self.keep = keep
-        self.monitor = monitor
-        self.mode = mode
+        self.keep, self.monitor, self.verbose = keep, monitor, verbose
         self.best = types.SimpleNamespace(epoch=None, value=None)
-        self.verbose = verbose
+        rises = any(name in (monitor or "") for name in RISING)
+        self._sign = 1 if mode == "max" or mode == "auto" and rises else -1
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._is_first = replicas.processes()[0] == 0
@@ -85,8 +79,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         state = self._restore_newest(epochs)
         self._batches = state["batches"]
         if state["monitor"] == self.monitor:
-            self.best.epoch = state["best_epoch"]
-            self.best.value = state["best_value"]
+            best = state["best_epoch"], state["best_value"]
+            self.best.epoch, self.best.value = best
         size = getattr(data, "batch_size", None)
         if state.get("batch_size", size) != size:
             raise ValueError(
@@ -117,27 +111,19 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self._random_states = backend_random.get_states()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.best, before = self._best_with(epoch + 1, logs or {}), self.best
-        if self._is_first:
-            self._save_and_remove(epoch + 1, before)
-        replicas.everyone(epoch)  # the others wait
-
-    def _save_and_remove(self, done, before):
+        done, before = epoch + 1, self.best
+        self.best = self._best_with(done, logs or {})
         try:
-            self._save(done)
+            if self._is_first:
+                self._save(done)
         except (OSError, FloatingPointError) as error:
             self.best = before
-            _warn(
+            warnings.warn(
                 f"The checkpoint after epoch {done} could not be saved: "
                 f"{error}. Make room or lower `keep` ({self.keep}), or, if it "
                 "is not finite, the learning rate."
             )
-            return
-        epochs = self._epochs()
-        # Newer ones were damaged, or the run would have resumed from them.
-        older = [epoch for epoch in epochs if epoch <= done]
-        for epoch in set(epochs) - {*older[: self.keep], self.best.epoch}:
-            shutil.rmtree(self._folder(epoch), ignore_errors=True)
+        replicas.everyone(epoch)  # the others wait
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.model._initial_epoch = None
@@ -145,10 +131,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
 
     def restore_best(self, model: keras.Model | None = None) -> int:
         """Sets weights to the best; returns after how many epochs they were."""
-        best = None
-        for epoch in self._epochs()[:1]:
-            state = read_json(self._folder(epoch) / "state.json")
-            best = state.get("best_epoch")
+        states = [self._folder(n) / "state.json" for n in self._epochs()[:1]]
+        best = read_json(*states or [None]).get("best_epoch")
         if best is None:
             raise ValueError(
                 f"There is no best checkpoint in {self.directory}: train with "
@@ -160,12 +144,13 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     def _best_with(self, epoch, logs):
         """The best epoch so far, this one included. NaN is never best."""
         if self.monitor and self.monitor not in logs:
-            _warn(f"`monitor`={self.monitor!r} is not among {sorted(logs)}.")
+            names = sorted(logs)
+            warnings.warn(f"`monitor`={self.monitor!r} is not among {names}.")
         value, best = float(logs.get(self.monitor, math.nan)), self.best.value
-        sign = 1.0 if self.mode == "max" else -1.0
-        if math.isnan(value) or best is not None and sign * (value - best) <= 0:
-            return self.best
-        return types.SimpleNamespace(epoch=epoch, value=value)
+        worst = -self._sign * math.inf if best is None else best
+        if self._sign * (value - worst) > 0:
+            return types.SimpleNamespace(epoch=epoch, value=value)
+        return self.best
 
     def _folder(self, epoch):
         return self.directory / f"epoch-{epoch:05d}"
@@ -178,7 +163,6 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     def _save(self, epoch):
         """Writes a checkpoint: all of it, or an `OSError` and nothing."""
         position, data = self._start, getattr(self.model, "training_data", None)
-        size = getattr(data, "batch_size", None)
         if position is not None:
             position += self._batches
             if not getattr(data, "endless", True):
@@ -188,7 +172,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             "epoch": epoch,
             "batches": self._batches,
             "position": position,
-            "batch_size": size,
+            "batch_size": getattr(data, "batch_size", None),
             "monitor": self.monitor,
             "best_epoch": self.best.epoch,
             "best_value": self.best.value,
@@ -196,7 +180,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             "optimizer": type(self.model.optimizer).__name__,
             "variables": {n: [*map(_describe, v)] for n, v in groups.items()},
         }
-        # The state is among the arrays too, so that checksums cover it.
+        # The state is among the arrays too, which have checksums.
         arrays = {"state": json.dumps(state)}
         states = self._random_states or backend_random.get_states()
         for group, own in (*groups.items(), ("random", states)):
@@ -210,23 +194,22 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         try:
             temporary.mkdir(parents=True)
             np.savez(temporary / "variables.npz", **arrays)
-            file = np.memmap(temporary / "variables.npz", mode="r")
-            text = json.dumps({**state, "crc32": zlib.crc32(file)}, indent=1)
-            (temporary / "state.json").write_text(text + "\n")
+            write_json(temporary / "state.json", state)
             flush(*temporary.iterdir(), temporary)
             shutil.rmtree(folder, ignore_errors=True)  # if it was damaged
             temporary.rename(folder)
             flush(self.directory)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+        epochs = self._epochs()
+        # Newer ones were damaged, or the run would have resumed from them.
+        older = [n for n in epochs if n <= epoch]
+        for n in set(epochs) - {*older[: self.keep], self.best.epoch}:
+            shutil.rmtree(self._folder(n), ignore_errors=True)
 
     def _read(self, epoch):
         """All of a checkpoint, a dict of arrays, and its state."""
         path = self._folder(epoch) / "variables.npz"
-        state = read_json(path.with_name("state.json"))
-        crc32 = zlib.crc32(np.memmap(path, mode="r"))
-        if state.get("crc32", crc32) != crc32:
-            raise ValueError("the checksum of the file is another")
         with np.load(path, allow_pickle=False) as archive:
             arrays = dict(archive)
         state = json.loads(str(arrays["state"]))
@@ -238,9 +221,10 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         for epoch in epochs:
             try:
                 arrays, state = self._read(epoch)
-            except (*DAMAGE, FloatingPointError) as error:
+            except DAMAGE as error:
                 name = self._folder(epoch).name
-                _warn(f"{name} in {self.directory} is damaged: {error!r}.")
+                what = f"{name} in {self.directory} is damaged: {error!r}."
+                warnings.warn(what, stacklevel=2)
                 continue
             self._assign(epoch, _owners(self.model), arrays, state)
             names = sorted(name for name in arrays if "random/" in name)
@@ -282,17 +266,19 @@ def _check_finite(arrays, state):
 
 def _check_same(folder, owners, state):
     for group, owner in owners.items():
-        there = [state[group], *map(_words, state["variables"][group])]
-        own = map(_words, map(_describe, owner.variables))
-        here = [type(owner).__name__, *own]
-        rows = itertools.zip_longest(there, here, fillvalue="missing")
-        for i, (old, new) in enumerate(rows):
-            if _identity(old, group) != _identity(new, group):
+        rows = state["variables"][group], map(_describe, owner.variables)
+        old, new = ([_words(row, group) for row in each] for each in rows)
+        pairs = (
+            (state[group], type(owner).__name__),
+            *itertools.zip_longest(old, new, fillvalue="missing"),
+        )
+        for i, (there, here) in enumerate(pairs):
+            if there != here:
                 what = f"variable {i - 1} of the {group} is" if i else group
                 raise ValueError(
                     f"The checkpoint {folder} is another model's: {what} "
-                    f"{old} there, {new} here. Build and compile the model as "
-                    "it was, or give another `directory`."
+                    f"{there} there, {here} here. Build and compile the model "
+                    "as it was, or give another `directory`."
                 )
 
 
@@ -301,12 +287,9 @@ def _describe(variable):
     return dict(path=variable.path, shape=shape, dtype=variable.dtype)
 
 
-def _words(row):
-    return f"{row['path']!r} {tuple(row['shape'])} {row['dtype']}"
-
-
-def _identity(words, group):
-    if group == "optimizer":  # its scopes depend on where it was built
-        words = re.sub("'.*/", "'", words)
+def _words(row, group):
     # Keras numbers names anew within a process; the order is fixed anyway.
-    return re.sub(r"_\d+(?=[_/'])", "", words)
+    path = re.sub(r"_\d+(?=[_/]|$)", "", row["path"])
+    if group == "optimizer":  # its scopes depend on where it was built
+        path = path.split("/")[-1]
+    return f"{path!r} {tuple(row['shape'])} {row['dtype']}"

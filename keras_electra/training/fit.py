@@ -128,15 +128,13 @@ class FitsExamples(GuardedSteps):
             parts = inputs.split_examples(examples, validation_split)
             examples, held_out = parts
         if held_out is not None:
-            size = validation_batch_size or batch_size
-            given = held_out, size, "by_length", validation_steps
-            held_out = self._stream(*given)
+            given = validation_batch_size or batch_size, "by_length"
+            held_out = self._stream(held_out, *given, validation_steps)
             kwargs["validation_data"] = held_out.for_keras(self.token_labels)
             kwargs["validation_steps"] = held_out.steps
         order = "grouped" if shuffle else "given"
-        remember = epochs > 1 and steps_per_epoch is None
-        given = examples, batch_size, order, steps_per_epoch
-        stream = self._stream(*given, class_weight, remember)
+        given = examples, batch_size, order, steps_per_epoch, class_weight
+        stream = self._stream(*given, epochs > 1 and steps_per_epoch is None)
         self._begin_fit(stream, epochs)
         stream.check_processes(self.variables)
         for one in getattr(self.optimizer, "optimizers", [self.optimizer]):
@@ -225,10 +223,9 @@ class FitsExamples(GuardedSteps):
         if not self.free_order:
             others = {"grouped": "shuffled", "by_length": "given"}
             order = others.get(order, order)
-        rows = self._memory_rows(source, weights)
+        given = self._memory_rows(source, weights), size, order
         unit = self.rows_together(source.x)
-        batches = Batches(rows, size, order, unit, finish=finish)
-        return streams.Stream(batches, steps)
+        return streams.Stream(Batches(*given, unit, finish=finish), steps)
 
     def _check_examples(self, x, y):
         """Raises for what cannot be trained on or evaluated."""
@@ -268,7 +265,11 @@ class FitsExamples(GuardedSteps):
         if is_rows(x):
             data = inputs.map_columns(np.asarray, (x, y, sample_weight))
             return inputs.Examples(*data)
-        self._require_preprocessor(x)
+        if self.preprocessor is None:
+            raise ValueError(
+                "`x` must be a dict of rows where `preprocessor` is None. "
+                f"Received: {type(x).__name__}. For texts give a preprocessor."
+            )
         self.check_inputs(x)
         if y is not None or not self.needs_labels(x):
             y = self.encode_labels(x, y)
@@ -281,10 +282,3 @@ class FitsExamples(GuardedSteps):
         make_rows = getattr(self.preprocessor, "rows", self.preprocessor)
         rows = make_rows(x, y=y, sample_weight=sample_weight)
         return keras.utils.unpack_x_y_sample_weight(rows)
-
-    def _require_preprocessor(self, x):
-        if self.preprocessor is None:
-            raise ValueError(
-                "`x` must be a dict of rows where `preprocessor` is None. "
-                f"Received: {type(x).__name__}. For texts give a preprocessor."
-            )

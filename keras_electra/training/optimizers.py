@@ -68,9 +68,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         check_number("epsilon", epsilon, at_least=0)
         kwargs["global_clipnorm"] = global_clipnorm
         super().__init__(learning_rate, weight_decay, **kwargs)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self.bias_correction = bias_correction
         self.layer_rates = layer_rates
 
@@ -91,9 +89,7 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         momentum, velocity = self._momentums[index], self._velocities[index]
         decay, dtype = self._decays[index], variable.dtype
         gradient = ops.cast(gradient, dtype)
-        rate = ops.cast(learning_rate, dtype)
-        if self._rates[index] != 1:
-            rate = rate * self._rates[index]
+        rate = ops.cast(learning_rate, dtype) * self._rates[index]
         m = momentum * self.beta_1 + gradient * (1 - self.beta_1)
         v = velocity * self.beta_2 + ops.square(gradient) * (1 - self.beta_2)
         self.assign(momentum, m)

@@ -72,10 +72,8 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
         check_number("num_steps", num_steps, above=0)
         check_number("warmup_steps", warmup_steps, at_least=0)
         check_number("power", power, above=0)
-        self.learning_rate = learning_rate
-        self.num_steps = num_steps
-        self.warmup_steps = warmup_steps
-        self.power = power
+        self.learning_rate, self.num_steps = learning_rate, num_steps
+        self.warmup_steps, self.power = warmup_steps, power
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
@@ -89,6 +87,11 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
     def get_config(self) -> dict[str, Any]:
         names = ("learning_rate", "num_steps", "warmup_steps", "power")
         return {name: getattr(self, name) for name in names}
+
+
+def chosen(value, otherwise):
+    """What was given, or else what is usual."""
+    return otherwise if value is None else value
 
 
 def finetuning_rate(hidden_dim, protocol="paper", num_steps=MANY_STEPS):
@@ -124,12 +127,10 @@ def pretraining_optimizer(
     """
     check_option("size", size, RECIPES)
     recipe = RECIPES[size]
-    if num_steps is None:
-        num_steps = recipe.num_steps
-    if warmup_steps is None:
-        warmup_steps = min(recipe.warmup_steps, int(num_steps) // 10)
-    if learning_rate is None:
-        learning_rate = recipe.learning_rate
+    num_steps = chosen(num_steps, recipe.num_steps)
+    most = min(recipe.warmup_steps, int(num_steps) // 10)
+    warmup_steps = chosen(warmup_steps, most)
+    learning_rate = chosen(learning_rate, recipe.learning_rate)
     batches = kwargs.get("gradient_accumulation_steps") or 1
     steps = num_steps * batches, warmup_steps * batches
     schedule = WarmupPolynomialDecay(learning_rate, *steps)
@@ -163,20 +164,17 @@ def finetuning_optimizer(
         **kwargs: as of `keras_electra.pretraining_optimizer`.
     """
     check_option("protocol", protocol, PROTOCOLS)
-    chosen = PROTOCOLS[protocol]
-    if learning_rate is None:
-        learning_rate = finetuning_rate(backbone.hidden_dim, protocol)
-    if layer_decay is None:
-        layer_decay = RECIPES[closest_size(backbone.hidden_dim)].layer_decay
-    if weight_decay is None:
-        weight_decay = chosen["weight_decay"]
+    usual, size = PROTOCOLS[protocol], closest_size(backbone.hidden_dim)
+    rate = finetuning_rate(backbone.hidden_dim, protocol)
+    learning_rate = chosen(learning_rate, rate)
+    layer_decay = chosen(layer_decay, RECIPES[size].layer_decay)
     check_number("layer_decay", layer_decay, above=0, at_most=1)
     check_number("warmup_fraction", warmup_fraction, at_least=0, at_most=1)
     steps = num_steps * (kwargs.get("gradient_accumulation_steps") or 1)
     return ElectraAdamW(
         WarmupPolynomialDecay(learning_rate, steps, steps * warmup_fraction),
-        weight_decay=weight_decay,
-        layer_rates=layer_rates(backbone, layer_decay, chosen["skipped_steps"]),
+        weight_decay=chosen(weight_decay, usual["weight_decay"]),
+        layer_rates=layer_rates(backbone, layer_decay, usual["skipped_steps"]),
         **kwargs,
     )
 

@@ -14,13 +14,8 @@ from keras_electra.backend import TrainStep
 from keras_electra.backend import replicas
 from keras_electra.training.optimizers import global_norm
 
-APART = keras.callbacks.BackupAndRestore
-WRITERS = (
-    keras.callbacks.CSVLogger,
-    keras.callbacks.ModelCheckpoint,
-    keras.callbacks.RemoteMonitor,
-    keras.callbacks.TensorBoard,
-)
+NAMES = "CSVLogger", "ModelCheckpoint", "RemoteMonitor", "TensorBoard"
+WRITERS = tuple(getattr(keras.callbacks, name) for name in NAMES)
 
 
 class GuardedSteps(TrainStep):
@@ -37,7 +32,8 @@ class GuardedSteps(TrainStep):
         (index, count), callbacks = replicas.processes(), [*(callbacks or [])]
         if count == 1:
             return callbacks
-        if any(isinstance(c, APART) for c in callbacks):
+        apart = keras.callbacks.BackupAndRestore
+        if any(isinstance(c, apart) for c in callbacks):
             raise ValueError(
                 "`BackupAndRestore` would restore each process apart. Pass "
                 "`keras_electra.ResumableCheckpoint` in `callbacks`."
@@ -78,16 +74,16 @@ class GuardedSteps(TrainStep):
         # Those of gradients are reported by the training step alone.
         alone = [id(metric) for metric in self.step_metrics.gradients]
         metrics = [m for m in self.metrics if id(m) not in alone]
-        variables = [v for metric in metrics for v in metric.variables]
         results, scope = {}, contextlib.nullcontext()
         if replicas.count() > 1:  # each has seen its own rows
+            variables = [v for metric in metrics for v in metric.variables]
             sums = replicas.summed([v.value for v in variables])
             scope = keras.StatelessScope(list(zip(variables, sums)))
         with scope:
             for metric in metrics:
-                result = metric.result()
-                is_many = isinstance(result, dict)
-                results.update(result if is_many else {metric.name: result})
+                found = metric.result()
+                is_many = isinstance(found, dict)
+                results |= found if is_many else {metric.name: found}
         return results
 
 
@@ -103,11 +99,10 @@ class StepMetrics:
         """Adds norms before clipping, and if a step was applied: results."""
         *norms, applied = values
         applied = ops.cast(applied, "float32")
-        *means, skipped = self.gradients
-        for metric, value in zip(means, norms):
+        for metric, value in zip(self.gradients, norms):
             # A weight of 0 would not take a NaN out.
             metric.update_state(ops.where(applied > 0, value, 0.0), applied)
-        skipped.update_state(1.0 - applied)
+        self.gradients[-1].update_state(1.0 - applied)
         # A sum is its variable itself, on torch, which evaluation sets to zero.
         return {metric.name: metric.result() + 0.0 for metric in self.gradients}
 
@@ -123,20 +118,18 @@ class StopOnSkippedSteps(keras.callbacks.Callback):
 
     def __init__(self, limit: Any = 25):
         super().__init__()
-        self.limit = limit
-        self.in_a_row = 0
+        self.limit, self.in_a_row = limit, 0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.seen = -1  # index of the last batch
-        self.skipped = 0
+        self.seen, self.skipped = -1, 0  # index of the last batch; so far
 
     def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
         if batch <= self.seen:
             return  # overtaken by a later one
         skipped = int(logs.get("skipped_steps", 0))
         steps = batch - self.seen  # more than one with steps_per_execution
-        all_skipped = skipped - self.skipped == steps
-        self.in_a_row = self.in_a_row + steps if all_skipped else 0
+        are_all = skipped - self.skipped == steps
+        self.in_a_row = (self.in_a_row + steps) * are_all
         self.seen, self.skipped = batch, skipped
         if self.in_a_row >= self.limit:
             raise FloatingPointError(
