@@ -5,8 +5,8 @@ import types
 import keras
 
 from keras_electra.conversion import weights
-from keras_electra.conversion.google import GoogleCheckpoint
 from keras_electra.conversion.load import Files
+from keras_electra.conversion.programs import GoogleCheckpoint
 from keras_electra.model.backbone import ElectraBackbone
 
 

@@ -109,14 +109,14 @@ def read_checkpoint(path: Any) -> tuple[Any, ...]:
             f"A data file of {prefix} is missing: put `.index` and all "
             "`.data-*-of-*` files into one folder."
         )
-    with _naming(prefix):
+    with naming(prefix):
         import tensorflow as tf
 
         reader = tf.train.load_checkpoint(str(prefix))
         shapes = reader.get_variable_to_shape_map()
 
     def read(name):
-        with _naming(f"{prefix}, {name!r},"):
+        with naming(f"{prefix}, {name!r},"):
             return np.array(reader.get_tensor(name))
 
     return {name: tuple(shapes[name]) for name in sorted(shapes)}, read
@@ -125,7 +125,7 @@ def read_checkpoint(path: Any) -> tuple[Any, ...]:
 def write_checkpoint(prefix: str, arrays: Any) -> None:
     """Writes a dict of arrays as `folder/model.ckpt`; the folder exists."""
     prefix = pathlib.Path(prefix)
-    with _naming(prefix):
+    with naming(prefix):
         import tensorflow as tf
     with tf.device("cpu"):
         tf.raw_ops.SaveV2(
@@ -141,19 +141,23 @@ def write_checkpoint(prefix: str, arrays: Any) -> None:
 
 
 @contextlib.contextmanager
-def _naming(where):
-    """Names the checkpoint in whatever TensorFlow, or its lack, raises."""
+def naming(
+    where: Any, library: str = "TensorFlow", package: str = "tensorflow"
+) -> Any:
+    """Names the checkpoint in whatever a library, or its lack, raises."""
     try:
         yield
     except ImportError as error:
         raise ImportError(
-            f"The checkpoint {where} needs TensorFlow: `pip install "
-            "tensorflow` (the backend stays)."
+            f"The checkpoint {where} needs {library}: `pip install {package}` "
+            "(the backend stays)."
         ) from error
     except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()
         raise ValueError(
-            f"The checkpoint {where} cannot be read: it is damaged or cut off. "
-            f"Download it again. TensorFlow says: {str(error).splitlines()[:1]}"
+            f"The checkpoint {where} cannot be read: it is damaged or cut off, "
+            "or a pickle of more than tensors, which could run any code. "
+            f"Download it again. {library} says: {reason[0]}"
         ) from error
 
 

@@ -24,7 +24,6 @@ from keras_electra.conversion import parity
 from keras_electra.conversion import tokenizer_files
 from keras_electra.conversion.heads import head_of
 from keras_electra.conversion.heads import write_embedder
-from keras_electra.model.adapted import adaptable_layers
 from keras_electra.presets import EXPORTERS
 from keras_electra.presets import METADATA
 
@@ -41,9 +40,9 @@ PLACES = {
 }
 MADE_OF = {"openvino": "onnx", "litert": "tf_saved_model"}
 OLD_FILES = (  # which a new export replaces, or takes away
-    *(place for places in PLACES.values() for place in places),
-    *("openvino/openvino_model*.bin", "saved_model/**/*"),
-    *("modules.json", "1_Pooling/config.json", "sentence_bert_config.json"),
+    *("onnx/model*.onnx", "openvino/openvino_model*", "model*.tflite"),
+    *("model.pt2", "saved_model/**/*", "1_Pooling/config.json"),
+    *("modules.json", "sentence_bert_config.json"),
 )
 SUFFIXES = (".onnx", ".xml", ".tflite", ".pt2", ".keras")
 CHILD = """
@@ -68,8 +67,9 @@ def trace(task: Any, form: Any, path: Any) -> None:
     def function(input_ids, attention_mask, token_type_ids):
         inputs = (input_ids, attention_mask, token_type_ids)
         ids, mask, types = (ops.cast(each, "int32") for each in inputs)
-        # A tagger's may always be 1.
-        types = types + mask * getattr(task.preprocessor, "segment_id", 0)
+        # A tagger's may always be 1, which tokenizers do not know.
+        always = getattr(task.preprocessor, "segment_id", 0)
+        types = ops.maximum(types, always * mask)
         x = {"token_ids": ids, "padding_mask": mask, "segment_ids": types}
         if "mask_positions" in task.input:  # a word for every token
             x["mask_positions"] = ops.cumsum(ops.ones_like(ids), axis=-1) - 1
@@ -81,30 +81,28 @@ def trace(task: Any, form: Any, path: Any) -> None:
 
 def _trace_anywhere(task, form, path):
     """As `trace`, in float32, and in a process with the backend that can."""
-    backend, name = graphs.TRACERS[form], type(task).__name__
+    backend, cls = graphs.TRACERS[form], type(task)
     is_here = keras.config.backend() == backend and not on_accelerator()
     if is_here and task.dtype_policy.name == "float32":
         trace(task, form, path)
         return
-    if not is_here and not type(task).__module__.startswith("keras_electra."):
+    if not is_here and not cls.__module__.startswith("keras_electra."):
         raise ValueError(
-            f"`{name}`, a class of your own, can be exported to {form!r} on a "
-            f"CPU on the backend {backend} only, not on another."
+            f"`{cls.__name__}`, a class of your own, can be exported to "
+            f"{form!r} on a CPU on the backend {backend} only, not on another."
         )
-    environment = {
-        **os.environ,
-        "KERAS_BACKEND": backend,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "CUDA_VISIBLE_DEVICES": "-1",
-    }
     with tempfile.TemporaryDirectory() as preset:
         task.save_to_preset(preset)
         if is_here:
-            trace(type(task).from_preset(preset, dtype="float32"), form, path)
+            trace(cls.from_preset(preset, dtype="float32"), form, path)
             return
-        command = [sys.executable, "-c", CHILD, name, preset, form, path]
+        paths = os.pathsep.join(filter(None, sys.path))
+        settings = {"KERAS_BACKEND": backend, "PYTHONPATH": paths}
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True
+            [sys.executable, "-c", CHILD, cls.__name__, preset, form, path],
+            env={**os.environ, **settings, "CUDA_VISIBLE_DEVICES": "-1"},
+            capture_output=True,
+            text=True,
         )
     if done.returncode:
         raise RuntimeError(
@@ -121,8 +119,8 @@ def write(task, folder, format, quantize, calibration, validation_data):
     paths[0].parent.mkdir(exist_ok=True)
     samples = None
     if calibration is not None:
-        samples = parity.batches_of(task, calibration, size=1)
-        samples = [parity.graph_inputs(x) for x, *_ in samples]
+        rows = parity.batches_of(task, calibration, size=1)
+        samples = [parity.graph_inputs(x) for x, *_ in rows]
     level, form = logging.root.manager.disable, MADE_OF.get(format, format)
     logging.disable(logging.WARNING)  # of converters about themselves
     try:
@@ -155,7 +153,8 @@ def write(task, folder, format, quantize, calibration, validation_data):
 def _check(task, target, format, quantize, calibration):
     """Raises a `ValueError` for what cannot be exported so."""
     check_option("format", format, PLACES)
-    check_option("quantize", quantize, (None, "int8"))
+    known = (None, "int8")[: len(PLACES[format])]
+    check_option(f"quantize of {format}", quantize, known)
     name = type(task).__name__
     if (target / METADATA).exists() or target.suffix in SUFFIXES:
         raise ValueError(
@@ -169,21 +168,15 @@ def _check(task, target, format, quantize, calibration):
             f"`export` has no form for the prompts of {name}. "
             "`export_to_transformers` writes its discriminator."
         )
-    if quantize and len(PLACES[format]) < 2:
-        known = [name for name, places in PLACES.items() if places[1:]]
-        raise ValueError(
-            f"`quantize` is for the formats {', '.join(known)}. Received: "
-            f"quantize={quantize!r}, format={format!r}."
-        )
     if calibration is not None and not quantize:
         raise ValueError('`calibration` is for `quantize="int8"`.')
-    layers = {**adaptable_layers(task), **adaptable_layers(task.backbone)}
-    modes = {layer.quantization_mode for layer in layers.values()} - {None}
-    if modes:
-        raise ValueError(
-            f"{name} is quantized to {modes.pop()} by Keras, which no graph "
-            'holds. Export it before that, with `quantize="int8"`.'
-        )
+    for layer in task._flatten_layers():
+        if layer.quantization_mode:
+            raise ValueError(
+                f"{name} is quantized to {layer.quantization_mode} by Keras, "
+                "which no graph holds. Export it before that, with "
+                '`quantize="int8"`.'
+            )
 
 
 def _quantize_onnx(source, target, samples):
@@ -219,18 +212,15 @@ def _to_openvino(source, paths, samples):
 
 def _write_texts(task, folder):
     """Writes the tokenizer and the configurations of all who may open it."""
-    length = parity.longest(task)
-    tokenizer_files.write_tokenizer(parity.tokenizer_of(task), folder, length)
+    tokenizer, length = parity.texts_of(task)
+    tokenizer_files.write_tokenizer(tokenizer, folder, length)
     head, simple = head_of(type(task)), (int, float, str, list, type(None))
     config = hugging_face.config_of(task, head)
-    config["keras_electra"] = {
-        "task": type(task).__name__,
-        "length": length,
-    } | {
-        name: value
-        for name, value in task.get_config().items()
-        if isinstance(value, simple) or name == "calibration"
-    }
+    own = {n: v for n, v in task.get_config().items() if isinstance(v, simple)}
+    if isinstance(task.output, dict):  # else it is in the graph
+        own["calibration"] = getattr(task, "calibration", None)
+    own = {"task": type(task).__name__, "length": length, **own}
+    config["keras_electra"] = own
     if task.label_encoder is not None:
         config.update(head.settings(task))
     if hasattr(task, "pooling"):

@@ -22,6 +22,7 @@ SUMMARY = dict(
 # Of sentence-transformers: what becomes of texts, step by step.
 MODULES, ROOM = "modules.json", "sentence_transformers.models"
 STEPS = ["Transformer", "Pooling", "Normalize"]
+MODE = "pooling_mode_"
 KEY = "keras_electra_head"
 DENSE, OUT = "classifier/dense", "classifier/out_proj"
 CHOICE = "sequence_summary/summary"
@@ -32,6 +33,7 @@ def check_values(config: Any, expected: Any, source: Any) -> None:
     """Raises a `ValueError` for a configuration that ours cannot have."""
     for name, value in expected.items():
         check_option(f"{name} of {source}", config.get(name, value), [value])
+    return {}
 
 
 def _token_settings(task):
@@ -58,8 +60,7 @@ def _label_arguments(checkpoint):
     labels = list(map(str, labels))
     if labels != [f"LABEL_{i}" for i in range(len(labels))]:
         arguments["labels"] = labels
-    dropout = config.get("classifier_dropout")
-    if dropout is None:
+    if (dropout := config.get("classifier_dropout")) is None:
         dropout = config["hidden_dropout_prob"]
     return {"num_classes": kernel.shape[-1], "dropout": dropout, **arguments}
 
@@ -85,8 +86,7 @@ def _label_settings(task):
 
 def _answer_settings(task):
     only = {"head": "simple", "answerability": None}
-    check_values(task.get_config(), only, "a task there")
-    return {}
+    return check_values(task.get_config(), only, "a task there")
 
 
 def _choice_arguments(checkpoint):
@@ -98,12 +98,11 @@ def embedder_modules(files: Any) -> Any:
     """Names of sentence-transformers' steps, and folders (`""`: the root)."""
     found = files.read_json(MODULES, [])
     try:
-        # Classes of others keep their dots.
+        # Classes of others keep their dots; a file could name any place.
         pattern = r"^sentence_transformers\.(.*\.)?"
         names = [re.sub(pattern, "", each["type"]) for each in found]
-        # Inside: a file could name any place.
-        folder = re.compile(r"(\w[\w.-]*)?")
-        return names, [folder.fullmatch(each["path"])[0] for each in found]
+        inside = r"(\w[\w.-]*)?"
+        return names, [re.fullmatch(inside, each["path"])[0] for each in found]
     except (TypeError, KeyError) as error:
         raise ValueError(
             f"{MODULES} of {files.source} must list modules, each with `type` "
@@ -126,20 +125,19 @@ def _embedder_arguments(checkpoint):
         )
     config = files.read_json("config_sentence_transformers.json")
     if prompt := config.get("default_prompt_name"):
-        text = f"{config.get('prompts')}"[:100]
+        text = str(config.get("prompts"))[:100]
         raise ValueError(
             f"{source} puts the prompt {prompt!r} of {text} before all texts, "
             "which ElectraTextEmbedder does not. Open it as ElectraBackbone."
         )
     name = f"{folders[1]}/config.json"
     if not (config := files.read_json(name)):
-        where = f"{source} lacks {name}, which {MODULES} names."
-        raise FileNotFoundError(where)
+        raise FileNotFoundError(f"{source} lacks {name} of its {MODULES}.")
     # As there: the mean unless it is switched off.
-    config = {"pooling_mode_mean_tokens": True, **config}
-    modes = (re.match("pooling_mode_(.*?)(_token.*)?$", m) for m in config)
-    modes = [match[1] for match in modes if match and config[match[0]]]
-    pooling = config.get("pooling_mode") or "+".join(modes)
+    config = {f"{MODE}mean_tokens": True, **config}
+    modes = [n.removeprefix(MODE) for n in config if MODE in n and config[n]]
+    modes = "+".join(mode.partition("_token")[0] for mode in modes)
+    pooling = config.get("pooling_mode") or modes
     check_option(f"pooling in {name} of {source}", pooling, ("mean", "cls"))
     layer = checkpoint.backbone_arguments("discriminator")["num_layers"]
     is_unit = "Normalize" in names
@@ -158,13 +156,13 @@ def embedder_texts(files: Any) -> dict[str, Any]:
 def write_embedder(task: Any, folder: Any, length: int) -> None:
     """Writes what makes sentence-transformers open a folder with a network."""
     places = ["", "1_Pooling", "2_Normalize"][: 2 + task.normalize]
-    pooling = {"word_embedding_dimension": task.backbone.hidden_dim}
-    for mode, name in (("cls", "cls_token"), ("mean", "mean_tokens")):
-        pooling[f"pooling_mode_{name}"] = task.pooling == mode
     steps = [
         {"idx": i, "name": str(i), "path": place, "type": f"{ROOM}.{step}"}
         for i, (place, step) in enumerate(zip(places, STEPS))
     ]
+    pooling = {"word_embedding_dimension": task.backbone.hidden_dim}
+    for mode, name in (("cls", "cls_token"), ("mean", "mean_tokens")):
+        pooling[MODE + name] = task.pooling == mode
     # The tokenizer lowers texts.
     texts = {"max_seq_length": length, "do_lower_case": False}
     (folder / places[1]).mkdir(exist_ok=True)
@@ -178,24 +176,24 @@ class Head(typing.NamedTuple):
 
     architecture: str  # in transformers
     parts: dict  # names -> attributes of a task with the weights
-    network: str | None = None  # that it needs, or either
     # Of a `Checkpoint`, arguments of the task; of a task, entries of
     # `config.json`, or an error if there is no such head.
     arguments: typing.Callable = lambda checkpoint: {}
     settings: typing.Callable = lambda task: {}
+    network: str | None = None  # that it needs, or either
 
     def is_in(self, checkpoint: Any, network: Any) -> Any:
         """Whether a checkpoint has this head; an error if it only says so."""
-        name, claimed = next(iter(self.parts), None), checkpoint.architecture
-        if name is None:
+        if not self.parts:
             return True
+        name = next(iter(self.parts))
         is_there = checkpoint.tensor(f"{name}/kernel", network) is not None
-        if name == "classifier" and checkpoint.pooled:
-            is_there = False
-        if claimed == self.architecture and not is_there:
+        is_there &= not (name == "classifier" and checkpoint.pooled)
+        if checkpoint.architecture == self.architecture and not is_there:
             raise ValueError(
-                f"{checkpoint.source} is {claimed} by its config.json, but "
-                f"lacks the weights of its head, such as '{name}/kernel'."
+                f"{checkpoint.source} is {self.architecture} by its "
+                "config.json, but lacks the weights of its head, such as "
+                f"'{name}/kernel'."
             )
         return is_there
 
@@ -216,7 +214,7 @@ def google_to_transformers(kernel, bias, gamma, beta):
     # No entry of a normalized vector is larger than the root of its width.
     shift = np.abs(gamma) * np.sqrt(len(gamma)) + np.abs(beta) + IDENTITY_FROM
     shift = np.ceil(shift).astype("float32")
-    return _shifted(kernel, bias, shift), [float(b) for b in bias]
+    return _shifted(kernel, bias, shift), bias.tolist()
 
 
 def _shifted(kernel, bias, shift):
@@ -242,45 +240,39 @@ def google_bias(config: Any, read: Any) -> Any:
     return bias if is_same else None
 
 
-DETECTOR = Head(
-    "ElectraForPreTraining", weights.REPLACED_HEAD, network="discriminator"
-)
-LABELS = {"arguments": _label_arguments, "settings": _label_settings}
+OF_TOKENS = lambda checkpoint: checkpoint.token_head, _token_settings
+OF_LABELS = _label_arguments, _label_settings
+OF_ANSWERS = lambda checkpoint: {"head": "simple"}, _answer_settings
+OF_TEXTS = {OUT: "output_dense", DENSE: "hidden_dense"}
+OF_WORDS = {"classifier": "output_dense"}
+OF_SPANS = {"qa_outputs": "span_head.output_dense"}
+OF_CHOICES = {CHOICE: "hidden_dense", "classifier": "output_dense"}
 HEADS = {
     "ElectraMaskedLM": Head(
-        "ElectraForMaskedLM",
-        weights.TOKEN_HEAD,
-        network="generator",
-        arguments=lambda checkpoint: checkpoint.token_head,
-        settings=_token_settings,
+        "ElectraForMaskedLM", weights.TOKEN_HEAD, *OF_TOKENS, "generator"
     ),
-    "ElectraReplacedTokenDetector": DETECTOR,
-    "ElectraPromptClassifier": DETECTOR,
+    "ElectraReplacedTokenDetector": Head(
+        "ElectraForPreTraining", weights.REPLACED_HEAD, network="discriminator"
+    ),
     "ElectraTextClassifier": Head(
-        "ElectraForSequenceClassification",
-        {OUT: "output_dense", DENSE: "hidden_dense"},
-        **LABELS,
+        "ElectraForSequenceClassification", OF_TEXTS, *OF_LABELS
     ),
     "ElectraTokenClassifier": Head(
-        "ElectraForTokenClassification",
-        {"classifier": "output_dense"},
-        **LABELS,
+        "ElectraForTokenClassification", OF_WORDS, *OF_LABELS
     ),
     "ElectraQuestionAnswering": Head(
-        "ElectraForQuestionAnswering",
-        {"qa_outputs": "span_head.output_dense"},
-        arguments=lambda checkpoint: {"head": "simple"},
-        settings=_answer_settings,
+        "ElectraForQuestionAnswering", OF_SPANS, *OF_ANSWERS
     ),
     "ElectraMultipleChoice": Head(
         "ElectraForMultipleChoice",
-        {CHOICE: "hidden_dense", "classifier": "output_dense"},
-        arguments=_choice_arguments,
-        settings=lambda t: {**SUMMARY, "summary_last_dropout": t.dropout},
+        OF_CHOICES,
+        _choice_arguments,
+        lambda task: {**SUMMARY, "summary_last_dropout": task.dropout},
     ),
     # It has no weights of its own.
-    "ElectraTextEmbedder": Head("ElectraModel", {}, None, _embedder_arguments),
+    "ElectraTextEmbedder": Head("ElectraModel", {}, _embedder_arguments),
 }
+HEADS["ElectraPromptClassifier"] = HEADS["ElectraReplacedTokenDetector"]
 
 
 def head_of(cls: Any) -> Any:

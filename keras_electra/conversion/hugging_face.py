@@ -4,6 +4,7 @@ Its names are the original's with dots, and dense kernels are transposed. One
 network is in safetensors or PyTorch's pickled form, in one file or several.
 """
 
+import functools
 import os
 import re
 import warnings
@@ -16,6 +17,7 @@ import safetensors.numpy
 from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
 from keras_electra.backend.files import load_pickle
+from keras_electra.backend.files import naming
 from keras_electra.backend.files import read_json
 from keras_electra.backend.files import write_json
 from keras_electra.conversion import heads
@@ -51,13 +53,19 @@ NAMES = {
 # No checkpoint may differ in these.
 FIXED = {"position_embedding_type": "absolute", "is_decoder": False}
 PLAIN = {**FIXED, "quantization_config": None}
-# What transformers has for BERT when it is not written, where it is another.
-BERT_SIZES = dict(
+DEFAULTS = {"electra": {name: value for name, (_, value) in NAMES.items()}}
+DEFAULTS["bert"] = DEFAULTS["electra"] | dict(
     num_attention_heads=12, hidden_size=768, intermediate_size=3072
 )
-# Patterns in names of tensors -> the present names of ELECTRA: of wrappers,
+OUTPUT_TABLE = "generator_lm_head.weight"
+# Patterns in names -> the present names of ELECTRA: of the original, wrappers,
 # the first version, an encoder alone and BERT, in this order.
 PRESENT_NAMES = {
+    f"^{weights.OUTPUT_TABLE}": OUTPUT_TABLE,
+    f"^{weights.OUTPUT_BIAS}": "generator_lm_head.bias",
+    "/layer_": "/layer.",
+    "/dense_1/": "/dense_prediction/",
+    "/": ".",
     r"(^|(?<=\.))(module|_orig_mod)\.": "",
     r"\.beta$": ".bias",
     r"\.(kernel|gamma)$|(?<=_embeddings)$": ".weight",
@@ -65,26 +73,13 @@ PRESENT_NAMES = {
     r"^cls\.predictions\.transform\.": "generator_predictions.",
     r"^cls\.predictions\.(decoder\.)?": "generator_lm_head.",
 }
-OUTPUT_TABLE = "generator_lm_head.weight"
-OUTPUTS = {
-    weights.OUTPUT_TABLE: OUTPUT_TABLE,
-    weights.OUTPUT_BIAS: "generator_lm_head.bias",
-}
 WORDS = "electra.embeddings.word_embeddings.weight"
 POOLED = {"electra.pooler.dense.weight", "classifier.weight"}
 HEADS = r"(generator|discriminator)_|classifier\.|qa_outputs\.|sequence_|cls\."
 
 
-def transformers_name(name: str) -> Any:
-    """The name in transformers of a variable of the original."""
-    if name in OUTPUTS:
-        return OUTPUTS[name]
-    name = name.replace("/dense_1/", "/dense_prediction/")
-    return _present_name(name.replace("/layer_", "/layer.").replace("/", "."))
-
-
-def _present_name(name, around=""):
-    """The name in ELECTRA of today of a tensor; `around` is taken off."""
+def transformers_name(name: str, around: str = "") -> Any:
+    """The present name of a tensor or variable; `around` is taken off."""
     name = name.removeprefix(around)
     for pattern, replacement in PRESENT_NAMES.items():
         name = re.sub(pattern, replacement, name)
@@ -114,16 +109,14 @@ class TransformersCheckpoint(weights.Checkpoint):
         heads.check_values(config, PLAIN, self.source)
         names = config.get("architectures")
         self.architecture = str(*names[:1]) if type(names) is list else ""
-        kinds = ("electra", "bert")
-        kind = kinds[self.architecture.startswith("Bert")]  # else in old ones
-        kind = config.get("model_type", kind)
-        check_option(f"model_type of {self.source}", kind, kinds)
+        is_bert = self.architecture.startswith("Bert")  # said in old ones
+        kind = config.get("model_type", "bert" if is_bert else "electra")
+        check_option(f"model_type of {self.source}", kind, DEFAULTS)
         self.is_bert = kind == "bert"
-        self.config = {n: value for n, (_, value) in NAMES.items()} | config
+        self.config = DEFAULTS[kind] | config
         if self.is_bert:
-            self.config |= BERT_SIZES | config
             self.config["embedding_size"] = self.config["hidden_size"]
-        for name, (_, default) in NAMES.items():
+        for name, default in DEFAULTS[kind].items():
             if isinstance(default, float):
                 where = f"{name} of {self.source}"
                 check_number(where, self.config[name], at_least=0, below=1)
@@ -131,30 +124,30 @@ class TransformersCheckpoint(weights.Checkpoint):
         # A class around the network puts its name before all others.
         words = re.compile(r"(|.*?\.)((electra|bert)\.)?embeddings\.word_.*")
         around = [match[1] for match in map(words.match, stored) if match]
-        self.file_names = {_present_name(n, *around[:1]): n for n in stored}
-        found = {n: stored[name] for n, name in self.file_names.items()}
-        for name in filter(is_transposed, found):
-            shape, read = found[name]
-            found[name] = weights.Tensor(shape[::-1], lambda r=read: r().T)
-        self.tensors = found
-        starts = {name.partition("_")[0] for name in found}
+        names = {transformers_name(n, *around[:1]): n for n in stored}
+        self.file_names, self.tensors = names, {}
+        for name in names:
+            shape, read = stored[names[name]]
+            if is_transposed(name):
+                shape, read = shape[::-1], lambda read=read: read().T
+            self.tensors[name] = weights.Tensor(shape, read)
+        starts = {name.partition("_")[0] for name in names}
         with_head = tuple(each for each in self.networks if each in starts)
         if with_head and not self.is_bert:
             self.networks = with_head
         # Early taggers have a pooler too, which they do not use.
         is_tagger = self.architecture == "BertForTokenClassification"
-        if self.is_bert and POOLED <= found.keys() and not is_tagger:
+        if self.is_bert and POOLED <= names.keys() and not is_tagger:
             self.pooled = "BERT's reads its pooler"
-        elif "sequence_summary.summary.weight" in found:
+        elif "sequence_summary.summary.weight" in names:
             self.pooled = "it has one of multiple choice"
         bias = heads.google_bias(config, lambda n: self.tensor(n).read())
         self.has_google_head = bias is not None
         if self.has_google_head:
             name = transformers_name(f"{heads.OUT}/bias")
             self.tensors[name] = weights.in_memory(bias)
-        is_tied = OUTPUT_TABLE not in found or np.array_equal(
-            found[WORDS].read(), found[OUTPUT_TABLE].read()
-        )
+        tables = [self.tensors.get(n) for n in (WORDS, OUTPUT_TABLE)]
+        is_tied = None in tables or np.array_equal(*(t.read() for t in tables))
         # GELU whatever `hidden_act` is (`ElectraGeneratorPredictions`).
         gelu = activation_of(config, self.source) if self.is_bert else "gelu"
         self.token_head = {"head_activation": gelu, "tie_embeddings": is_tied}
@@ -199,13 +192,13 @@ def write(task: Any, head: Any, folder: Any) -> None:
         arrays.update(of_head)
     folder.mkdir(exist_ok=True)
     tokenizer = getattr(task.preprocessor, "tokenizer", None)
-    if tokenizer is not None:
-        positions = backbone.max_sequence_length
-        tokenizer_files.write_tokenizer(tokenizer, folder, positions)
+    positions = backbone.max_sequence_length
+    tokenizer_files.write_tokenizer(tokenizer, folder, positions)
     arrays = {transformers_name(n): array for n, array in arrays.items()}
-    for name, array in arrays.items():
-        array = array.T if is_transposed(name) else array
-        arrays[name] = np.ascontiguousarray(array)
+    arrays = {
+        name: np.ascontiguousarray(array.T if is_transposed(name) else array)
+        for name, array in arrays.items()
+    }
     path = folder / SAFETENSORS
     safetensors.numpy.save_file(arrays, path, metadata={"format": "pt"})
     write_json(folder / CONFIG, config)
@@ -259,33 +252,16 @@ def read_tensors(find: Any, source: Any) -> Any:
             raise FileNotFoundError(
                 f"{source} lacks {part}, which its {name} names. Get all parts."
             )
-        tensors |= _read_file(str(path))
+        is_pickle = part.endswith(".bin")  # of which tensors alone are read
+        library = ("PyTorch", "torch") if is_pickle else ("safetensors",) * 2
+        with naming(path, *library):
+            if is_pickle:
+                arrays = load_pickle(path)
+                tensors |= {n: weights.in_memory(arrays[n]) for n in arrays}
+                continue
+            file = safetensors.safe_open(path, framework="np")
+        for key in file.keys():
+            shape = tuple(file.get_slice(key).get_shape())
+            read = functools.partial(file.get_tensor, key)
+            tensors[key] = weights.Tensor(shape, read)
     return tensors
-
-
-def _read_file(path):
-    """Of a pickle, which could run any code, tensors alone are read."""
-    try:
-        if path.endswith(".bin"):
-            arrays = load_pickle(path)
-            return {n: weights.in_memory(a) for n, a in arrays.items()}
-        file = safetensors.safe_open(path, framework="np")
-    except ImportError as error:
-        raise ImportError(
-            f"Reading {path} needs PyTorch: `pip install torch` (the backend "
-            "stays what it is), or take a checkpoint with safetensors."
-        ) from error
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()
-        raise ValueError(
-            f"The file {path} cannot be read: it is damaged, cut off, or a "
-            "pickle of more than tensors, which could run any code. Download "
-            f"it again, or take safetensors. The library says: {reason[0]}"
-        ) from error
-    return {
-        name: weights.Tensor(
-            tuple(file.get_slice(name).get_shape()),
-            lambda name=name: file.get_tensor(name),
-        )
-        for name in file.keys()
-    }

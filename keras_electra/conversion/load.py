@@ -16,9 +16,8 @@ import numpy as np
 
 from keras_electra.arguments import check_sizes
 from keras_electra.backend.files import read_json
-from keras_electra.conversion import google
 from keras_electra.conversion import hugging_face
-from keras_electra.conversion import keras_hub as hub
+from keras_electra.conversion import programs
 from keras_electra.conversion import weights
 from keras_electra.conversion.heads import embedder_modules
 from keras_electra.conversion.heads import embedder_texts
@@ -36,6 +35,7 @@ LOOKED_FOR = f"""Looked for:
   and {" or ".join(hugging_face.WEIGHT_FILES)} (transformers)
 - one `*.index` file, or a `checkpoint` that names one, and `*.data-*` (TF1)
 - `discriminator/{CONFIG}` and `generator/{CONFIG}` (an exported pair)"""
+WORDS = "electra/embeddings/word_embeddings"
 
 
 class Files:
@@ -64,7 +64,7 @@ class Files:
 
     def find(self, name: str) -> Any:
         """The local path of a file, or `None`."""
-        root = self.path and (self.path.parent if self.is_prefix else self.path)
+        root = self.path.parent if self.is_prefix else self.path
         for name in dict.fromkeys((f"{self.inside}/{name}".lstrip("/"), name)):
             path = root / name if root else download(self.preset, name)
             if path is not None and pathlib.Path(path).is_file():
@@ -79,7 +79,7 @@ class Files:
 def open_checkpoint(files: Any) -> Any:
     """The `Checkpoint` in `Files`; `None` if KerasHub is to open it."""
     if files.is_prefix:
-        return google.GoogleCheckpoint(files)
+        return programs.GoogleCheckpoint(files)
     config, marks = files.read_json(CONFIG), {"registered_name", "model_type"}
     if not marks & config.keys():
         folders = embedder_modules(files)[1]
@@ -94,9 +94,13 @@ def open_checkpoint(files: Any) -> Any:
                 f"{files.source} is ambiguous: it holds both {what} and a TF1 "
                 "checkpoint (*.index). Make two folders, or give its prefix."
             )
-        return google.GoogleCheckpoint(files)
+        return programs.GoogleCheckpoint(files)
     if name:
-        return hub.KerasHubCheckpoint(files) if name == hub.BACKBONE else None
+        return (
+            programs.KerasHubCheckpoint(files)
+            if name == programs.KERAS_HUB
+            else None
+        )
     if has_weights or "model_type" in config or "architectures" in config:
         return hugging_face.TransformersCheckpoint(files)
     raise ValueError(f"Nothing is known in {files.source}. {LOOKED_FOR}")
@@ -154,10 +158,9 @@ def _build_task(cls, checkpoint, network, notes, **kwargs):
     if "backbone" not in kwargs:
         kwargs["backbone"] = _build_backbone(checkpoint, network, dtype=dtype)
     if "preprocessor" not in kwargs:
-        part, needed = cls.preprocessor_cls, bool(text)
-        found = _load_preprocessor(part, checkpoint, needed, **text)
-        kwargs["preprocessor"] = found
-        if found is None:
+        given = cls.preprocessor_cls, checkpoint, bool(text)
+        kwargs["preprocessor"] = _load_preprocessor(*given, **text)
+        if kwargs["preprocessor"] is None:
             notes.append("no vocabulary was found: `preprocessor` is None")
     notes.extend(vocabulary_notes(kwargs["backbone"], kwargs["preprocessor"]))
     task = cls(**kwargs)
@@ -173,40 +176,31 @@ def _build_task(cls, checkpoint, network, notes, **kwargs):
 def _load_tokenizer(checkpoint, needed=True, **kwargs):
     """The tokenizer, checked against the network; `None` if not `needed`."""
     source, tokenizer = checkpoint.source, checkpoint.tokenizer(**kwargs)
-    if tokenizer is None and not needed:
-        return None
-    if tokenizer is None:
+    if tokenizer is None and needed:
         raise FileNotFoundError(
             f"{source} has no vocabulary. Looked for: vocab.txt, "
             "tokenizer.json (KerasHub: assets/tokenizer/vocabulary.txt)."
         )
-    sizes = checkpoint.backbone_arguments(checkpoint.networks[0])
-    rows, size = sizes["vocabulary_size"], tokenizer.vocabulary_size()
+    if tokenizer is None:
+        return None
+    network, size = checkpoint.networks[0], tokenizer.vocabulary_size()
+    sizes = checkpoint.backbone_arguments(network)
+    rows = sizes["vocabulary_size"]
     what = f"The vocabulary of {source} has {size} entries, but its network "
     if rows < size:
         raise ValueError(
             f"{what}has {rows} tokens. Take the right one, or "
             "`preprocessor=None`."
         )
-    if _are_trained(checkpoint, sizes, size):
-        what += f"{rows} tokens, trained alike: is the file cut off?"
-        warnings.warn(what, stacklevel=2)
+    if rows - size >= 128:  # more than padding, or trained like the others?
+        table = checkpoint.tensor(WORDS, network).read()
+        parts = np.split(np.asarray(table, "float32"), [size])
+        known, others = (np.sqrt(part.var(0).mean()) for part in parts)
+        begun = 2 * sizes.get("initializer_range", 0.02)
+        if max(begun, known / 2) < others < 2 * known:
+            what += f"{rows} tokens, trained alike: is the file cut off?"
+            warnings.warn(what, stacklevel=2)
     return tokenizer
-
-
-def _are_trained(checkpoint, sizes, start):
-    """Whether rows of embeddings from `start` on differ as those before do.
-
-    Padding, mostly up to 127 rows, stays alike or as random as it began.
-    """
-    if sizes["vocabulary_size"] - start < 128:
-        return False
-    name = "electra/embeddings/word_embeddings"
-    table = checkpoint.tensor(name, checkpoint.networks[0]).read()
-    parts = np.split(np.asarray(table, "float32"), [start])
-    known, others = (np.sqrt(part.var(0).mean()) for part in parts)
-    begun = 2 * sizes.get("initializer_range", 0.02)
-    return max(begun, known / 2) < others < 2 * known
 
 
 def _load_preprocessor(cls, checkpoint, needed=True, **kwargs):

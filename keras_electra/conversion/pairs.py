@@ -5,16 +5,16 @@ how much its own differed is said. A generator that is missing is made.
 """
 
 import functools
+import os
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_electra.backend.numerics import MASKED_SCORE
-from keras_electra.conversion import google
 from keras_electra.conversion import hugging_face
-from keras_electra.conversion import keras_hub
 from keras_electra.conversion import load
+from keras_electra.conversion import programs
 from keras_electra.conversion import weights
 from keras_electra.conversion.heads import head_of
 from keras_electra.generation.text_generator import ElectraTextGenerator
@@ -34,30 +34,20 @@ TASKS = {
 }
 
 
-def _write(form, task, folder):
+def _write(write, task, folder):
     """Writes a task, or the networks of a pre-trainer, each into a folder."""
     if not isinstance(task, ElectraPretrainer):
-        form.write(task, head_of(type(task)), folder)
+        write(task, head_of(type(task)), folder)
         return
     for network, part in weights.tasks_of(task).items():
-        form.write(part, head_of(TASKS[network]), folder / network)
+        write(part, head_of(TASKS[network]), folder / network)
 
 
-def saved_pair(preset: Any, classes: Any = PAIRS) -> Any:
+def saved_class(preset: Any, classes: Any = PAIRS) -> Any:
     """Which of `classes` a preset was saved from, or `None`."""
     name = load.Files(preset).read_json("task.json").get("registered_name")
     names = {f"keras_electra>{cls.__name__}": cls for cls in classes}
     return names.get(str(name))
-
-
-def _open_pair(cls, preset, load_weights, arguments, whole=ElectraPretrainer):
-    """A pre-trainer from its preset, and arguments for another class of it."""
-    own, text = split_arguments(cls, arguments)
-    dtype = own.pop("dtype", None)
-    whole = whole.from_preset(preset, load_weights, dtype=dtype)
-    if "preprocessor" not in own and whole.preprocessor is not None:
-        own["preprocessor"] = cls.preprocessor_cls.from_preset(preset, **text)
-    return whole, own
 
 
 def open_part(cls: Any, preset: Any, load_weights: bool, arguments: Any) -> Any:
@@ -66,18 +56,21 @@ def open_part(cls: Any, preset: Any, load_weights: bool, arguments: Any) -> Any:
     network = head_of(cls) and head_of(cls).network
     if network is None or "backbone" in arguments:
         return None
-    task = TASKS[network]
-    is_part = cls is not task and saved_pair(preset, [task])
-    if not is_part and not saved_pair(preset):
+    saved = saved_class(preset, (TASKS[network], *PAIRS))
+    if saved in (None, cls):
         return None
-    opener = task if is_part else ElectraPretrainer
-    whole, own = _open_pair(cls, preset, load_weights, arguments, opener)
-    part = whole if is_part else weights.tasks_of(whole).get(network)
+    own, text = split_arguments(cls, arguments)
+    dtype = own.pop("dtype", None)
+    part = whole = saved.from_preset(preset, load_weights, dtype=dtype)
+    if saved in PAIRS:
+        part = weights.tasks_of(whole).get(network)
     if part is None:
         raise ValueError(
             f"{preset!r} was pre-trained without a `{network}`. Open it as "
             "another task."
         )
+    if "preprocessor" not in own and whole.preprocessor is not None:
+        own["preprocessor"] = cls.preprocessor_cls.from_preset(preset, **text)
     return cls(**{"backbone": part.backbone, "head": part.head, **own})
 
 
@@ -85,26 +78,24 @@ def open_pretrainer(cls, preset, load_weights, arguments):
     """One of `OPENERS`: two networks from one or two presets of any form."""
     if not issubclass(cls, ElectraPretrainer):
         return None
-    is_writer = issubclass(cls, ElectraTextGenerator)
-    if is_writer and preset is not None and (saved := saved_pair(preset)):
-        if saved is cls or "backbone" in arguments:
-            return None
-        return _open_writer(cls, preset, load_weights, arguments)
-    discriminator = arguments.pop("discriminator", preset)
-    generator, is_one = arguments.pop("generator", None), False
-    if generator is None:
-        is_ours = saved_pair(discriminator)
-        if is_ours and preset is not None:
-            return None
-        files = load.Files(discriminator, "generator")
-        if is_ours or files.is_pair:
-            generator = files.source
+    given = arguments.get("generator")  # a place, a network, or "backbone"
+    is_place = isinstance(given, (str, os.PathLike)) and given != "backbone"
+    saved = preset is not None and saved_class(preset)
+    is_whole = saved and ("backbone" in arguments or issubclass(saved, cls))
+    if is_whole and not is_place:
+        return None
+    sources, is_one = [arguments.pop("discriminator", preset)], False
+    if is_place:
+        sources.append(arguments.pop("generator"))
+    elif given is None:
+        files = load.Files(*sources, "generator")
+        if files.is_pair or saved_class(*sources):
+            sources.append(files.source)
         elif files.has_index():  # of other forms only the original's has both
             checkpoint = load.open_checkpoint(files)
             if len(checkpoint.networks) == 2:
-                generator, is_one = discriminator, checkpoint.is_tied
+                sources, is_one = sources * 2, checkpoint.is_tied
     own, text = split_arguments(cls, arguments)
-    sources = [s for s in (discriminator, generator) if s is not None]
     common = {"dtype": own.pop("dtype", None), "preprocessor": None}
     tasks = []
     for part, source in zip(TASKS.values(), sources):
@@ -117,31 +108,23 @@ def open_pretrainer(cls, preset, load_weights, arguments):
         found = _preprocessors(cls.preprocessor_cls, sources, text, notes)
         own["preprocessor"] = found[0] if found else None
         may_pad = len(found) == len(sources)  # it is one vocabulary
-    return _join(cls, tasks, is_one, own, notes, may_pad)
-
-
-def _open_writer(cls, preset, load_weights, arguments):
-    """An `ElectraTextGenerator` of the networks of a pre-trainer's preset."""
-    whole, own = _open_pair(cls, preset, load_weights, arguments)
-    writer = cls(whole.backbone, **{"generator": whole.generator, **own})
-    heads = {"backbone": "discriminator_head", "generator": "generator_head"}
-    for network, head in heads.items():
-        parts = getattr(writer, head), getattr(whole, head)
-        is_same = getattr(writer, network) is getattr(whole, network)
-        if is_same and None not in parts:
-            parts[0].set_weights(parts[1].get_weights())
-    return writer
+    pretrainer = _join(cls, tasks, is_one, own, notes, may_pad)
+    found = [getattr(task, "conversion_summary", None) for task in tasks]
+    summary = weights.join([*filter(None, found)], notes)
+    load.attach(pretrainer, summary, show=not saved)
+    return pretrainer
 
 
 def _join(cls, tasks, is_one, own, notes, may_pad):
     """A pre-trainer of a detector and, if there is one, a token predictor."""
     backbone, generator = tasks[0].backbone, tasks[-1].backbone
-    activation = tasks[-1].head.activation
     notes.extend(load.vocabulary_notes(backbone, own["preprocessor"]))
     if is_one:
         generator = backbone
+    elif "generator" in own:
+        generator = own.pop("generator")
     elif len(tasks) == 1:
-        activation = "gelu"  # every form can hold it
+        own.setdefault("generator_head_activation", "gelu")  # in every form
         generator = fresh_generator(backbone)
         notes.append(
             "there is no generator: a fresh one was made, which must learn "
@@ -152,7 +135,9 @@ def _join(cls, tasks, is_one, own, notes, may_pad):
         notes.append(note)
         is_shared = generator.embeddings is backbone.embeddings
         own.setdefault("share_embeddings", is_shared)
-    own.setdefault("generator_head_activation", activation)
+    if len(tasks) == 2:
+        activation = tasks[1].head.activation
+        own.setdefault("generator_head_activation", activation)
     pretrainer = cls(backbone, generator, **own)
     parts = weights.tasks_of(pretrainer)
     for task, network in zip(tasks, TASKS):
@@ -170,8 +155,6 @@ def _join(cls, tasks, is_one, own, notes, may_pad):
                 notes.append(
                     "the generator's output matrix is its embeddings here"
                 )
-    found = [getattr(task, "conversion_summary", None) for task in tasks]
-    load.attach(pretrainer, weights.join([*filter(None, found)], notes))
     return pretrainer
 
 
@@ -234,6 +217,6 @@ def _share(embeddings, generator, may_pad):
 
 # `from_preset` and `export_to_...` know all forms when this is imported.
 OPENERS.extend([open_pretrainer, open_part, load.open_preset])
-EXPORTERS["transformers"] = functools.partial(_write, hugging_face)
-EXPORTERS["keras_hub"] = functools.partial(_write, keras_hub)
-EXPORTERS["tf1"] = google.write
+EXPORTERS["transformers"] = functools.partial(_write, hugging_face.write)
+EXPORTERS["keras_hub"] = functools.partial(_write, programs.write_keras_hub)
+EXPORTERS["tf1"] = programs.write_google

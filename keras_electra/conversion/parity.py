@@ -18,7 +18,6 @@ from keras_electra.backend import export as graphs
 from keras_electra.backend.files import write_json
 from keras_electra.conversion.tokenizer_files import TOKENIZER
 from keras_electra.data.batches import Batches
-from keras_electra.data.batches import round_length
 from keras_electra.data.inputs import map_columns
 from keras_electra.data.rows import make_rows
 from keras_electra.presets_saving import KEPT
@@ -26,12 +25,12 @@ from keras_electra.presets_saving import PIPELINES
 from keras_electra.presets_saving import write_card
 
 CARD = """---
-library_name: {library}
-pipeline_tag: {pipeline}
+library_name: {}
+pipeline_tag: {}
 tags: [electra]
 ---
-<!-- Written by export; {kept}
-# {task}
+<!-- Written by export; {}
+# {}
 
 It runs without Keras. Inputs, int64 `(batch, length)`, are made by
 `tokenizer.json`; labels and thresholds are in `config.json`. Against its task,
@@ -39,7 +38,7 @@ on hard strings (more in `parity.json`):
 
 | graph | MB | largest difference | other decisions |
 | --- | --- | --- | --- |
-{rows}"""
+{}"""
 FIELDS = dict(zip(graphs.INPUTS, ("token_ids", "padding_mask", "segment_ids")))
 # First and last character of scripts, symbols, marks, controls and spaces.
 RANGES = (
@@ -81,16 +80,11 @@ def graph_inputs(x: Any) -> dict[str, Any]:
     return {name: x[field].astype("int64") for name, field in FIELDS.items()}
 
 
-def longest(task: Any) -> Any:
-    """The most tokens of a row."""
-    length = task.preprocessor.sequence_length
-    return min(length, task.backbone.max_sequence_length)
-
-
-def tokenizer_of(task: Any) -> Any:
-    """The tokenizer of a task, a tagger's for whole words."""
-    text = task.preprocessor
-    return getattr(text, "word_tokenizer", text.tokenizer)
+def texts_of(task: Any) -> Any:
+    """Its tokenizer, a tagger's for whole words, and the most tokens a row."""
+    text, longest = task.preprocessor, task.backbone.max_sequence_length
+    tokenizer = getattr(text, "word_tokenizer", text.tokenizer)
+    return tokenizer, min(text.sequence_length, longest)
 
 
 def _hard_batches(task, folder):
@@ -98,7 +92,7 @@ def _hard_batches(task, folder):
 
     Also those of which the task's own makes other tokens.
     """
-    texts, length, ours = hard_strings(), longest(task), tokenizer_of(task)
+    texts, (ours, length) = hard_strings(), texts_of(task)
     pipeline = tokenizers.Tokenizer.from_file(os.fspath(folder / TOKENIZER))
     pipeline.enable_truncation(length)
     rows = [row.ids for row in pipeline.encode_batch(texts)]
@@ -107,17 +101,15 @@ def _hard_batches(task, folder):
         for text, row, ids in zip(texts, rows, ours.encode_batch(texts))
         if row[1:-1] != ids[: length - 2]
     ]
-    batches, rank = [], len(task.input["token_ids"].shape)
-    rows.sort(key=len)
-    for few in (rows[i : i + 20] for i in range(0, len(rows), 20)):
-        width = round_length(len(few[-1]), length)
-        x = make_rows(few, map(len, few), ours.pad_token_id, width)
-        if rank == 3:  # two choices each
-            x = {n: v.reshape(-1, 2, width) for n, v in x.items()}
-        if "mask_positions" in task.input:
-            x["mask_positions"] = np.arange(width)[None].repeat(len(few), 0)
-        batches.append((x, None, None))
-    return batches, others
+    x = make_rows(rows, map(len, rows), ours.pad_token_id)
+    shape = x["token_ids"].shape
+    if segment_id := getattr(task.preprocessor, "segment_id", 0):
+        x["segment_ids"] = segment_id * x["padding_mask"]
+    if "mask_positions" in task.input:  # a word for every token
+        x["mask_positions"] = np.arange(shape[1]) + np.zeros(shape, "int32")
+    if len(task.input["token_ids"].shape) == 3:  # two choices each
+        x = {n: v.reshape(-1, 2, shape[1]) for n, v in x.items()}
+    return list(batches_of(task, x)), others
 
 
 def named_outputs(task: Any, outputs: Any) -> Any:
@@ -133,14 +125,12 @@ def named_outputs(task: Any, outputs: Any) -> Any:
 def _decisions(task, outputs, mask):
     """What outputs decide, `(decisions,)`; nothing where they are numbers."""
     kind = getattr(task, "problem_type", None)
-    if hasattr(task, "pooling") or kind == "regression":
-        return np.zeros(0)
     scores = outputs.get("logits", outputs.get("start_logits"))
-    is_detector = task.token_outputs and len(task.output_shape) == 2
-    if kind == "multi_label" or is_detector and "logits" in outputs:
-        scores = scores > 0
-    else:
-        scores = scores.argmax(-1)
+    if scores is None or kind == "regression":
+        return np.zeros(0)
+    is_detector = "logits" in outputs and scores.shape == mask.shape
+    is_apart = kind == "multi_label" or task.token_outputs and is_detector
+    scores = scores > 0 if is_apart else scores.argmax(-1)
     return scores[mask > 0] if scores.shape == mask.shape else scores.ravel()
 
 
@@ -159,12 +149,12 @@ def _compare(task, run, batches, ours):
             found["logits"] = np.take_along_axis(found["logits"], places, 1)
         # Of equally good starts any may be among the best.
         for name in (name for name in known if "_top_" not in name):
-            value = known[name]
-            difference = np.abs(np.float32(value) - np.float32(found[name]))
-            if task.token_labels and value.shape[:2] == mask.shape:
+            values = (np.float32(each[name]) for each in (known, found))
+            difference = np.abs(np.subtract(*values))
+            if task.token_labels and difference.shape[:2] == mask.shape:
                 difference = difference[mask > 0]
-            difference = float(difference.max(initial=0))
-            largest[name] = max(largest.get(name, 0.0), difference)
+            worst = difference.max(initial=largest.get(name, 0))
+            largest[name] = float(worst)
         before, now = (_decisions(task, each, mask) for each in (known, found))
         changed, count = changed + int((before != now).sum()), count + now.size
         outputs.append({name: found[name] for name in known})
@@ -197,17 +187,14 @@ def write_report(task, form, folder, paths, validation_data):
         outputs = [named_outputs(task, each) for each in outputs]
         return keras.tree.map_structure(keras.ops.convert_to_numpy, outputs)
 
-    strings, others = _hard_batches(task, folder)
-    of_strings, labelled = outputs_of(strings), []
+    (strings, others), rows = _hard_batches(task, folder), ""
+    labelled = [*batches_of(task, *validation_data)] if validation_data else []
+    of_strings, of_labelled = outputs_of(strings), outputs_of(labelled)
     report = {"format": form, "hard_strings": len(hard_strings())}
     report |= {"tokens_differ": others, "graphs": {}}
-    if validation_data:
-        labelled = list(batches_of(task, *validation_data))
-        of_labelled = outputs_of(labelled)
-        if task.compiled:
-            known = _metrics(task, labelled, of_labelled)
-            report["metrics_of_task"] = known
-    rows = ""
+    if labelled and task.compiled:
+        known = _metrics(task, labelled, of_labelled)
+        report["metrics_of_task"] = known
     for path in paths:
         run, name = graphs.load(form, path), path.relative_to(folder).as_posix()
         files = [*path.rglob("*"), *path.parent.glob(f"{path.stem}.*")]
@@ -228,13 +215,8 @@ def write_report(task, form, folder, paths, validation_data):
         rows += f"| {name} | {size:.1f} | {worst:.2g} | {share:.2%} |\n"
     write_json(folder / "parity.json", report)
     name = type(task).__name__
-    text = CARD.format(
-        kept=KEPT,
-        library="transformers.js" if form == "onnx" else form,
-        pipeline=PIPELINES.get(name, "fill-mask"),
-        task=name,
-        rows=rows,
-    )
-    write_card(folder, text)
+    library = "transformers.js" if form == "onnx" else form
+    pipeline = PIPELINES.get(name, "fill-mask")
+    write_card(folder, CARD.format(library, pipeline, KEPT, name, rows))
     if keras.config.is_interactive_logging_enabled():
         print(f"{folder.parent}: {json.dumps(report['graphs'])}")

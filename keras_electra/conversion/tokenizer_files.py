@@ -61,8 +61,7 @@ def read_tokenizer(find, source, lowercase_unless_said=True, **kwargs):
         with contextlib.suppress(ValueError):
             pipeline = pipeline.adjust(**said)
         return ElectraTokenizer(pipeline, **kwargs)
-    needed = _needs(find, config, tokens)
-    if needed:
+    if needed := _needs(find, config, tokens):
         raise ValueError(
             f"The tokenizer of {source} needs {needed}, which cannot be "
             "rebuilt. Save its tokenizer.json, or pass `preprocessor=None`."
@@ -95,10 +94,11 @@ def _capitals(tokens):
 
 def case_notes(find: Any, lowercase_unless_said: Any) -> Any:
     """A note, in a list, on what only a vocabulary says of capitals."""
+    path = find(VOCABULARY)
     is_said = find(TOKENIZER) or "do_lower_case" in read_json(find(CONFIG))
-    if is_said or not find(VOCABULARY) or lowercase_unless_said is False:
+    if is_said or not path or lowercase_unless_said is False:
         return []
-    capitals = _capitals(vocabulary.read_vocabulary(find(VOCABULARY)))
+    capitals = _capitals(vocabulary.read_vocabulary(path))
     if lowercase_unless_said is None:
         return [f"lowercase={not capitals}, seen from the vocabulary"]
     return capitals and [
@@ -117,20 +117,18 @@ def _needs(find, config, tokens):
         value = value.get("content") if isinstance(value, dict) else value
         if value not in usual:
             return f"{key}={value!r}"
-    others = [name for name in OTHER_FILES if find(name)]
-    if not tokens and others:
-        return f"SentencePiece or BPE ({others[0]})"
-    has_pieces = any(token.startswith("##") for token in tokens or ())
-    if tokens and not has_pieces and {*SPECIAL_TOKENS} <= {*tokens}:
+    for other in filter(find, () if tokens else OTHER_FILES):
+        return f"SentencePiece or BPE ({other})"
+    is_whole = tokens and {*SPECIAL_TOKENS} <= {*tokens}
+    if is_whole and not any(token.startswith("##") for token in tokens):
         return f"splitting into characters ({VOCABULARY} has no ##)"
     return None
 
 
 def _added_tokens(find, config, tokens):
     """`AddedToken`s by id that transformers keeps beside `vocab.txt`."""
-    ids = {token: id for id, token in enumerate(tokens)}
     beside = read_json(find("added_tokens.json"))
-    ids.update(beside)
+    ids = {token: id for id, token in enumerate(tokens)} | beside
     added = config.get("added_tokens_decoder", {})
     added = {int(id): token for id, token in added.items()}
     for token in (*beside, *(config.get("additional_special_tokens") or ())):
@@ -150,7 +148,10 @@ def write_tokenizer(tokenizer, folder, max_sequence_length, is_full=True):
     """Writes a tokenizer into a folder (`Path`) so that transformers opens it.
 
     Unless `is_full` without `tokenizer.json`, if the older form can express it.
+    Nothing for `None`.
     """
+    if tokenizer is None:
+        return
     pipeline = tokenizer.pipeline
     is_full = is_full or not pipeline.is_original
     if pipeline.is_word_piece:

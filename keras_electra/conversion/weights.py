@@ -51,18 +51,19 @@ def of_parts(root: Any, attributes: Any, prefix: str = "") -> Any:
     table = {}
     for names, attribute in attributes.items():
         names = (names,) if isinstance(names, str) else names
-        part, ends = operator.attrgetter(attribute)(root), [""]
+        part = operator.attrgetter(attribute)(root)
+        parts = {} if part is None else {"": part}
         if isinstance(part, keras.Layer):
             if mode := part.quantization_mode:
                 raise ValueError(
                     f"{part.path} is quantized to {mode}, which no other form "
                     "of checkpoint holds: export before `quantize`."
                 )
-            is_dense = hasattr(part, "kernel")
-            ends = ["kernel", "bias"] if is_dense else ["gamma", "beta"]
-        for end in ends if part is not None else ():
-            key = tuple(f"{prefix}{name}/{end}".rstrip("/") for name in names)
-            table[key] = getattr(part, end) if end else part
+            ends = ("kernel", "bias", "gamma", "beta")
+            parts = {f"/{n}": getattr(part, n, None) for n in ends}
+        for end, variable in parts.items():
+            if variable is not None:
+                table[tuple(prefix + name + end for name in names)] = variable
     return table
 
 
@@ -110,8 +111,7 @@ def pretrainer(pretrainer: Any) -> Any:
     """Weights of an `ElectraPretrainer`, each once."""
     backbone, generator = pretrainer.backbone, pretrainer.generator
     tasks, table = tasks_of(pretrainer), embeddings(backbone.embeddings)
-    has_two = generator not in (None, backbone)
-    if has_two:
+    if has_two := generator not in (None, backbone):
         table |= encoder(generator, "generator")
         if generator.embeddings is not backbone.embeddings:
             table |= embeddings(generator.embeddings, "generator")
@@ -182,9 +182,8 @@ class Checkpoint:
 
     def tokenizer(self, **kwargs: Any) -> Any:
         """A new tokenizer, or `None`; `kwargs` go before what files say."""
-        return tokenizer_files.read_tokenizer(
-            self.files.find, self.source, self.lowercase, **kwargs
-        )
+        given = self.files.find, self.source, self.lowercase
+        return tokenizer_files.read_tokenizer(*given, **kwargs)
 
     def notes(self, network: Any) -> Any:
         """What was assumed about a network, for the summary."""
@@ -211,8 +210,7 @@ class Summary(typing.NamedTuple):
 
     def __str__(self) -> str:
         lines = [f"{self.source} ({self.form}): {self.used} tensors used"]
-        for title in ("dropped", "new"):
-            found = getattr(self, title)
+        for title, found in (("dropped", self.dropped), ("new", self.new)):
             for reason in dict.fromkeys(found.values()):
                 names = [name for name in found if found[name] == reason]
                 lines.append(f"  {title}: {_few(names)} ({reason})")
@@ -223,8 +221,7 @@ def join(parts: Any, notes: Any) -> Any:
     """One summary of the two of a pre-trainer, or of presets of ours."""
     dropped, new = {}, {}
     for part in parts:
-        dropped |= part.dropped
-        new |= part.new
+        dropped, new = dropped | part.dropped, new | part.new
         notes = [*part.notes, *notes]
     if len(parts) > 1:  # what one leaves out is what the other takes
         ours = ("of the other network", "not of this task's head")

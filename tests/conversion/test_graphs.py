@@ -79,7 +79,7 @@ def test_classifier(classifier, folder):
     config = json.loads((folder / "config.json").read_text("utf-8"))
     assert config["id2label"] == {"0": "bad", "1": "good"}
     assert config["keras_electra"]["task"] == "ElectraTextClassifier"
-    assert config["keras_electra"]["calibration"] == classifier.calibration
+    assert "calibration" not in config["keras_electra"]  # it is in the graph
     report = json.loads((folder / "parity.json").read_text("utf-8"))
     assert report["hard_strings"] == 300
     # Other programs take what looks like a special token for one.
@@ -189,7 +189,7 @@ def test_half_precision_is_exported_in_float32(tmp_path):
     [
         (("x", "tflite"), "format"),
         (("x", "onnx", "int4"), "quantize"),
-        (("x", "torch", "int8"), "openvino"),
+        (("x", "torch", "int8"), "quantize of torch.*one of None"),
         (("x.onnx", "onnx"), "folder of its own"),
         (("preset", "onnx"), "of no preset"),
         (("x", "onnx", None, TEXTS), "calibration"),

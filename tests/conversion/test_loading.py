@@ -117,11 +117,14 @@ def test_preprocessors_and_tokenizers(discriminator, made, tmp_path):
     assert tokenizer.fingerprint() == checks.tiny_tokenizer().fingerprint()
     for name in dir(keras_electra):
         if name.endswith("Preprocessor"):
-            cls = getattr(keras_electra, name)
-            preprocessor = cls.from_preset(discriminator)
+            cls, given = getattr(keras_electra, name), {}
+            if "Prompt" in name:
+                given = {"verbalizers": {"bad": "meal", "good": "chef"}}
+            preprocessor = cls.from_preset(discriminator, **given)
             assert type(preprocessor) is cls
             assert preprocessor.sequence_length == 16
-            again = cls.from_preset(discriminator, sequence_length=8)
+            given["sequence_length"] = 8
+            again = cls.from_preset(discriminator, **given)
             assert again.sequence_length == 8
     model = foreign.network("ElectraForPreTraining")
     foreign.save(model, tmp_path, vocabulary=None)
