@@ -10,6 +10,7 @@ import pytest
 import tokenizers
 
 import keras_electra
+from keras_electra.backend import export as graphs
 from tests import checks
 from tests.conversion.test_export import build
 
@@ -104,7 +105,7 @@ def test_transformers_open_the_folder(folder):
 @pytest.fixture(scope="module")
 def embedder(tmp_path_factory):
     folder, task = tmp_path_factory.mktemp("old"), build(*EMBEDDER)
-    task.export(folder)
+    task.export(folder, quantize="int8", calibration=TEXTS)
     return task, folder
 
 
@@ -116,6 +117,21 @@ def test_embedder(embedder):
     tokens, vectors = run(folder, "onnx/model.onnx", texts)
     np.testing.assert_allclose(vectors, task.embed(texts), atol=1e-5)
     assert tokens.shape == (2, 4, task.backbone.hidden_dim)
+    _, small = run(folder, "onnx/model_quantized.onnx", texts)
+    assert 1 > (small * vectors).sum(-1).min() > 0.9
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="made by torch")
+def test_sentence_transformers_open_the_folder(embedder):
+    pytest.importorskip("optimum.onnxruntime", reason="is large: try by hand")
+    sentence_transformers = pytest.importorskip("sentence_transformers")
+    task, folder = embedder
+    model = sentence_transformers.SentenceTransformer(
+        str(folder), backend="onnx", model_kwargs={"file_name": "model.onnx"}
+    )
+    texts = ["the cat", "a"]
+    vectors = model.encode(texts)
+    np.testing.assert_allclose(vectors, task.embed(texts), atol=1e-5)
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="made by torch")
@@ -133,18 +149,21 @@ def test_a_new_export_replaces_an_old_one(classifier, embedder, tmp_path):
 
 def check_report(folder):
     report = json.loads((folder / "parity.json").read_text("utf-8"))
-    (graph,) = report["graphs"].values()
-    assert max(graph["largest_differences"].values()) < 1e-3
-    assert graph.get("decisions_changed", 0) < 0.01
+    graph = report["graphs"]["onnx/model.onnx"]
+    for found in (graph, graph.get("on_labelled_data", graph)):
+        assert max(found["largest_differences"].values()) < 1e-3
+        assert found.get("decisions_changed", 0) < 0.01
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="made by torch")
 @pytest.mark.parametrize("name", TASKS)
 def test_tasks(name, tmp_path):
-    task = build(name, TASKS[name])
+    task, data = build(name, TASKS[name]), None
     if name == "ElectraTokenClassifier":
         task.calibration = {"scale": [0.5], "bias": [0.25]}
-    task.export(tmp_path)
+        task.preprocessor.segment_id = 1
+        data = ["the cat", "a dog"], [LABELS, LABELS]
+    task.export(tmp_path, validation_data=data)
     check_report(tmp_path)
 
 
@@ -179,9 +198,10 @@ def test_half_precision_is_exported_in_float32(tmp_path):
             checks.tiny_tokenizer(), sequence_length=8
         ),
     )
-    task.export(tmp_path)
-    outputs = run(tmp_path, "onnx/model.onnx", ["the cat"])
-    assert outputs[0].dtype == np.float32
+    task.export(tmp_path, "torch")
+    graph = graphs.load("torch", tmp_path / "model.pt2")
+    x = dict.fromkeys(graphs.INPUTS, np.ones((1, 4), "int64"))
+    assert graph(x)["logits"].dtype == np.float32
 
 
 @pytest.mark.parametrize(
