@@ -200,7 +200,7 @@ class Distiller(PretrainingFit, keras.Model):
 
         # === Config ===
         self.backbone, self.preprocessor = backbone, preprocessor
-        if loss_weights.get("vector_loss"):  # for `ElectraTextEmbedder`
+        if "vectors" in loss_weights:  # for `ElectraTextEmbedder`
             backbone.vector_layer = layer
         self.disentangled = getattr(pretrainer, "disentangled", None)
         self.student, self.pretrainer = student, pretrainer
