@@ -55,8 +55,8 @@ from keras_electra.tasks.token_classifier import (
 )
 from keras_electra.tasks.token_classifier import Entity
 from keras_electra.text.build import build_examples
+from keras_electra.text.build import merge_examples
 from keras_electra.text.packing import gap_sentences
-from keras_electra.text.parts import merge_examples
 from keras_electra.text.tokenizer import ElectraTokenizer
 from keras_electra.text.vocabulary import train_vocabulary
 from keras_electra.training.checkpoint import ResumableCheckpoint

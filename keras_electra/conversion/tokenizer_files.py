@@ -12,7 +12,7 @@ import tokenizers
 from keras_electra.backend.files import read_json
 from keras_electra.backend.files import write_json
 from keras_electra.text import vocabulary
-from keras_electra.text.original import SPECIAL_TOKENS
+from keras_electra.text.pipeline import SPECIAL_TOKENS
 from keras_electra.text.pipeline import Pipeline
 from keras_electra.text.tokenizer import ElectraTokenizer
 

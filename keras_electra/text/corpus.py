@@ -5,6 +5,7 @@ original ELECTRA program does. What cannot be text is refused with file and
 line: a wrong encoding found after a week of pre-training is found too late.
 """
 
+import hashlib
 import itertools
 import json
 import lzma
@@ -20,6 +21,7 @@ LINE_LIMIT = 2**20
 LONG = 2**23  # a longer record of JSON is not held several times
 NUL_FRACTION = 0.1  # text has fewer; UTF-16 read as UTF-8 has far more
 BLOCK_SIZE = 2**20  # characters
+SAMPLE_SIZE = 2**16  # bytes, at either end of a file
 
 
 def list_files(patterns: Any) -> list[Any]:
@@ -53,9 +55,19 @@ def _match(pattern):
             f"No file matches {pattern!r}. Check the spelling and the folder; "
             f"the current one is {os.getcwd()!r}."
         )
-    if not isinstance(filesystem, fsspec.get_filesystem_class("file")):
+    if "file" not in filesystem.protocol:
         return map(filesystem.unstrip_protocol, matches)
     return matches if os.path.isabs(pattern) else map(os.path.relpath, matches)
+
+
+def describe_file(path):
+    """Name, size, and digest of both ends: to read all would take too long."""
+    filesystem, name = fsspec.core.url_to_fs(path)
+    size = filesystem.size(name) or 0  # some servers do not tell
+    starts = 0, max(0, size - SAMPLE_SIZE)
+    ends = [filesystem.read_block(name, at, SAMPLE_SIZE) for at in starts]
+    digest = hashlib.blake2b(b"".join(ends), digest_size=8).hexdigest()
+    return {"file": path, "bytes": size, "digest": digest}
 
 
 def read_blocks(files, text_field="text", blank_lines_separate_documents=True):

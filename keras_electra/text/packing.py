@@ -124,16 +124,13 @@ def gap_sentences(documents: Any, fraction: Any = 0.3) -> tuple[Any, ...]:
             document = re.split(r"(?<=[.!?])\s+", document.strip())
         if len(document) < 2:
             continue
-        words = [re.findall(r"\w+", text.lower()) for text in document]
-        counts = [*map(collections.Counter, words)]
+        words = (re.findall(r"\w+", text.lower()) for text in document)
+        counts, scores = [*map(collections.Counter, words)], []
         whole = sum(counts, collections.Counter())
-
-        def score(place):
-            own, rest = counts[place], whole - counts[place]
-            shared = 2 * (own & rest).total()
-            return shared / max(1, own.total() + rest.total())
-
-        order = sorted(range(len(document)), key=score, reverse=True)
+        for own in counts:
+            shared = 2 * (own & (whole - own)).total()
+            scores.append(-shared / max(1, whole.total()))
+        order = np.argsort(scores, kind="stable").tolist()
         most = min(len(document) - 1, max(1, round(fraction * len(document))))
         for parts, places in (sources, order[most:]), (targets, order[:most]):
             parts.append(" ".join(document[i] for i in sorted(places)))

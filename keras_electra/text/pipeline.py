@@ -1,23 +1,32 @@
 """Text -> token ids by a pipeline of the `tokenizers` package, without Keras.
 
-Any `tokenizer.json` is obeyed as it is. As words of the original never reach
-across white space, it remembers the ids of what lies between: some 20 MB.
+Any `tokenizer.json` is obeyed as it is. The original program's tokenizer is
+written in steps of the package; it ran under Unicode 11.0, which the file
+`unicode_11.txt` and the patterns below stand for. As its words never reach
+across white space, the ids of what lies between are remembered: some 20 MB.
 """
 
 import functools
 import hashlib
 import json
+import pathlib
+import re
 import unicodedata
+from bisect import bisect_right
 from itertools import chain
-from typing import Any
 
+from tokenizers import Regex
 from tokenizers import Tokenizer
+from tokenizers import decoders
+from tokenizers import models
+from tokenizers import normalizers
+from tokenizers import pre_tokenizers
+from tokenizers import processors
 
-from keras_electra.text import original
-from keras_electra.text.original import SPECIAL_TOKENS
-from keras_electra.text.original import without_surrogates
-
-# Names of `SPECIAL_TOKENS` in tokenizers of other kinds, without brackets.
+# In this order and at the start, as in the original's vocabularies; only our
+# own vocabularies rely on it, ids are always looked up.
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+# Their names in tokenizers of other kinds, without brackets.
 ROLES = [["pad"], ["unk"], ["cls", "s", "bos"], ["sep", "/s", "eos"], ["mask"]]
 # Our settings -> fields of the package's `BertNormalizer`.
 SETTINGS = {
@@ -25,8 +34,101 @@ SETTINGS = {
     "strip_accents": "strip_accents",
     "split_on_cjk": "handle_chinese_chars",
 }
+MAX_WORD_LENGTH = 200  # characters; longer words are [UNK], as in the original
+SUFFIX_PREFIX = "##"
 MEMORY_SIZE = 2**17  # parts of texts
 MEMORY_KEY_LENGTH = 64  # characters; longer parts hardly come twice
+
+# The package's marks, punctuation and CJK end at Unicode 8.0, less a block.
+MARKS = r"[\p{Mn}&&[^\x{A9BD}]]"
+# It has a lower case of its own, which the package does not know.
+SIGMA = r"(?<=\p{Cased}\p{Case_Ignorable}*)Σ(?!\p{Case_Ignorable}*\p{Cased})"
+# Python splits at these, but the original drops them as control characters.
+DROPPED_SPACES = "\x0b\x0c\x1c\x1d\x1e\x1f\x85"
+ASCII_WORDS = re.compile(r"[0-9A-Za-z]+|[!-/:-@\[-`{-~]")
+SURROGATES = re.compile("[\ud800-\udfff]")
+
+# First code points of the spans that are dropped, kept, dropped, ...
+BOUNDARIES = []
+_table = pathlib.Path(__file__).with_name("unicode_11.txt").read_text("utf-8")
+for _span in re.sub("#.*", "", _table).split():
+    _first, _, _last = _span.partition("-")
+    BOUNDARIES += [int(_first, 16), int(_last or _first, 16) + 1]
+
+
+def is_dropped(code_point):
+    """Whether the original drops this code point (int) from every text."""
+    return bisect_right(BOUNDARIES, code_point) % 2 == 1
+
+
+def original_tokenizer(
+    tokens,
+    lowercase=False,
+    strip_accents=None,
+    split_on_cjk=None,
+    drops_younger=True,
+):
+    """The original's `tokenizers.Tokenizer` of `tokens`, its vocabulary.
+
+    The settings are those of `ElectraTokenizer`. With `drops_younger`, as
+    there, characters younger than Unicode 11.0 go, unless `tokens` have them.
+    """
+    splits_cjk = split_on_cjk is None or bool(split_on_cjk)
+    steps = []
+    if drops_younger:
+        kept = sorted(c for c in set("".join(tokens)) if is_dropped(ord(c)))
+        pattern = "".join(rf"(?!\x{{{ord(c):X}}})" for c in kept) + "["
+        for first, end in zip(BOUNDARIES[::2], BOUNDARIES[1::2]):
+            if first != 0xD800:  # surrogates never get there
+                pattern += rf"\x{{{first:X}}}-\x{{{end - 1:X}}}"
+        steps.append((pattern + "]", ""))
+    if lowercase if strip_accents is None else strip_accents:
+        steps.append((MARKS, ""))
+    if lowercase:
+        steps.append((SIGMA, "ς"))
+    steps = [normalizers.Replace(Regex(old), new) for old, new in steps]
+    strips = None if strip_accents is None else bool(strip_accents)
+    settings = {"strip_accents": strips, "lowercase": bool(lowercase)}
+    settings["handle_chinese_chars"] = splits_cjk
+    alone = Regex(r"[\p{P}" + r"\x{2B820}-\x{2B91F}" * splits_cjk + "]")
+    split = pre_tokenizers.Split(alone, "isolated")
+    ids = {token: id for id, token in enumerate(tokens)}
+    most = {"max_input_chars_per_word": MAX_WORD_LENGTH}
+    made = Tokenizer(models.WordPiece(ids, unk_token="[UNK]", **most))
+    bert = normalizers.BertNormalizer(**settings)
+    made.normalizer = normalizers.Sequence([*steps, bert])
+    words = [split, pre_tokenizers.BertPreTokenizer()]
+    made.pre_tokenizer = pre_tokenizers.Sequence(words)
+    ends = [(token, ids[token]) for token in ("[SEP]", "[CLS]")]
+    made.post_processor = processors.BertProcessing(*ends)
+    made.decoder = decoders.WordPiece(cleanup=False)
+    made.add_special_tokens(list(SPECIAL_TOKENS))
+    return made
+
+
+def word_splitter(lowercase, *settings):
+    """A function from a text to its words, by settings of the original's."""
+    given = SPECIAL_TOKENS, lowercase, *settings
+    steps = original_tokenizer(*given, drops_younger=False)
+
+    def split(text):
+        if text.isascii() and text.isprintable():  # the same, faster
+            return ASCII_WORDS.findall(text.lower() if lowercase else text)
+        text = steps.normalizer.normalize_str(without_surrogates(text))
+        return [w for w, _ in steps.pre_tokenizer.pre_tokenize_str(text)]
+
+    return split
+
+
+def split_at_spaces(text):
+    """Parts (list of str) of a text; words never reach across them."""
+    is_odd = any(character in text for character in DROPPED_SPACES)
+    return [text] if is_odd else text.split()
+
+
+def without_surrogates(text):
+    """A text of the same length that the package takes."""
+    return text if text.isascii() else SURROGATES.sub("\ufffd", text)
 
 
 class Pipeline:
@@ -38,11 +140,11 @@ class Pipeline:
         settings: dict of `lowercase`, `strip_accents` and `split_on_cjk`.
         strips: bool. Whether accents are taken off.
         is_word_piece: bool. Whether `tokens` is a vocabulary as of BERT.
-        is_original: bool. Whether it is what `original.tokenizer` makes.
+        is_original: bool. Whether it is what `original_tokenizer` makes.
         max_length: int. Tokens that the file cuts texts to, or `None`.
     """
 
-    def __init__(self, content: Any):
+    def __init__(self, content):
         self.content = content
         try:
             data = json.loads(content)
@@ -75,8 +177,8 @@ class Pipeline:
         self.strips = lowers if strips is None else strips
         model = tokenizer.model  # a file need not say its type
         prefix = getattr(model, "continuing_subword_prefix", None)
-        is_word_piece = type(model).__name__ == "WordPiece"
-        self.is_word_piece = is_word_piece and prefix == original.SUFFIX_PREFIX
+        is_word_piece = isinstance(model, models.WordPiece)
+        self.is_word_piece = is_word_piece and prefix == SUFFIX_PREFIX
         self.is_original = (
             self.is_word_piece
             and self.ids.keys() >= set(SPECIAL_TOKENS)
@@ -84,14 +186,14 @@ class Pipeline:
             and tokenizer.to_str() == self._original()
         )
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self):
         return Pipeline, (self.content,)  # what is remembered stays behind
 
     def _original(self, **settings):
         settings = {**self.settings, **settings}
-        return original.tokenizer(self.tokens, **settings).to_str()
+        return original_tokenizer(self.tokens, **settings).to_str()
 
-    def adjust(self, **settings: Any) -> Any:
+    def adjust(self, **settings):
         """A `Pipeline` with these settings, but for those that are `None`."""
         given = {k: v for k, v in settings.items() if v is not None}
         if given.items() <= self.settings.items():
@@ -111,7 +213,7 @@ class Pipeline:
                 )
         return changed
 
-    def special_tokens(self) -> list[Any]:
+    def special_tokens(self):
         """The tokens that are what `SPECIAL_TOKENS` are to the original."""
         known = {}
         for token in (*self.tokens, *SPECIAL_TOKENS):  # these win
@@ -128,7 +230,7 @@ class Pipeline:
             )
         return [tokens[0] for tokens in found]
 
-    def fingerprint(self, special_tokens: Any) -> Any:
+    def fingerprint(self, special_tokens):
         """What identifies the ids it gives: 16 hex digits."""
         content = [json.loads(self.content)]
         if self.is_original:
@@ -137,31 +239,28 @@ class Pipeline:
         content = json.dumps([*content, bool(special_tokens)])
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    def encode(self, texts: Any, special_tokens: bool = False) -> list[Any]:
+    def encode(self, texts, special_tokens=False):
         """Ids of texts, and of special tokens written in them, if asked for."""
         memory = self._memory(special_tokens)
         if self.is_original:
-            split, ids = original.split_at_spaces, memory.__getitem__
-            return [
-                list(chain.from_iterable(map(ids, split(text))))
-                for text in texts
-            ]
-        rows = memory.tokenizer.encode_batch_fast(
-            list(map(without_surrogates, texts)), add_special_tokens=False
-        )
-        return [row.ids for row in rows]
+            ids, join = memory.__getitem__, chain.from_iterable
+            return [list(join(map(ids, split_at_spaces(t)))) for t in texts]
+        return [row.ids for row in self._rows(texts, special_tokens)]
 
     def encode_with_offsets(self, texts, special_tokens=False):
         """Ids of texts, and `(start, end)` in its text of each of them."""
-        rows = self._memory(special_tokens).tokenizer.encode_batch(
-            list(map(without_surrogates, texts)), add_special_tokens=False
-        )
+        rows = self._rows(texts, special_tokens, "encode_batch")
         offsets = [row.offsets for row in rows]
         if self.strips:
             offsets = list(map(_with_marks, texts, offsets))
         return [row.ids for row in rows], offsets
 
-    def join(self, tokens: Any) -> Any:
+    def _rows(self, texts, special_tokens, how="encode_batch_fast"):
+        encode = getattr(self._memory(special_tokens).tokenizer, how)
+        texts = list(map(without_surrogates, texts))
+        return encode(texts, add_special_tokens=False)
+
+    def join(self, tokens):
         """The text that a list of tokens is read as."""
         decoder = self._memory(False).tokenizer.decoder
         return decoder.decode(tokens) if decoder else " ".join(tokens)

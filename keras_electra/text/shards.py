@@ -48,9 +48,10 @@ def encode_record(example, cls_token_id, sep_token_id, dtype):
 class ExampleWriter:
     """Packs the lines of one split and writes the examples to `folder`."""
 
-    def __init__(self, folder, split, packer, tokenizer, dtype):
+    def __init__(self, folder, split, packer, special_token_ids, dtype):
         self.split, self._folder, self._packer = split, folder, packer
-        self._format = (tokenizer.cls_token_id, tokenizer.sep_token_id, dtype)
+        ids = special_token_ids
+        self._format = ids["cls"], ids["sep"], dtype
         self._writer = None
         # Of examples, tokens, and positions, which special tokens have, too.
         self.counts = collections.Counter()
@@ -198,3 +199,22 @@ def check_shards(folder: Any, metadata: Any, verify: bool = False) -> None:
 def _checksum(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def find_same(folder, description):
+    """What a build of this description counted; `None` if a folder is free."""
+    is_folder = os.path.isdir(folder)
+    if not (os.listdir(folder) if is_folder else os.path.exists(folder)):
+        return None
+    what = "something else than examples"
+    if os.path.exists(os.path.join(folder, METADATA)):
+        found = read_metadata(folder)
+        changed = [key for key in description if description[key] != found[key]]
+        if not changed:
+            check_shards(folder, found)
+            return found["report"]
+        what = f"examples built with other {' and '.join(changed)}"
+    raise FileExistsError(
+        f"`output_dir={folder!r}` holds {what}. Nothing in it was touched. "
+        "Choose another folder, or remove this one."
+    )

@@ -14,10 +14,11 @@ import numpy as np
 from keras_electra.backend import graph_text
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import SavesParts
-from keras_electra.text import original
 from keras_electra.text import vocabulary as vocabularies
 from keras_electra.text.pipeline import SETTINGS
+from keras_electra.text.pipeline import SPECIAL_TOKENS
 from keras_electra.text.pipeline import Pipeline
+from keras_electra.text.pipeline import original_tokenizer
 
 VOCABULARY_FILE, PIPELINE_FILE = "vocabulary.txt", "tokenizer.json"
 
@@ -62,7 +63,7 @@ class ElectraTokenizer(SavesParts, keras_hub.tokenizers.Tokenizer):
         dtype: object = "int32",
         **kwargs: object,
     ) -> None:
-        self._name_special_tokens(original.SPECIAL_TOKENS)
+        self._name_special_tokens(SPECIAL_TOKENS)
         super().__init__(dtype=dtype, **kwargs)
         self._is_string = self.compute_dtype == "string"
         if not self._is_string and "int" not in self.compute_dtype:
@@ -89,7 +90,7 @@ class ElectraTokenizer(SavesParts, keras_hub.tokenizers.Tokenizer):
             vocabulary = vocabularies.read_pipeline(vocabulary)
         elif not isinstance(vocabulary, Pipeline):
             tokens = vocabularies.load_vocabulary(vocabulary)
-            made = original.tokenizer(tokens, **settings)
+            made = original_tokenizer(tokens, **settings)
             vocabulary = Pipeline(made.to_str())
         pipeline = vocabulary.adjust(**settings)
         self._name_special_tokens(pipeline.special_tokens())

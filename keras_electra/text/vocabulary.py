@@ -5,6 +5,7 @@ run to run, because ties are broken by the order of a hash table.
 """
 
 import heapq
+import itertools
 import os
 import warnings
 from array import array
@@ -17,10 +18,9 @@ from tokenizers import Tokenizer
 
 from keras_electra.backend.files import write_file
 from keras_electra.text import corpus
-from keras_electra.text import original
-from keras_electra.text.original import SPECIAL_TOKENS
-from keras_electra.text.original import SUFFIX_PREFIX
-from keras_electra.text.pipeline import Pipeline
+from keras_electra.text import pipeline
+from keras_electra.text.pipeline import SPECIAL_TOKENS
+from keras_electra.text.pipeline import SUFFIX_PREFIX
 
 # What tokenizers differ in: case, marks, spaces, scripts, special tokens.
 PROBES = (
@@ -58,7 +58,7 @@ def train_vocabulary(
     (`"##a"`), then longer tokens from frequent to rare. Raises a `ValueError`
     if there are no words, or no room for the first three.
     """
-    split = original.word_splitter(lowercase, strip_accents, split_on_cjk)
+    split = pipeline.word_splitter(lowercase, strip_accents, split_on_cjk)
     words = count_words(corpus.list_files(files), split, text_field)
     if not words:
         raise ValueError(
@@ -92,12 +92,20 @@ def count_words(files, split, field="text", max_parts=2**21, max_words=2**21):
     What stands between white space is counted first, up to `max_parts` at once,
     then split. Of more than `max_words` (1 GB) the rarest are forgotten.
     """
-    words, floor = Counter(), 0
-    for parts in _count_parts(files, field, max_parts):
+    words, parts, size, floor = Counter(), Counter(), 0, 0
+    lines = (line for path in files for line in corpus.read_lines(path, field))
+    for line in itertools.chain(lines, [None]):
+        if line is not None:
+            parts.update(pipeline.split_at_spaces(line))
+            size += len(line)
+            # Texts without spaces make long parts: 64 characters on average.
+            if len(parts) <= max_parts and size <= 64 * max_parts:
+                continue
         for part, count in parts.items():
             for word in split(part):
-                if len(word) <= original.MAX_WORD_LENGTH:
+                if len(word) <= pipeline.MAX_WORD_LENGTH:
                     words[word] += count
+        parts, size = Counter(), 0
         is_full = len(words) > max_words
         while len(words) > max_words:
             floor += 1
@@ -110,21 +118,6 @@ def count_words(files, split, field="text", max_parts=2**21, max_words=2**21):
                 stacklevel=4,
             )
     return words
-
-
-def _count_parts(files, field, max_parts):
-    """Yields counts of what stands between white space, of some lines each."""
-    parts, size = Counter(), 0
-    for path in files:
-        for line in filter(None, corpus.read_lines(path, field)):
-            parts.update(original.split_at_spaces(line))
-            size += len(line)
-            # Texts without spaces make long parts: 64 characters on average.
-            if len(parts) > max_parts or size > 64 * max_parts:
-                yield parts
-                parts.clear()
-                size = 0
-    yield parts
 
 
 def merge_pairs(word_counts, base, max_tokens, min_frequency=2):
@@ -237,17 +230,17 @@ def read_pipeline(path: Any) -> Any:
     """The `Pipeline` of a `tokenizer.json`, which errors name."""
     content = read_text(path)
     try:
-        pipeline = Pipeline(content)
+        found = pipeline.Pipeline(content)
         theirs = Tokenizer.from_str(content)
         theirs.no_truncation()
         theirs.no_padding()
         for text in PROBES:
             ids = theirs.encode(text, add_special_tokens=False).ids
-            if pipeline.encode([text], special_tokens=True) != [ids]:
+            if found.encode([text], special_tokens=True) != [ids]:
                 raise ValueError(f"{text!r} would get other ids than there")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return pipeline
+    return found
 
 
 def write_vocabulary(path: Any, vocabulary: Any) -> None:

@@ -23,42 +23,37 @@ import numpy as np
 # tokenizing needs no Keras, the `__init__` of this package, which imports it,
 # is put off until a name is missed: a worker starts in a fraction of a second.
 SETUP = """
-import functools, multiprocessing, os, signal, sys, threading, types
+import importlib, multiprocessing, os, signal, sys, threading, types
 
 def follow():
     multiprocessing.parent_process().join()
     os._exit(1)
 
-def complete(package, name):
-    if name.startswith("__") or not package.__dict__.pop("__getattr__", None):
-        raise AttributeError(f"{package.__name__} has no {name}")
-    path = os.path.join(package.__path__[0], "__init__.py")
-    with open(path, encoding="utf-8") as file:
-        exec(compile(file.read(), path, "exec"), package.__dict__)
-    return getattr(package, name)
+def complete(name):
+    if name.startswith("__") or not vars(package).pop("__getattr__", None):
+        raise AttributeError(name)
+    return getattr(importlib.reload(package), name)
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a process a core
 if multiprocessing.parent_process():
     threading.Thread(target=follow, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
-for name in ("keras_electra.text", "keras_electra"):
-    package = sys.modules[name] = types.ModuleType(name)
-    package.__path__ = [folder]
-    folder = os.path.dirname(folder)
-    package.__getattr__ = functools.partial(complete, package)
+package = sys.modules["keras_electra"] = types.ModuleType("keras_electra")
+package.__path__, package.__getattr__ = [folder], complete
 """
-FOLDER = os.path.dirname(os.path.abspath(__file__))
+FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def tokenize_blocks(blocks, tokenizer, dtype, folder, num_processes=1):
+def tokenize_blocks(
+    blocks, folder, encode, fingerprint, dtype, num_processes=1
+):
     """Adds to each block what `encode_block` makes of its lines, in order.
 
     Of several processes, a `RuntimeError` tells if one ends too early.
     """
-    how = _without_keras(tokenizer), dtype, folder, tokenizer.fingerprint()
-    encode = functools.partial(encode_block, *how)
+    how = encode_block, folder, encode, fingerprint, dtype
     if num_processes == 1:
-        yield from ((*block, *encode(block[0])) for block in blocks)
+        yield from ((*b, *functools.partial(*how)(b[0])) for b in blocks)
         return
     waiting = collections.deque()
     try:
@@ -69,8 +64,8 @@ def tokenize_blocks(blocks, tokenizer, dtype, folder, num_processes=1):
             initargs=(SETUP, {"folder": FOLDER}),
         ) as pool:
             for block in blocks:
-                with _hidden_script(tokenizer):
-                    waiting.append((block, pool.submit(encode, block[0])))
+                with _hidden_script(encode):
+                    waiting.append((block, pool.submit(*how, block[0])))
                 # Some blocks ahead keep all processes busy and memory small.
                 if len(waiting) > 2 * num_processes:
                     block, future = waiting.popleft()
@@ -84,15 +79,14 @@ def tokenize_blocks(blocks, tokenizer, dtype, folder, num_processes=1):
         ) from error
 
 
-def encode_block(encode, dtype, folder, fingerprint, lines):
+def encode_block(folder, encode, fingerprint, dtype, lines):
     """Tokenize lines, or find in `folder` what was made of them before.
 
     Returns ids `(tokens,)`, numbers of them `(lines,)`, and whether found.
     """
-    salt = f"{fingerprint} {dtype}".encode()
-    digest = hashlib.blake2b(salt, digest_size=8)
-    digest.update(b"\n" + join_lines(lines))
-    path = os.path.join(folder, f"{digest.hexdigest()}.npz")
+    key = f"{fingerprint} {dtype}\n".encode() + join_lines(lines)
+    name = hashlib.blake2b(key, digest_size=8).hexdigest()
+    path = os.path.join(folder, f"{name}.npz")
     try:
         with np.load(path) as arrays:
             return arrays["ids"], arrays["lengths"], True
@@ -114,22 +108,15 @@ def join_lines(lines: Any) -> Any:
     return "\n".join(lines).encode("utf-8", "surrogatepass")
 
 
-def _without_keras(tokenizer):
-    """Its `encode_batch`, or of our tokenizer, a Keras layer, the like."""
-    if type(tokenizer).__module__ != "keras_electra.text.tokenizer":
-        return tokenizer.encode_batch
-    special = bool(tokenizer.special_tokens_in_strings)
-    return functools.partial(tokenizer.pipeline.encode, special_tokens=special)
-
-
 @contextlib.contextmanager
-def _hidden_script(tokenizer):
+def _hidden_script(encode):
     """Keeps processes that start now from running the user's script first.
 
     They do it to find what it defines, so it stays for a tokenizer from there.
     """
     script = sys.modules["__main__"]
-    if type(tokenizer).__module__ != "__main__":
+    owner = getattr(encode, "__self__", encode)
+    if type(owner).__module__ != "__main__":
         sys.modules["__main__"] = types.ModuleType("__main__")
     try:
         yield

@@ -7,12 +7,12 @@ import unicodedata
 import pytest
 
 from keras_electra.text import pipeline as module
-from keras_electra.text.original import SPECIAL_TOKENS
-from keras_electra.text.original import is_dropped
-from keras_electra.text.original import split_at_spaces
-from keras_electra.text.original import tokenizer
-from keras_electra.text.original import word_splitter
+from keras_electra.text.pipeline import SPECIAL_TOKENS
 from keras_electra.text.pipeline import Pipeline
+from keras_electra.text.pipeline import is_dropped
+from keras_electra.text.pipeline import original_tokenizer
+from keras_electra.text.pipeline import split_at_spaces
+from keras_electra.text.pipeline import word_splitter
 
 SETTINGS = {
     "lower_strip": (True, None),
@@ -24,7 +24,7 @@ TOKENS = [*SPECIAL_TOKENS, *"un ##aff ##able a ##a u x [ ]".split()]
 
 def splitter(*settings):
     """Words as the whole pipeline makes them."""
-    pipeline = Pipeline(tokenizer(SPECIAL_TOKENS, *settings).to_str())
+    pipeline = Pipeline(original_tokenizer(SPECIAL_TOKENS, *settings).to_str())
     steps = pipeline._memory(False).tokenizer
     return lambda text: [
         word
@@ -81,7 +81,7 @@ def test_younger_characters_are_dropped_unless_known():
     assert splitter()(f"a{shoes}b") == ["ab"]
     assert word_splitter()(f"a{shoes}b") == [f"a{shoes}b"]
     tokens = [*SPECIAL_TOKENS, shoes, "a", "##b"]
-    [ids] = Pipeline(tokenizer(tokens).to_str()).encode(
+    [ids] = Pipeline(original_tokenizer(tokens).to_str()).encode(
         [f"a{star}b {shoes}{star}"]
     )
     assert ids == [6, 7, 5]
@@ -126,7 +126,7 @@ def test_splitting_at_spaces_changes_no_words():
 
 @pytest.fixture
 def pipeline():
-    return Pipeline(tokenizer(TOKENS).to_str())
+    return Pipeline(original_tokenizer(TOKENS).to_str())
 
 
 def encode(pipeline, text, *special):

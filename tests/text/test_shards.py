@@ -19,9 +19,8 @@ from tests.text.tiny_corpus import NumberTokenizer
 
 def make_writer(folder):
     packed = types.SimpleNamespace(add=list)  # examples as they are
-    return ExampleWriter(
-        str(folder), "train", packed, NumberTokenizer(), "uint16"
-    )
+    ids = {"cls": 2, "sep": 3}
+    return ExampleWriter(str(folder), "train", packed, ids, "uint16")
 
 
 @pytest.fixture

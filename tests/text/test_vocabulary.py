@@ -9,8 +9,8 @@ from collections import Counter
 
 import pytest
 
-from keras_electra.text.original import SPECIAL_TOKENS
-from keras_electra.text.original import word_splitter
+from keras_electra.text.pipeline import SPECIAL_TOKENS
+from keras_electra.text.pipeline import word_splitter
 from keras_electra.text.vocabulary import count_words
 from keras_electra.text.vocabulary import load_vocabulary
 from keras_electra.text.vocabulary import merge_pairs
