@@ -2,8 +2,9 @@
 
     python examples/predict_on_ray.py my_model classify "texts/*.parquet" out/
 
-Adds a column `prediction`, JSON, and writes Parquet. RAY_ADDRESS is that of a
-cluster; without, it is this machine. Needs `pip install -e ".[ray]"`.
+Adds a column `prediction` of JSON, of a bad row with its `error`, and writes
+Parquet. RAY_ADDRESS is that of a cluster; without, it is this machine. Needs
+`pip install -e ".[ray]"`.
 """
 
 import glob
@@ -28,9 +29,11 @@ class Predictor:
         self.method = getattr(cls.from_preset(preset), method)
 
     def __call__(self, batch):
-        rows = [{"x": [str(text)]} for text in batch["text"]]
+        rows = [{"text": text} for text in batch["text"]]
+        rows = predict_many.parse("", "", 0, rows, ["text"])
         rows = predict_many.predict(self.method, rows)
-        found = [json.dumps(row, default=predict_many.plain) for row in rows]
+        found = [row.get("prediction", row) for row in rows]  # or why not
+        found = [json.dumps(x, default=predict_many.plain) for x in found]
         return {**batch, "prediction": found}
 
 

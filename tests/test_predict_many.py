@@ -2,9 +2,15 @@
 
 import gzip
 import json
+import os
+import pathlib
+import subprocess
+import sys
 
 import predict_many
 import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 TEXTS = ["one", "two", "refused", "four", "five"]
 
@@ -92,3 +98,23 @@ def test_a_preset(tmp_path, capsys):
     assert "2 rows, 0 of them bad" in capsys.readouterr().out
     first = read(tmp_path / "out")[0]["prediction"][0]
     assert first[:3] == ["the", 0, 3]
+
+
+def test_on_ray(tmp_path):
+    """The same rows with the same predictions, from a process of Ray."""
+    pytest.importorskip("ray")
+    pandas = pytest.importorskip("pandas")
+    rows = "text,id\nThe chef.,0\n,1\nA day.,2\n"
+    (tmp_path / "a.csv").write_text(rows)
+    subprocess.run(
+        [sys.executable, str(ROOT / "examples/predict_on_ray.py")]
+        + ["electra_tiny_en", "detect", "a.csv", "out"],
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "RAY_worker_niceness": "0"},
+    )
+    found = pandas.read_parquet(tmp_path / "out").sort_values("id")
+    predictions = [json.loads(row) for row in found["prediction"]]
+    assert predictions[0][0][:3] == ["the", 0, 3]
+    assert "no text" in predictions[1]["error"]
+    assert predictions[2][0][:3] == ["a", 0, 1]

@@ -19,24 +19,27 @@ keras.utils.set_random_seed(0)
 # %% [markdown]
 # ## Words that do not fit
 # The discriminator of an ELECTRA says of each token how probably it was
-# replaced.
+# replaced. This one has learnt for four minutes: it sees what breaks a
+# sentence, and not yet that chefs seldom kick meals.
 
 # %%
 detector = keras_electra.ElectraReplacedTokenDetector.from_preset(
-    "electra_tiny_en"
+    "electra_small_en"
 )
-for token in detector.detect("The chef kicked the delicious meal."):
+text = "The film was directed piano by a young man."
+for token in detector.detect(text):
     print(f"{token.token:<12} {token.probability:.2f}")
 
 # %% [markdown]
 # The same as a picture: the darker, the more suspicious.
 
 # %%
-detector.explain("The chef kicked the delicious meal.")
+detector.explain(text)
 
 # %% [markdown]
 # ## Gaps
-# The generator proposes tokens for `[MASK]`.
+# The generator proposes tokens for `[MASK]`; that of `electra_tiny_en` knows
+# which words are common, and little more.
 
 # %%
 filler = keras_electra.ElectraMaskedLM.from_preset("electra_tiny_en")

@@ -42,18 +42,19 @@ def make(path, run=True, folder=None):
     if run:
         import nbclient
 
-        resources = {"metadata": {"path": str(folder or HERE)}}
+        path_to_run = pathlib.Path(folder or HERE).resolve()
+        resources = {"metadata": {"path": str(path_to_run)}}
         nbclient.NotebookClient(
             notebook, timeout=600, resources=resources
         ).execute()
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)  # times of the day
-            if "outputs" in cell:  # logs of frameworks
-                cell.outputs = [
-                    output
-                    for output in cell.outputs
-                    if output.get("name") != "stderr"
-                ]
+            for output in cell.get("outputs", [])[:]:
+                if output.get("name") == "stderr":  # logs of frameworks
+                    cell.outputs.remove(output)
+                elif "text" in output:  # where it ran
+                    here = f"{path_to_run}/"
+                    output.text = output.text.replace(here, "")
     nbformat.validate(notebook)
     nbformat.write(notebook, path.with_suffix(".ipynb"))
 
