@@ -12,7 +12,11 @@ import operator
 import os
 import pathlib
 import re
+import sys
+import time
 from typing import Any
+
+import keras
 
 # What every layer and model of Keras and KerasHub takes.
 LAYER_KEYWORDS = ("name", "dtype", "trainable", "config_file")
@@ -194,3 +198,14 @@ def local_folder(name: str, path: Any) -> Any:
             f"`upload_preset`. Received: {name}={os.fspath(path)!r}."
         )
     return pathlib.Path(os.path.abspath(os.path.expanduser(path)))
+
+
+def progress(items: Any, total: int, shows: bool = True) -> Any:
+    """Yields `items`; after 3 seconds, in a terminal, a bar says how many."""
+    start, bar = time.monotonic(), keras.utils.Progbar(total)
+    shows = shows and sys.stdout.isatty()
+    shows = shows and keras.config.is_interactive_logging_enabled()
+    for count, item in enumerate(items, 1):
+        yield item
+        if shows and time.monotonic() > start + 3:
+            bar.update(count)

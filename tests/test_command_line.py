@@ -7,10 +7,12 @@ import pathlib
 import re
 import sys
 
+import keras
 import pytest
 
 import keras_electra
 from keras_electra import __main__ as shell
+from keras_electra import arguments
 from tests import checks
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -88,6 +90,33 @@ def test_version_is_that_of_the_distribution(capsys):
         shell.main(["--version"])
     assert capsys.readouterr().out.strip() == keras_electra.__version__
     assert (ROOT / "keras_electra" / "py.typed").is_file()
+
+
+def test_logs_of_keras(preset, tmp_path):
+    """What Keras logs with: a CSV file, and TensorBoard."""
+    task = keras_electra.ElectraTextClassifier.from_preset(preset)
+    callbacks = [
+        keras.callbacks.CSVLogger(tmp_path / "log.csv"),
+        keras.callbacks.TensorBoard(tmp_path / "logs", write_graph=False),
+    ]
+    x, y = ["the cat", "a dog"] * 2, ["good", "bad"] * 2
+    task.fit(x, y, epochs=2, verbose=0, callbacks=callbacks)
+    lines = (tmp_path / "log.csv").read_text().splitlines()
+    assert len(lines) == 3 and "loss" in lines[0]
+    assert list((tmp_path / "logs").glob("*/events*"))
+
+
+@pytest.mark.parametrize("loud", [True, False])
+def test_bars_are_for_terminals(monkeypatch, capsys, loud):
+    """After three seconds, unless output is a file or unwanted."""
+    times = iter(range(0, 100, 2))
+    monkeypatch.setattr("time.monotonic", lambda: next(times))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(
+        "keras.config.is_interactive_logging_enabled", lambda: loud
+    )
+    assert list(arguments.progress("abc", 3)) == [*"abc"]
+    assert ("3/3" in capsys.readouterr().out) == loud
 
 
 def test_public_functions_are_annotated():

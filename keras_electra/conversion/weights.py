@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_electra.arguments import progress
 from keras_electra.conversion import tokenizer_files
 
 # Name in the original -> attribute here: of embeddings, a layer and a task.
@@ -143,7 +144,7 @@ def arrays_of(table: Any) -> Any:
 
 def fill(table: Any, read: Any) -> None:
     """Assigns what `read` gives for the names of a table to its variables."""
-    for names, variable in table.items():
+    for names, variable in progress(table.items(), len(table)):
         arrays = [np.asarray(read(name), "float32") for name in names]
         variable.assign(np.concatenate(arrays, -1).reshape(variable.shape))
 
