@@ -177,6 +177,8 @@ def work(args):
         "matrix product": programs.product,
     }
     make = makers.get(args.worker, programs.ours)
+    from keras_electra.backend import peak_memory  # of the device, if any
+
     begin = time.perf_counter()
     run, extra = make(size, length, args)
     run(args.steps)
@@ -186,23 +188,10 @@ def work(args):
         begin = time.perf_counter()
         run(args.steps)
         seconds = (time.perf_counter() - begin) / args.steps
-        result = {"seconds": seconds, "first_s": first, "peak_mb": peak_mb()}
+        peak = (peak_memory() or 0) / 2**20
+        result = {"seconds": seconds, "first_s": first, "peak_mb": peak}
         found = {name: x() if callable(x) else x for name, x in extra.items()}
         print(json.dumps({**result, **found}), flush=True)
-
-
-def peak_mb():
-    backend = os.environ["KERAS_BACKEND"]
-    if backend == "tensorflow":
-        return 0  # TensorFlow counts for GPUs only, under other names
-    if backend == "jax":
-        import jax
-
-        stats = jax.devices()[0].memory_stats() or {}
-        return stats.get("peak_bytes_in_use", 0) / 2**20
-    import torch
-
-    return torch.cuda.max_memory_allocated() / 2**20
 
 
 def parse_arguments():

@@ -22,9 +22,9 @@ def encoder_layer():
 
 
 def vocabulary():
-    from keras_electra.backend import torch_vocabulary
+    from keras_electra.backend import torch_operations
 
-    torch_vocabulary.can_run = never
+    torch_operations.can_predict = never
 
 
 def adam():

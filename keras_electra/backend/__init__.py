@@ -12,23 +12,19 @@ from keras_electra.backend import replicas
 
 if keras.config.backend() == "tensorflow":
     from keras_electra.backend import tensorflow as encoder_layer
-    from keras_electra.backend.tensorflow import TrainStep
-    from keras_electra.backend.tensorflow import gradients
-    from keras_electra.backend.tensorflow import peak_memory
+    from keras_electra.backend import tensorflow as engine
 elif keras.config.backend() == "torch":
+    from keras_electra.backend import torch as engine
     from keras_electra.backend import torch_layer as encoder_layer
-    from keras_electra.backend.torch import TrainStep
-    from keras_electra.backend.torch import gradients
-    from keras_electra.backend.torch import peak_memory
 elif keras.config.backend() == "jax":
     from keras_electra.backend import jax as encoder_layer
-    from keras_electra.backend.jax import TrainStep
-    from keras_electra.backend.jax import gradients
-    from keras_electra.backend.jax import peak_memory
+    from keras_electra.backend import jax as engine
 else:
     raise ImportError(
         "keras_electra trains on the backends tensorflow, torch and jax. "
         f"Received: KERAS_BACKEND={keras.config.backend()!r}."
     )
 
+TrainStep, gradients = engine.TrainStep, engine.gradients
+peak_memory = engine.peak_memory
 __all__ = ["TrainStep", "encoder_layer", "gradients", "peak_memory", "replicas"]

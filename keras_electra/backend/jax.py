@@ -15,16 +15,16 @@ from jax import numpy as jnp
 from jax.experimental import layout
 
 import keras_electra.backend.numerics as numerics
-from keras_electra.backend.jax_replicas import FILLER
+import keras_electra.backend.replicas as replicas
 
 
 def _unfilled(data):
     """`(x, y, sample_weight)` without the rows that fill up the batch."""
     x, *labels = data = keras.utils.unpack_x_y_sample_weight(data)
-    if FILLER not in x:
+    if replicas.FILLER not in x:
         return data
-    size, fillers = x[FILLER].shape
-    data = {name: x[name] for name in x if name != FILLER}, *labels
+    size, fillers = x[replicas.FILLER].shape
+    data = replicas.without_filler(x), *labels
     if not fillers:
         return data
     # Split unevenly, some sums would take in what fills up.
@@ -46,12 +46,6 @@ def _on_all_devices(arrays):
 
 
 class TrainStep:
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        # Keras builds its metrics by a call on a batch as it comes.
-        if isinstance(inputs, dict) and FILLER in inputs:
-            inputs = {n: inputs[n] for n in inputs if n != FILLER}
-        return super().__call__(inputs, *args, **kwargs)
-
     def test_step(self, state: Any, data: Any) -> Any:
         return super().test_step(state, _unfilled(data))
 

@@ -7,9 +7,6 @@ import keras
 import numpy as np
 from jax.experimental import multihost_utils
 
-# In the inputs, with a column for each row that only fills up the batch.
-FILLER = "filler"
-
 
 def count() -> int:
     return 1
@@ -72,5 +69,5 @@ def spread(x: Any) -> Any:
             distribution.get_data_layout(array.shape).backend_layout, array
         )
         for name, array in x.items()
-        if name != FILLER
+        if name != "filler"
     }

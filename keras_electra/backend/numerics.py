@@ -8,6 +8,7 @@ each half decides over one element: bit for bit equal on every backend.
 import contextlib
 import functools
 import math
+import operator
 from typing import Any
 
 import keras
@@ -37,34 +38,38 @@ def dropped_levels(rate: float) -> Any:
     return round(rate * LEVELS)
 
 
-def first_kept(rate: float) -> Any:
-    """The least number that keeps an element, of an int16."""
-    return dropped_levels(rate) - LEVELS // 2
-
-
-def scale_of_kept(rate: float) -> Any:
-    """What is kept is multiplied by this, so that the mean stays."""
-    return LEVELS / (LEVELS - dropped_levels(rate))
+def kept(rate):
+    """The least int16 that keeps an element, and a factor: the mean stays."""
+    dropped = dropped_levels(rate)
+    return dropped - LEVELS // 2, LEVELS / (LEVELS - dropped)
 
 
 def hash_counters(counters: Any, seed: Any) -> Any:
     """Mixes int32 counters with a seed of shape `(2,)`, to the same shape."""
     seed = ops.cast(seed, "int32")
-    # Two keys: with one, two seeds would give the same numbers shifted.
-    key = _mix(seed[0] * GOLDEN_RATIO + seed[1])
-    second_key = _mix(key + GOLDEN_RATIO)
+    key, second_key = keys(seed[0], seed[1])
     return _mix(counters * GOLDEN_RATIO + key, second_key)
 
 
+def keys(first, second):
+    """Those of a seed, int32 scalars, or Python's of which 32 bits count.
+
+    With one, two seeds would give the same numbers shifted.
+    """
+    key = _mix(first * GOLDEN_RATIO + second)
+    return key, _mix(key + GOLDEN_RATIO)
+
+
 def _mix(x, key=0):
-    x = ops.bitwise_xor(x, _shift_right(x, 16)) * MULTIPLIER_1 + key
-    x = ops.bitwise_xor(x, _shift_right(x, 15)) * MULTIPLIER_2
-    return ops.bitwise_xor(x, _shift_right(x, 16))
+    x = (x ^ _shift_right(x, 16)) * MULTIPLIER_1 + key
+    x = (x ^ _shift_right(x, 15)) * MULTIPLIER_2
+    return x ^ _shift_right(x, 16)
 
 
 def _shift_right(x, bits):
-    # The shift repeats the sign, which the mask takes off again.
-    return ops.bitwise_and(ops.right_shift(x, bits), (1 << (32 - bits)) - 1)
+    shift = operator.rshift if isinstance(x, int) else ops.right_shift
+    # It repeats the sign, which the mask takes off again.
+    return shift(x, bits) & ((1 << (32 - bits)) - 1)
 
 
 def drop(x: Any, rate: float, seed: Any) -> Any:
@@ -82,9 +87,10 @@ def drop(x: Any, rate: float, seed: Any) -> Any:
     # It may be a tensor, for rows of a length that varies.
     if not isinstance(width, int) or width % 2:
         bits = bits[..., :width]
-    kept = bits >= ops.cast(first_kept(rate), "int16")
-    scale = ops.cast(scale_of_kept(rate), x.dtype)
-    return x * ops.where(kept, scale, ops.zeros_like(scale))
+    least, scale = kept(rate)
+    scale = ops.cast(scale, x.dtype)
+    is_kept = bits >= ops.cast(least, "int16")
+    return x * ops.where(is_kept, scale, ops.zeros_like(scale))
 
 
 def attention_weights(scores, padding_mask, dtype, rate, seed):

@@ -31,10 +31,20 @@ elif keras.config.backend() == "torch":
 else:
     import keras_electra.backend.jax_replicas as engine
 
+# In the inputs, with a column for each row that only fills up the batch; see
+# `own_rows` in `data/batches.py`.
+FILLER = "filler"
 count, index, processes = engine.count, engine.index, engine.processes
 total, summed, gathered = engine.total, engine.summed, engine.gathered
 everyone, begin = engine.everyone, engine.begin
 devices, spread = engine.devices, engine.spread
+
+
+def without_filler(x: Any) -> Any:
+    """Inputs as a network takes them."""
+    if isinstance(x, dict) and FILLER in x:
+        x = {name: x[name] for name in x if name != FILLER}
+    return x
 
 
 def own(rows: Any) -> Any:

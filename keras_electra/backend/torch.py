@@ -9,15 +9,8 @@ import torch
 import keras_electra.backend.replicas as replicas
 import keras_electra.backend.torch_replicas as torch_replicas
 
-# In the inputs of a part of a batch; see `own_rows` in `data/batches.py`.
-FILLER = "filler"
-
 
 class TrainStep:
-    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        # Keras builds its metrics by a call on a batch as it comes.
-        return super().__call__(_without_filler(inputs), *args, **kwargs)
-
     def train_step(self, data: object) -> object:
         self.zero_grad()  # before the forward pass, which needs the memory
         x, y, sample_weight, outputs = self._call_on_rows(data, training=True)
@@ -61,7 +54,7 @@ class TrainStep:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         rows, _ = _count_rows(x)
         outputs = self(x, training=training)
-        data = _without_filler(x), y, sample_weight, outputs
+        data = replicas.without_filler(x), y, sample_weight, outputs
         if rows is None:
             return data
         return keras.tree.map_structure(
@@ -80,18 +73,12 @@ def gradients(function: Any, x: Any) -> Any:
     return torch.autograd.grad(total, x)[0].cpu().numpy()
 
 
-def _without_filler(x):
-    if isinstance(x, dict) and FILLER in x:
-        x = {name: x[name] for name in x if name != FILLER}
-    return x
-
-
 def _count_rows(x):
     """Rows of this replica and of all; `None` where it has the whole batch."""
-    if not isinstance(x, dict) or FILLER not in x:
+    if not isinstance(x, dict) or replicas.FILLER not in x:
         torch_replicas.filling[:] = 0, 1
         return None, None
-    size, fillers = x[FILLER].shape
+    size, fillers = x[replicas.FILLER].shape
     torch_replicas.filling[:] = fillers, size
     whole = size * replicas.count() - fillers
     return min(max(whole - replicas.index() * size, 0), size), whole

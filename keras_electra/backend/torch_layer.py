@@ -6,6 +6,7 @@ L length, T tokens but padding (or B * L), D hidden, F feed-forward.
 """
 
 import functools
+import types
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ def run(layer, x, padding_mask, training, seeds):
     dtype, x = x.dtype, x.to(operations.type_to_compute_in(x.dtype))
     groups, rows = attention.make_groups(padding_mask, x.dtype, training)
     rates = layer.attention_dropout, layer.dropout
-    scales = [numerics.scale_of_kept(r) if training else 1.0 for r in rates]
+    scales = [numerics.kept(r)[1] if training else 1.0 for r in rates]
 
     def draw(mask, shape, rate, seed, pick):
         return None if seed is None else mask(shape, rate, seed, pick)
@@ -41,10 +42,9 @@ def run(layer, x, padding_mask, training, seeds):
     settings = operations.keep_mask, (batch * length, width), rates[1]
     pick = functools.partial(attention.pick, rows=rows)
     keeps = [draw(*settings, seed, pick) for seed in seeds[1:]]
-    weights = [weight.value for weight in layer.weights]
-    settings = groups, keeps, scales, heads, GELU[layer.activation]
-    settings = *settings, layer.layer_norm_epsilon
-    return EncoderLayer.apply(x, rows, signs, settings, *weights).to(dtype)
+    settings = _settings(layer, groups, keeps, scales)
+    given = x, rows, signs, settings, *_weights(layer)
+    return EncoderLayer.apply(*given).to(dtype)
 
 
 def run_all(layers: Any, x: Any, padding_mask: Any) -> Any:
@@ -53,26 +53,24 @@ def run_all(layers: Any, x: Any, padding_mask: Any) -> Any:
     Half the time of a short text is what Keras and autograd do around them:
     here nothing is, for float32 and layers for which `can_run` holds.
     """
-    groups, fast = (
-        None,
-        x.dtype == torch.float32 and not torch.is_grad_enabled(),
-    )
+    fast = x.dtype == torch.float32 and not torch.is_grad_enabled()
+    if not fast or not all(can_run(layer, x, False) for layer in layers):
+        return functools.reduce(lambda x, f: f(x, padding_mask), layers, x)
+    groups, _ = attention.make_groups(padding_mask, x.dtype, training=False)
+    context = types.SimpleNamespace(save_for_backward=lambda *_: None)
     for layer in layers:
-        if not fast or not can_run(layer, x, False):
-            x = layer(x, padding_mask)
-            continue
-        if groups is None:
-            groups, _ = attention.make_groups(padding_mask, x.dtype, False)
-        settings = groups, [None] * 2, [1.0] * 2, layer.num_heads
-        settings = *settings, GELU[layer.activation], layer.layer_norm_epsilon
-        weights = [weight.value for weight in layer.weights]
-        x = EncoderLayer.forward(_Context, x, None, [None], settings, *weights)
+        given = x, None, [None], _settings(layer, groups), *_weights(layer)
+        x = EncoderLayer.forward(context, *given)
     return x
 
 
-class _Context:  # of a layer without a backward pass
-    def save_for_backward(*tensors):
-        pass
+def _settings(layer, groups, keeps=(None, None), scales=(1.0, 1.0)):
+    settings = groups, keeps, scales, layer.num_heads, GELU[layer.activation]
+    return *settings, layer.layer_norm_epsilon
+
+
+def _weights(layer):
+    return [weight.value for weight in layer.weights]
 
 
 class EncoderLayer(torch.autograd.Function):

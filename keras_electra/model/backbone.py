@@ -14,11 +14,7 @@ from keras_electra.arguments import check_count
 from keras_electra.arguments import check_number
 from keras_electra.arguments import keyword_names
 from keras_electra.backend import encoder_layer
-from keras_electra.model.adapted import AdaptableModel
-from keras_electra.model.adapted import Dense
-from keras_electra.model.adapted import KeepsAdapters
-from keras_electra.model.adapted import adaptable_layers
-from keras_electra.model.adapted import changes_in_config
+from keras_electra.model import adapted
 from keras_electra.model.embeddings import ElectraEmbeddings
 from keras_electra.model.transformer import TransformerLayer
 from keras_electra.presets import register_presets
@@ -37,7 +33,9 @@ COUNTS = ("num_layers", "num_heads", "hidden_dim", "intermediate_dim")
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraBackbone(AdaptableModel, SavesParts, keras_hub.models.Backbone):
+class ElectraBackbone(
+    adapted.AdaptableModel, SavesParts, keras_hub.models.Backbone
+):
     """Encodes token ids as one vector a token.
 
     Called with a dict of int arrays `(batch, length)`: `token_ids`,
@@ -113,7 +111,7 @@ class ElectraBackbone(AdaptableModel, SavesParts, keras_hub.models.Backbone):
                 )
         projection = None
         if embedding_dim != hidden_dim:
-            projection = Dense(
+            projection = adapted.Dense(
                 hidden_dim, dtype=dtype, name="embeddings_projection"
             )
         transformer_layers = [
@@ -190,15 +188,15 @@ class ElectraBackbone(AdaptableModel, SavesParts, keras_hub.models.Backbone):
         check_count("rank", rank)
         if target_layer_names is None:
             target_layer_names = self.default_lora_layer_names()
-        layers = adaptable_layers(self).values()
-        names = {x.name for x in layers if isinstance(x, KeepsAdapters)}
-        adapted = {x.name for x in layers if x.lora_enabled}
+        layers = adapted.adaptable_layers(self).values()
+        names = {x.name for x in layers if isinstance(x, adapted.KeepsAdapters)}
+        done = {x.name for x in layers if x.lora_enabled}
         wanted = set(target_layer_names)
-        if not wanted or not wanted <= names or adapted:
+        if not wanted or not wanted <= names or done:
             raise ValueError(
                 "`target_layer_names` must be a list of names of layers: "
                 f"{', '.join(sorted(names))}. Received: {target_layer_names!r}"
-                f"; adapted already, which is done once: {sorted(adapted)}."
+                f"; adapted already, which is done once: {sorted(done)}."
             )
         super().enable_lora(rank, list(wanted))
 
@@ -207,7 +205,7 @@ class ElectraBackbone(AdaptableModel, SavesParts, keras_hub.models.Backbone):
         own = {name: getattr(self, name) for name in self._config_names}
         own.update(name=self.name, trainable=self.trainable)
         own["dtype"] = keras.dtype_policies.serialize(self.dtype_policy)
-        return {**own, **changes_in_config(self)}
+        return {**own, **adapted.changes_in_config(self)}
 
 
 register_presets(ElectraBackbone)

@@ -10,15 +10,12 @@ from typing import Any
 import keras
 import keras_hub
 
+from keras_electra.model import layers
 from keras_electra.model.adapted import ReversibleEmbedding
-from keras_electra.model.layers import ConfiguredLayer
-from keras_electra.model.layers import HashDropout
-from keras_electra.model.layers import layer_norm
-from keras_electra.model.layers import truncated_normal
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraEmbeddings(ConfiguredLayer):
+class ElectraEmbeddings(layers.ConfiguredLayer):
     """Sums three embeddings, then layer normalization and dropout.
 
     Arguments are those of `ElectraBackbone`; `dropout` is that of the output.
@@ -45,7 +42,7 @@ class ElectraEmbeddings(ConfiguredLayer):
         self.token_embedding = ReversibleEmbedding(
             vocabulary_size,
             embedding_dim,
-            embeddings_initializer=truncated_normal(self),
+            embeddings_initializer=layers.truncated_normal(self),
             # Else the product with the table, the largest of the generator,
             # is in float32 inside a layer of mixed precision.
             reverse_dtype=self.compute_dtype,
@@ -54,18 +51,18 @@ class ElectraEmbeddings(ConfiguredLayer):
         )
         self.position_embedding = keras_hub.layers.PositionEmbedding(
             max_sequence_length,
-            initializer=truncated_normal(self),
+            initializer=layers.truncated_normal(self),
             dtype=self.dtype_policy,
             name="position_embedding",
         )
         self.segment_embedding = keras.layers.Embedding(
             num_segments,
             embedding_dim,
-            embeddings_initializer=truncated_normal(self),
+            embeddings_initializer=layers.truncated_normal(self),
             dtype=self.dtype_policy,
             name="segment_embedding",
         )
-        self.dropout_layer = HashDropout(
+        self.dropout_layer = layers.HashDropout(
             dropout, dtype=self.dtype_policy, name="dropout"
         )
 
@@ -74,7 +71,7 @@ class ElectraEmbeddings(ConfiguredLayer):
         self.token_embedding.build(token_ids_shape)
         self.position_embedding.build(shape)
         self.segment_embedding.build(token_ids_shape)
-        self.layer_norm = layer_norm(self, shape)
+        self.add_norm("layer_norm", shape)
 
     def call(self, token_ids, segment_ids, training=None):
         length = token_ids.shape[1]

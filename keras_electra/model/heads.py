@@ -8,11 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_electra.model import layers
 from keras_electra.model.adapted import Dense
-from keras_electra.model.layers import ConfiguredLayer
-from keras_electra.model.layers import dense
-from keras_electra.model.layers import layer_norm
-from keras_electra.model.layers import truncated_normal
 
 
 def gather_positions(x: Any, positions: Any) -> Any:
@@ -26,7 +23,7 @@ def gather_positions(x: Any, positions: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class TokenPredictionHead(ConfiguredLayer):
+class TokenPredictionHead(layers.ConfiguredLayer):
     """Predicts the token at selected positions (the generator's head).
 
     Dense layer to the width of the embeddings, activation, normalization,
@@ -55,14 +52,13 @@ class TokenPredictionHead(ConfiguredLayer):
 
     def build(self, x_shape: Any, mask_positions_shape: Any = None) -> None:
         sizes = self.embeddings.vocabulary_size, self.embeddings.embedding_dim
-        width = sizes[1]
-        self.dense = dense(self, width, "dense", self.activation, x_shape)
-        self.layer_norm = layer_norm(self, (*x_shape[:-1], width))
+        self.add_dense("dense", sizes[1], x_shape, self.activation)
+        self.add_norm("layer_norm", (*x_shape[:-1], sizes[1]))
         self.bias = self.add_weight(sizes[:1], "zeros", name="bias")
         self.output_embeddings = None
         if not self.tie_embeddings:
             self.output_embeddings = self.add_weight(
-                sizes, truncated_normal(self), name="output_embeddings"
+                sizes, layers.truncated_normal(self), name="output_embeddings"
             )
 
     def call(self, x: Any, mask_positions: Any) -> Any:
@@ -79,7 +75,7 @@ class TokenPredictionHead(ConfiguredLayer):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ReplacedTokenHead(ConfiguredLayer):
+class ReplacedTokenHead(layers.ConfiguredLayer):
     """Scores every token as replaced or not (the discriminator's head).
 
     Dense layer of the network's width, activation, one output, which starts
@@ -92,10 +88,9 @@ class ReplacedTokenHead(ConfiguredLayer):
         self.keep_arguments(locals())
 
     def build(self, x_shape: Any) -> None:
-        width, policy = x_shape[-1], self.dtype_policy
-        self.dense = dense(self, width, "dense", self.activation, x_shape)
-        self.output_dense = Dense(1, dtype=policy, name="output_dense")
-        self.output_dense.build(x_shape)
+        self.add_dense("dense", x_shape[-1], x_shape, self.activation)
+        output = Dense(1, dtype=self.dtype_policy, name="output_dense")
+        self.add_built(output, x_shape)
 
     def call(self, x: Any) -> Any:
         return ops.squeeze(self.output_dense(self.dense(x)), axis=-1)

@@ -11,14 +11,29 @@ from keras import ops
 
 from keras_electra.arguments import KeepsArguments
 from keras_electra.arguments import check_number
+from keras_electra.backend import numerics
 from keras_electra.backend import replicas
-from keras_electra.backend.numerics import drop
-from keras_electra.backend.numerics import dropped_levels
 from keras_electra.model.adapted import Dense
 
 
 class ConfiguredLayer(KeepsArguments, keras.layers.Layer):
     """Keeps all arguments but Keras' as attributes, which are its config."""
+
+    def add_dense(
+        self, name: str, units: int, x_shape: Any, activation: Any = None
+    ) -> None:
+        """Sets `self.name`, built, of its precision and initial values."""
+        self.add_built(dense(self, units, name, activation), x_shape)
+
+    def add_norm(self, name: str, x_shape: Any) -> None:
+        """Sets `self.name`, built, of its precision and epsilon."""
+        kwargs = {"epsilon": self.layer_norm_epsilon, "name": name}
+        kwargs["dtype"] = self.dtype_policy
+        self.add_built(keras.layers.LayerNormalization(**kwargs), x_shape)
+
+    def add_built(self, layer: Any, x_shape: Any) -> None:
+        layer.build(x_shape)
+        setattr(self, layer.name, layer)
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -37,11 +52,11 @@ class HashDropout(ConfiguredLayer):
         self.built = True
 
     def call(self, x: Any, training: bool | None = False) -> Any:
-        return drop(x, self.rate, self.draw_seed(training))
+        return numerics.drop(x, self.rate, self.draw_seed(training))
 
     def draw_seed(self, training: bool | None) -> Any:
         """What `drop` takes to drop something, `None` if nothing is to be."""
-        if not training or not dropped_levels(self.rate):
+        if not training or not numerics.dropped_levels(self.rate):
             return None
         return self.seed_generator.next()
 
@@ -87,28 +102,12 @@ def truncated_normal(layer: Any) -> Any:
     return keras.initializers.TruncatedNormal(stddev=layer.initializer_range)
 
 
-def dense(layer, units, name, activation=None, x_shape=None):
-    """A dense layer of the precision and initial values of `layer`.
-
-    It is built if there is an `x_shape`.
-    """
-    made = Dense(
+def dense(layer, units, name, activation=None):
+    """A dense layer of the precision and initial values of `layer`."""
+    return Dense(
         units,
         activation=activation_function(activation),
         kernel_initializer=truncated_normal(layer),
         dtype=layer.dtype_policy,
         name=name,
     )
-    if x_shape is not None:
-        made.build(x_shape)
-    return made
-
-
-def layer_norm(layer: Any, x_shape: Any, name: str = "layer_norm") -> Any:
-    """A layer normalization, built, of the precision and epsilon of `layer`."""
-    epsilon, dtype = layer.layer_norm_epsilon, layer.dtype_policy
-    made = keras.layers.LayerNormalization(
-        epsilon=epsilon, dtype=dtype, name=name
-    )
-    made.build(x_shape)
-    return made

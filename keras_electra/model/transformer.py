@@ -17,19 +17,11 @@ from keras import ops
 
 from keras_electra.arguments import check_option
 from keras_electra.backend import encoder_layer
-from keras_electra.backend.numerics import MASKED_SCORE
-from keras_electra.backend.numerics import attention_weights
-from keras_electra.backend.numerics import drop
-from keras_electra.backend.numerics import kernels_are_off
-from keras_electra.backend.numerics import on_accelerator
-from keras_electra.backend.numerics import recomputed
-from keras_electra.model.layers import ConfiguredLayer
-from keras_electra.model.layers import HashDropout
-from keras_electra.model.layers import dense
-from keras_electra.model.layers import layer_norm
+from keras_electra.backend import numerics
+from keras_electra.model import layers
 
 
-class SelfAttention(ConfiguredLayer):
+class SelfAttention(layers.ConfiguredLayer):
     """Every token reads from every token of its row that is not padding.
 
     Arguments are those of `ElectraBackbone`; `dropout` is of the weights.
@@ -44,8 +36,8 @@ class SelfAttention(ConfiguredLayer):
     ):
         super().__init__(**kwargs)
         self.keep_arguments(locals())
-        self.fused = on_accelerator()
-        self.dropout_layer = HashDropout(dropout, name="dropout")
+        self.fused = numerics.on_accelerator()
+        self.dropout_layer = layers.HashDropout(dropout, name="dropout")
 
     def build(self, x_shape: Any, padding_mask_shape: Any = None) -> None:
         width = x_shape[-1]
@@ -54,17 +46,15 @@ class SelfAttention(ConfiguredLayer):
                 "`num_heads` must divide `hidden_dim`. Received: "
                 f"num_heads={self.num_heads}, hidden_dim={width}."
             )
-        for name, units in (
-            ("query_key_value", 3 * width),
-            ("output_dense", width),
-        ):
-            setattr(self, name, dense(self, units, name, x_shape=x_shape))
+        self.add_dense("query_key_value", 3 * width, x_shape)
+        self.add_dense("output_dense", width, x_shape)
 
     def call(self, x: Any, padding_mask: Any, seed: Any = None) -> Any:
         length, width = ops.shape(x)[1], x.shape[-1]
         shape = (-1, length, 3, self.num_heads, width // self.num_heads)
         x = ops.reshape(self.query_key_value(x), shape)
-        fused = self.fused and not self.direction and not kernels_are_off()
+        plain = self.direction or numerics.kernels_are_off()
+        fused = self.fused and not plain
         own = getattr(encoder_layer, "fused_attention", None)
         if fused and own:  # (B, L, N, H)
             x = own(x, padding_mask, 0.0 if seed is None else self.dropout)
@@ -92,16 +82,18 @@ class SelfAttention(ConfiguredLayer):
             places = self.direction * ops.arange(ops.shape(scores)[-1])
             is_hidden = places[None, :] > places[:, None]
             is_hidden = is_hidden & (padding_mask > 0)[:, None, None, :]
-            scores = scores + MASKED_SCORE * ops.cast(is_hidden, scores.dtype)
+            penalty = numerics.MASKED_SCORE * ops.cast(is_hidden, scores.dtype)
+            scores = scores + penalty
         settings = padding_mask, self.compute_dtype, self.dropout, seed
-        weigh = recomputed(
-            lambda scores: attention_weights(scores, *settings), self.fused
+        weigh = numerics.recomputed(
+            lambda scores: numerics.attention_weights(scores, *settings),
+            self.fused,
         )
         return ops.transpose(ops.matmul(weigh(scores), value), (0, 2, 1, 3))
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class TransformerLayer(ConfiguredLayer):
+class TransformerLayer(layers.ConfiguredLayer):
     """Self-attention, then a feed-forward block, each added to its input.
 
     Each sum is normalized. Dropout is where the original has it
@@ -130,21 +122,15 @@ class TransformerLayer(ConfiguredLayer):
             dtype=self.dtype_policy,
             name="attention",
         )
-        self.dropout_layer = HashDropout(dropout, name="dropout")
+        self.dropout_layer = layers.HashDropout(dropout, name="dropout")
 
     def build(self, x_shape: Any, padding_mask_shape: Any = None) -> None:
-        width, inner = x_shape[-1], self.intermediate_dim
+        inner = self.intermediate_dim
         self.attention.build(x_shape)
-        self.attention_layer_norm = layer_norm(
-            self, x_shape, "attention_layer_norm"
-        )
-        self.intermediate_dense = dense(
-            self, inner, "intermediate_dense", self.activation, x_shape
-        )
-        self.output_dense = dense(
-            self, width, "output_dense", x_shape=(*x_shape[:-1], inner)
-        )
-        self.output_layer_norm = layer_norm(self, x_shape, "output_layer_norm")
+        self.add_norm("attention_layer_norm", x_shape)
+        self.add_dense("intermediate_dense", inner, x_shape, self.activation)
+        self.add_dense("output_dense", x_shape[-1], (*x_shape[:-1], inner))
+        self.add_norm("output_layer_norm", x_shape)
 
     def draw_seeds(self, training: bool | None) -> list[Any]:
         """Seeds of the attention weights and the two outputs, or `None`s."""
@@ -157,10 +143,11 @@ class TransformerLayer(ConfiguredLayer):
         if encoder_layer.can_run(self, x, training):
             return encoder_layer.run(self, x, padding_mask, training, seeds)
         y = self.attention(x, padding_mask, seeds[0])
-        y = drop(y, self.dropout, seeds[1])
+        y = numerics.drop(y, self.dropout, seeds[1])
         x = self.attention_layer_norm(x + y)
         y = self.output_dense(self.intermediate_dense(x))
-        return self.output_layer_norm(x + drop(y, self.dropout, seeds[2]))
+        y = numerics.drop(y, self.dropout, seeds[2])
+        return self.output_layer_norm(x + y)
 
     def rematerialized_call(self, layer_call, *args, **kwargs):
         """What `keras.RematScope` computes twice has its dropout drawn once."""

@@ -16,9 +16,9 @@ from keras_electra.pretraining.masking import SeededLayer
 from keras_electra.pretraining.masking import specs
 
 if keras.config.backend() == "torch":
-    from keras_electra.backend import torch_vocabulary
+    from keras_electra.backend import torch_operations
 else:
-    torch_vocabulary = None
+    torch_operations = None
 BLOCK_WIDTH = 256
 
 
@@ -105,8 +105,8 @@ class SampleTokens(SeededLayer):
             if training:
                 self.steps.assign(self.steps + 1.0)
         plain = self.temperature == 1.0 and not self.disallow_correct
-        if plain and torch_vocabulary and torch_vocabulary.can_run(logits):
-            loss, best, ids = torch_vocabulary.predict(
+        if plain and torch_operations and torch_operations.can_predict(logits):
+            loss, best, ids = torch_operations.predict(
                 logits, mask_ids, uniform, sample_tokens, BLOCK_WIDTH
             )
         else:

@@ -24,6 +24,11 @@ class GuardedSteps(TrainStep):
     max_skipped_steps = 25  # in a row; then `fit` ends
     step_metrics = types.SimpleNamespace(all=[], gradients=[])  # by default
 
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        # Keras builds its metrics by a call on a batch as it comes.
+        inputs = replicas.without_filler(inputs)
+        return super().__call__(inputs, *args, **kwargs)
+
     def join_processes(self, kwargs: object, callbacks: Any = None) -> list:
         """Begins alike in all processes, of which the first writes and shows.
 

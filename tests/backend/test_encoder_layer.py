@@ -1,5 +1,6 @@
 """The encoder layer as each backend has it written out, and the plain one."""
 
+import functools
 import re
 
 import keras
@@ -37,7 +38,7 @@ def make_layer(
     return layer
 
 
-def results(layer, monkeypatch, fast, training=True, padded=True):
+def compute(layer, fast, training=True, padded=True):
     """Output and all gradients, in float32."""
     random = np.random.default_rng(0)
     x, factor = (
@@ -53,16 +54,21 @@ def results(layer, monkeypatch, fast, training=True, padded=True):
     if not encoder_layer.can_run(layer, x, training):
         pytest.skip("Here the plain layer is the only one.")
     run, used = encoder_layer.run, []
-    monkeypatch.setattr(encoder_layer, "can_run", lambda *_: fast)
-    monkeypatch.setattr(
-        encoder_layer, "run", lambda *args: used.append(1) or run(*args)
-    )
-    found = differentiate(layer, x, mask, factor, training)
-    monkeypatch.undo()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoder_layer, "can_run", lambda *_: fast)
+        patch.setattr(
+            encoder_layer, "run", lambda *args: used.append(1) or run(*args)
+        )
+        found = differentiate(layer, x, mask, factor, training)
     assert bool(used) == fast
     found = [ops.convert_to_numpy(ops.cast(t, "float32")) for t in found]
     found[0] = found[0] * tokens  # nothing reads what padding gives
     return found
+
+
+@functools.cache  # compiling takes most of the time
+def results(fast, training=True, padded=True, **kwargs):
+    return compute(make_layer(**kwargs), fast, training, padded)
 
 
 def differentiate(layer, x, mask, factor, training):
@@ -102,61 +108,37 @@ def differentiate(layer, x, mask, factor, training):
     return [output, d_x, *d_weights]
 
 
-@pytest.mark.parametrize(
-    "activation, training, padded",
-    [
-        ("gelu", True, True),
-        ("gelu_approximate", True, False),
-        ("gelu", False, True),
-    ],
-)
-def test_equals_the_plain_layer(monkeypatch, activation, training, padded):
-    plain, fast = (
-        results(
-            make_layer(activation=activation),
-            monkeypatch,
-            fast,
-            training,
-            padded,
-        )
-        for fast in (False, True)
-    )
+def check_same(plain, fast):
     for expected, received in zip(plain, fast, strict=True):
         np.testing.assert_allclose(received, expected, atol=2e-5, rtol=1e-5)
 
 
-def test_half_precision_is_as_exact_as_in_the_plain_layer(monkeypatch):
-    exact, plain, fast = (
-        results(make_layer(dtype), monkeypatch, fast)
-        for dtype, fast in [
-            ("float32", False),
-            ("mixed_bfloat16", False),
-            ("mixed_bfloat16", True),
-        ]
-    )
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"activation": "gelu_approximate", "padded": False},
+        {"training": False},
+        {"dropout": 0.0},
+    ],
+)
+def test_equals_the_plain_layer(settings):
+    check_same(results(False, **settings), results(True, **settings))
+
+
+def test_half_precision_is_as_exact_as_in_the_plain_layer():
+    exact, half = results(False), {"dtype": "mixed_bfloat16"}
+    plain, fast = (results(fast, **half) for fast in (False, True))
     for truth, theirs, ours in zip(exact, plain, fast, strict=True):
         scale = np.linalg.norm(truth)
         error, usual = (np.linalg.norm(a - truth) for a in (ours, theirs))
         assert error < 1.5 * usual + 0.002 * scale
 
 
-def test_epsilon_reaches_the_kernels(monkeypatch):
-    plain, fast, other = (
-        results(make_layer(epsilon=epsilon), monkeypatch, fast)
-        for epsilon, fast in ((0.3, False), (0.3, True), (1e-12, True))
-    )
-    for expected, received in zip(plain, fast, strict=True):
-        np.testing.assert_allclose(received, expected, atol=2e-5, rtol=1e-5)
-    assert np.abs(fast[0] - other[0]).max() > 0.01
-
-
-def test_nothing_is_dropped_at_rate_zero(monkeypatch):
-    plain, fast = (
-        results(make_layer(dropout=0.0), monkeypatch, fast)
-        for fast in (False, True)
-    )
-    for expected, received in zip(plain, fast, strict=True):
-        np.testing.assert_allclose(received, expected, atol=2e-5, rtol=1e-5)
+def test_epsilon_reaches_the_kernels():
+    plain, fast = (results(fast, epsilon=0.3) for fast in (False, True))
+    check_same(plain, fast)
+    assert np.abs(fast[0] - results(True)[0]).max() > 0.01
 
 
 def test_it_is_used_where_it_computes_the_same():
@@ -174,7 +156,7 @@ def test_it_is_used_where_it_computes_the_same():
 def test_rematerialized_it_drops_the_same_twice(monkeypatch, mode, fast):
     if (keras.config.backend(), mode, fast) == ("tensorflow", "full", False):
         pytest.skip("Keras rematerializes Dense in no graph of TensorFlow.")
-    expected = results(make_layer(), monkeypatch, fast)
+    expected = results(fast)
     calls = []
     with keras.RematScope(mode, layer_names=["the_layer"]):
         layer = make_layer(name="the_layer")
@@ -182,7 +164,7 @@ def test_rematerialized_it_drops_the_same_twice(monkeypatch, mode, fast):
         monkeypatch.setattr(
             layer, "call", lambda *a, **k: calls.append(1) or call(*a, **k)
         )
-        found = results(layer, monkeypatch, fast)
+        found = compute(layer, fast)
     if keras.config.backend() == "torch":  # the others trace the two at once
         assert len(calls) == 2
     for one, other in zip(expected, found):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from tests.backend.test_encoder_layer import compute
 from tests.backend.test_encoder_layer import make_layer
-from tests.backend.test_encoder_layer import results
 
 torch = pytest.importorskip("torch")
 torch_attention = pytest.importorskip("keras_electra.backend.torch_attention")
@@ -59,9 +59,9 @@ def settings(monkeypatch, rows, step):
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_groups_change_nothing(monkeypatch, rows, step, dropout):
     # Three rows of 7, 3 and 5 tokens.
-    plain = results(make_layer(dropout=dropout), monkeypatch, False)
+    plain = compute(make_layer(dropout=dropout), False)
     settings(monkeypatch, rows, step)
-    ours = results(make_layer(dropout=dropout), monkeypatch, True)
+    ours = compute(make_layer(dropout=dropout), True)
     for expected, received in zip(plain, ours, strict=True):
         np.testing.assert_allclose(received, expected, atol=2e-5, rtol=1e-5)
 

@@ -7,7 +7,7 @@ import pytest
 from keras_electra.pretraining.sampling import SampleTokens
 
 torch = pytest.importorskip("torch")
-torch_vocabulary = pytest.importorskip("keras_electra.backend.torch_vocabulary")
+torch_operations = pytest.importorskip("keras_electra.backend.torch_operations")
 pytestmark = pytest.mark.skipif(
     keras.config.backend() != "torch", reason="the torch backend's own way"
 )
@@ -15,10 +15,10 @@ pytestmark = pytest.mark.skipif(
 
 def results(monkeypatch, fast, dtype, training):
     """Outputs and the gradient of the logits, of 14 rows in three blocks."""
-    monkeypatch.setattr(torch_vocabulary, "BYTES_AT_ONCE", 4 * 768 * 5)
+    monkeypatch.setattr(torch_operations, "BYTES_AT_ONCE", 4 * 768 * 5)
     used = []
     monkeypatch.setattr(
-        torch_vocabulary, "can_run", lambda logits: used.append(1) or fast
+        torch_operations, "can_predict", lambda logits: used.append(1) or fast
     )
     random = np.random.default_rng(0)
     logits = torch.tensor(random.normal(0, 3, (2, 7, 700)), dtype=dtype)
@@ -59,7 +59,7 @@ def test_half_precision_rounds_the_gradient_only(monkeypatch):
 
 
 def test_another_draw_takes_the_plain_operations(monkeypatch):
-    monkeypatch.setattr(torch_vocabulary, "predict", None)  # not to be called
+    monkeypatch.setattr(torch_operations, "predict", None)  # not to be called
     logits, ids = torch.zeros(1, 2, 9), torch.zeros(1, 2, dtype=torch.int32)
     for settings in ({"temperature": 0.5}, {"disallow_correct": True}):
         outputs = SampleTokens(seed=3, **settings)(logits, ids, training=True)

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_electra.backend import encoder_layer
-from keras_electra.model import transformer
+from keras_electra.backend import numerics
 from keras_electra.model.transformer import SelfAttention
 from keras_electra.model.transformer import TransformerLayer
 from tests.model import reference
@@ -168,7 +168,7 @@ def test_fused_attention_gives_the_same(policy):
 
 def test_fused_attention_is_for_accelerators_and_without_dropout(monkeypatch):
     layer = build_attention(dropout=0.5)
-    assert layer.fused == transformer.on_accelerator()
+    assert layer.fused == numerics.on_accelerator()
     layer.fused = True
     monkeypatch.setattr(encoder_layer, "fused_attention", None, raising=False)
     monkeypatch.setattr(layer, "_fused", lambda x, mask: 0 * x[:, :, 0])
