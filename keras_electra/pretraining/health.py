@@ -19,25 +19,23 @@ from keras_electra.pretraining.fit import discriminator_of
 from keras_electra.pretraining.masking import SeededLayer
 
 ROWS = 32  # of one batch, which go through the networks at late looks
-SEEN = "its loss is {discriminator_loss:.3f}, by that {constant:.3f}"
 SENTENCES = {
-    "learning_rate": "the rate, now {rate:.2g}, is too high: {skipped:.0%} of "
-    "the steps had gradients that are not finite, the generator's loss is "
-    "{generator_loss:.2f} after {lowest:.2f} (a guess: {chance:.2f}), the "
-    "discriminator's {discriminator_loss:.2f} (a guess: 0.69). Warm up longer?",
-    "frozen": "{same} of {all} weights have not changed: {names}. Are they "
+    "learning_rate": "the rate, {rate:.2g}, is too high: {skipped:.0%} of the "
+    "steps are not finite, the generator's loss is {loss:.2f} after "
+    "{lowest:.2f} (a guess: {chance:.2f}), the discriminator's {own:.2f} (a "
+    "guess: 0.69). Warm up longer?",
+    "frozen": "{count} of {all} weights have not changed: {names}. Are they "
     "trainable and in the loss?",
-    "generator_ahead": "{sampled_accuracy:.0%} of the generator's draws are "
-    "right, and only {replaced_fraction:.1%} of the tokens are replaced: the "
-    f"discriminator learns to say original of all ({SEEN}). Take a smaller "
-    "generator or mask more.",
+    "generator_ahead": "{right:.0%} of the generator's draws are right, and "
+    "the discriminator learns to say original of all: its loss is {own:.3f}, "
+    "by that {always:.3f}. Take a smaller generator or mask more.",
     "discriminator": "the discriminator is no better than always original: "
-    f"{SEEN}. Start with `discriminator_weight=0`, or train longer.",
-    "leak": "replaced tokens are told with an AUC of {shuffled:.3f} or "
-    "more though words are shuffled. Are there some that no text has, such as "
-    "[MASK]?",
-    "word_order": "shuffled words score as before (correlation {alike:.6f}). "
-    "The order of words is ignored: do position embeddings train?",
+    "its loss is {own:.3f}, by that {always:.3f}. Start with "
+    "`discriminator_weight=0`, or train longer.",
+    "leak": "words are shuffled, and still the AUC is {shuffled:.3f} or more. "
+    "Are replaced tokens some that no text has, such as [MASK]?",
+    "word_order": "shuffled words score as before (correlation {alike:.6f}): "
+    "their order is ignored. Do position embeddings train?",
 }
 
 
@@ -109,51 +107,43 @@ class HealthMonitor(keras.callbacks.Callback):
 
     def _look(self, means, steps):
         """Sentences of what is wrong, by name."""
-        model, share = self.model, means.get("replaced_fraction", 0)
-        # NaN, of what is not known, is neither more nor less.
-        always = auc = shuffled = alike = math.nan
+        model, loss = self.model, means["generator_loss"]
+        skipped, right = means["skipped"], means.get("sampled_accuracy", 0)
+        own = means.get("discriminator_loss", 0)
+        share = means.get("replaced_fraction", 0)
+        chance = math.log(model.backbone.vocabulary_size)
+        self._lowest = lowest = min(self._lowest, loss)
         one = getattr(model.optimizer, "optimizers", [model.optimizer])[0]
         one = getattr(one, "inner_optimizer", one)
+        rate = float(ops.convert_to_numpy(one.learning_rate))
         warmup = getattr(one._learning_rate, "warmup_steps", 0)
         is_late = steps >= self.start + warmup
+        always, known = math.inf, (math.inf, 0, 0)
         if 0 < share < 1:
             always = -sum(p * math.log(p) for p in (share, 1 - share))
             if is_late and replicas.devices() == 1:
-                auc, shuffled, alike = self._shuffle()
-        loss = means["generator_loss"]
-        own = means.setdefault("discriminator_loss", math.nan)
-        if model.discriminator_loss != "cross_entropy":
-            own = math.nan  # of scores that no likelihood suits
-        chance = math.log(model.backbone.vocabulary_size)
-        self._lowest = lowest = min(self._lowest, loss)
+                known = self._shuffle()
+        auc, shuffled, alike = known
+        # Weighed losses are for scores that no likelihood suits.
+        plain = own if model.discriminator_loss == "cross_entropy" else 0
         now = self._unmoved and self._checksums()
         same = {n: x for n, x in self._unmoved.items() if now[n] == x}
-        self._unmoved = same
-        values = means | dict(
-            rate=float(ops.convert_to_numpy(one.learning_rate)),
-            lowest=lowest,
-            chance=chance,
-            all=self._all,
-            same=len(same),
-            names=", ".join([*same][:3]),
-            constant=always,
-            shuffled=shuffled,
-            alike=alike,
-        )
+        self._unmoved, count, all = same, len(same), self._all
+        names = ", ".join([*same][:3])
         seen = {
-            "learning_rate": means["skipped"] > 0.05
+            "learning_rate": skipped > 0.05
             or loss > min(1.1 * chance, 1.25 * lowest)
-            or own > 1.1 * math.log(2),
+            or plain > 1.1 * math.log(2),
             "frozen": same,
-            "generator_ahead": means.get("sampled_accuracy", 0) > 0.5
-            and own > 0.8 * always,
+            "generator_ahead": right > 0.5 and plain > 0.8 * always,
             "discriminator": is_late
-            and own > 0.99 * always
-            or math.isnan(own)
+            and plain > 0.99 * always
+            or not plain
             and auc < 0.55,
             "leak": shuffled > 0.98,
             "word_order": alike > 0.99999,
         }
+        values = locals()
         return {n: SENTENCES[n].format(**values) for n in seen if seen[n]}
 
     def _shuffle(self):
@@ -184,14 +174,14 @@ class HealthMonitor(keras.callbacks.Callback):
         )
         scores = self._network.predict_on_batch({**rows, "token_ids": ids})
         both = [x[judged].astype("float64") for x in (before, scores)]
-        new, bounds = replaced[judged] == 1, [math.nan, math.nan]
+        new, bounds = replaced[judged] == 1, [math.inf, 0]
         for i, x in enumerate(both if 0 < new.sum() < new.size else ()):
             ranks = np.searchsorted(np.sort(x[~new]), x[new])
             auc = ranks.mean() / (~new).sum()
             error = (auc * (1 - auc) / min(new.sum(), (~new).sum())) ** 0.5
             bounds[i] = auc + (2 * error, -2 * error)[i]
         varies = all(x.size and x.std() for x in both)
-        return *bounds, np.corrcoef(*both)[0, 1] if varies else math.nan
+        return *bounds, np.corrcoef(*both)[0, 1] if varies else 0
 
     def _checksums(self):
         """Of weights that should train, by path."""

@@ -105,8 +105,8 @@ class ElectraAdamW(keras.optimizers.Optimizer):
         self.assign_sub(variable, update * rate)
 
     def get_config(self) -> dict[str, object]:
-        names = ("beta_1", "beta_2", "epsilon", "bias_correction")
-        own = {name: getattr(self, name) for name in (*names, "layer_rates")}
+        names = "beta_1 beta_2 epsilon bias_correction layer_rates".split()
+        own = {name: getattr(self, name) for name in names}
         return {**super().get_config(), **own}
 
     def _decay_of(self, variable):
@@ -142,9 +142,10 @@ class ElectraAdamW(keras.optimizers.Optimizer):
             rows.append((variable.value, gradient, *slots, *rates))
         if self.bias_correction:
             step = ops.cast(self.iterations + 1, "float32")
-        learning_rate = ops.convert_to_tensor(learning_rate)
-        settings = learning_rate, self.beta_1, self.beta_2, self.epsilon
-        fused.adam_step(rows, *settings, step)
+        rate = ops.convert_to_tensor(learning_rate)
+        fused.adam_step(
+            rows, rate, self.beta_1, self.beta_2, self.epsilon, step
+        )
 
 
 def densify(gradient: Any) -> Any:

@@ -31,9 +31,9 @@ class Recipe(typing.NamedTuple):
     layer_decay: float  # in fine-tuning, a layer's rate over that of the next
 
 
-_SMALL = ({"paper": 3e-4, "google": 1e-4, "most": 1e-3}, 0.8)
-_BASE = ({"paper": 1e-4, "google": 1e-4, "most": 1e-4}, 0.8)
-_LARGE = ({"paper": 5e-5, "google": 5e-5, "most": 5e-5}, 0.9)
+_SMALL = {"paper": 3e-4, "google": 1e-4, "most": 1e-3}, 0.8
+_BASE = dict.fromkeys(("paper", "google", "most"), 1e-4), 0.8
+_LARGE = dict.fromkeys(("paper", "google", "most"), 5e-5), 0.9
 MANY_STEPS = 2000  # of fine-tuning, from which on the paper's rates are right
 RECIPES = {
     # Ours: small networks bear larger rates and need fewer steps.
@@ -60,10 +60,7 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     In float32, 0 from `num_steps` on. The warm-up multiplies a rate that is
     decaying already, as in the original (`model/optimization.py:27-45`).
-
-    Args:
-        learning_rate, warmup_steps: floats >= 0.
-        num_steps, power: floats > 0, the latter by default `1.0`, linear.
+    `learning_rate` and `warmup_steps` are >= 0, `num_steps` and `power` > 0.
     """
 
     def __init__(self, learning_rate, num_steps, warmup_steps=0, power=1.0):
@@ -180,10 +177,7 @@ def finetuning_optimizer(
 
 
 def layer_rates(backbone, layer_decay, skipped_steps=0):
-    """Factors of the learning rate by the name of the layer, a dict.
-
-    `layer_decay ** (depth + skipped_steps)`, depth 1 for the top layer.
-    """
+    """`layer_decay ** (depth + skipped_steps)` by layer; depth 1 is the top."""
     layers = [backbone.embeddings, *backbone.transformer_layers]
     depths = {layer.name: len(layers) - i for i, layer in enumerate(layers)}
     if backbone.embeddings_projection is not None:

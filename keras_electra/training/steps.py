@@ -104,7 +104,7 @@ class StepMetrics:
         """Adds norms before clipping, and if a step was applied: results."""
         *norms, applied = values
         applied = ops.cast(applied, "float32")
-        for metric, value in zip(self.gradients, norms):
+        for metric, value in zip(self.gradients[:-1], norms):
             # A weight of 0 would not take a NaN out.
             metric.update_state(ops.where(applied > 0, value, 0.0), applied)
         self.gradients[-1].update_state(1.0 - applied)
