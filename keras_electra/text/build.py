@@ -16,6 +16,7 @@ import os
 import pathlib
 import random
 import shutil
+import sys
 import time
 import typing
 
@@ -312,7 +313,8 @@ class _Build:
                 writer.add(row)
             if self.verbose and time.perf_counter() > told + PROGRESS_INTERVAL:
                 told = time.perf_counter()
-                if keras.config.is_interactive_logging_enabled():
+                shows = keras.config.is_interactive_logging_enabled()
+                if shows and sys.stdout.isatty():
                     print(f"{tally['tokens']:,} tokens so far")
         for writer in writers:
             writer.add(None)
