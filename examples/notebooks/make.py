@@ -45,7 +45,7 @@ def make(path, run=True, folder=None):
         path_to_run = pathlib.Path(folder or HERE).resolve()
         resources = {"metadata": {"path": str(path_to_run)}}
         nbclient.NotebookClient(
-            notebook, timeout=600, resources=resources
+            notebook, timeout=1800, resources=resources
         ).execute()
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)  # times of the day
