@@ -19,19 +19,19 @@ from keras_electra.presets_saving import known_rows
 
 PAIRS = ("ElectraPretrainer", "ElectraTextGenerator")
 # Classes of presets that have the head of a command, its own first.
-HAVE = {
+HAVE: dict[str, Any] = {
     "detect": ("ElectraReplacedTokenDetector", *PAIRS),
     "classify": ("ElectraTextClassifier",),
     "fill-mask": ("ElectraMaskedLM", *PAIRS),
 }
 FORMS = ("preset", "transformers", "tf1", "keras_hub")
 TEXTS = "texts", {"nargs": "*", "help": "by default lines of standard input"}
-SURE = "--abstain-below", {"type": float, "default": 0.0}
-TOP_K = "--top-k", {"type": int, "default": 5}
-INTO = "--to", {"choices": FORMS, "default": "preset"}
-FORM = "--to", {"choices": PLACES, "default": "onnx"}
+SURE: tuple[Any, ...] = "--abstain-below", {"type": float, "default": 0.0}
+TOP_K: tuple[Any, ...] = "--top-k", {"type": int, "default": 5}
+INTO: tuple[Any, ...] = "--to", {"choices": FORMS, "default": "preset"}
+FORM: tuple[Any, ...] = "--to", {"choices": PLACES, "default": "onnx"}
 BITS = "--quantize", {"choices": ["int8"]}
-COMMANDS = (  # with what they do and take
+COMMANDS: tuple[Any, ...] = (  # with what they do and take
     ("detect", "how probably tokens were replaced", TEXTS, SURE),
     ("classify", "labels and probabilities", TEXTS, SURE),
     ("fill-mask", "words for each [MASK]", TEXTS, TOP_K),

@@ -114,7 +114,7 @@ class KeepsArguments:
     Mixed in before Keras' class. `unsaved` are those not to be configured.
     """
 
-    unsaved = ()
+    unsaved: tuple[str, ...] = ()
 
     def keep_arguments(self, values: dict[str, object]) -> None:
         """Sets what `values`, the constructor's `locals()`, has of them."""

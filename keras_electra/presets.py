@@ -21,9 +21,9 @@ from keras_electra.backend import files
 
 # Functions of a class, a preset, `load_weights` and a dict of arguments. They
 # return an object of the class, or `None` if KerasHub is to open the preset.
-OPENERS = []
+OPENERS: list[Any] = []
 # Name of a form -> function of a task and a `Path` that writes the task there.
-EXPORTERS = {}
+EXPORTERS: dict[str, Any] = {}
 METADATA, TASK, TASK_WEIGHTS = "metadata.json", "task.json", "task.weights.h5"
 WRONG = AttributeError, LookupError, TypeError  # of values of another type
 SAVED = ".saved"  # in a preset's folder: a complete save, yet to be moved
@@ -32,7 +32,7 @@ SAVED = ".saved"  # in a preset's folder: a complete save, yet to be moved
 class OpensPresets:
     """`from_preset` for other forms; mixed in before KerasHub's class."""
 
-    places = ()  # names of arguments that say where else to look
+    places: Any = ()  # names of arguments that say where else to look
 
     @classmethod
     def from_preset(cls, preset, load_weights=True, **kwargs):

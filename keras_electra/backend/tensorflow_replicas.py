@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-KINDS = (
+KINDS: tuple[Any, ...] = (
     tf.distribute.MirroredStrategy,
     tf.distribute.MultiWorkerMirroredStrategy,
     tf.distribute.OneDeviceStrategy,

@@ -28,7 +28,7 @@ from keras_electra.presets import EXPORTERS
 from keras_electra.presets import METADATA
 
 # Where graphs are, in full precision and in eight bits.
-PLACES = {
+PLACES: dict[str, Any] = {
     "onnx": ("onnx/model.onnx", "onnx/model_quantized.onnx"),
     "openvino": (
         "openvino/openvino_model.xml",

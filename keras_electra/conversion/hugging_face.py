@@ -36,7 +36,7 @@ ACTIVATIONS = {  # `hidden_act` of transformers -> `activation` here
 }
 HIDDEN_ACT = {ours: theirs for theirs, ours in reversed(ACTIVATIONS.items())}
 # Names in both, and what transformers has when it is not written.
-NAMES = {
+NAMES: dict[str, Any] = {
     "vocab_size": ("vocabulary_size", 30522),
     "num_hidden_layers": ("num_layers", 12),
     "num_attention_heads": ("num_heads", 4),

@@ -49,7 +49,7 @@ class Files:
         path = pathlib.Path(self.preset).expanduser()
         places = ("", "discriminator", "generator")
         found = [(path / place / CONFIG).is_file() for place in places]
-        self.is_pair = found == [False, True, True]
+        self.is_pair: bool = found == [False, True, True]
         if self.is_pair:
             path = path / (network or "discriminator")
         has_index = pathlib.Path(f"{path}.index").is_file()

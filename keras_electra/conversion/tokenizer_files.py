@@ -28,7 +28,7 @@ SETTINGS = {
 # Whose `vocab.txt` is all there is to them.
 SAME_AS_BERT = ("Bert", "Electra", "DistilBert", "MobileBert", "ConvBert")
 # In `tokenizer_config.json`: what says that words are split another way.
-USUAL = {
+USUAL: dict[str, Any] = {
     "word_tokenizer_type": ("basic", None),
     "subword_tokenizer_type": ("wordpiece", None),
     "do_basic_tokenize": (True, None),

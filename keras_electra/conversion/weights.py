@@ -24,7 +24,7 @@ EMBEDDINGS = {
     "LayerNorm": "layer_norm",
 }
 ATTENTION = tuple(f"attention/self/{n}" for n in ("query", "key", "value"))
-LAYER = {
+LAYER: dict[str, Any] = {
     ATTENTION: "attention.query_key_value",
     "attention/output/dense": "attention.output_dense",
     "attention/output/LayerNorm": "attention_layer_norm",
@@ -170,10 +170,10 @@ class Checkpoint:
     """
 
     # Both for an encoder of which nobody can say what it is.
-    networks = ("discriminator", "generator")
+    networks: tuple[str, ...] = ("discriminator", "generator")
     is_tied = False  # whether both are one encoder
     architecture, config = None, {}  # in transformers
-    token_head = {}  # arguments of `ElectraMaskedLM`
+    token_head: dict[str, Any] = {}  # arguments of `ElectraMaskedLM`
     pooled = None  # why a linear `classifier` is not of all tokens
     file_names = {}  # of tensors that are not called so in the file
     lowercase = True  # as of `read_tokenizer`

@@ -90,8 +90,8 @@ class Rows:
             lengths.append(used.reshape(len(ids), -1).max(axis=1, initial=1))
             pairs = zip(arrays, self._pads)
             leaves.append([_strip(*pair, lengths[-1]) for pair in pairs])
-            self.width = max(self.width, ids.shape[-1])
-        self.lengths = np.concatenate(lengths)
+            self.width: int = max(self.width, ids.shape[-1])
+        self.lengths: Any = np.concatenate(lengths)
         self._starts = np.cumsum(self.lengths) - self.lengths
         self.leaves = [
             p[0] if p[0] is None else np.concatenate(p) for p in zip(*leaves)

@@ -91,12 +91,12 @@ class ExampleDataset(PositionedDataset):
         super().__init__()
         files = metadata["shards"][split]
         self.metadata = metadata  # what `build_examples` recorded
-        self.num_examples = sum(file["examples"] for file in files)
-        self.sequence_length = metadata["settings"]["sequence_length"]
+        self.num_examples: int = sum(file["examples"] for file in files)
+        self.sequence_length: Any = metadata["settings"]["sequence_length"]
         self._order = order
         self.batch_size = batch_size
         self._steps = min(-(-self.num_examples // batch_size), len(order))
-        self.endless = len(order) > self._steps
+        self.endless: bool = len(order) > self._steps
         self._name = f"{split} examples of {folder!r}"
         paths = [os.path.join(folder, file["file"]) for file in files]
         with self._naming_damage():

@@ -98,14 +98,14 @@ class Teacher:
     """
 
     def __init__(self, source, names, preprocessor, cache=None):
-        self.embedder = open_teacher(source, preprocessor)
+        self.embedder: Any = open_teacher(source, preprocessor)
         own, student = self.embedder.preprocessor, preprocessor
         ids = {p.tokenizer.fingerprint() for p in (own, student)}
         is_shorter = own.sequence_length < student.sequence_length
-        self.by_words = is_shorter or len(ids) > 1
+        self.by_words: Any = is_shorter or len(ids) > 1
         given = self.embedder.backbone.input, outputs(self.embedder, names)
         self._network = keras.Model(*given)
-        self.widths = {n: self._network.output[n].shape[-1] for n in names}
+        self.widths: Any = {n: self._network.output[n].shape[-1] for n in names}
         self._cache = None
         if cache is not None:
             name = self._fingerprint(student.sequence_length)

@@ -43,7 +43,7 @@ class Round(keras.Model):
         self.generator_head = task.generator_head
         self.discriminator_head, self.way = task.discriminator_head, way
         tokenizer = task.preprocessor.tokenizer
-        self.pad_token_id = tokenizer.pad_token_id
+        self.pad_token_id: Any = tokenizer.pad_token_id
         banned = np.zeros(task.backbone.vocabulary_size, "bool")
         banned[tokenizer.special_token_ids] = True
         banned[tokenizer.vocabulary_size() :] = True

@@ -193,8 +193,8 @@ def make_networks(sizes, generator, shares, **common):
 class PretrainingSaving(KeepsArguments, AdaptableModel, SavesPresets):
     """Presets and configuration of `ElectraPretrainer`."""
 
-    unsaved = ("backbone", "generator", "preprocessor")
-    places = ("discriminator", "generator")
+    unsaved: tuple[str, ...] = ("backbone", "generator", "preprocessor")
+    places: tuple[str, ...] = ("discriminator", "generator")
 
     @classmethod
     def from_preset(

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -73,7 +74,7 @@ class Calibrates:
     or `None` and an argument of all. Mixed in before `ElectraTask`.
     """
 
-    calibration_methods = ("platt", "temperature")  # the default first
+    calibration_methods: Any = ("platt", "temperature")  # the default first
 
     @property
     def is_exclusive(self) -> bool:
@@ -129,7 +130,7 @@ class Calibrates:
     def _begin_fit(self, *args):
         if self.calibration is not None:
             warnings.warn("`fit` drops `calibration`: calibrate again.")
-            self.calibration = None
+            self.calibration: Any = None
         super()._begin_fit(*args)
 
     def _judge(self, x, y, batch_size):

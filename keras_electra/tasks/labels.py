@@ -43,7 +43,7 @@ class LabelEncoder:
             problem_type = "regression" if num_classes == 1 else "single_label"
         kinds = ("single_label", "multi_label", "regression")
         check_option("problem_type", problem_type, kinds)
-        self.num_classes = int(num_classes)
+        self.num_classes: int = int(num_classes)
         self.labels = labels
         self.problem_type = problem_type
         self.names = labels or range(self.num_classes)

@@ -45,8 +45,8 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
     backbone_cls = ElectraBackbone
     label_encoder = None  # where there are classes, a `LabelEncoder`
     token_outputs = False  # whether axes of outputs that vary are of tokens
-    padded_output = 0.0  # what `predict` gives for padding
-    unsaved = ("backbone", "preprocessor")
+    padded_output: float = 0.0  # what `predict` gives for padding
+    unsaved: tuple[str, ...] = ("backbone", "preprocessor")
 
     def add_logits(self, x, units, dropout, activation=None, hidden=None):
         """Logits of vectors: dropout, `hidden` and dropout again, linear."""
@@ -94,9 +94,9 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
         else:
             place = "weighted_metrics" if self.token_labels else "metrics"
             kwargs.setdefault(place, self.default_metrics())
-        self.step_metrics = StepMetrics()
+        self.step_metrics: Any = StepMetrics()
         places = kwargs.get("metrics"), kwargs.get("weighted_metrics")
-        self.judges_tokens = self.token_labels and all(
+        self.judges_tokens: bool = self.token_labels and all(
             # Other people's metrics may look at whole rows.
             getattr(metric, "__module__", "keras.").startswith("keras.")
             for metric in keras.tree.flatten(places)

@@ -1,6 +1,7 @@
 """Labels for a text or a pair of texts."""
 
 import typing
+from typing import Any
 
 import keras
 import keras_hub
@@ -28,7 +29,7 @@ class ElectraTextClassifierPreprocessor(
 class ClassifiesTexts(Calibrates, ElectraTask):
     """Tasks that give texts labels; mixed in before KerasHub's base class."""
 
-    names = inputs.Names(TEXT_COLUMNS)
+    names: Any = inputs.Names(TEXT_COLUMNS)
 
     def classify(
         self, texts: object, batch_size: int = 32, abstain_below: float = 0.0
@@ -65,7 +66,7 @@ class ClassifiesTexts(Calibrates, ElectraTask):
             )
 
     def encode_labels(self, x: object, y: object) -> object:
-        self.text_pairs = isinstance(x, tuple) and len(x) > 1
+        self.text_pairs: bool = isinstance(x, tuple) and len(x) > 1
         return self.label_encoder.encode(y, self.loss)
 
 

@@ -39,7 +39,7 @@ class ExamplePacker:
         check_option("rules", rules, ("default", "original"))
         check_count("sequence_length", sequence_length, at_least=MIN_LENGTH)
         self.sequence_length = sequence_length
-        self.generator = generator or random.Random(0)
+        self.generator: Any = generator or random.Random(0)
         self._is_original = rules == "original"
         self._target = sequence_length  # tokens, of the next example
         self._lines, self._length = [], 0  # what waits, and its tokens

@@ -5,6 +5,7 @@ What is in memory becomes rows once; streams are read batch by batch.
 
 import functools
 import typing
+from typing import Any
 
 import keras
 import numpy as np
@@ -39,7 +40,7 @@ TEXT_COLUMNS = (
 class FitsExamples(GuardedSteps):
     """What a model says of its data, and training; before KerasHub's base."""
 
-    names = inputs.Names((("text",),))  # of columns of tables
+    names: Any = inputs.Names((("text",),))  # of columns of tables
     token_labels = False  # whether labels are one a token
     may_be_empty = False  # whether texts to train on may
     free_order = True  # whether it changes little which rows meet in a batch
@@ -151,7 +152,7 @@ class FitsExamples(GuardedSteps):
                 # Keras' own method: KerasHub's would run the preprocessor.
                 return keras.Model.fit(self, x, **kwargs)
         finally:
-            self.training_data = None
+            self.training_data: Any = None
 
     @known_keywords(keras.Model.evaluate, "_use_cached_eval_dataset")
     def evaluate(
