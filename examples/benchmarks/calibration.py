@@ -14,7 +14,6 @@ import pathlib
 import time
 
 import keras
-import numpy as np
 from harness.glue_data import read_glue
 from harness.recipes import GLUE
 from harness.tagging_data import read_conll
@@ -62,7 +61,7 @@ def main():
                 method or "none",
                 f"{found.accuracy:.3f}",
                 f"{found.expected_calibration_error:.3f}",
-                f"{by_chance(found):.3f}",
+                f"{found.error_by_chance:.3f}",
                 f"{found.brier_score:.3f}",
                 f"{found.coverage:.1%}, {found.error:.1%}",
                 f"{time.process_time() - start:.0f}",
@@ -126,16 +125,6 @@ def split(data, size, held_out):
         return [x[i] for i in places], [y[i] for i in places]
 
     return take(rest), take(held)
-
-
-def by_chance(found, draws=200):
-    """The mean calibration error if every probability of a report were true."""
-    generator = np.random.default_rng(0)
-    errors = [
-        count * np.abs(generator.binomial(count, p, draws) / count - p)
-        for p, _, count in found.bins
-    ]
-    return np.mean(np.sum(errors, axis=0)) / found.count
 
 
 def parse_arguments():

@@ -54,13 +54,14 @@ def numpy_function(function, inputs, dtype="int32", sequence_length=None):
     return nesting.with_flat_values(rows)
 
 
-def call_python(function: Any, inputs: Any, spec: Any) -> Any:
+def call_python(function: Any, inputs: Any, spec: Any = None) -> Any:
     """Calls a Python function on nested tensors in a graph.
 
     It gets the parts of the tuple `inputs`, tensors of strings as lists of str
     and others as arrays, and returns arrays, which become tensors; `spec` is
-    nested like them, with a `shape` and `dtype` each. The last axis of a ragged
-    tensor is joined to strings with spaces between the items.
+    nested like them, with a `shape` and `dtype` each: by default those of what
+    is made of two zeros as text, of which only the last axis is fixed. The last
+    axis of a ragged tensor is joined to strings with spaces between the items.
     """
     import tensorflow as tf
 
@@ -70,7 +71,22 @@ def call_python(function: Any, inputs: Any, spec: Any) -> Any:
         words = part if part.dtype == tf.string else tf.strings.as_string(part)
         return tf.strings.reduce_join(words, axis=-1, separator=" ")
 
+    def sample(part):
+        value = b"0 0" if part.dtype == tf.string else 0
+        shape = [size or 2 for size in part.shape[1:]]
+        return np.full([1, *shape], value, part.dtype.as_numpy_dtype)
+
+    def spec_of(array):
+        last = array.shape[1:][-1:]  # if that is not the first one
+        middle = [None] * (array.ndim - len(last))
+        return tf.TensorSpec([*middle, *last], array.dtype)
+
     flat = [join(part) for part in tf.nest.flatten(inputs)]
+    if spec is None:
+        parts = [p if p is None else _to_python(sample(p)) for p in flat]
+        with tf.init_scope():  # out of the graph
+            outputs = function(*tf.nest.pack_sequence_as(inputs, parts))
+        spec = tf.nest.map_structure(spec_of, outputs)
     flat_spec = tf.nest.flatten(spec)
 
     def call(*values):

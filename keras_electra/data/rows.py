@@ -95,7 +95,6 @@ class RowPreprocessor(
     tokenizer_cls = ElectraTokenizer
     unsaved = ("tokenizer",)
     makes_labels = False  # whether `rows` changes labels and weights
-    middle_axes = ()  # of rows, between the batch's and the tokens'
     truncate = "round_robin"
 
     def __init__(self, tokenizer, sequence_length=512, **kwargs):
@@ -132,17 +131,9 @@ class RowPreprocessor(
 
     def _run(self, *data):
         if graph_text.is_in_graph():
-            spec = self.output_spec(*data)
-            return graph_text.call_python(self._run, data, spec)
+            return graph_text.call_python(self._run, data)
         data = inputs.to_examples(*data)
         return self.rows(*data, length=self.sequence_length)
-
-    def output_spec(self, x=None, y=None, sample_weight=None):
-        """What a call returns, with a `keras.KerasTensor` for each array."""
-        shape = (None, *self.middle_axes, self.sequence_length)
-        return {
-            name: keras.KerasTensor(shape, "int32") for name in inputs.NAMES
-        }
 
     @classmethod
     def _add_missing_kwargs(cls, loader, kwargs):

@@ -95,7 +95,7 @@ class PretrainingFit(FitsExamples):
         x, _, _ = super()._pack(x, None, None)
         return check_ids(x, self.backbone.vocabulary_size), None, None
 
-    def _begin_fit(self, stream, epochs):
+    def _begin_fit(self, stream, epochs, *others):
         if self.disentangled is not None:
             self.disentangled.follow()
         is_new = self._compile_auto and not self.optimizer.built

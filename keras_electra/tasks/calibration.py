@@ -33,6 +33,8 @@ class CoverageReport(Page):
         count, accuracy: int, float. Decisions, and the share of right ones.
         expected_calibration_error: float. Mean difference of probability and
             accuracy over 15 bins of probability (Guo et al. 2017).
+        error_by_chance: float. What that would be of as few decisions if every
+            probability were true: no method comes lower.
         brier_score: float. Mean squared difference of probability and truth,
             of classes their sum.
         threshold: float. `abstain_below=threshold` decides most within the
@@ -51,11 +53,18 @@ class CoverageReport(Page):
     bins: list[tuple[float, float, int]]
     title = "Reliability"
 
+    @property
+    def error_by_chance(self) -> float:
+        """Of binomial shares, as if these were normal."""
+        spreads = [n * p * (1 - p) for p, _, n in self.bins]
+        return sum(math.sqrt(2 / math.pi * s) for s in spreads) / self.count
+
     def __str__(self) -> str:
         return (
             f"{self.count:,} decisions, accuracy {self.accuracy:.3f}, expected "
-            f"calibration error {self.expected_calibration_error:.3f}, Brier "
-            f"score {self.brier_score:.3f}; abstain_below={self.threshold:.4g} "
+            f"calibration error {self.expected_calibration_error:.3f} (by "
+            f"chance {self.error_by_chance:.3f}), Brier score "
+            f"{self.brier_score:.3f}; abstain_below={self.threshold:.4g} "
             f"decides {self.coverage:.1%}, wrong {self.error:.1%}"
         )
 

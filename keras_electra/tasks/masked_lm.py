@@ -83,11 +83,6 @@ class ElectraMaskedLMPreprocessor(
         # A task masks its rows itself, anew whenever they are used.
         return self.mask(x, width=self.mask_selection_length) if length else x
 
-    def output_spec(self, x=None, y=None, sample_weight=None):
-        spec = keras.KerasTensor((None, self.mask_selection_length), "int32")
-        x = {**super().output_spec(), "mask_positions": spec}
-        return x, spec, keras.KerasTensor(spec.shape, "float32")
-
 
 def _places(chosen, width=None, limit=None):
     """Where rows are chosen, `(rows, width)`, and what is no padding of it."""

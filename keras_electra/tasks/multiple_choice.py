@@ -48,8 +48,6 @@ class ElectraMultipleChoicePreprocessor(RowPreprocessor):
         tokenizer, sequence_length, **kwargs: as of every preprocessor.
     """
 
-    middle_axes = (None,)
-
     def rows(self, x, y=None, sample_weight=None, length=None):
         contexts, choices = to_choices(x)
         count = len(choices[0])

@@ -4,7 +4,7 @@ Prompting with the discriminator (Xia et al., EMNLP 2022; Li et al., COLING
 2022). A pass of the network for every word of a label and every template.
 """
 
-import string
+import re
 from typing import Any
 
 import keras
@@ -28,26 +28,21 @@ from keras_electra.tasks.text_classifier import ClassifiesTexts
 from keras_electra.training.fit import TEXT_COLUMNS
 
 MASK = "verbalizer_mask"  # in rows, 1 for the pieces of the verbalizer
-FORMATTER = string.Formatter()
+FIELD = re.compile(r"\{(label|text[12]?)\}")
 FIELDS = ["label", "text"], ["label", "text1", "text2"]  # of templates
 
 
 def _parse(template):
-    """Pairs `(literal, field or None)` of a template."""
-    try:
-        parts = [
-            (literal, field and f"{field}{spec}{conversion or ''}")
-            for literal, field, spec, conversion in FORMATTER.parse(template)
-        ]
-    except (TypeError, ValueError):  # of another type, a lone brace
-        parts = []
-    if sorted(f for _, f in parts if f is not None) not in FIELDS:
+    """Literals of a template, and the fields between them."""
+    parts = FIELD.split(template) if isinstance(template, str) else []
+    braces = {*"{}"} & {*"".join(parts[::2])}
+    if sorted(parts[1::2]) not in FIELDS or braces:
         raise ValueError(
             "`templates` must hold strings with `{label}` and `{text}`, for "
             "pairs `{text1}` and `{text2}`, each once, such as '{text} It was "
             f"{{label}}.'. Received: {template!r}."
         )
-    return parts
+    return parts[::2], parts[1::2]
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -104,8 +99,8 @@ class ElectraPromptClassifierPreprocessor(RowPreprocessor):
         columns = map(encode, x if isinstance(x, tuple) else (x,))
         words, sequences, spans = encode(self.words), [], []
         prompts = [
-            (encode(list(literals)), fields, word)
-            for literals, fields in (zip(*_parse(t)) for t in self.templates)
+            (encode(literals), fields, word)
+            for literals, fields in map(_parse, self.templates)
             for word in words
         ]
         for texts in zip(*columns, strict=True):
@@ -118,13 +113,12 @@ class ElectraPromptClassifierPreprocessor(RowPreprocessor):
                     above=0,
                 )
                 cut = trim_pair(*texts, *[[]] * (2 - len(texts)), room)
-                values = {"label": word, None: [], **dict(zip(names[1:], cut))}
-                row = [self.tokenizer.cls_token_id]
-                for literal, field in zip(literals, fields):
-                    row += literal
+                values = {"label": word, **dict(zip(names[1:], cut))}
+                row = [self.tokenizer.cls_token_id, *literals[0]]
+                for field, literal in zip(fields, literals[1:]):
                     if field == "label":
                         spans.append(slice(len(row), len(row) + len(word)))
-                    row += values[field]
+                    row += [*values[field], *literal]
                 sequences.append([*row, self.tokenizer.sep_token_id])
         pad, firsts = self.tokenizer.pad_token_id, map(len, sequences)
         x = make_rows(sequences, firsts, pad, length)
@@ -134,11 +128,6 @@ class ElectraPromptClassifierPreprocessor(RowPreprocessor):
         shape = (-1, len(prompts), x[MASK].shape[-1])
         x = {name: rows.reshape(shape) for name, rows in x.items()}
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-
-    def output_spec(self, x=None, y=None, sample_weight=None):
-        shape = (None, len(self.groups), self.sequence_length)
-        spec = keras.KerasTensor(shape, "int32")
-        return dict.fromkeys((*inputs.NAMES, MASK), spec)
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")

@@ -55,18 +55,16 @@ def split_document(document, question, tokenizer, length, stride):
     step = min(stride, room)
     starts = range(0, max(0, count - room) + step, step)
     parts = [slice(start, start + room) for start in starts]
-    best, scores = np.zeros(count, int), np.full(count, -1.0)
-    for part in parts:
+    scores = np.full((len(parts), count), -1.0)
+    for row, part in zip(scores, parts):
         # The lesser of the tokens left and right of one counts, and the
         # length of the window; of equals the first (`qa_tasks.py:71-107`).
-        left = np.arange(len(best[part]))
-        score = np.minimum(left, left[::-1]) + 0.01 * len(left)
-        best[part] = np.where(score > scores[part], part.start, best[part])
-        scores[part] = np.maximum(score, scores[part])
-    windows = []
-    for part in parts:
+        left = np.arange(len(row[part]))
+        row[part] = np.minimum(left, left[::-1]) + 0.01 * len(left)
+    windows, best = [], scores.argmax(axis=0)
+    for i, part in enumerate(parts):
         ids = [*head, *document.ids[part], tokenizer.sep_token_id]
-        is_best = (best[part] == part.start).tolist()
+        is_best = (best[part] == i).tolist()
         windows.append(QAWindow(ids, len(head), part.start, is_best))
     return windows
 
@@ -216,12 +214,3 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
         if sample_weight is not None:
             sample_weight = np.asarray(sample_weight, "float32")[examples]
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
-
-    def output_spec(self, x=None, y=None, sample_weight=None):
-        spec = super().output_spec()
-        if y is not None:
-            spec["start_positions"] = keras.KerasTensor((None,), "int32")
-            y = keras.KerasTensor((None, 3), "int32")
-        if sample_weight is not None:
-            sample_weight = keras.KerasTensor((None,), "float32")
-        return keras.utils.pack_x_y_sample_weight(spec, y, sample_weight)

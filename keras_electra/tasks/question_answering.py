@@ -13,12 +13,11 @@ from keras_electra.arguments import check_option
 from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
 from keras_electra.tasks import answers as ranking
-from keras_electra.tasks import attribution
+from keras_electra.tasks import explanation
 from keras_electra.tasks import qa_windows
 from keras_electra.tasks import span_heads
 from keras_electra.tasks.calibration import LEAST_SCALE
 from keras_electra.tasks.calibration import Calibrates
-from keras_electra.tasks.explanation import Explanation
 from keras_electra.tasks.labels import softmax
 from keras_electra.tasks.task import ElectraTask
 
@@ -189,17 +188,16 @@ class ElectraQuestionAnswering(Calibrates, ElectraTask, keras_hub.models.Task):
 
     def explain(self, question, context, attention=False):
         """An `Explanation` of a context; `attention` adds that of all heads."""
-        x = attribution.read_one(self, (question, context))
+        x, _ = explanation.read_one(self, (question, context))
         found, shares = self.answer(question, context), np.zeros(len(context))
         for answer in found.n_best:
             shares[answer.start : answer.end] += answer.probability
         _, [spans] = self.preprocessor.tokenizer.encode_with_offsets([context])
-        return Explanation(
-            f"{question} {found.text or 'No answer.'}",
-            [context],
-            [[(a, b, float(shares[a])) for a, b in spans if a < b]],
-            attention and attribution.attention_by_head(self, x),
-        )
+        tokens = [(a, b, float(shares[a])) for a, b in spans if a < b]
+        title = f"{question} {found.text or 'No answer.'}"
+        attention = attention and explanation.attention_by_head(self, x)
+        given = title, [context], [tokens], attention
+        return explanation.Explanation(*given)
 
     def _judge(self, x, y, batch_size):
         """Padded scores of the best answers, and whether the first is right."""
@@ -207,11 +205,10 @@ class ElectraQuestionAnswering(Calibrates, ElectraTask, keras_hub.models.Task):
         found = self.answer(x, batch_size=batch_size)
         golds = [gold[0] if gold else "" for gold in qa_windows.to_answers(y)]
         best = [answers.best_text for answers in found]
-        width = max(len(answers.n_best) for answers in found)
-        scores = np.full((len(found), width), -1e4)
-        for row, answers in zip(scores, found):
-            sums = [a.start_logit + a.end_logit for a in answers.n_best]
-            row[: len(sums)] = sums
+        scores = keras.utils.pad_sequences(
+            [[a.start_logit + a.end_logit for a in f.n_best] for f in found],
+            *(None, "float64", "post", "post", -1e4),
+        )
         return scores, np.array(list(map(ranking.exact_match, best, golds)))
 
     def _fit_scale(self, scores, right, method):
@@ -242,12 +239,9 @@ class ElectraQuestionAnswering(Calibrates, ElectraTask, keras_hub.models.Task):
                 f"Received: {len(questions)} questions, {len(answers)} lists."
             )
         results = self.answer(questions, contexts, **kwargs)
-        texts = [result.best_text for result in results]
-        score = ranking.SCORES[metric]
-        score, self.null_threshold = ranking.best_threshold(
-            [result.null_score for result in results],
-            [ranking.best_score(score, *pair) for pair in zip(texts, answers)],
-            [bool(golds) for golds in answers],
-            texts,
-        )
-        return score, self.null_threshold
+        texts, score = [r.best_text for r in results], ranking.SCORES[metric]
+        scores = [ranking.best_score(score, *p) for p in zip(texts, answers)]
+        nulls, has_answer = [r.null_score for r in results], map(bool, answers)
+        found = ranking.best_threshold(nulls, scores, [*has_answer], texts)
+        self.null_threshold = found[1]
+        return found

@@ -13,9 +13,8 @@ from keras_electra.data.rows import TextPreprocessor
 from keras_electra.data.rows import split_windows
 from keras_electra.data.rows import text_rows
 from keras_electra.model.heads import ReplacedTokenHead
-from keras_electra.tasks import attribution
+from keras_electra.tasks import explanation
 from keras_electra.tasks.calibration import Calibrates
-from keras_electra.tasks.explanation import Explanation
 from keras_electra.tasks.task import ElectraTask
 
 
@@ -56,16 +55,14 @@ class ElectraReplacedTokenDetectorPreprocessor(TextPreprocessor):
         tokenizer, sequence_length, truncate, **kwargs: as of the classifier's.
     """
 
-    def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        x = super().call(x)
-        if y is not None and sample_weight is None:
-            sample_weight = x["padding_mask"]
-        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
+    makes_labels = True
 
     def rows(self, x, y=None, sample_weight=None, length=None):
         x = super().rows(x, length=length)
         mask = x["padding_mask"]
-        if sample_weight is not None and np.ndim(sample_weight[0]) == 0:
+        if y is not None and sample_weight is None:
+            sample_weight = mask
+        elif sample_weight is not None and np.ndim(sample_weight[0]) == 0:
             sample_weight = mask * np.reshape(sample_weight, (-1, 1))
         pad = keras.utils.pad_sequences  # one a token, 0 for padding
         how = (mask.shape[1], "float32", "post", "post")
@@ -157,12 +154,10 @@ class ElectraReplacedTokenDetector(
                 results[i].append(token)
         return results[0] if is_one else results
 
-    def explain(self, text: object, attention: bool = False) -> Explanation:
+    def explain(self, text: Any, attention: bool = False) -> Any:
         """An `Explanation` of a text; `attention` adds that of every head."""
-        x = attribution.read_one(self, text)
-        return Explanation(
-            "How probably each token was replaced",
-            x,
-            [[token[1:] for token in self.detect(text)]],
-            attention and attribution.attention_by_head(self, x),
-        )
+        x, texts = explanation.read_one(self, text)
+        title = "How probably each token was replaced"
+        tokens = [[token[1:] for token in self.detect(text)]]
+        attention = attention and explanation.attention_by_head(self, x)
+        return explanation.Explanation(title, texts, tokens, attention)

@@ -1,11 +1,9 @@
 """What all tasks share: training and use on data of any form."""
 
-import functools
 import itertools
 import sys
 import time
 import typing
-from typing import Any
 
 import keras
 import numpy as np
@@ -25,9 +23,8 @@ from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.layers import Dropout
 from keras_electra.presets_saving import SavesPresets
 from keras_electra.tasks import labels
+from keras_electra.training import recipes
 from keras_electra.training.fit import FitsExamples
-from keras_electra.training.recipes import finetuning_optimizer
-from keras_electra.training.recipes import finetuning_rate
 from keras_electra.training.steps import StepMetrics
 
 
@@ -73,18 +70,22 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
     def compile(self, optimizer="auto", loss="auto", metrics="auto", **kwargs):
         """`keras.Model.compile`, by default with what suits the task.
 
-        That is `finetuning_optimizer`, begun anew by every `fit`: warm-up and
-        decay to 0 over its epochs and steps, at the paper's rate for the size
-        (3e-4 small, 1e-4 base, 5e-5 large), or of fewer than 2,000 steps a
-        larger one (small: up to 1e-3); constant where a stream does not tell
-        its length. Callbacks that set the rate need an optimizer of your own.
-        `weighted_metrics` where labels are of tokens.
+        That is an `ElectraAdamW` with a rate for every layer that every `fit`
+        begins anew: warm-up and decay to 0 over its epochs and steps, at the
+        paper's rate for the size (3e-4 small, 1e-4 base, 5e-5 large), or of
+        fewer than 2,000 steps a larger one (small: up to 1e-3). The rate is
+        constant where a stream does not tell its length, where a callback of
+        Keras sets it, and once `optimizer.learning_rate` is set. With
+        `initial_epoch` training goes on. `weighted_metrics` for labels of
+        tokens.
         """
-        self._compile_auto = self._planned = None
         if optimizer == "auto":
-            given = {"loss": loss, "metrics": metrics, **kwargs}
-            self._compile_auto = functools.partial(self.compile, **given)
-            optimizer = self._recipe()
+            optimizer = recipes.FinetuningAdamW(
+                recipes.finetuning_rate(self.backbone.hidden_dim),
+                weight_decay=0.01,  # `configure_finetuning.py:55`
+                layer_rates=recipes.layer_rates(self.backbone),
+                bias_correction=True,
+            )
         if loss == "auto":
             loss = self.default_loss()
         if kwargs.get("weighted_metrics") == "auto":
@@ -103,39 +104,17 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
         )
         keras.Model.compile(self, optimizer, loss, **kwargs)
 
-    def _recipe(self, num_steps=None):
-        """The default optimizer of a run; `None`, unknown, stays constant."""
-        width, is_long = self.backbone.hidden_dim, (num_steps or 0) >= 10
-        many = num_steps or 2**62
-        return finetuning_optimizer(
-            self.backbone,
-            many,
-            learning_rate=finetuning_rate(width, num_steps=many),
-            weight_decay=0.01,  # `configure_finetuning.py:55`
-            # Of few steps none is to be lost, as the first of a warm-up is;
-            # corrected moments hold it back.
-            warmup_fraction=0.1 * is_long,
-            bias_correction=True,
-        )
-
-    def _begin_fit(self, stream, epochs):
-        compile_with = self._compile_auto
-        if compile_with is None or stream.steps is None:
+    def _begin_fit(self, stream, epochs, initial_epoch, callbacks):
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        if not isinstance(optimizer, recipes.FinetuningAdamW):
             return
-        num_steps = stream.steps * epochs
-        if self._planned == num_steps:  # nothing is to be compiled again
-            inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-            for variable in inner.variables:
-                variable.assign(ops.zeros_like(variable))
-            return
-        compile_with(self._recipe(num_steps))
-        self._compile_auto, self._planned = compile_with, num_steps
-
-    def get_compile_config(self) -> Any:
-        config = super().get_compile_config()
-        if config and self._compile_auto is not None:
-            config["optimizer"] = "auto"
-        return config
+        steps = stream.steps or 0  # 0: not known
+        if not initial_epoch or steps:
+            optimizer.restart(initial_epoch * steps)
+        width, num_steps = self.backbone.hidden_dim, steps * epochs
+        rate = recipes.finetuning_rate(width, num_steps=num_steps)
+        run = recipes.PlannedRun(optimizer, rate, num_steps, [*callbacks])
+        callbacks.append(run)
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -192,9 +171,9 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
     ) -> None:
         """Writes a folder that other programs run without Keras.
 
-        It holds graphs, `tokenizer.json`, `config.json` (labels, thresholds),
-        `README.md`, and `parity.json`: what differs on 300 hard strings. Batch
-        and length of the graphs vary, all weights are float32.
+        Graphs of any batch and length in float32, `tokenizer.json`,
+        `config.json` (labels, thresholds), `README.md`, and `parity.json`:
+        what differs on 300 hard strings.
 
         Args:
             filepath: path of the folder.
@@ -209,14 +188,9 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
             validation_data: tuple `(x, y)`. Adds to the report by how much
                 decisions and the task's metrics change on it.
         """
-        self._export(
-            "graph",
-            filepath,
-            format=format,
-            quantize=quantize,
-            calibration=calibration,
-            validation_data=validation_data,
-        )
+        given = dict(quantize=quantize, calibration=calibration)
+        given["validation_data"] = validation_data
+        self._export("graph", filepath, format=format, **given)
 
     def read_inputs(self, x, method, check=None, abstain_below=0.0):
         """`(columns, is_one)` of one example, or of what `fit` takes."""
@@ -269,33 +243,22 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
         if not is_rows(x):
             width = getattr(self.preprocessor, "sequence_length", width)
 
-        def start(spec, part=None):
-            shape = [width if n is None else n for n in spec.shape[1:]]
-            if part is not None and not self.token_outputs:
-                shape = part.shape
-            dtype = spec.dtype if part is None else part.dtype
-            whole = np.zeros((len(rows), *shape), dtype)  # takes no time
+        def join(spec, *parts):
+            """One array, padded: of tokens to `width`, others as need be."""
+            least = [width if n is None else n for n in spec.shape[1:]]
+            if parts and not self.token_outputs:
+                least = parts[0].shape
+            shape = np.max([least, *(part.shape for part in parts)], axis=0)
+            dtype = parts[0].dtype if parts else spec.dtype
+            whole = np.zeros((len(parts), *shape.astype(int)), dtype)
             if self.padded_output:
                 whole.fill(self.padded_output)
+            for place, part in enumerate(parts):
+                whole[(place, *map(slice, part.shape))] = part
             return whole
 
-        def put(whole, part):
-            more = np.subtract(part.shape, whole.shape[1:]).clip(0)
-            if more.any():  # an axis of other things than tokens
-                whole = np.pad(whole, [(0, 0), *((0, n) for n in more)])
-            whole[(place, *map(slice, part.shape))] = part
-            return whole
-
-        whole, done = keras.tree.map_structure(start, self.output), []
-        given = rows, batch_size, verbose, callbacks
-        for place, outputs in self._predict(*given):
-            if not done:
-                whole = keras.tree.map_structure(start, self.output, outputs)
-            whole = keras.tree.map_structure(put, whole, outputs)
-            done.append(place)
-        if len(done) < len(rows):  # a callback has stopped it
-            whole = keras.tree.map_structure(lambda a: a[sorted(done)], whole)
-        return whole
+        outputs = self._predict(rows, batch_size, verbose, callbacks)
+        return keras.tree.map_structure(join, self.output, *outputs)
 
     def predict_rows(self, rows, batch_size=None):
         """A list of the network's outputs for each row, nested arrays.
@@ -303,14 +266,14 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
         Takes a dict of rows, or checked columns. Those of alike length are
         computed together; an axis of tokens is at least as long as the row.
         """
-        rows = self._memory_rows(inputs.Examples(rows))
-        outputs = dict(self._predict(rows, batch_size))
-        return [outputs[i] for i in range(len(rows))]
+        return self._predict(
+            self._memory_rows(inputs.Examples(rows)), batch_size
+        )
 
     def _predict(self, rows, batch_size, verbose=None, callbacks=None):
-        """Yields the place (int) and the network's outputs of each row."""
+        """A list of the network's outputs of each row, if nothing stops it."""
         if not len(rows):
-            return
+            return []
         size = inputs.checked_size(batch_size)
         batches = Batches(rows, size, "by_length", finish=self.finish_batch)
         if callbacks or verbose:  # which start a thread
@@ -322,6 +285,8 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
                 steps=len(batches),
                 model=self,
             )
+
+        found = {}
 
         def tell(event, *args):
             if callbacks:
@@ -340,10 +305,13 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
             # Keras' own method: KerasHub's would run the preprocessor.
             outputs = keras.Model.predict_on_batch(self, replicas.spread(x))
             for i, place in enumerate(batches.indices(step).tolist()):
-                yield place, keras.tree.map_structure(lambda a: a[i], outputs)
+                found[place] = keras.tree.map_structure(
+                    lambda array: array[i], outputs
+                )
             tell("batch_end", step, {"outputs": outputs})
             if shows and time.monotonic() > start + 3:
                 bar.update(step + 1)
             if self.stop_predicting:
                 break
         tell("end")
+        return [found[place] for place in sorted(found)]

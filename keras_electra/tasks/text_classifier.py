@@ -11,9 +11,8 @@ from keras_electra.arguments import check_option
 from keras_electra.data import inputs
 from keras_electra.data.rows import TextPreprocessor
 from keras_electra.model.layers import dense
-from keras_electra.tasks import attribution
+from keras_electra.tasks import explanation
 from keras_electra.tasks.calibration import Calibrates
-from keras_electra.tasks.explanation import Explanation
 from keras_electra.tasks.labels import LabelEncoder
 from keras_electra.tasks.task import ElectraTask
 from keras_electra.training.fit import TEXT_COLUMNS
@@ -170,22 +169,17 @@ class ElectraTextClassifier(ClassifiesTexts, keras_hub.models.TextClassifier):
             attention: bool. Whether to show attention by head, too.
         """
         check_option("method", method, ("integrated_gradients", "leave_out"))
-        x = attribution.read_one(self, text)
-        texts = [c[0] for c in (x if isinstance(x, tuple) else (x,))]
+        x, texts = explanation.read_one(self, text)
         row = self.preprocessor.rows(x)
         p = self.probabilities(self.predict_rows(row)[0])
         target = int(p.argmax())
         if label is not None:
             encoder = LabelEncoder(self.num_classes, self.labels)
             [target] = encoder.encode([label]).tolist()
-        tokens, *values = attribution.contributions(
-            self, texts, row, target, method
-        )
-        return Explanation(
-            f"{self.label_encoder.names[target]} ({p[target]:.2f}): what each "
-            "word adds to {:+.2f}, which is {:+.2f} without".format(*values),
-            texts,
-            tokens,
-            attention and attribution.attention_by_head(self, x),
-            *values,
-        )
+        given = self, texts, row, target, method
+        tokens, value, baseline = explanation.contributions(*given)
+        title = f"{self.label_encoder.names[target]} ({p[target]:.2f}): what "
+        title += f"each word adds to {value:+.2f}, which is {baseline:+.2f} "
+        attention = attention and explanation.attention_by_head(self, x)
+        given = f"{title}without", texts, tokens, attention, value, baseline
+        return explanation.Explanation(*given)

@@ -43,14 +43,6 @@ class ElectraTextEmbedderPreprocessor(RowPreprocessor):
             sample_weight = sample_weight.repeat(len(columns))
         return super().rows(texts, y, sample_weight, length)
 
-    def output_spec(self, x=None, y=None, sample_weight=None):
-        if y is not None or isinstance(x, tuple):
-            y = keras.KerasTensor((None,), "int32")
-        if sample_weight is not None:
-            sample_weight = keras.KerasTensor((None,), "float32")
-        spec = super().output_spec()
-        return keras.utils.pack_x_y_sample_weight(spec, y, sample_weight)
-
 
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ContrastiveLoss(KeepsArguments, keras.losses.Loss):

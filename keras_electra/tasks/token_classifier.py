@@ -112,8 +112,8 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
                 starts.append(len(pieces))
                 pieces += ids or [tokenizer.unk_token_id]
             windows = split_windows(len(pieces), self.sequence_length - 2)
-            windows = windows or [(0, 0, 0, 0)]  # of no word
-            for start, stop, first, last in windows:
+            # Of no word there is one, too.
+            for start, stop, first, last in windows or [(0, 0, 0, 0)]:
                 judged = [i for i, s in enumerate(starts) if first <= s < last]
                 ids = [cls, *pieces[start:stop], sep]
                 positions = [1 + starts[i] - start for i in judged]
@@ -142,12 +142,6 @@ class ElectraTokenClassifierPreprocessor(RowPreprocessor):
             labels[i, row.positions] = [y[row.sentence][j] for j in row.words]
             weights[i, row.positions] = sample_weight[row.sentence]
         return x, labels, weights
-
-    def output_spec(self, x=None, y=None, sample_weight=None):
-        rows = super().output_spec()
-        labels = rows["token_ids"]
-        weights = keras.KerasTensor(labels.shape, "float32")
-        return rows if y is None else (rows, labels, weights)
 
     # It has no state of its own to be saved, so Keras need not track it.
     @functools.cached_property
@@ -223,33 +217,32 @@ class ElectraTokenClassifier(Calibrates, ElectraTask, keras_hub.models.Task):
         It is `None` where none is as probable as `abstain_below`.
         """
 
-        def labels(words, tags, scores):
+        def read(words, tags, scores):
             sure = scores.max(axis=-1) >= abstain_below
             return [tag if good else None for tag, good in zip(tags, sure)]
 
-        return self._label(sentences, "tag", batch_size, labels, abstain_below)
+        return self._label(read, sentences, "tag", batch_size, abstain_below)
 
     def find_entities(self, sentences, batch_size=32, abstain_below=0.0):
         """As `tag`, the `Entity`s that labels such as `B-NP` mark, if sure."""
 
-        def entities(words, tags, scores):
-            found, best = [], scores.max(axis=-1)
-            for name, start, end in find_spans(tags):
-                text, least = " ".join(words[start:end]), best[start:end].min()
-                if least >= abstain_below:
-                    found.append(Entity(name, start, end, text, float(least)))
-            return found
+        def read(words, tags, scores):
+            best = scores.max(axis=-1)
+            found = [
+                Entity(name, a, b, " ".join(words[a:b]), best[a:b].min().item())
+                for name, a, b in find_spans(tags)
+            ]
+            return [e for e in found if e.probability >= abstain_below]
 
-        given = sentences, "find_entities", batch_size, entities
-        return self._label(*given, abstain_below)
+        given = sentences, "find_entities", batch_size, abstain_below
+        return self._label(read, *given)
 
     def word_probabilities(self, sentences, batch_size=32):
         """As `tag`: arrays `(words, num_classes)` of probabilities."""
-        return self._label(sentences, "word_probabilities", batch_size)
+        given = sentences, "word_probabilities", batch_size
+        return self._label(lambda words, tags, scores: scores, *given)
 
-    def _label(
-        self, x, method, batch_size, read=lambda *row: row[-1], least=0.0
-    ):
+    def _label(self, read, x, method, batch_size, least=0.0):
         """`read(words, tags, scores)` of a sentence, or a list of several."""
         x, is_one = self.read_inputs(x, method, None, least)
         x, names = to_sentences(x), self.label_encoder.names

@@ -75,8 +75,8 @@ class FitsExamples(GuardedSteps):
         # So that the slots of a saved optimizer find their place.
         self.optimizer.build(self.trainable_variables)
 
-    def _begin_fit(self, stream, epochs):
-        """Called before training."""
+    def _begin_fit(self, stream, epochs, initial_epoch, callbacks):
+        """Called before training; may add to the callbacks, a list."""
 
     @known_keywords(keras.Model.fit)
     def fit(
@@ -136,7 +136,8 @@ class FitsExamples(GuardedSteps):
         order = "grouped" if shuffle else "given"
         given = examples, batch_size, order, steps_per_epoch, class_weight
         stream = self._stream(*given, epochs > 1 and steps_per_epoch is None)
-        self._begin_fit(stream, epochs)
+        begin = kwargs.get("initial_epoch", 0)
+        self._begin_fit(stream, epochs, begin, callbacks)
         stream.check_processes(self.variables)
         for one in getattr(self.optimizer, "optimizers", [self.optimizer]):
             rate = ops.convert_to_numpy(getattr(one, "learning_rate", 0.0))

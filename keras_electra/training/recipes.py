@@ -52,6 +52,10 @@ PROTOCOLS = {
     "google": dict(weight_decay=0.01, skipped_steps=1),
 }
 _OPTIMIZER = constructor_keywords(ElectraAdamW)
+SET_RATES = (
+    keras.callbacks.LearningRateScheduler,
+    keras.callbacks.ReduceLROnPlateau,
+)
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
@@ -99,8 +103,72 @@ def finetuning_rate(hidden_dim, protocol="paper", num_steps=MANY_STEPS):
     with a small one a short run ends before a small network has moved.
     """
     rates = RECIPES[closest_size(hidden_dim)].finetuning_rates
-    larger = rates[protocol] * (MANY_STEPS / min(num_steps, MANY_STEPS)) ** 0.5
+    steps = min(num_steps or MANY_STEPS, MANY_STEPS)  # 0: not known
+    larger = rates[protocol] * (MANY_STEPS / steps) ** 0.5
     return min(larger, max(rates["most"], rates[protocol]))
+
+
+@keras.saving.register_keras_serializable(package="keras_electra")
+class FinetuningAdamW(ElectraAdamW):
+    """`ElectraAdamW` whose run is planned when its length is known.
+
+    The rate is constant before `plan`, and from when `learning_rate` is set.
+    The number of steps, negative for a rate that was set, is a variable:
+    saved, and changed without compiling anything again.
+    """
+
+    def __init__(self, learning_rate, **kwargs):
+        super().__init__(learning_rate, **kwargs)
+        self.num_steps = self.add_variable((), name="num_steps")
+
+    def plan(self, learning_rate, num_steps=0):
+        """Warms up for a tenth of the steps and decays to 0; of none neither.
+
+        A rate that was set stays as it is.
+        """
+        if self.num_steps >= 0:
+            self.learning_rate = learning_rate
+            self.num_steps.assign(num_steps)
+
+    def restart(self, step=0):
+        """Begins at a step (int), at the first with moments of zero."""
+        self.iterations.assign(step)
+        if not step and self.built:
+            for variable in (*self._momentums, *self._velocities):
+                variable.assign(ops.zeros(variable.shape, variable.dtype))
+
+    @property
+    def learning_rate(self):
+        """The rate of the next step, a tensor or variable."""
+        given = super().learning_rate, self.num_steps, self.iterations
+        rate, end, step = (ops.cast(value, "float32") for value in given)
+        # Of few steps none is to be lost, as the first of a warm-up is;
+        # corrected moments hold it back.
+        begin = ops.where(end < 10.0, 1.0, 10.0 * step / ops.maximum(end, 1.0))
+        rest = 1.0 - ops.minimum(step, end) / ops.maximum(end, 1.0)
+        factor = ops.minimum(1.0, begin) * rest
+        return ops.where(end > 0, rate * factor, rate)
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate):
+        ElectraAdamW.learning_rate.fset(self, learning_rate)
+        self.num_steps.assign(-1)
+
+
+class PlannedRun(keras.callbacks.Callback):
+    """Plans a run as it begins; after others, which may resume a longer one."""
+
+    def __init__(self, optimizer, learning_rate, num_steps, others=()):
+        super().__init__()
+        self.optimizer = optimizer
+        sets_rate = any(isinstance(other, SET_RATES) for other in others)
+        self.given = learning_rate, 0 if sets_rate else num_steps
+
+    def on_train_begin(self, logs=None):
+        self.optimizer.plan(*self.given)
+
+    def on_train_end(self, logs=None):
+        self.optimizer.plan(self.given[0])
 
 
 @known_keywords(*_OPTIMIZER)
@@ -161,11 +229,9 @@ def finetuning_optimizer(
         **kwargs: as of `keras_electra.pretraining_optimizer`.
     """
     check_option("protocol", protocol, PROTOCOLS)
-    usual, size = PROTOCOLS[protocol], closest_size(backbone.hidden_dim)
+    usual = PROTOCOLS[protocol]
     rate = finetuning_rate(backbone.hidden_dim, protocol)
     learning_rate = chosen(learning_rate, rate)
-    layer_decay = chosen(layer_decay, RECIPES[size].layer_decay)
-    check_number("layer_decay", layer_decay, above=0, at_most=1)
     check_number("warmup_fraction", warmup_fraction, at_least=0, at_most=1)
     steps = num_steps * (kwargs.get("gradient_accumulation_steps") or 1)
     return ElectraAdamW(
@@ -176,8 +242,11 @@ def finetuning_optimizer(
     )
 
 
-def layer_rates(backbone, layer_decay, skipped_steps=0):
+def layer_rates(backbone, layer_decay=None, skipped_steps=0):
     """`layer_decay ** (depth + skipped_steps)` by layer; depth 1 is the top."""
+    usual = RECIPES[closest_size(backbone.hidden_dim)].layer_decay
+    layer_decay = chosen(layer_decay, usual)
+    check_number("layer_decay", layer_decay, above=0, at_most=1)
     layers = [backbone.embeddings, *backbone.transformer_layers]
     depths = {layer.name: len(layers) - i for i, layer in enumerate(layers)}
     if backbone.embeddings_projection is not None:

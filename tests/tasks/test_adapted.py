@@ -26,14 +26,6 @@ CHANGES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def quick_garbage():
-    """Keras collects it for every weight that it quantizes."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 def task(name, **kwargs):
     cls = getattr(keras_electra, f"Electra{name}")
     preprocessor = cls.preprocessor_cls(checks.tiny_tokenizer(), 8)

@@ -10,7 +10,7 @@ from keras import ops
 import tests.tasks.test_question_answering as test_question_answering
 import tests.tasks.test_replaced_token_detector as test_replaced_token_detector
 import tests.tasks.test_text_classifier as test_text_classifier
-from keras_electra.tasks import attribution
+from keras_electra.tasks import explanation
 from keras_electra.tasks.explanation import Explanation
 from tests import checks
 
@@ -99,7 +99,7 @@ def test_contributions_of_a_linear_network_are_complete(method):
     task, scores = toy(weights)
     text = "the chef cooked  a meal"
     row = checks.ids([2, 5, 6, 7, 8, 12, 10, 3])
-    tokens, value, baseline = attribution.contributions(
+    tokens, value, baseline = explanation.contributions(
         task, [text], row, 1, method
     )
     words = [text[token[0] : token[1]] for token in tokens[0]]

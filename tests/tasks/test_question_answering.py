@@ -1,3 +1,5 @@
+import gc
+
 import keras
 import numpy as np
 import pytest
@@ -137,6 +139,7 @@ def test_precisions(policy, head):
 def test_lora_and_quantization():
     task = build()
     before = outputs_of(task, X)
+    gc.freeze()  # Keras collects garbage for every weight
     task.quantize("int8")
     allowed = before > -500
     assert np.abs(outputs_of(task, X) - before)[allowed].max() < 0.5

@@ -12,7 +12,6 @@ from keras_electra.tasks.question_answering import ElectraQuestionAnswering
 from keras_electra.tasks.text_classifier import ElectraTextClassifier
 from keras_electra.tasks.text_embedder import ElectraTextEmbedder
 from keras_electra.tasks.token_classifier import ElectraTokenClassifier
-from keras_electra.training.recipes import finetuning_rate
 from tests import checks
 
 TEXTS = ["the chef", "a meal ."]
@@ -305,14 +304,6 @@ def test_preprocessor_in_a_graph(case):
     rows = data.map(lambda part: task.preprocessor(part, y=None))
     rows = keras.utils.unpack_x_y_sample_weight(next(iter(rows)))[0]
     assert rows["token_ids"].shape[-1] == 10
-
-
-def test_rate_follows_the_size():
-    rates = [finetuning_rate(width) for width in (128, 256, 768, 1024)]
-    assert rates == [3e-4, 3e-4, 1e-4, 5e-5]
-    optimizer = ElectraTextEmbedder(checks.tiny_backbone()).optimizer
-    assert float(optimizer.learning_rate) == pytest.approx(3e-4)
-    assert optimizer.bias_correction and optimizer.weight_decay == 0.01
 
 
 CALLS = {

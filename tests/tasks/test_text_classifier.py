@@ -56,35 +56,6 @@ def test_default_compilation():
     assert task.loss.get_config()["from_logits"]
 
 
-def test_each_fit_is_a_run(tmp_path):
-    """Warm-up and decay over the steps of every `fit`, begun anew."""
-    task = build()
-    rates = []
-    callback = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda *_: rates.append(
-            float(ops.convert_to_numpy(task.optimizer.learning_rate))
-        )
-    )
-    given = dict(batch_size=2, verbose=0, callbacks=[callback])
-    task.fit(TEXTS, LABELS, epochs=10, **given)
-    steps = np.arange(1, 21)  # each leaves the rate of the next
-    expected = 1e-3 * np.minimum(1, steps / 2) * (1 - steps / 20)
-    np.testing.assert_allclose(rates, expected, atol=1e-8)
-    optimizer = task.optimizer
-    task.fit(TEXTS, LABELS, epochs=10, **given)
-    assert task.optimizer is optimizer and rates[20:] == rates[:20]
-    # Without a warm-up, which would lose one of few steps.
-    weights = task.output_dense.get_weights()[0]
-    task.fit(TEXTS, LABELS, epochs=1, **{**given, "batch_size": 4})
-    assert int(task.optimizer.iterations) == 1
-    assert np.abs(task.output_dense.get_weights()[0] - weights).max() > 5e-4
-    # A file keeps that the optimizer is to be chosen.
-    task.save(tmp_path / "task.keras")
-    opened = keras.saving.load_model(tmp_path / "task.keras")
-    assert float(ops.convert_to_numpy(opened.optimizer.learning_rate)) > 0
-    opened.fit(TEXTS, LABELS, batch_size=4, verbose=0)
-
-
 def test_head_of_transformers():
     task = build(head="transformers", dropout=0.5)
     vectors = task.backbone(
