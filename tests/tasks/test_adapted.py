@@ -13,6 +13,11 @@ import keras_electra
 from keras_electra.model import adapted
 from tests import checks
 
+# Files are the same on every backend; `test_backbone_and_classifier` runs on
+# all of them.
+on_one_backend = pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="The same files everywhere."
+)
 TEXTS = ["the chef cooked a meal .", "a meal", "the the chef ate ."]
 CHANGES = {
     "int8": ["int8"],
@@ -147,6 +152,7 @@ def test_backbone_and_classifier(changes, tmp_path):
     assert changes_of(fresh.backbone) == changes_of(model.backbone)
 
 
+@on_one_backend
 @pytest.mark.parametrize("name", BUILDERS)
 @pytest.mark.parametrize("changes", ["int8", "adapted int4"])
 def test_every_task(name, changes, tmp_path):
@@ -182,6 +188,7 @@ def test_names_of_layers_to_adapt():
         backbone.enable_lora(2)
 
 
+@on_one_backend
 @pytest.mark.parametrize("changes", ["lora", "adapted int8"])
 @pytest.mark.parametrize("name", ["text", "masked", "pretrainer", "apart"])
 def test_lora_file(name, changes, tmp_path):
