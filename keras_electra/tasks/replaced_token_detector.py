@@ -55,14 +55,16 @@ class ElectraReplacedTokenDetectorPreprocessor(TextPreprocessor):
         tokenizer, sequence_length, truncate, **kwargs: as of the classifier's.
     """
 
-    makes_labels = True
+    def call(self, x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+        x = super().call(x)
+        if y is not None and sample_weight is None:
+            sample_weight = x["padding_mask"]
+        return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)
 
     def rows(self, x, y=None, sample_weight=None, length=None):
         x = super().rows(x, length=length)
         mask = x["padding_mask"]
-        if y is not None and sample_weight is None:
-            sample_weight = mask
-        elif sample_weight is not None and np.ndim(sample_weight[0]) == 0:
+        if sample_weight is not None and np.ndim(sample_weight[0]) == 0:
             sample_weight = mask * np.reshape(sample_weight, (-1, 1))
         pad = keras.utils.pad_sequences  # one a token, 0 for padding
         how = (mask.shape[1], "float32", "post", "post")

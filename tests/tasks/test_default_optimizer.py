@@ -154,7 +154,7 @@ def test_scaled_losses(tmp_path):
     assert int(inner.iterations) + int(task.optimizer.step_counter) >= 15
     task.save(tmp_path / "task.keras")
     opened = keras.saving.load_model(tmp_path / "task.keras")
-    assert rates(opened) == planned()  # which is kept
+    assert rates(opened)[1:] == pytest.approx(late, abs=2e-4)
 
 
 def test_rate_follows_the_size():

@@ -72,12 +72,15 @@ def test_learns_and_is_saved(tmp_path):
     task = build()
     checks.compile_quickly(task, optimizer=keras.optimizers.Adam(0.01))
     labels = ["bad", "good", "good", "bad"]
-    task.fit(TEXTS, labels, batch_size=4, epochs=30, verbose=0)
+    task.fit(TEXTS, labels, batch_size=4, epochs=20, verbose=0)
     assert [row[0][0] for row in task.classify(TEXTS)] == labels
     x = task.preprocessor.rows(TEXTS)
     opened = checks.check_preset(task, x, tmp_path / "preset")
     assert opened.preprocessor.verbalizers["bad"] == ["cooked", "the"]
     checks.check_config(task)
+    task.save(tmp_path / "task.keras")
+    opened = keras.saving.load_model(tmp_path / "task.keras")
+    assert opened.classify(TEXTS) == task.classify(TEXTS)
     task.calibrate(TEXTS, labels)
     assert task.coverage_report(TEXTS, labels).accuracy == 1.0
 
