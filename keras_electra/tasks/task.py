@@ -3,7 +3,7 @@
 import itertools
 import sys
 import time
-import typing
+from typing import Any
 
 import keras
 import numpy as np
@@ -216,7 +216,7 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
         verbose: object = "auto",
         steps: int | None = None,
         callbacks: object = None,
-    ) -> typing.Any:
+    ) -> Any:
         """The network's outputs, an array or a dict of arrays.
 
         Takes what `fit` takes; labels are left out, the order stays. An axis of
