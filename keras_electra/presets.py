@@ -56,8 +56,7 @@ class OpensPresets:
         finish_saving(preset or "")
         try:
             for opener in OPENERS:
-                opened = opener(cls, preset, load_weights, dict(kwargs))
-                if opened is not None:
+                if opened := opener(cls, preset, load_weights, dict(kwargs)):
                     return opened
             if passed_on:
                 part, part_cls = _part_of(cls)
@@ -85,25 +84,26 @@ class CheckingLoader(preset_utils.KerasPresetLoader):
         self._is_checked = not name.startswith("keras_electra>")
 
     def load_tokenizer(self, *given: Any, **kwargs: Any) -> Any:
-        return self._check(super().load_tokenizer, given, kwargs)
+        return self._check("tokenizer", given, kwargs)
 
     def load_preprocessor(self, *given: Any, **kwargs: Any) -> Any:
-        return self._check(super().load_preprocessor, given, kwargs)
+        return self._check("preprocessor", given, kwargs)
 
     def load_backbone(self, *given: Any, **kwargs: Any) -> Any:
-        return self._check(super().load_backbone, given, kwargs, given[1])
+        return self._check("backbone", given, kwargs, given[1])
 
     def load_task(self, *given: Any, **kwargs: Any) -> Any:
-        return self._check(super().load_task, given, kwargs, *given[1:2] * 2)
+        return self._check("task", given, kwargs, given[1])
 
-    def _check(self, load, given, kwargs, weights=False, is_task=False):
+    def _check(self, kind, given, kwargs, weights=False):
+        load = getattr(super(), f"load_{kind}")
         if self._is_checked:
             return load(*given, **kwargs)
         self._is_checked = True  # with all of its parts
+        is_task = kind == "task" and weights
         notes = _check_files(self.preset, weights, is_task)
         opened, head = load(*given, **kwargs), []
-        rows = self.config["config"]["vocabulary_size"]
-        _check_vocabulary(opened, self.preset, rows, bool(notes))
+        _check_vocabulary(opened, self, bool(notes))
         if is_task:
             head = _check_head(opened, given[0], self.preset, not given[2])
         if weights and notes:
@@ -210,7 +210,8 @@ def _sizes_in(value):
             yield from _sizes_in(part)
 
 
-def _check_vocabulary(opened, preset, rows, is_unchecked):
+def _check_vocabulary(opened, loader, is_unchecked):
+    rows = loader.config["config"]["vocabulary_size"]
     text = getattr(opened, "preprocessor", opened)
     text = getattr(text, "tokenizer", text)
     if isinstance(text, keras_hub.tokenizers.Tokenizer):
@@ -218,8 +219,9 @@ def _check_vocabulary(opened, preset, rows, is_unchecked):
         is_odd = size != rows and (rows % 8 or rows - size > 127)  # no padding
         if size > rows or is_unchecked and is_odd:
             raise ValueError(
-                f"The vocabulary of {preset} (vocabulary.txt, tokenizer.json) "
-                f"has {size} entries, but its network {rows} token ids."
+                f"The vocabulary (vocabulary.txt, tokenizer.json) of "
+                f"{loader.preset} has {size} entries, but its network {rows} "
+                "token ids."
             )
 
 

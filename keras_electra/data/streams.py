@@ -89,11 +89,9 @@ class Stream(PositionedDataset):
         for variable in variables:
             values = keras.ops.convert_to_numpy(variable)
             number = zlib.crc32(np.ascontiguousarray(values), number)
-        replicas.check_same(
-            "Weights and seeds of the model",
-            number >> 1,
-            "Call `keras.utils.set_random_seed` before it is made.",
-        )
+        what = "Weights and seeds of the model", number >> 1
+        advice = "Call `keras.utils.set_random_seed` before it is made."
+        replicas.check_same(*what, advice)
 
     def for_keras(self, token_labels: bool = False) -> Any:
         """On TensorFlow a `tf.data` set that is told which axes vary.
@@ -128,7 +126,7 @@ def errors_of(stream: Any) -> Any:
                 distribution.auto_shard_dataset = False
             yield
         except Exception as error:
-            if stream.error is None or stream.error is error:
+            if stream.error in (None, error):
                 raise
             raise stream.error from None
         finally:

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_electra.arguments import check_count
 from keras_electra.arguments import check_number
 from keras_electra.arguments import keyword_names
 from keras_electra.arguments import known_keywords
@@ -29,7 +28,7 @@ from keras_electra.training.steps import StepMetrics
 
 # What a teacher says, and the name of the loss and the weight of it.
 LOSSES = {"vectors": "vector", "states": "hidden", "relations": "relation"}
-MOST_HEADS = 48  # of relations, by default: MiniLMv2's for a base teacher
+MOST_HEADS = 48  # of relations: MiniLMv2's for a base teacher
 MASKED_SCORE = -10000.0  # is added to the score of what is not a word
 
 
@@ -82,10 +81,8 @@ class DistillationMetrics(StepMetrics):
 
     def __init__(self, names: Any, pretrainer: Any = None):
         super().__init__(NORMS)
-        means = (
-            keras.metrics.Mean(f"{LOSSES[n]}_loss", "float32") for n in names
-        )
-        self.losses = dict(zip(names, means))
+        mean = keras.metrics.Mean
+        self.losses = {n: mean(f"{LOSSES[n]}_loss", "float32") for n in names}
         others = pretrainer.step_metrics.own if pretrainer else []
         self.all = [*self.losses.values(), *others, *self.gradients]
 
@@ -112,11 +109,10 @@ class Distiller(PretrainingFit, keras.Model):
             vectors of texts, and of hidden states, that the student does not
             explain. Default to `1.0`.
         relation_weight: float. Of the divergence of relations of queries,
-            keys and values (MiniLMv2). Defaults to `0.0`.
+            keys and values (MiniLMv2), in as many heads up to 48 as divide
+            both widths. Defaults to `0.0`.
         pretraining_weight: float. Of the loss of a student that is a
             pre-trainer, on the same texts. Defaults to `0.1`.
-        relation_heads: int. Parts of a width to take relations of; divides
-            both. Defaults to the greatest divisor up to 48.
         cache: str, path or `None`. Folder where outputs of the teacher are
             kept by text, in float16, to be read and not computed again.
         name: string or `None`.
@@ -138,15 +134,16 @@ class Distiller(PretrainingFit, keras.Model):
         hidden_weight: float = 1.0,
         relation_weight: float = 0.0,
         pretraining_weight: float = 0.1,
-        relation_heads: int | None = None,
         cache: object = None,
         **kwargs: object,
     ) -> None:
         weights = vector_weight, hidden_weight, relation_weight
+        checked = zip(
+            (*LOSSES.values(), "pretraining"), (*weights, pretraining_weight)
+        )
+        for name, weight in checked:
+            check_number(f"{name}_weight", weight, at_least=0)
         weights = dict(zip(LOSSES, weights))
-        for name, weight in weights.items():
-            check_number(f"{LOSSES[name]}_weight", weight, at_least=0)
-        check_number("pretraining_weight", pretraining_weight, at_least=0)
         backbone = getattr(student, "backbone", student)
         if not isinstance(backbone, ElectraBackbone):
             raise TypeError(
@@ -174,24 +171,11 @@ class Distiller(PretrainingFit, keras.Model):
         for name in [n for n in outputs if n != "relations" and wide != narrow]:
             # From zero: what starts too large is made small by making all
             # states alike, from which a student does not recover.
-            projection = keras.layers.Dense(
-                wide,
-                kernel_initializer="zeros",
-                dtype="float32",
-                name=f"{name}_projection",
+            how = {"dtype": "float32", "name": f"{name}_projection"}
+            project = keras.layers.Dense(
+                wide, kernel_initializer="zeros", **how
             )
-            outputs[f"projected_{name}"] = projection(outputs[name])
-        if relation_heads is None:
-            shared, most = math.gcd(narrow, wide), MOST_HEADS
-            relation_heads = max(
-                math.gcd(shared, n) for n in range(1, most + 1)
-            )
-        check_count("relation_heads", relation_heads)
-        if narrow % relation_heads or wide % relation_heads:
-            raise ValueError(
-                f"`relation_heads` must divide both widths, {narrow} and "
-                f"{wide}. Received: relation_heads={relation_heads}."
-            )
+            outputs[f"projected_{name}"] = project(outputs[name])
         is_pretrained = isinstance(student, ElectraPretrainer)
         pretrainer = student if is_pretrained and pretraining_weight else None
         if pretrainer is not None:
@@ -207,7 +191,8 @@ class Distiller(PretrainingFit, keras.Model):
         self.generator = getattr(pretrainer, "generator", None)
         self.loss_weights = loss_weights
         self.pretraining_weight = pretraining_weight
-        self.relation_heads = relation_heads
+        divisors = range(1, MOST_HEADS + 1)
+        self.relation_heads = max(math.gcd(narrow, wide, n) for n in divisors)
         self._teacher = teacher
         self.step_metrics = DistillationMetrics(loss_weights, pretrainer)
         self.compile()
@@ -264,16 +249,16 @@ class Distiller(PretrainingFit, keras.Model):
             teacher = gathered(ops.reshape(y[name], shape))
             student = gathered(y_pred.get(f"projected_{name}", y_pred[name]))
             if name == "vectors":  # as of texts of one word
-                pair = student[:, None], teacher[:, None]
-                value = unexplained_variance(*pair, ops.ones_like(mask[:, :1]))
+                given = student[:, None], teacher[:, None]
+                given += (ops.ones_like(mask[:, :1]),)
+            elif pieces is not None:
+                given = ops.matmul(pieces, student), teacher, mask
             else:
-                if pieces is not None:
-                    student = ops.matmul(pieces, student)
                 given = student, teacher, mask
-                if name == "relations":
-                    value = relation_loss(*given, self.relation_heads)
-                else:
-                    value = unexplained_variance(*given)
+            if name == "relations":
+                value = relation_loss(*given, self.relation_heads)
+            else:
+                value = unexplained_variance(*given)
             self.step_metrics.losses[name].update_state(value)
             loss += weight * value
         loss = loss / replicas.count()  # a share of it, as in pre-training

@@ -173,13 +173,13 @@ class Cache:
         # Made by the batches of a thread of TensorFlow's, read by those, too.
         self._base = sqlite3.connect(self._path, check_same_thread=False)
         columns = "digest BLOB PRIMARY KEY, " + ", ".join(widths)
-        for command in (
-            "PRAGMA journal_mode=WAL",
-            "PRAGMA synchronous=NORMAL",
-            f"PRAGMA mmap_size={2**40}",
-            f"CREATE TABLE IF NOT EXISTS outputs ({columns})",
+        for setting in (
+            "journal_mode=WAL",
+            "synchronous=1",
+            f"mmap_size={2**40}",
         ):
-            self._run(command)
+            self._run(f"PRAGMA {setting}")
+        self._run(f"CREATE TABLE IF NOT EXISTS outputs ({columns})")
 
     def _run(self, command, *arguments):
         try:
@@ -200,10 +200,8 @@ class Cache:
 
     def write(self, made: Any) -> Any:
         """Keeps arrays by text; returns what `read` would."""
-        made = {
-            text: [array.tobytes().rstrip(b"\0") for array in arrays]
-            for text, arrays in made.items()
-        }
+        for text, arrays in made.items():
+            made[text] = [a.tobytes().rstrip(b"\0") for a in arrays]
         rows = [(_digest(text), *parts) for text, parts in made.items()]
         marks = ", ".join("?" * len(rows[0]))
         with self._base:

@@ -95,9 +95,9 @@ def show(tokenizer: Any, row: Any, steps: Any) -> list[Any]:
 
 
 def apply_edits(text: Any, edits: Any) -> str:
-    """The text after `Edit`s of its word pieces."""
+    """The text after `Edit`s of its word pieces, in their order."""
     parts, at = [], 0
-    for edit in sorted(edits):
+    for edit in edits:
         before, new = text[at : edit.start], edit.new
         if new.startswith("##"):  # it goes on a word
             before, new = before.rstrip(), new[2:]
@@ -156,6 +156,7 @@ class Revises(Calibrates):
                 )
         kept = re.compile("|".join(map(re.escape, protect)) or "(?!)")
         results, how = [None] * len(texts), (threshold, margin, precision)
+        tokenizer = self.preprocessor.tokenizer
         for places, x, movable, offsets in self._rows_of(texts, batch_size):
             for row, place in enumerate(places):
                 spans = [found.span() for found in kept.finditer(texts[place])]
@@ -164,15 +165,11 @@ class Revises(Calibrates):
                         movable[row, at] = False  # it is protected
             steps, edits, stopped = repair(self, x, movable, max_rounds, *how)
             for row, place in enumerate(places):
-                found = [
-                    Edit(*offsets[row][at - 1], *e) for at, e in edits[row]
-                ]
-                results[place] = Revision(
-                    apply_edits(texts[place], found),
-                    sorted(found),
-                    show(self.preprocessor.tokenizer, row, steps),
-                    stopped[row],
-                )
+                at = [(0, 0), *offsets[row]]
+                found = sorted(Edit(*at[i], *edit) for i, edit in edits[row])
+                text = apply_edits(texts[place], found)
+                shown = show(tokenizer, row, steps), stopped[row]
+                results[place] = Revision(text, found, *shown)
         return results[0] if is_one else results
 
     def calibrate(self, texts, method="auto", max_broken=0.002, batch_size=32):
@@ -217,6 +214,11 @@ class Revises(Calibrates):
     def _corrupted(self, texts, batch_size):
         """Rows, what may be changed, ids of which some are wrong, scores."""
         texts, _ = self.read_inputs(list(texts), "calibrate")
+        if len(texts) < 3:  # of which one stays as it is
+            raise ValueError(
+                "`texts` must be hundreds of texts, or at least 3. Received: "
+                f"{len(texts)}."
+            )
         draws, found = np.random.default_rng(0), []
         for places, x, movable, _ in self._rows_of(texts, batch_size):
             movable[len(places) :] = False
@@ -251,10 +253,10 @@ def corrupt(task: Any, x: Any, movable: Any, kinds: Any, draws: Any) -> Any:
     `"words"`, tokens drawn from those of the batch, or `"draws"`, of the
     network; `draws` is a generator of NumPy.
     """
-    ids, mask = x["token_ids"], task.preprocessor.tokenizer.mask_token_id
-    counts = np.round(0.1 * movable.sum(1)) * (kinds != "clean")
+    ids, counts = x["token_ids"], np.round(0.1 * movable.sum(1))
+    counts = counts * (kinds != "clean")
     chosen = rounds.largest(draws.random(ids.shape), movable, counts)
-    given = np.where(chosen, mask, ids), chosen, draws.random(ids.shape)
+    given = ids, chosen, draws.random(ids.shape)
     drawn, _, _ = rounds.propose(task, x, *given, temperature=1.0)
     words = draws.choice(ids[movable], ids.shape)
     return np.where(chosen & (kinds[:, None] == "words"), words, drawn)
@@ -264,15 +266,10 @@ def _replace(task, x, ids, p, candidates, threshold):
     """Ids with the best proposals, what was masked, and how wrong they are."""
     most = np.ceil(MASKED_SHARE * candidates.sum(1))
     masked = rounds.largest(p, candidates & (p > threshold), most)
-    given = np.where(masked, task.preprocessor.tokenizer.mask_token_id, ids)
-    new, confidence, _ = rounds.propose(task, x, given, masked)
-    new = np.where(masked, new, ids)
+    new, confidence, _ = rounds.propose(task, x, ids, masked)
     wrong = task.probabilities(rounds.judge(task, x, new))
-    return (
-        new,
-        masked,
-        np.where(new != ids, np.maximum(1 - confidence, wrong), 2),
-    )
+    wrong = np.maximum(1 - confidence, wrong)
+    return new, masked, np.where(new != ids, wrong, 2)
 
 
 def repair(task, x, movable, max_rounds, threshold, margin, precision):

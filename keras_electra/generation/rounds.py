@@ -89,9 +89,10 @@ def propose(
 ):
     """Proposals, their probabilities and scores of `ids`, arrays `(B, L)`.
 
-    Takes rows, whose ids are replaced, and arrays `(B, L)`: what is proposed
-    for, numbers to draw by, and where padding may stand.
+    Takes rows, whose ids are replaced, and arrays `(B, L)`: what is masked and
+    proposed for, numbers to draw by, and where padding may stand.
     """
+    mask = task.preprocessor.tokenizer.mask_token_id
     width = round_length(max(1, int(chosen.sum(1).max())), ids.shape[1])
     places = np.argsort(~chosen, axis=1, kind="stable")[:, :width]
     uniform, may_pad = (
@@ -100,7 +101,7 @@ def propose(
     )
     given = {
         **x,
-        "token_ids": ids.astype("int32"),
+        "token_ids": np.where(chosen, mask, ids).astype("int32"),
         "mask_positions": places.astype("int32"),
         "uniform": uniform.astype("float32"),
         "may_pad": may_pad.astype("int32"),
@@ -156,11 +157,8 @@ def write(task, x, num_rounds, guidance, seeds, *settings):
     mask = task.preprocessor.tokenizer.mask_token_id
     blanks = is_open = x["token_ids"] < 0
     may_pad = x["token_ids"] == SOME
-    ids, total, steps = (
-        np.where(blanks, mask, x["token_ids"]),
-        blanks.sum(1),
-        [],
-    )
+    ids = np.where(blanks, mask, x["token_ids"])
+    total, steps = blanks.sum(1), []
     for number in range(1, num_rounds + 1):
         draws = [g.random((2, ids.shape[1])) for g in generators]
         order, uniform = np.stack(draws, 1)

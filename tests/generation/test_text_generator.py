@@ -92,6 +92,7 @@ def test_rows_of_texts_and_pairs():
     assert len({int((row > 0).sum()) for row in rows}) == 19
 
 
+@once
 def test_only_targets_are_masked(writer):
     x = writer.preprocessor((["the chef"] * 8, ["a meal"] * 8), y=None)
     y = writer(x, training=True)
@@ -228,6 +229,7 @@ def test_calibrate_chooses(writer):
         ("revise", dict(texts="a", precision=1.0), "precision=1.0"),
         ("revise", dict(texts="a", protect="chef"), "No text has 'chef'"),
         ("revise", dict(texts="the " * 40), "at most 29 tokens"),
+        ("calibrate", dict(texts=["the"]), "at least 3. Received: 1"),
         ("fit", dict(x=(["a", "a"], ["a"])), "different lengths"),
         ("fit", dict(x=(["a"], [""])), "Entry 0"),
     ],
