@@ -239,6 +239,7 @@ class Distiller(PretrainingFit, keras.Model):
             return replicas.gathered(ops.cast(array, "float32"))
 
         loss, mask = 0.0, gathered(x["padding_mask"])
+        is_text = mask[:, :1]  # rows may fill up the batch of processes
         pieces = y.get("piece_weights")
         if pieces is not None:
             pieces = gathered(pieces)
@@ -249,8 +250,7 @@ class Distiller(PretrainingFit, keras.Model):
             teacher = gathered(ops.reshape(y[name], shape))
             student = gathered(y_pred.get(f"projected_{name}", y_pred[name]))
             if name == "vectors":  # as of texts of one word
-                given = student[:, None], teacher[:, None]
-                given += (ops.ones_like(mask[:, :1]),)
+                given = student[:, None], teacher[:, None], is_text
             elif pieces is not None:
                 given = ops.matmul(pieces, student), teacher, mask
             else:
