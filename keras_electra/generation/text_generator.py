@@ -17,11 +17,8 @@ from keras_electra.arguments import known_keywords
 from keras_electra.data import inputs
 from keras_electra.data.rows import TextPreprocessor
 from keras_electra.data.rows import text_rows
+from keras_electra.generation import revision
 from keras_electra.generation import rounds
-from keras_electra.generation.revision import Revises
-from keras_electra.generation.revision import Revision
-from keras_electra.generation.revision import check_limits
-from keras_electra.generation.revision import show
 from keras_electra.pretraining.pretrainer import ElectraPretrainer
 from keras_electra.tasks.task import ElectraTask
 from keras_electra.training.fit import TEXT_COLUMNS
@@ -96,7 +93,7 @@ class ElectraTextGeneratorPreprocessor(TextPreprocessor):
 
 
 @keras.saving.register_keras_serializable(package="keras_electra")
-class ElectraTextGenerator(Revises, ElectraPretrainer):
+class ElectraTextGenerator(revision.Revises, ElectraPretrainer):
     """Writes texts, goes on from them, fills blanks, and repairs what is wrong.
 
     One network proposes tokens and one judges them; what it suspects is masked
@@ -143,7 +140,7 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
         margin: float = 0.2,
         **kwargs: object,
     ) -> None:
-        check_limits(threshold, margin)
+        revision.check_limits(threshold, margin)
         generator = backbone if generator == "backbone" else generator
         kwargs = {**TRAINING, **kwargs}
         tokenizer = getattr(preprocessor, "tokenizer", None)
@@ -254,8 +251,8 @@ class ElectraTextGenerator(Revises, ElectraPretrainer):
                     [i for i in text if i not in special]
                 )
                 if return_rounds:
-                    shown = show(tokenizer, row, steps)
-                    text = Revision(text, [], shown, "rounds")
+                    shown = revision.show(tokenizer, row, steps)
+                    text = revision.Revision(text, [], shown, "rounds")
                 results[place] = text
         return results[0] if is_one else results
 
