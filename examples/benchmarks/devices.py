@@ -39,9 +39,13 @@ def train(count, steps, size):
         import tensorflow as tf
 
         tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(count)
         if count > 1:
-            scope = tf.distribute.MultiWorkerMirroredStrategy().scope()
+            (cpu,) = tf.config.list_physical_devices("CPU")
+            several = [tf.config.LogicalDeviceConfiguration()] * count
+            tf.config.set_logical_device_configuration(cpu, several)
+            names = [f"CPU:{number}" for number in range(count)]
+            scope = tf.distribute.MirroredStrategy(names).scope()
     if backend == "torch":
         import torch
 

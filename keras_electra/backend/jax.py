@@ -50,7 +50,7 @@ class TrainStep:
         return super().test_step(state, _unfilled(data))
 
     def predict_step(self, state: Any, data: Any) -> tuple[Any, ...]:
-        outputs, variables = super().predict_step(state, data)
+        outputs, variables = super().predict_step(state, _unfilled(data))
         return _on_all_devices(outputs), variables
 
     def train_step(self, state: Any, data: Any) -> tuple[Any, ...]:

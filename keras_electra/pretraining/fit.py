@@ -8,8 +8,10 @@ from keras import ops
 
 from keras_electra.arguments import check_option
 from keras_electra.arguments import known_keywords
+from keras_electra.backend import replicas
 from keras_electra.data import inputs
 from keras_electra.data import streams
+from keras_electra.data.batches import own_part
 from keras_electra.model.sizes import closest_size
 from keras_electra.pretraining.masking import SeededLayer
 from keras_electra.pretraining.masking import find_candidates
@@ -109,6 +111,27 @@ class PretrainingFit(FitsExamples):
             if isinstance(layer, SeededLayer):
                 layer.restart_evaluation()
         return super().evaluate(*args, **kwargs)
+
+    @known_keywords(keras.Model.predict)
+    def predict(
+        self, x: Any = None, batch_size: int | None = None, **kwargs: Any
+    ) -> Any:
+        """Outputs for texts or rows, as of `keras.Model.predict`."""
+        if replicas.devices() == 1:
+            return super().predict(x, batch_size, **kwargs)
+        x, size = self._read(x), inputs.checked_size(batch_size)
+        is_stream = not isinstance(x, inputs.Examples)
+        x = streams.read_all(x, self.names) if is_stream else x.x
+        rows, _, _ = self._to_rows(x)
+        starts = range(0, len(rows["token_ids"]), size)
+        steps = kwargs.pop("steps", None) or len(starts)
+        # Keras would not fill up the last one, for all to have equally many.
+        batches = (
+            (own_part({n: a[i : i + size] for n, a in rows.items()}),)
+            for i in starts
+        )
+        kwargs["steps"] = min(steps, len(starts))
+        return keras.Model.predict(self, batches, **kwargs)
 
     def score(self, x: Any, batch_size: int | None = 32) -> Any:
         """Pseudo-log-likelihoods of Electric, float32 `(rows,)`, in nats.

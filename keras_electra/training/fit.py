@@ -13,7 +13,6 @@ from keras import ops
 
 from keras_electra.arguments import check_number
 from keras_electra.arguments import known_keywords
-from keras_electra.backend import replicas
 from keras_electra.data import inputs
 from keras_electra.data import streams
 from keras_electra.data.batches import Batches
@@ -181,7 +180,7 @@ class FitsExamples(GuardedSteps):
         if data.y is not None:
             self._check_examples(*data[:2])
         batch = keras.utils.pack_x_y_sample_weight(*self._to_rows(*data))
-        return own_part(batch) if replicas.processes()[1] > 1 else batch
+        return own_part(batch)
 
     def _read(self, x, y=None, sample_weight=None):
         """`Examples` of what is in memory; a stream as it is."""
