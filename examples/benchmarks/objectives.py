@@ -131,8 +131,9 @@ def measure(args, name, seed, tokenizer):
     def remember(column, compute):
         return pretraining.remember(folder / f"{column}.json", compute)
 
-    # Without a judge of tokens the generator scores sentences.
-    judges = not name.startswith(PREDICTORS)
+    network = "electric" if name == "electric" else "discriminator"
+    if name.startswith(PREDICTORS):  # there is no judge of tokens
+        network = "generator"
     steps = remember("pretrained", pretrain)
     tasks, few = folder / "finetuning", folder / "few"
     given = preset, args
@@ -152,7 +153,7 @@ def measure(args, name, seed, tokenizer):
         ),
         "blimp": args.blimp
         and remember(
-            "blimp", lambda: pretraining.minimal_pairs(*given, judges)
+            "blimp", lambda: pretraining.minimal_pairs(*given, network)
         ),
     }
 

@@ -124,8 +124,9 @@ class HealthMonitor(keras.callbacks.Callback):
             if is_late and replicas.devices() == 1:
                 known = self._shuffle()
         auc, shuffled, alike = known
-        # Weighed losses are for scores that no likelihood suits.
-        plain = own if model.discriminator_loss == "cross_entropy" else 0
+        # Of tokens it may predict, and weighed losses, no likelihood is known.
+        is_plain = model.discriminator_loss == "cross_entropy"
+        plain = own if is_plain and always < math.inf else 0
         now = self._unmoved and self._checksums()
         same = {n: x for n, x in self._unmoved.items() if now[n] == x}
         self._unmoved, count, all = same, len(same), self._all

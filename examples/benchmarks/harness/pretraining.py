@@ -24,6 +24,21 @@ from harness.runs import run_all
 FIVE = ("cola", "mrpc", "rte", "stsb", "sst2")
 LENGTH = 128  # tokens a row
 TIMED_STEPS = 8  # after as many that warm up
+# By network, how sentences are scored.
+SCORERS = {
+    "generator": (
+        keras_electra.ElectraMaskedLM,
+        sentence_scores.pseudo_log_likelihood,
+    ),
+    "discriminator": (
+        keras_electra.ElectraReplacedTokenDetector,
+        sentence_scores.log_probability_of_original,
+    ),
+    "electric": (
+        keras_electra.ElectraPretrainer,
+        keras_electra.ElectraPretrainer.score,
+    ),
+}
 
 
 def add_arguments(parser):
@@ -142,14 +157,10 @@ def similarity(preset, data):
     return glue_metrics(["spearman"], dev.labels, cosines)["spearman"]
 
 
-def minimal_pairs(preset, args, has_discriminator):
-    """Accuracy on BLiMP, in percent, of the discriminator if there is one."""
+def minimal_pairs(preset, args, network):
+    """Accuracy on BLiMP, in percent, of one of the `SCORERS`."""
     pairs = blimp.read_pairs(args.blimp, args.blimp_limit)
-    task_class = keras_electra.ElectraMaskedLM
-    score = sentence_scores.pseudo_log_likelihood
-    if has_discriminator:
-        task_class = keras_electra.ElectraReplacedTokenDetector
-        score = sentence_scores.log_probability_of_original
+    task_class, score = SCORERS[network]
     scores = blimp.score_pairs(score, task_class.from_preset(preset), pairs)
     return blimp.accuracies(pairs, scores)["overall"]
 
