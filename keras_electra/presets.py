@@ -5,6 +5,7 @@ public way to add names: this file, and no other, uses its private registry.
 """
 
 import contextlib
+import functools
 import os
 import pathlib
 import shutil
@@ -83,20 +84,9 @@ class CheckingLoader(preset_utils.KerasPresetLoader):
         name = str(config["registered_name"])
         self._is_checked = not name.startswith("keras_electra>")
 
-    def load_tokenizer(self, *given: Any, **kwargs: Any) -> Any:
-        return self._check("tokenizer", given, kwargs)
-
-    def load_preprocessor(self, *given: Any, **kwargs: Any) -> Any:
-        return self._check("preprocessor", given, kwargs)
-
-    def load_backbone(self, *given: Any, **kwargs: Any) -> Any:
-        return self._check("backbone", given, kwargs, given[1])
-
-    def load_task(self, *given: Any, **kwargs: Any) -> Any:
-        return self._check("task", given, kwargs, given[1])
-
-    def _check(self, kind, given, kwargs, weights=False):
+    def _check(self, kind, *given, **kwargs):
         load = getattr(super(), f"load_{kind}")
+        weights = kind in ("backbone", "task") and given[1]
         if self._is_checked:
             return load(*given, **kwargs)
         self._is_checked = True  # with all of its parts
@@ -116,6 +106,11 @@ class CheckingLoader(preset_utils.KerasPresetLoader):
             notes = [f"{self.preset}: {note}\n" for note in notes + head]
             print(*notes, sep="", end="")
         return opened
+
+    load_tokenizer = functools.partialmethod(_check, "tokenizer")
+    load_preprocessor = functools.partialmethod(_check, "preprocessor")
+    load_backbone = functools.partialmethod(_check, "backbone")
+    load_task = functools.partialmethod(_check, "task")
 
 
 # There is no public way to tell KerasHub's own classes.

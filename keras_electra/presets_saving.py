@@ -113,7 +113,11 @@ class SavesPresets(SavesParts):
 
         def write(path):
             save(path, max_shard_size=max_shard_size, allow_nonfinite=True)
-            _name_precision_of_weights(path / "config.json")
+            config = files.read_json(path / "config.json")
+            policy = (config["config"].get("dtype") or {}).get("config", {})
+            if policy.get("name", "").startswith("mixed_"):
+                policy["name"] = "float32"  # the others KerasHub refuses
+                files.write_json(path / "config.json", config)
             if weights_dtype == "float16":
                 _store_in_half(path)
             write_card(path, _card(self, path.parent.name, card or {}))
@@ -218,15 +222,6 @@ def check_finite(model: Any, allow_nonfinite: bool = False) -> None:
                 f"{weight.path} is not finite: go back to a checkpoint, and "
                 "lower the rate, or save with `allow_nonfinite=True`."
             )
-
-
-def _name_precision_of_weights(path):
-    """Writes `float32` for mixed precision, whose names KerasHub refuses."""
-    config = files.read_json(path)
-    policy = (config["config"].get("dtype") or {}).get("config", {})
-    if policy.get("name", "").startswith("mixed_"):
-        policy["name"] = "float32"
-        files.write_json(path, config)
 
 
 def _store_in_half(folder):
