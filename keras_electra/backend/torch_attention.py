@@ -135,7 +135,7 @@ def fused_attention(x: Any, padding_mask: Any, rate: float) -> Any:
     attend = functools.partial(
         functional.scaled_dot_product_attention, dropout_p=rate
     )
-    packing, bias = None, None
+    packing = bias = None
     mode = torch.is_inference_mode_enabled() or padding_mask.is_inference()
     others = x.device.type not in ("cuda", "cpu")  # lack those kernels
     if torch.compiler.is_compiling() or mode or others:
@@ -149,8 +149,7 @@ def fused_attention(x: Any, padding_mask: Any, rate: float) -> Any:
     parts = x.flatten(0, 1).unbind(1)  # (B * L, N, H)
     rows = (jagged(pick(part, tokens)).transpose(1, 2) for part in parts)
     read = attend(*rows).transpose(1, 2).values().flatten(1)
-    shape = (*x.shape[:2], *x.shape[3:])
-    return spread(read, tokens, padding_mask.numel()).view(shape)
+    return spread(read, tokens, padding_mask.numel()).view_as(x[:, :, 0])
 
 
 @functools.lru_cache(1)  # the layers of a network are called with one mask

@@ -158,15 +158,21 @@ def adaptable_layers(model: Any) -> Any:
 
 def changes_in_config(model: Any) -> dict[str, Any]:
     """What became of layers, as part of a model's configuration, or `{}`."""
+    changes = _changes(model)
+    return {"changed_layers": changes} if changes else {}
+
+
+def _changes(model, adapters_only=False):
     changes = {}
     for name, layer in adaptable_layers(model).items():
-        if how := layer.quantization_config or layer.quantization_mode:
+        how = layer.quantization_config or layer.quantization_mode
+        if how and not adapters_only:
             how = keras.saving.serialize_keras_object(how)
             changes[name] = {"quantization": how}
         if layer.lora_enabled:
             settings = [layer.lora_rank, layer.lora_alpha]
             changes.setdefault(name, {})["adapter"] = settings
-    return {"changed_layers": changes} if changes else {}
+    return changes
 
 
 def _change_layers(model, changes):
@@ -194,20 +200,11 @@ def _change_layers(model, changes):
 def _networks(model):
     """The networks in a model, or the only one, by name."""
     found = {n: getattr(model, n, None) for n in ("backbone", "generator")}
-    found = {name: network for name, network in found.items() if network}
-    return found or {"backbone": model}
+    return {n: x for n, x in found.items() if x} or {"backbone": model}
 
 
 def _adapters_of(model):
-    """Changes of layers of the networks, but adapters only."""
-    return {
-        part: {
-            name: {"adapter": [layer.lora_rank, layer.lora_alpha]}
-            for name, layer in adaptable_layers(network).items()
-            if layer.lora_enabled
-        }
-        for part, network in _networks(model).items()
-    }
+    return {n: _changes(x, True) for n, x in _networks(model).items()}
 
 
 def _base_of(model):

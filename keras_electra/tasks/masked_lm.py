@@ -13,7 +13,7 @@ from keras_electra.arguments import check_number
 from keras_electra.data.batches import round_length
 from keras_electra.data.rows import TextPreprocessor
 from keras_electra.data.rows import text_rows
-from keras_electra.model.heads import TokenPredictionHead
+from keras_electra.model.embeddings import TokenPredictionHead
 from keras_electra.tasks.labels import softmax
 from keras_electra.tasks.task import ElectraTask
 

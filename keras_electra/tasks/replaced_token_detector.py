@@ -12,7 +12,7 @@ from keras_electra.data import inputs
 from keras_electra.data.rows import TextPreprocessor
 from keras_electra.data.rows import split_windows
 from keras_electra.data.rows import text_rows
-from keras_electra.model.heads import ReplacedTokenHead
+from keras_electra.model.embeddings import ReplacedTokenHead
 from keras_electra.tasks import explanation
 from keras_electra.tasks.calibration import Calibrates
 from keras_electra.tasks.task import ElectraTask

@@ -4,9 +4,9 @@ import pytest
 from keras import ops
 
 from keras_electra.model.embeddings import ElectraEmbeddings
-from keras_electra.model.heads import ReplacedTokenHead
-from keras_electra.model.heads import TokenPredictionHead
-from keras_electra.model.heads import gather_positions
+from keras_electra.model.embeddings import ReplacedTokenHead
+from keras_electra.model.embeddings import TokenPredictionHead
+from keras_electra.model.embeddings import gather_positions
 from tests.model import reference
 
 X = reference.RNG.normal(size=(2, 4, 6)).astype("float32")

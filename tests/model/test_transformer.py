@@ -152,7 +152,9 @@ def test_attention_by_hand():
     np.testing.assert_allclose(ours, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    "policy", ["float32", "mixed_bfloat16", "mixed_float16"]
+)
 def test_fused_attention_gives_the_same(policy):
     layer = build_attention(dtype=policy, dropout=0.0)
     reference.randomize(layer)

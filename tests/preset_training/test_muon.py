@@ -6,7 +6,7 @@ from keras import ops
 from muon import HalfPrecisionMuon
 from muon import short_run_optimizer
 
-from keras_electra.model.heads import ReplacedTokenHead
+from keras_electra.model.embeddings import ReplacedTokenHead
 
 
 def test_orthogonalizes_in_half_precision():
