@@ -13,7 +13,7 @@ from keras import ops
 
 from keras_electra.arguments import check_option
 from keras_electra.backend import replicas
-from keras_electra.model import heads
+from keras_electra.model import embeddings as heads
 from keras_electra.pretraining import losses
 from keras_electra.pretraining import masking
 from keras_electra.pretraining.networks import ElectraTwoTowers

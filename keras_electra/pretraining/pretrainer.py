@@ -16,7 +16,7 @@ from keras_electra.arguments import keyword_names
 from keras_electra.arguments import known_keywords
 from keras_electra.backend import replicas
 from keras_electra.data.rows import TextPreprocessor
-from keras_electra.model import heads
+from keras_electra.model import embeddings as heads
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.sizes import get_size
 from keras_electra.pretraining import losses
