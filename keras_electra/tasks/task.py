@@ -73,9 +73,9 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
         That is an `ElectraAdamW` with a rate for every layer that every `fit`
         begins anew: warm-up and decay to 0 over its epochs and steps, at the
         paper's rate for the size (3e-4 small, 1e-4 base, 5e-5 large), or of
-        fewer than 2,000 steps a larger one (small: up to 1e-3). The rate is
-        constant where a stream does not tell its length, where a callback of
-        Keras sets it, and once `optimizer.learning_rate` is set. With
+        fewer than 2,000 steps a larger one (small: up to 1e-3). It does not
+        decay where a stream does not tell its length, and is constant where a
+        callback of Keras sets it or once `optimizer.learning_rate` is set. With
         `initial_epoch` training goes on. `weighted_metrics` for labels of
         tokens.
         """
@@ -84,7 +84,6 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
                 recipes.finetuning_rate(self.backbone.hidden_dim),
                 weight_decay=0.01,  # `configure_finetuning.py:55`
                 layer_rates=recipes.layer_rates(self.backbone),
-                bias_correction=True,
             )
         if loss == "auto":
             loss = self.default_loss()
@@ -111,7 +110,8 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
         steps = stream.steps or 0  # 0: not known
         if not initial_epoch or steps:
             optimizer.restart(initial_epoch * steps)
-        width, num_steps = self.backbone.hidden_dim, steps * epochs
+        width = self.backbone.hidden_dim
+        num_steps = steps * epochs or recipes.ENDLESS
         rate = recipes.finetuning_rate(width, num_steps=num_steps)
         run = recipes.PlannedRun(optimizer, rate, num_steps, [*callbacks])
         callbacks.append(run)

@@ -34,6 +34,7 @@ class Recipe(typing.NamedTuple):
 _SMALL = {"paper": 3e-4, "google": 1e-4, "most": 1e-3}, 0.8
 _BASE = dict.fromkeys(("paper", "google", "most"), 1e-4), 0.8
 _LARGE = dict.fromkeys(("paper", "google", "most"), 5e-5), 0.9
+ENDLESS = 1e9  # steps of a run of unknown length
 MANY_STEPS = 2000  # of fine-tuning, from which on the paper's rates are right
 RECIPES = {
     # Ours: small networks bear larger rates and need fewer steps.
@@ -124,7 +125,7 @@ class FinetuningAdamW(ElectraAdamW):
     def plan(self, learning_rate, num_steps=0):
         """Warms up for a tenth of the steps and decays to 0; of none neither.
 
-        A rate that was set stays as it is.
+        Of `ENDLESS` steps it warms up for 100. A rate that was set stays.
         """
         if self.num_steps >= 0:
             self.learning_rate = learning_rate
@@ -142,12 +143,12 @@ class FinetuningAdamW(ElectraAdamW):
         """The rate of the next step, a tensor or variable."""
         given = super().learning_rate, self.num_steps, self.iterations
         rate, end, step = (ops.cast(value, "float32") for value in given)
-        # Of few steps none is to be lost, as the first of a warm-up is;
-        # corrected moments hold it back.
-        begin = ops.where(end < 10.0, 1.0, 10.0 * step / ops.maximum(end, 1.0))
+        warmup = ops.where(end < ENDLESS, 0.1 * end, 100.0)
+        begin = ops.minimum(1.0, step / ops.maximum(warmup, 1.0))
+        # Of few steps none is to be lost, as the first of a warm-up is.
+        begin = ops.where(end < 10.0, 1.0, begin)
         rest = 1.0 - ops.minimum(step, end) / ops.maximum(end, 1.0)
-        factor = ops.minimum(1.0, begin) * rest
-        return ops.where(end > 0, rate * factor, rate)
+        return ops.where(end > 0, rate * begin * rest, rate)
 
     @learning_rate.setter
     def learning_rate(self, learning_rate):
