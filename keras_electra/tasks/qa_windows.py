@@ -197,7 +197,7 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
         x = self.pack(windows, length)
         if y is None:
             return x
-        found, examples, tokenizer = [], [], self.tokenizer
+        found, tokenizer = [], self.tokenizer
         for i, answer in enumerate(to_answers(y)):
             text, start = answer or (None, None)
             tokens = text and find_answer(documents[i], text, start, tokenizer)
@@ -208,9 +208,9 @@ class ElectraQuestionAnsweringPreprocessor(RowPreprocessor):
                     f"{contexts[i][start or 0 :][:60]!r}. Correct or omit it."
                 )
             found += [(*w.places(tokens), not text) for w in windows[i]]
-            examples += [i] * len(windows[i])
         y = np.array(found, "int32").reshape(-1, 3)
         x["start_positions"] = y[:, 0]
         if sample_weight is not None:
-            sample_weight = np.asarray(sample_weight, "float32")[examples]
+            counts = [*map(len, windows)]
+            sample_weight = np.repeat(np.float32(sample_weight), counts)
         return keras.utils.pack_x_y_sample_weight(x, y, sample_weight)

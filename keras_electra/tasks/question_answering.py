@@ -233,11 +233,7 @@ class ElectraQuestionAnswering(Calibrates, ElectraTask, keras_hub.models.Task):
         """
         check_option("metric", metric, ranking.SCORES)
         answers = inputs.to_column(answers)
-        if len(answers) != len(questions):
-            raise ValueError(
-                "`answers` must hold a list of right answers a question. "
-                f"Received: {len(questions)} questions, {len(answers)} lists."
-            )
+        len(inputs.Examples(questions, answers))  # raises if they differ
         results = self.answer(questions, contexts, **kwargs)
         texts, score = [r.best_text for r in results], ranking.SCORES[metric]
         scores = [ranking.best_score(score, *p) for p in zip(texts, answers)]
