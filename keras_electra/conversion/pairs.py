@@ -63,7 +63,7 @@ def open_part(cls: Any, preset: Any, load_weights: bool, arguments: Any) -> Any:
     dtype = own.pop("dtype", None)
     part = whole = saved.from_preset(preset, load_weights, dtype=dtype)
     if saved in PAIRS:
-        part = weights.tasks_of(whole).get(network)
+        part = weights.tasks_of(whole, False).get(network)
     if part is None:
         raise ValueError(
             f"{preset!r} was pre-trained without a `{network}`. Open it as "
@@ -139,7 +139,7 @@ def _join(cls, tasks, is_one, own, notes, may_pad):
         activation = tasks[1].head.activation
         own.setdefault("generator_head_activation", activation)
     pretrainer = cls(backbone, generator, **own)
-    parts = weights.tasks_of(pretrainer)
+    parts = weights.tasks_of(pretrainer, whole=False)
     for task, network in zip(tasks, TASKS):
         if network in parts:
             table = head_of(type(task)).weights

@@ -89,13 +89,19 @@ def network(backbone: Any) -> dict[str, Any]:
     return {**embeddings(backbone.embeddings), **encoder(backbone)}
 
 
-def tasks_of(pretrainer: Any) -> dict[str, Any]:
-    """What is like a task, for each network of a pre-trainer with a head."""
+def tasks_of(pretrainer: Any, whole: bool = True) -> dict[str, Any]:
+    """What is like a task, for each network of a pre-trainer with a head.
+
+    If `whole`, a `ValueError` if another network has no task.
+    """
     text, objective = pretrainer.preprocessor, pretrainer.objective
-    if objective.endswith("mlm") or hasattr(pretrainer.generator, "left"):
+    odd = {"discriminator"} if objective.endswith("mlm") else set()
+    if hasattr(pretrainer.generator, "left"):
+        odd.add("generator")
+    if whole and odd:
         raise ValueError(
-            "No task and no other form of checkpoint has two towers, or the "
-            f"heads of objective={objective!r}. Take `pretrainer.backbone`."
+            "No other form of checkpoint has two towers, or the heads of "
+            f"objective={objective!r}. Export a task of `pretrainer.backbone`."
         )
     parts = {
         "discriminator": (pretrainer.backbone, pretrainer.discriminator_head),
@@ -104,7 +110,7 @@ def tasks_of(pretrainer: Any) -> dict[str, Any]:
     return {
         name: types.SimpleNamespace(backbone=b, head=head, preprocessor=text)
         for name, (b, head) in parts.items()
-        if b is not None and head is not None
+        if b is not None and head is not None and name not in odd
     }
 
 

@@ -25,7 +25,6 @@ class PretrainingFit(FitsExamples):
 
     names = inputs.Names(TEXT_COLUMNS, labels=())
     may_be_empty = True
-    disentangled = None
 
     @known_keywords(keras.Model.compile)
     def compile(
@@ -57,7 +56,7 @@ class PretrainingFit(FitsExamples):
                 raise ValueError(
                     "`generator_optimizer` needs a generator of its own."
                 )
-            if self.disentangled is not None:
+            if getattr(self, "disentangled", None) is not None:
                 raise ValueError(
                     '`share_embeddings="gdes"` is for one optimizer, after '
                     "which the tables are added. Received another one."
@@ -98,7 +97,7 @@ class PretrainingFit(FitsExamples):
         return check_ids(x, self.backbone.vocabulary_size), None, None
 
     def _begin_fit(self, stream, epochs, *others):
-        if self.disentangled is not None:
+        if getattr(self, "disentangled", None) is not None:
             self.disentangled.follow()
         is_new = self._compile_auto and not self.optimizer.built
         if is_new and stream.steps is not None:

@@ -5,18 +5,21 @@ Distinct positions are drawn anew at every step. The original's may be the same
 """
 
 import functools
-from typing import Any
+import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_electra.backend import replicas
 from keras_electra.model.layers import ConfiguredLayer
-from keras_electra.pretraining import spans
 
 SEED_KEY = "seed_generator_state"
 MASKINGS = ("token", "word", "span", "hard")
-# Running means keep this share of what they were at each step.
+# Of spans: lengths in words, geometric up to 10, 3.8 in the mean (SpanBERT,
+# Joshi et al. 2020, section 3.1).
+SPAN_STOP_RATE, MAX_SPAN = 0.2, 10
+# Of the mean loss of a token, at each step: what stays of the old one.
 MEMORY = 0.9
 
 
@@ -27,14 +30,14 @@ class SeededLayer(ConfiguredLayer):
     backends, and on TensorFlow between XLA and the plain graph.
     """
 
-    def __init__(self, seed: Any, evaluation_seed: Any, **kwargs: Any):
+    def __init__(self, seed, evaluation_seed, **kwargs):
         super().__init__(**kwargs)
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.evaluation = keras.random.SeedGenerator(evaluation_seed)
         self._start = ops.convert_to_numpy(self.evaluation.state.value)
         self.built = True
 
-    def uniform(self, like: Any, training: bool | None) -> Any:
+    def uniform(self, like, training):
         """float32 numbers in `[0, 1)`, of the shape of an array."""
         seed = self.seed_generator if training else self.evaluation
         draw = functools.partial(
@@ -42,45 +45,39 @@ class SeededLayer(ConfiguredLayer):
         )
         return replicas.own_draws(draw, like)
 
-    def state(self, shape: Any, initializer: Any, name: str) -> Any:
+    def state(self, shape, initializer, name):
         """A float32 weight that steps of training change, alike everywhere."""
-        return self.add_weight(
-            shape,
-            initializer,
-            dtype="float32",
-            autocast=False,
-            trainable=False,
-            aggregation="only_first_replica",
-            name=name,
-        )
+        kind = {"dtype": "float32", "autocast": False, "trainable": False}
+        kind["aggregation"] = "only_first_replica"
+        return self.add_weight(shape, initializer, name=name, **kind)
 
-    def restart_evaluation(self) -> None:
+    def restart_evaluation(self):
         """Lets the next evaluation draw what the first one drew."""
         self.evaluation.state.assign(self._start)
 
-    def save_own_variables(self, store: Any) -> None:
+    def save_own_variables(self, store):
         super().save_own_variables(store)
         state = self.seed_generator.state.value
         store[SEED_KEY] = ops.convert_to_numpy(state)
 
-    def load_own_variables(self, store: Any) -> None:
+    def load_own_variables(self, store):
         self.seed_generator.state.assign(store[SEED_KEY][()])
         for i, variable in enumerate(self._non_trainable_variables):
             variable.assign(store[str(i)][()])
 
 
-def specs(shape: Any, *names: Any, dtype: Any = "int32") -> dict[str, Any]:
+def specs(shape, *names, dtype="int32"):
     """Symbolic arrays of one shape, by name."""
     return {name: keras.KerasTensor(shape, dtype) for name in names}
 
 
-def fraction_range(mask_fraction: Any) -> Any:
+def fraction_range(mask_fraction):
     """The lowest and the highest share of a row that is predicted."""
     is_range = isinstance(mask_fraction, (tuple, list))
     return tuple(mask_fraction) if is_range else (mask_fraction,) * 2
 
 
-def max_predictions(length: int, mask_fraction: Any) -> Any:
+def max_predictions(length, mask_fraction):
     """Prediction slots of a row of `length` tokens, at least 1.
 
     An int or int scalar (original `configure_pretraining.py:106`).
@@ -93,7 +90,7 @@ def max_predictions(length: int, mask_fraction: Any) -> Any:
     return ops.minimum(ops.cast(length, "int32"), ops.maximum(1, slots))
 
 
-def count_predictions(num_tokens: int, mask_fraction: Any, limit: Any) -> Any:
+def count_predictions(num_tokens, mask_fraction, limit):
     """Tokens to predict, from 1 to `limit`, for arrays `(batch,)` of tokens.
 
     Special ones count, as in the original (`pretrain/pretrain_helpers.py:173`).
@@ -103,19 +100,54 @@ def count_predictions(num_tokens: int, mask_fraction: Any, limit: Any) -> Any:
     return ops.minimum(wanted, limit)
 
 
-def select_positions(keys, candidates, counts, limit):
+def select_positions(keys, candidates, counts, limit, whole=False):
     """Picks the candidates `(batch, length)` of the largest keys in each row.
 
     Returns `positions`, int32, distinct in a row, and `weights`, float32, 1
     for a slot in use, `(batch, limit)`: `counts` of them, an array `(batch,)`.
+    With `whole`, where the tokens of a word have one key, the last word is left
+    out if it does not fit; but not the first: something has to be predicted.
     """
     keys = ops.where(candidates, keys, -1.0)
-    _, positions = ops.top_k(keys, limit)  # (B, P)
+    if whole:  # the key after the last slot tells
+        keys = ops.pad(keys, ((0, 0), (0, 1)), constant_values=-2.0)
+    keys, positions = ops.top_k(keys, limit + int(whole))
     available = ops.sum(ops.cast(candidates, "int32"), axis=1)
-    used = ops.minimum(counts, available)
+    used = ops.minimum(counts, available)[:, None]
     slots = ops.arange(limit, dtype="int32")
-    weights = ops.cast(slots[None, :] < used[:, None], "float32")
-    return ops.cast(positions, "int32"), weights
+    in_use = slots[None, :] < used
+    if whole:
+        following = ops.take_along_axis(keys, used, axis=1)
+        keys, positions = keys[:, :limit], positions[:, :limit]
+        in_use = in_use & ((keys != following) | (keys == keys[:, :1]))
+    return ops.cast(positions, "int32"), ops.cast(in_use, "float32")
+
+
+def number_words(continues):
+    """Which word of its row a token is of, int32, by what goes on with one."""
+    starts = 1 - ops.cast(continues, "int32")
+    return ops.maximum(ops.cumsum(starts, axis=1) - 1, 0)
+
+
+def span_lengths(uniform):
+    """Numbers of words, int32, from 1 to `MAX_SPAN`, of numbers in `[0, 1)`."""
+    rest = 1.0 - SPAN_STOP_RATE
+    lengths = ops.log(1.0 - uniform * (1.0 - rest**MAX_SPAN)) / math.log(rest)
+    return ops.minimum(ops.cast(lengths, "int32") + 1, MAX_SPAN)
+
+
+def spread_keys(keys, lengths):
+    """Gives all words of a span its key: of several spans the largest.
+
+    Both arrays are `(batch, words)`: a span begins at every word.
+    """
+    count, spread = ops.shape(keys)[1], keys
+    for step in range(1, MAX_SPAN):
+        starts = ops.where(lengths > step, keys, -1.0)
+        starts = ops.pad(starts, ((0, 0), (step, 0)), constant_values=-1.0)
+        spread = ops.maximum(spread, starts[:, :count])
+    # Where a span does not fit, its first words are taken.
+    return spread - 2e-7 * ops.arange(count, dtype="float32")
 
 
 def find_candidates(token_ids, padding_mask, unselectable_token_ids):
@@ -126,7 +158,7 @@ def find_candidates(token_ids, padding_mask, unselectable_token_ids):
     return candidates
 
 
-def replace_ids(ids: Any, positions: Any, new_ids: Any, weights: Any) -> Any:
+def replace_ids(ids, positions, new_ids, weights):
     """Writes ids `(batch, num_positions)` to distinct positions of each row.
 
     Where the weight is 0, the id at that position stays.
@@ -143,6 +175,11 @@ def replace_ids(ids: Any, positions: Any, new_ids: Any, weights: Any) -> Any:
     return ops.reshape(replaced, ops.shape(ids))
 
 
+def mark(token_ids, positions, weights):
+    """1 at positions whose weight is above 0, of the shape of `token_ids`."""
+    return replace_ids(ops.zeros_like(token_ids), positions, 1, weights)
+
+
 class MaskTokens(SeededLayer):
     """Masks a share of the tokens, and says which and what they were.
 
@@ -150,58 +187,71 @@ class MaskTokens(SeededLayer):
     positions)`, `mask_positions`, `mask_ids` (the original ids) and
     `mask_weights` (1 for a slot in use); of a range the drawn `mask_rate`
     `(batch,)`; with a `fill_fraction` below 1 `fill_weights`, also 0 for what
-    stays masked. Arguments as of `ElectraPretrainer`.
+    stays masked. Arguments as of `ElectraPretrainer`; `vocabulary` is a
+    function that gives its tokens, which words and spans are known by.
     """
 
     def __init__(
         self,
-        mask_token_id: int,
-        unselectable_token_ids: Any,
-        mask_fraction: Any = 0.15,
-        mask_token_rate: float = 0.85,
-        random_token_rate: float = 0.0,
-        seed: Any = None,
-        fill_fraction: float = 1.0,
-        mask_targets_only: bool = False,
-        masking: Any = "token",
-        continues: Any = None,
-        **kwargs: Any,
+        mask_token_id,
+        unselectable_token_ids,
+        mask_fraction=0.15,
+        mask_token_rate=0.85,
+        random_token_rate=0.0,
+        seed=None,
+        fill_fraction=1.0,
+        mask_targets_only=False,
+        masking="token",
+        vocabulary=None,
+        vocabulary_size=None,
+        **kwargs,
     ):
         super().__init__(seed, evaluation_seed=1, **kwargs)
         self.keep_arguments(locals())
         if masking == "hard":
-            self.losses_of_ids = self.state(continues.shape, "ones", "losses")
+            self.mean_losses = self.state((vocabulary_size,), "ones", "losses")
 
-    def learn(self, mask_ids: Any, token_loss: Any, weights: Any) -> None:
-        """Updates the running mean of the loss of each id."""
+    def learn(self, mask_ids, token_loss, weights):
+        """Updates the running means of the losses of ids, for `"hard"`."""
         flat = ops.reshape(mask_ids, (-1,))
-        size = self.continues.shape[0]
         loss, count = (
-            replicas.total(ops.segment_sum(ops.reshape(x, (-1,)), flat, size))
+            ops.segment_sum(ops.reshape(x, (-1,)), flat, self.vocabulary_size)
             for x in (ops.stop_gradient(token_loss) * weights, weights)
         )
-        old = self.losses_of_ids
-        new = MEMORY * old + (1 - MEMORY) * loss / ops.maximum(count, 1.0)
-        self.losses_of_ids.assign(ops.where(count > 0, new, old))
+        loss, count = replicas.total(loss), replicas.total(count)
+        new = MEMORY * self.mean_losses
+        new = new + (1.0 - MEMORY) * loss / ops.maximum(count, 1.0)
+        self.mean_losses.assign(ops.where(count > 0, new, self.mean_losses))
+
+    @functools.cached_property
+    def continues(self):
+        """Whether an id goes on with the word before, bools `(ids,)`."""
+        # Not before it is needed: networks are opened before vocabularies.
+        found = [token.startswith("##") for token in self.vocabulary()]
+        if not any(found):
+            raise ValueError(
+                f"`masking={self.masking!r}` needs a tokenizer whose parts of "
+                f'words begin with "##". Received one of {len(found)} tokens, '
+                'none of which does. Take masking="token".'
+            )
+        return np.array(found)
 
     def _keys(self, token_ids, training):
-        """Random numbers below 1, and the words of tokens if they matter."""
+        """Random numbers, of which the largest are masked, for all tokens."""
         keys = self.uniform(token_ids, training)
         if self.masking == "token":
-            return keys, None
+            return keys
         if self.masking == "hard":
             # Drawn without replacement in proportion to these weights
             # (Efraimidis and Spirakis 2006).
-            weights = ops.take(self.losses_of_ids, token_ids, axis=0)
-            return ops.exp(ops.log(keys) / ops.maximum(weights, 1e-3)), None
+            weights = ops.take(self.mean_losses, token_ids, axis=0)
+            return ops.exp(ops.log(keys) / ops.maximum(weights, 1e-3))
         continues = ops.convert_to_tensor(self.continues)
-        words = spans.number_words(ops.take(continues, token_ids, axis=0))
+        words = number_words(ops.take(continues, token_ids, axis=0))
         if self.masking == "span":
-            lengths = spans.span_lengths(self.uniform(token_ids, training))
-            # Where a span does not fit, its first words are taken.
-            order = 2e-7 * ops.cast(ops.arange(ops.shape(keys)[1]), "float32")
-            keys = spans.spread_keys(keys, lengths) - order
-        return ops.take_along_axis(keys, words, axis=1), words
+            lengths = span_lengths(self.uniform(token_ids, training))
+            keys = spread_keys(keys, lengths)
+        return ops.take_along_axis(keys, words, axis=1)
 
     def call(self, token_ids, padding_mask, segment_ids=None, training=None):
         limit = max_predictions(ops.shape(token_ids)[1], self.mask_fraction)
@@ -210,7 +260,7 @@ class MaskTokens(SeededLayer):
         if self.mask_targets_only:
             is_source = segment_ids < ops.max(segment_ids, 1, keepdims=True)
             candidates = candidates & ~is_source
-        keys, words = self._keys(token_ids, training)
+        keys = self._keys(token_ids, training)
         low, high = fraction_range(self.mask_fraction)
         counted, rate = padding_mask, low
         if low < high:  # of what can be masked, as all of it may have to be
@@ -218,10 +268,9 @@ class MaskTokens(SeededLayer):
             rate = low + spread * self.uniform(token_ids[:, 0], training)
         num_tokens = ops.sum(ops.cast(counted, "int32"), axis=1)
         counts = count_predictions(num_tokens, rate, limit)
-        positions, weights = select_positions(keys, candidates, counts, limit)
-        if words is not None:
-            given = words, candidates, positions, weights
-            weights = spans.keep_whole_words(*given)
+        given = keys, candidates, counts, limit
+        is_whole = self.masking in ("word", "span")
+        positions, weights = select_positions(*given, is_whole)
         mask_ids = ops.take_along_axis(token_ids, positions, axis=1)
         shown, new_ids = self.uniform(positions, training), mask_ids
         if self.random_token_rate:
@@ -269,16 +318,15 @@ class MaskTokens(SeededLayer):
 class ReplaceTokens(keras.layers.Layer):
     """Puts the drawn tokens into the text, and says which are new.
 
-    A draw that hits the right token leaves it original (paper, section 2).
-    Returns `token_ids` and `replaced`, 1 where they differ, `(batch, length)`.
-    What is not replaced is as in `shown_ids`, by default as it was. Of the
-    `objective` `"masked_detection"` also `masked`, 1 where something was drawn;
-    of `"electric"` all that counts as replaced.
+    A draw that hits the right token leaves it original (paper, section 2);
+    `counts_all`, as Electric does, makes it a replacement, too. What is not
+    replaced is as in `shown_ids`, by default as it was. Returns `token_ids` and
+    `replaced`, 1 for what is new, `(batch, length)`.
     """
 
-    def __init__(self, objective: Any = "detection", **kwargs: Any):
+    def __init__(self, counts_all=False, **kwargs):
         super().__init__(**kwargs)
-        self.objective = objective
+        self.counts_all = counts_all
 
     def call(
         self, token_ids, mask_positions, sampled_ids, weights, shown_ids=None
@@ -287,14 +335,9 @@ class ReplaceTokens(keras.layers.Layer):
         slots = mask_positions, sampled_ids, weights
         new_ids = replace_ids(shown_ids, *slots)
         replaced = ops.cast(new_ids != token_ids, "int32")
-        outputs = {"token_ids": new_ids, "replaced": replaced}
-        if self.objective in ("masked_detection", "electric"):
-            slots = mask_positions, ops.ones_like(sampled_ids), weights
-            masked = replace_ids(ops.zeros_like(token_ids), *slots)
-            is_all = self.objective == "electric"
-            outputs["replaced" if is_all else "masked"] = masked
-        return outputs
+        if self.counts_all:
+            replaced = mark(token_ids, mask_positions, weights)
+        return {"token_ids": new_ids, "replaced": replaced}
 
-    def compute_output_spec(self, token_ids: Any, *others: Any) -> Any:
-        more = ["masked"] * (self.objective == "masked_detection")
-        return specs(token_ids.shape, "token_ids", "replaced", *more)
+    def compute_output_spec(self, token_ids, *others):
+        return specs(token_ids.shape, "token_ids", "replaced")

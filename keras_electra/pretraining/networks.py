@@ -4,20 +4,67 @@ In a preset the backbone is the discriminator's, all else the task's weights.
 """
 
 import typing
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_electra.arguments import KeepsArguments
+from keras_electra.arguments import known_keywords
 from keras_electra.model.adapted import AdaptableModel
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import SavesPresets
 
 
+TOGETHER = (
+    "objective",
+    "masking",
+    "mask_fraction",
+    "fill_fraction",
+    "share_embeddings",
+    "discriminator_loss",
+    "generator_weight",
+    "discriminator_weight",
+)
+
+
+def check_together(given):
+    """Raises unless these arguments of `ElectraPretrainer` go together."""
+    generator, objective = given["generator"], given["objective"]
+    is_apart = generator is not None and generator is not given["backbone"]
+    no_judge, shares = not given["discriminator_weight"], "share_embeddings"
+    electric, is_mlm = objective == "electric", objective.endswith("mlm")
+    is_range = isinstance(given["mask_fraction"], tuple)
+    uneven = is_range or given["fill_fraction"] < 1
+    uneven = uneven or given["masking"] != "token"
+    by_words = given["masking"] in ("word", "span")
+    no_text = getattr(given["preprocessor"], "tokenizer", None) is None
+    frozen = not given["generator_weight"] and is_apart
+    for advice, is_wrong in {
+        'Electric needs `ElectraTwoTowers`, generator="towers" of `from_size`': (
+            electric and not isinstance(generator, ElectraTwoTowers)
+        ),
+        "Electric's noise is as likely for all tokens": electric and uneven,
+        "Without a discriminator it has no objective": (
+            no_judge and objective != "detection"
+        ),
+        "There is no detection whose loss this could be": (
+            given["discriminator_loss"] != "cross_entropy"
+            and (is_mlm or no_judge)
+        ),
+        "A generator is frozen with embeddings of its own, not shared": (
+            frozen and given[shares] is True
+        ),
+        "GDES needs two networks": given[shares] == "gdes" and not is_apart,
+        "Words need a `preprocessor` with a tokenizer": by_words and no_text,
+    }.items():
+        if is_wrong:
+            received = ", ".join(f"{n}={given[n]!r}" for n in TOGETHER)
+            raise ValueError(f"{advice}. Received: {received}.")
+
+
 def prepare_generator(backbone, generator, share_embeddings):
-    """`generator`, or a copy of it with the embeddings of `backbone`."""
+    """`generator`, or a copy of it, with the embeddings of `backbone` or not."""
     if generator is None or generator is backbone:
         return generator
     if generator.vocabulary_size != backbone.vocabulary_size:
@@ -27,14 +74,25 @@ def prepare_generator(backbone, generator, share_embeddings):
             f"{backbone.vocabulary_size}. Train both with one tokenizer."
         )
     is_shared = generator.embeddings is backbone.embeddings
-    if share_embeddings is True and not is_shared:
-        return generator.with_embeddings(backbone.embeddings, name="generator")
     if is_shared and share_embeddings is not True:
         raise ValueError(
             f"`share_embeddings={share_embeddings!r}` needs a `generator` with "
             "embeddings of its own: `generator.with_embeddings(None)`. "
             "Received one that was built with the backbone's."
         )
+    if share_embeddings is True and not is_shared:
+        if isinstance(generator, ElectraTwoTowers):
+            raise ValueError(
+                "`ElectraTwoTowers` shares the embeddings that it is built "
+                "with, `embeddings=backbone.embeddings`. Received others: "
+                "build it with these, or pass `share_embeddings=False`."
+            )
+        return generator.with_embeddings(backbone.embeddings, "generator")
+    if not generator.weights[0].path.startswith("generator/"):
+        # Optimizers and norms know variables by their paths.
+        own = generator.embeddings.get_weights()
+        generator = generator.with_embeddings(None, "generator")
+        generator.embeddings.set_weights(own)
     return generator
 
 
@@ -55,62 +113,45 @@ def special_ids(preprocessor, mask_token_id, unselectable_token_ids):
     return int(mask_token_id), sorted({int(i) for i in unselectable_token_ids})
 
 
-def continuing_ids(preprocessor: Any, masking: Any) -> Any:
-    """Whether an id goes on with the word before, a bool array `(ids,)`."""
-    tokenizer = getattr(preprocessor, "tokenizer", None)
-    tokens = [] if tokenizer is None else tokenizer.get_vocabulary()
-    continues = np.array([token.startswith("##") for token in tokens])
-    if not (continues.size if masking == "hard" else continues.any()):
-        raise ValueError(
-            f"`masking={masking!r}` needs a `preprocessor` with a tokenizer, "
-            'of words and spans one whose parts of words begin with "##". '
-            f"Received one of {len(tokens)} tokens, or none."
-        )
-    return continues
-
-
 class DisentangledTokens(keras.layers.Layer):
-    """Sharing by which only the generator changes what both have in common.
+    """Sharing by which the discriminator does not change the generator's table.
 
     In training a token's vector for the discriminator is the generator's,
-    without a gradient, and an own difference, which is learnt (GDES, DeBERTaV3,
-    He et al. 2021, section 3.3). After each step the discriminator's table is
-    their sum, so that the network is a plain one. Called with ids, as it gives.
+    without a gradient, and a difference, which is learnt (GDES, DeBERTaV3, He
+    et al., ICLR 2023, section 3.3). After each step the discriminator's table
+    is their sum, so that it is saved and read as a plain network.
     """
 
-    def __init__(self, own: Any, base: Any, **kwargs: Any):
+    def __init__(self, own, base, **kwargs):
         super().__init__(**kwargs)
-        sizes = [(x.vocabulary_size, x.embedding_dim) for x in (own, base)]
-        if sizes[0] != sizes[1]:
+        shape = own.vocabulary_size, own.embedding_dim
+        if base.embedding_dim != own.embedding_dim:
             raise ValueError(
                 '`share_embeddings="gdes"` needs two networks with the same '
-                f"`embedding_dim`. Received: {sizes[0][1]} and {sizes[1][1]}."
+                f"`embedding_dim`. Received: {shape[1]} and "
+                f"{base.embedding_dim}."
             )
-        own.look_up = self.look_up
-        own, base = (x.token_embedding for x in (own, base))
-        self.tables = lambda: (own.embeddings, base)  # not weights of this one
-        self.difference = self.add_weight(sizes[0], "zeros", name="difference")
-        own.embeddings.constraint = self.whole
+        own.look_up = lambda token_ids: ops.cast(
+            ops.take(self.whole(fixed=True), token_ids, axis=0),
+            own.compute_dtype,
+        )
+        tables = [x.token_embedding.embeddings for x in (own, base)]
+        tables[0].constraint = lambda table: self.whole()
+        self.tables = lambda: tables  # which are not weights of this one
+        self.difference = self.add_weight(shape, "zeros", name="difference")
         self.built = True
         self.follow()
 
-    def call(self, token_ids: Any) -> Any:
-        return token_ids
-
-    def look_up(self, token_ids: Any) -> Any:
-        shared = ops.stop_gradient(self.tables()[1](token_ids))
-        own = ops.take(self.difference, token_ids, axis=0)
-        return shared + ops.cast(own, shared.dtype)
-
-    def whole(self, table: Any = None) -> Any:
+    def whole(self, fixed=False):
         """What the discriminator's table has to be."""
-        return self.tables()[1].embeddings + self.difference
+        base = ops.convert_to_tensor(self.tables()[1])
+        return (ops.stop_gradient(base) if fixed else base) + self.difference
 
-    def follow(self) -> None:
+    def follow(self):
         """Takes the difference from the tables, if these were changed."""
-        own, base = self.tables()
-        values = map(ops.convert_to_numpy, (own, self.whole(), base.embeddings))
-        own, whole, base = values
+        whole, own, base = map(
+            ops.convert_to_numpy, (self.whole(), *self.tables())
+        )
         if (own != whole).any():
             self.difference.assign(own - base)
 
@@ -119,72 +160,49 @@ class DisentangledTokens(keras.layers.Layer):
 class ElectraTwoTowers(keras.Model):
     """Electric's generator: two networks that do not see what they predict.
 
-    One `ElectraBackbone` reads from the left and one from the right, so all
-    tokens are predicted at once, unmasked (Clark et al. 2020, section 2.4).
-    Called as these are; `sequence_output`, `(batch, length, 2 * hidden_dim)`,
-    has at each token what `left` knows of those before and `right` of those
-    after. The first and last, special ones, are neighbours, as in the original.
-    `left` has the embeddings of the output.
+    One reads from the left and one from the right, so all tokens are predicted
+    at once, unmasked (Clark et al., EMNLP 2020, section 2.4). Arguments are
+    those of `ElectraBackbone`, for each; it is called as they are.
+    `sequence_output`, `(batch, length, 2 * hidden_dim)`, has at each token what
+    is known of those before and of those after, beside [CLS] and [SEP] also of
+    the other end of the row, as in the original.
     """
 
-    def __init__(self, left: Any, right: Any, **kwargs: Any):
-        inputs, states = left.input, []
-        for tower, direction in ((left, 1), (right, -1)):
+    @known_keywords(ElectraBackbone.__init__, "name", "trainable")
+    def __init__(self, *args, embeddings=None, name="generator", **kwargs):
+        states, towers = [], []
+        for direction, part in ((1, "left"), (-1, "right")):
+            with keras.name_scope("generator"), keras.name_scope(part):
+                given = {"embeddings": embeddings, "name": part, **kwargs}
+                tower = ElectraBackbone(*args, **given)
             for layer in tower.transformer_layers:
                 layer.attention.direction = direction
-            x = tower(inputs)["sequence_output"]
-            states.append(ops.roll(x, direction, axis=1))
-        x = ops.concatenate(states, axis=-1)
-        super().__init__(inputs, {"sequence_output": x}, **kwargs)
-        self.left, self.right = left, right
+            x = tower(towers[0].input if towers else tower.input)
+            states.append(ops.roll(x["sequence_output"], direction, axis=1))
+            towers.append(tower)
+        left, x = towers[0], ops.concatenate(states, axis=-1)
+        super().__init__(left.input, {"sequence_output": x}, name=name)
+        self.left, self.right = towers
         self.dtype_policy, self.embeddings = left.dtype_policy, left.embeddings
         for name in ("vocabulary_size", "activation", "initializer_range"):
             setattr(self, name, getattr(left, name))
 
-    def with_embeddings(self, embeddings: Any, name: str | None = None) -> Any:
-        """A copy with embeddings that both share, and the same weights."""
-        with keras.name_scope(name := name or self.name):
-            towers = [
-                tower.with_embeddings(embeddings, name=tower.name)
-                for tower in (self.left, self.right)
-            ]
-        return type(self)(*towers, name=name)
-
-    def get_config(self) -> dict[str, Any]:
-        left, right = map(keras.layers.serialize, (self.left, self.right))
-        return {"name": self.name, "left": left, "right": right}
-
-    @classmethod
-    def from_config(cls, config: Any) -> Any:
-        towers = []
-        for name in ("left", "right"):
-            own = dict(config[name]["config"])
-            own["dtype"] = config.get("dtype", own["dtype"])
-            towers.append(ElectraBackbone.from_config(own))
-        return cls(*towers, name=config["name"])
+    def get_config(self):
+        return {**self.left.get_config(), "name": self.name}
 
 
 def make_networks(sizes, generator, shares, **common):
     """Both networks of a size, for `ElectraPretrainer.from_size`."""
-    backbone = ElectraBackbone(
-        **sizes.discriminator(), **common, name="discriminator"
-    )
-    own = sizes.discriminator if generator == "full" else sizes.generator
-    if shares is True:
-        common["embeddings"] = backbone.embeddings
-
-    def make(name):
-        with keras.name_scope(name):
-            return ElectraBackbone(**own(), **common, name=name)
-
+    name = "discriminator"
+    backbone = ElectraBackbone(**sizes.discriminator(), **common, name=name)
     if generator == "backbone":
         return backbone, backbone
-    if generator == "towers":
-        with keras.name_scope("generator"):
-            towers = make("left"), make("right")
-        generator = ElectraTwoTowers(*towers, name="generator")
-    else:
-        generator = make("generator")
+    own = sizes.discriminator if generator == "full" else sizes.generator
+    cls = ElectraTwoTowers if generator == "towers" else ElectraBackbone
+    if shares is True:
+        common["embeddings"] = backbone.embeddings
+    with keras.name_scope("generator"):
+        generator = cls(**own(), **common, name="generator")
     if shares == "gdes":  # both begin alike
         generator.embeddings.set_weights(backbone.embeddings.get_weights())
     return backbone, generator
@@ -193,8 +211,8 @@ def make_networks(sizes, generator, shares, **common):
 class PretrainingSaving(KeepsArguments, AdaptableModel, SavesPresets):
     """Presets and configuration of `ElectraPretrainer`."""
 
-    unsaved: tuple[str, ...] = ("backbone", "generator", "preprocessor")
-    places: tuple[str, ...] = ("discriminator", "generator")
+    unsaved = ("backbone", "generator", "preprocessor")
+    places = ("discriminator", "generator")
 
     @classmethod
     def from_preset(
@@ -232,14 +250,14 @@ class PretrainingSaving(KeepsArguments, AdaptableModel, SavesPresets):
         Short rows train several times as fast, long ones at the end: its
         positions go on with those there are, again from the first.
         """
-        config = self.get_config()
+        config, length = self.get_config(), max_sequence_length
         for part in (config["backbone"], config["generator"]):
             if isinstance(part, dict):
-                own = {"max_sequence_length": max_sequence_length}
-                part["config"] = {**part["config"], **own}
-        if config.get("preprocessor"):
-            text = config["preprocessor"]["config"]
-            text["sequence_length"] = max_sequence_length
+                part["config"] |= {"max_sequence_length": length}
+        if (text := self.preprocessor) is not None:
+            own = {"tokenizer": text.tokenizer, "sequence_length": length}
+            text = type(text).from_config({**text.get_config(), **own})
+            config["preprocessor"] = text
         copy = type(self).from_config(config)
         for mine, theirs in zip(self.weights, copy.weights):
             value = ops.convert_to_numpy(mine)
@@ -263,12 +281,15 @@ class PretrainingSaving(KeepsArguments, AdaptableModel, SavesPresets):
             config["temperature"] = schedule(config["temperature"])
         if isinstance(config["backbone"], dict):
             config["backbone"] = keras.layers.deserialize(config["backbone"])
-        if config["generator"] == "backbone":
-            config["generator"] = config["backbone"]
-        elif isinstance(config["generator"], dict):
+        backbone, generator = config["backbone"], config["generator"]
+        if generator == "backbone":
+            config["generator"] = backbone
+        elif isinstance(generator, dict):
             # `from_preset(dtype=...)` speaks of the backbone only.
-            dtype = config["backbone"].dtype_policy
-            generator = dict(config["generator"])
-            generator["config"] = {**generator["config"], "dtype": dtype}
-            config["generator"] = keras.layers.deserialize(generator)
+            own = {**generator["config"], "dtype": backbone.dtype_policy}
+            if config.get("share_embeddings", True) is True:
+                own["embeddings"] = backbone.embeddings
+            generator = {**generator, "config": own}
+            with keras.name_scope("generator"):
+                config["generator"] = keras.layers.deserialize(generator)
         return super().from_config(config)

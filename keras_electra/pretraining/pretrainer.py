@@ -22,7 +22,6 @@ from keras_electra.model.sizes import get_size
 from keras_electra.pretraining import losses
 from keras_electra.pretraining import masking as masks
 from keras_electra.pretraining import networks
-from keras_electra.pretraining import objectives
 from keras_electra.pretraining import sampling
 from keras_electra.pretraining.fit import PretrainingFit
 from keras_electra.training.recipes import RECIPES
@@ -71,31 +70,34 @@ class ElectraPretrainer(
             only a share, from this one up, is filled for the discriminator,
             which judges the rest's neighbours, not what stays [MASK].
         mask_targets_only: bool. Whether of pairs the first is never masked.
-        masking: string, what is drawn: `"token"`, whole words, `"word"`, spans
-            of words, `"span"` (SpanBERT), or tokens the more often the worse
-            their kind was predicted, `"hard"` (Zhang et al. 2023).
+        masking: string. What is drawn: `"token"`; `"word"`, whole words;
+            `"span"`, spans of words (SpanBERT, Joshi et al. 2020); `"hard"`,
+            tokens in proportion to the mean loss of their kind (Zhang et al.,
+            "Weighted Sampling for Masked Language Modeling", ICASSP 2023).
         mask_token_rate, random_token_rate: floats. Shares of these that are
             shown as [MASK], and as another token of the text. Default to
             `0.85` (original `pretrain/pretrain_helpers.py:201`) and `0.0`;
             for masked language modelling alone BERT's 0.8 and 0.1 are better.
         generator_weight, discriminator_weight: floats. Weights of the losses.
             Default to `1.0` and `50.0` (paper, table 6). With `0.0` there is
-            no discriminator: masked language modelling alone; or a generator
-            that shares nothing is frozen (Fast-ELECTRA, Dong et al. 2024).
-        objective: string, what the discriminator does: `"detection"`, or that
-            of masked tokens alone, `"masked_detection"` (ELECTRA 15%), or
-            predicts these, `"replace_mlm"`, or all, `"all_tokens_mlm"` (paper,
-            table 5; give both losses the weight 1), or `"electric"`.
-        discriminator_loss: string. `"cross_entropy"`, `"balanced"`, both kinds
-            of tokens having half of the weight, or `"focal"`, of detection.
-        temperature: float, of the generator's draws, or a schedule of Keras of
-            the step, such as `PolynomialDecay(2.0, steps, 1.0)`; Fast-ELECTRA's
-            ends at 1, too.
+            no discriminator: masked language modelling alone; or the generator
+            is frozen, which must not share (Fast-ELECTRA, Dong et al. 2024).
+        objective: string. What the discriminator does: `"detection"`; or of
+            masked tokens alone, `"masked_detection"` (ELECTRA 15%); predict
+            these, `"replace_mlm"`, or all tokens, `"all_tokens_mlm"` (paper,
+            section 3.4; both losses have the weight 1 there); `"electric"`,
+            noise-contrastive estimation (Clark et al., EMNLP 2020).
+        discriminator_loss: string. Of detection: `"cross_entropy"`;
+            `"balanced"`, replaced and original tokens weigh half each; or
+            `"focal"` (Lin et al., ICCV 2017).
+        temperature: float, of the generator's draws, or a schedule of Keras,
+            of steps: `PolynomialDecay(2.0, steps, 1.0)` (Fast-ELECTRA).
         disallow_correct: bool. Whether the right token is never drawn.
         share_embeddings: bool. Whether the generator uses the discriminator's
             embeddings: one with its own is rebuilt as `pretrainer.generator`.
-            Or `"gdes"`: the discriminator uses its tokens', without a gradient
-            (DeBERTaV3; it is fine-tuned from a preset, not from this object).
+            `False` is DeBERTaV3's NES, and `"gdes"` its GDES: the
+            discriminator's tokens are the generator's and a difference, and do
+            not change these (He et al., ICLR 2023).
         mask_token_id: int. Defaults to the tokenizer's, as what follows.
         unselectable_token_ids: list of ints, what is never predicted.
         seed: int or `None`, of training; evaluation always draws alike.
@@ -106,7 +108,8 @@ class ElectraPretrainer(
     (without masks), `segment_ids` and `padding_mask`. It returns a dict:
     `mask_positions`, `mask_ids`, `mask_weights`, `token_loss`, `predicted_ids`,
     `sampled_ids`, `(batch, positions)`; `corrupted_token_ids`, `replaced`,
-    `discriminator_logits` (in the network's precision), `(batch, length)`.
+    `discriminator_logits` (in the network's precision), `(batch, length)`; in
+    place of the last, if tokens are predicted, `discriminator_token_loss`.
     """
 
     backbone_cls = ElectraBackbone
@@ -138,9 +141,6 @@ class ElectraPretrainer(
         discriminator_loss: str = "cross_entropy",
         **kwargs: object,
     ) -> None:
-        check_option("masking", masking, masks.MASKINGS)
-        given = generator, objective, discriminator_loss, share_embeddings
-        has_towers = objectives.check_arguments(*given)
         low, high = mask_range = masks.fraction_range(mask_fraction)
         mask_fraction = mask_range if low != high else low
         below = {"at_most": 1} if low != high else {"below": 1}
@@ -152,22 +152,29 @@ class ElectraPretrainer(
         check_number("random_token_rate", random_token_rate, **limits)
         if not callable(temperature):
             check_number("temperature", temperature, above=0)
+        check_option("masking", masking, masks.MASKINGS)
+        check_option("objective", objective, losses.OBJECTIVES)
+        check_option("discriminator_loss", discriminator_loss, losses.KINDS)
+        shared = True, False, "gdes"
+        check_option("share_embeddings", share_embeddings, shared)
+        networks.check_together(locals())
         mask_token_id, unselectable_token_ids = networks.special_ids(
             preprocessor, mask_token_id, unselectable_token_ids
         )
         given = backbone, generator, share_embeddings
         generator = networks.prepare_generator(*given)
+        has_towers = isinstance(generator, networks.ElectraTwoTowers)
 
         # === Layers ===
-        continues = None
-        if masking != "token":
-            continues = networks.continuing_ids(preprocessor, masking)
+        vocabulary_size = backbone.vocabulary_size
+        tokenizer = getattr(preprocessor, "tokenizer", None)
+        vocabulary = getattr(tokenizer, "get_vocabulary", None)
         own, given = keyword_names(masks.MaskTokens.__init__), locals()
         own = {name: given[name] for name in own}
         mask_tokens = masks.MaskTokens(**own, name="mask_tokens")
         if generator is None:
             generator_head = sampling.UniformLogits(
-                backbone.vocabulary_size, name="generator_head"
+                vocabulary_size, name="generator_head"
             )
         else:
             generator_head = heads.TokenPredictionHead(
@@ -178,18 +185,18 @@ class ElectraPretrainer(
                 name="generator_head",
             )
         draw_seed = None if seed is None else seed + 1
-        sample_tokens = sampling.SampleTokens(
-            temperature, disallow_correct, draw_seed, name="sample_tokens"
+        learn = mask_tokens.learn if masking == "hard" else None
+        given = temperature, disallow_correct, draw_seed, learn
+        sample_tokens = sampling.SampleTokens(*given, name="sample_tokens")
+        replace_tokens = masks.ReplaceTokens(
+            objective == "electric", name="replace_tokens"
         )
-        replace_tokens = masks.ReplaceTokens(objective, name="replace_tokens")
         discriminator_head = disentangled = None
         if discriminator_weight:
-            discriminator_head = objectives.make_head(backbone, objective)
-        is_apart = share_embeddings is not True
-        is_apart = is_apart and generator not in (None, backbone)
-        if is_apart and not generator_weight:
+            discriminator_head = losses.make_head(backbone, objective)
+        if not generator_weight and generator not in (None, backbone):
             generator.trainable = generator_head.trainable = False
-        if is_apart and share_embeddings == "gdes":
+        if share_embeddings == "gdes":
             disentangled = networks.DisentangledTokens(
                 backbone.embeddings, generator.embeddings, name="disentangled"
             )
@@ -199,22 +206,18 @@ class ElectraPretrainer(
         given = (inputs[n] for n in ("token_ids", "padding_mask"))
         masked = mask_tokens(*given, inputs["segment_ids"])
         masked_ids = masked.pop("token_ids")
-        positions, all_logits = masked["mask_positions"], None
+        positions, everywhere = masked["mask_positions"], None
         if generator is None:
             logits = generator_head(positions)  # (B, P, V)
-        elif has_towers:
-            x = generator(inputs)["sequence_output"]
-            logits = generator_head(x, positions)
-            where = objectives.everywhere(inputs["token_ids"])
-            all_logits = generator_head(x, where)  # (B, L, V)
         else:
-            x = generator({**inputs, "token_ids": masked_ids})
-            logits = generator_head(x["sequence_output"], positions)
-        more = {}
-        if masking == "hard":
-            sample_tokens.learn = mask_tokens.learn
-            more["weights"] = masked["mask_weights"]
-        sampled = sample_tokens(logits, masked["mask_ids"], **more)
+            read = inputs if has_towers else {**inputs, "token_ids": masked_ids}
+            x = generator(read)["sequence_output"]
+            logits = generator_head(x, positions)
+            if has_towers:
+                everywhere = losses.everywhere(inputs["token_ids"])
+                everywhere = generator_head(x, everywhere)  # (B, L, V)
+        given = masked["mask_ids"], masked["mask_weights"]
+        sampled = sample_tokens(logits, *given)
         filled, shown = masked["mask_weights"], ()
         if fill_fraction < 1:
             filled, shown = masked.pop("fill_weights"), (masked_ids,)
@@ -224,15 +227,13 @@ class ElectraPretrainer(
         outputs = {**masked, **sampled, "corrupted_token_ids": new_ids}
         outputs |= corrupted  # "replaced"
         if discriminator_head is not None:
-            read = disentangled(new_ids) if disentangled else new_ids
-            x = backbone({**inputs, "token_ids": read})["sequence_output"]
-            given = outputs, inputs["token_ids"], all_logits, (low + high) / 2
-            given = objective, discriminator_head, x, *given
-            outputs |= objectives.judge(*given)
-        if has_towers:
-            token_loss = objectives.TokenLoss(name="all_token_loss")
-            given = all_logits, inputs["token_ids"]
-            outputs["all_token_loss"] = token_loss(*given)
+            x = backbone({**inputs, "token_ids": new_ids})["sequence_output"]
+            given = x, outputs, inputs["token_ids"], everywhere, low
+            given = objective, discriminator_head, *given
+            outputs |= losses.judge(*given)
+        if has_towers:  # which learn from all tokens
+            given = everywhere, inputs["token_ids"]
+            outputs["all_token_loss"] = losses.token_loss(*given)
         compile = kwargs.pop("compile", True)
         super().__init__(inputs, outputs, compile=False, **kwargs)
 
@@ -244,10 +245,8 @@ class ElectraPretrainer(
         self.mask_tokens = mask_tokens
         self.sample_tokens = sample_tokens
         self.disentangled = disentangled
-        self.step_metrics = losses.PretrainingMetrics(
-            "discriminator_logits" in outputs,
-            mask_range if low < high else None,
-        )
+        ranged = mask_range if low < high else None
+        self.step_metrics = losses.PretrainingMetrics(outputs, ranged)
         if compile:
             self.compile()
 
@@ -306,16 +305,35 @@ class ElectraPretrainer(
 
         Of several replicas, in training, a share: their sum is the loss.
         """
-        given = self, x, y_pred
-        loss = self.generator_weight * objectives.generator_loss(*given)
+        y, kind = y_pred, self.discriminator_loss
+        given = y["token_loss"], y["mask_weights"]
+        if "all_token_loss" in y:  # of all that can be masked
+            used = x["token_ids"], x["padding_mask"]
+            used = *used, self.unselectable_token_ids
+            given = y["all_token_loss"], masks.find_candidates(*used)
+        loss = self.generator_weight * losses.weighted_mean(*given)
         if self.discriminator_weight:
-            own = objectives.discriminator_loss(*given)
+            judged = self.judged(x, y)
+            if "discriminator_token_loss" in y:
+                given = y["discriminator_token_loss"], judged
+                own = losses.weighted_mean(*given)
+            else:
+                given = y["discriminator_logits"], y["replaced"], judged
+                own = losses.detection_loss(*given, kind)
             loss += self.discriminator_weight * own
         return loss if training else replicas.total(loss)
 
     def judged(self, x: object, y_pred: object) -> object:
-        """1 for tokens that the discriminator judges, `(batch, length)`."""
-        mask = x["padding_mask"] * y_pred.get("masked", 1)
+        """1 for what the discriminator judges, all tokens or those masked.
+
+        Of `"replace_mlm"` `(batch, positions)`, else `(batch, length)`.
+        """
+        if self.objective == "replace_mlm":
+            return y_pred["mask_weights"]
+        mask, slots = x["padding_mask"], ("mask_positions", "mask_weights")
+        if self.objective == "masked_detection":
+            given = x["token_ids"], *(y_pred[name] for name in slots)
+            mask = mask * masks.mark(*given)
         if self.fill_fraction == 1:
             return mask
         is_open = y_pred["corrupted_token_ids"] == self.mask_token_id

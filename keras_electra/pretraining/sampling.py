@@ -79,15 +79,18 @@ class SampleTokens(SeededLayer):
 
     Takes logits `(batch, positions, vocabulary_size)` and the right ids.
     Returns a dict of arrays `(batch, positions)`: `token_loss` (float32, nats),
-    `predicted_ids` (most probable) and `sampled_ids`. A `temperature` that is a
-    schedule is one of the steps of training. `learn(mask_ids, token_loss,
-    weights)` is called in training, where it and `weights` are given.
+    `predicted_ids` (most probable) and `sampled_ids`. A `temperature` may be a
+    schedule, of the steps of training, in which `learn(mask_ids, token_loss,
+    weights)` is called, if there is one.
     """
 
-    learn = None
-
     def __init__(
-        self, temperature=1.0, disallow_correct=False, seed=None, **kwargs
+        self,
+        temperature=1.0,
+        disallow_correct=False,
+        seed=None,
+        learn=None,
+        **kwargs,
     ):
         # Half precision favours some tokens; cast where it is cheap.
         kwargs.update(dtype="float32", autocast=False)
@@ -97,11 +100,11 @@ class SampleTokens(SeededLayer):
         if callable(temperature):
             self.steps = self.state((), "zeros", "steps")
 
-    def call(self, logits, mask_ids, training=None, weights=None):
+    def call(self, logits, mask_ids, weights=None, training=None):
         uniform = self.uniform(mask_ids, training)
         temperature = self.temperature
         if callable(temperature):
-            temperature = self.temperature(self.steps.value)
+            temperature = temperature(self.steps.value)
             if training:
                 self.steps.assign(self.steps + 1.0)
         plain = self.temperature == 1.0 and not self.disallow_correct
@@ -129,7 +132,7 @@ class SampleTokens(SeededLayer):
         return {"token_loss": loss, "predicted_ids": best, "sampled_ids": ids}
 
     def compute_output_spec(
-        self, logits, mask_ids, training=None, weights=None
+        self, logits, mask_ids, weights=None, training=None
     ):
         return {
             **specs(mask_ids.shape, "token_loss", dtype="float32"),

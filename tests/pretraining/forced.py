@@ -34,7 +34,7 @@ def forced_draws(inputs, replaced):
 
     plain = SampleTokens.call
 
-    def sample(self, logits, mask_ids, training=None):
+    def sample(self, logits, mask_ids, weights=None, training=None):
         self.seen_logits = logits
         outputs = plain(self, logits, mask_ids, training=training)
         sampled = ops.convert_to_tensor(inputs["sampled_ids"])

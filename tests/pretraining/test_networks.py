@@ -31,7 +31,12 @@ def test_a_generator_gets_the_embeddings_of_the_backbone():
     ):
         assert (ours == theirs).all()
     assert networks.prepare_generator(backbone, shared, True) is shared
-    assert networks.prepare_generator(backbone, generator, False) is generator
+    # It is told by the names of its variables.
+    apart = networks.prepare_generator(backbone, generator, False)
+    for ours, theirs in zip(apart.weights, generator.weights):
+        assert ours.path.startswith("generator/")
+        assert (ours.numpy() == theirs.numpy()).all()
+    assert networks.prepare_generator(backbone, apart, False) is apart
     with pytest.raises(ValueError, match="with_embeddings"):
         networks.prepare_generator(backbone, shared, False)
     assert networks.prepare_generator(backbone, backbone, True) is backbone

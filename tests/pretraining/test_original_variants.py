@@ -70,8 +70,9 @@ def build(hparams):
             **common,
         )
         if has_towers(hparams):
-            towers = (ElectraBackbone(**sizes, name=n) for n in "lr")
-            generator = ElectraTwoTowers(*towers, name="generator")
+            if not own:
+                sizes["embeddings"] = backbone.embeddings
+            generator = ElectraTwoTowers(**sizes)
         else:
             generator = ElectraBackbone(**sizes, name="generator")
     return forced.build(
