@@ -15,7 +15,6 @@ from keras_electra.model.adapted import AdaptableModel
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import SavesPresets
 
-
 TOGETHER = (
     "objective",
     "masking",
@@ -41,7 +40,7 @@ def check_together(given):
     no_text = getattr(given["preprocessor"], "tokenizer", None) is None
     frozen = not given["generator_weight"] and is_apart
     for advice, is_wrong in {
-        'Electric needs `ElectraTwoTowers`, generator="towers" of `from_size`': (
+        'Electric needs `ElectraTwoTowers`, of `generator="towers"`': (
             electric and not isinstance(generator, ElectraTwoTowers)
         ),
         "Electric's noise is as likely for all tokens": electric and uneven,
@@ -64,7 +63,7 @@ def check_together(given):
 
 
 def prepare_generator(backbone, generator, share_embeddings):
-    """`generator`, or a copy of it, with the embeddings of `backbone` or not."""
+    """`generator`, or a copy, with the embeddings of `backbone` or its own."""
     if generator is None or generator is backbone:
         return generator
     if generator.vocabulary_size != backbone.vocabulary_size:
@@ -88,7 +87,8 @@ def prepare_generator(backbone, generator, share_embeddings):
                 "build it with these, or pass `share_embeddings=False`."
             )
         return generator.with_embeddings(backbone.embeddings, "generator")
-    if not generator.weights[0].path.startswith("generator/"):
+    path = generator.weights[0].path
+    if not is_shared and not path.startswith("generator/"):
         # Optimizers and norms know variables by their paths.
         own = generator.embeddings.get_weights()
         generator = generator.with_embeddings(None, "generator")
