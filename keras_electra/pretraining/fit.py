@@ -13,8 +13,8 @@ from keras_electra.data import inputs
 from keras_electra.data import streams
 from keras_electra.data.batches import own_part
 from keras_electra.model.sizes import closest_size
-from keras_electra.pretraining.masking import SeededLayer
 from keras_electra.pretraining.masking import find_candidates
+from keras_electra.pretraining.sampling import SeededLayer
 from keras_electra.training.fit import TEXT_COLUMNS
 from keras_electra.training.fit import FitsExamples
 from keras_electra.training.recipes import pretraining_optimizer

@@ -16,7 +16,7 @@ from keras import ops
 from keras_electra.arguments import check_count
 from keras_electra.backend import replicas
 from keras_electra.pretraining.fit import discriminator_of
-from keras_electra.pretraining.masking import SeededLayer
+from keras_electra.pretraining.sampling import SeededLayer
 
 ROWS = 32  # of one batch, which go through the networks at late looks
 SENTENCES = {

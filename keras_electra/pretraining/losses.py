@@ -7,6 +7,7 @@ the denominator (`run_pretraining.py:177, 226`): without any, a loss is zero.
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -17,11 +18,9 @@ from keras_electra.training.steps import StepMetrics
 
 NORMS = "gradient_norm", "generator_gradient_norm"
 DETECTION = ("detection", "masked_detection", "electric")
-OBJECTIVES = (*DETECTION, "replace_mlm", "all_tokens_mlm")
-KINDS = ("cross_entropy", "balanced", "focal")
 
 
-def weighted_mean(values, weights):
+def weighted_mean(values: Any, weights: Any) -> Any:
     """Mean of `values` where `weights` is 1; both of the same shape.
 
     Of several replicas its share of the mean over all: their sum is the mean.
@@ -30,7 +29,7 @@ def weighted_mean(values, weights):
     return ops.sum(values * weights) / (replicas.total(ops.sum(weights)) + 1e-6)
 
 
-def exponentials(logits):
+def exponentials(logits: Any) -> tuple[Any, ...]:
     """A softmax before it is divided, of logits `(..., vocabulary_size)`.
 
     In float32 `exp(logits - top)` and the greatest, `top`; and its index.
@@ -51,7 +50,7 @@ def token_prediction_loss(logits, token_ids, unnormalized, top):
     return total - ops.sum(right, axis=-1)
 
 
-def replaced_token_loss(logits, replaced):
+def replaced_token_loss(logits: Any, replaced: Any) -> Any:
     """Binary cross-entropy of the discriminator's scores, float32, in nats.
 
     A positive score means replaced; `replaced` is 1 where the token was.
@@ -63,7 +62,7 @@ def replaced_token_loss(logits, replaced):
     return soft - logits * replaced
 
 
-def balance(replaced, weights):
+def balance(replaced: Any, weights: Any) -> Any:
     """`weights`, but replaced tokens, which are few, weigh half of all."""
     weights = ops.cast(weights, "float32")
     new = ops.cast(replaced, "float32") * weights
@@ -72,13 +71,13 @@ def balance(replaced, weights):
     return 0.5 * (new / share + (weights - new) / (1.0 - share))
 
 
-def focus(token_loss, gamma=2.0):
+def focus(token_loss: Any, gamma: Any = 2.0) -> Any:
     """Less of what is judged well: times `(1 - p)^gamma` (Lin et al. 2017)."""
     return token_loss * (1.0 - ops.exp(-token_loss)) ** gamma
 
 
 def detection_loss(logits, replaced, weights, kind="cross_entropy"):
-    """Mean of the discriminator's losses of tokens, of one of `KINDS`."""
+    """Mean of the discriminator's losses of tokens, of a kind."""
     token_loss = replaced_token_loss(logits, replaced)
     if kind == "focal":
         token_loss = focus(token_loss)
@@ -93,7 +92,7 @@ def token_loss(logits, token_ids):
     return ops.sparse_categorical_crossentropy(token_ids, logits, **options)
 
 
-def copied_loss(token_loss, copy_logits, is_same):
+def copied_loss(token_loss: Any, copy_logits: Any, is_same: Any) -> Any:
     """Negative log-likelihood where a token may be copied or predicted.
 
     It is copied with the sigmoid's probability, rightly if it `is_same`.
@@ -104,19 +103,19 @@ def copied_loss(token_loss, copy_logits, is_same):
     return -ops.where(is_same, both, predicted)
 
 
-def everywhere(token_ids):
+def everywhere(token_ids: Any) -> Any:
     """The positions of all tokens, of the shape of `token_ids`."""
     return ops.cumsum(ops.ones_like(token_ids), axis=1) - 1
 
 
-def make_head(backbone, objective):
-    """The head of the discriminator."""
-    names = "activation", "initializer_range"
-    common = {name: getattr(backbone, name) for name in names}
-    common.update(dtype=backbone.dtype_policy, name="discriminator_head")
-    if objective in DETECTION:
-        return heads.ReplacedTokenHead(**common)
-    return heads.TokenPredictionHead(backbone.embeddings, **common)
+def make_head(network: Any, name: str, predicts: bool, activation: Any = None):
+    """A head that predicts tokens, or tells which are replaced."""
+    activation = activation or network.activation
+    common = {"activation": activation, "dtype": network.dtype_policy}
+    common.update(initializer_range=network.initializer_range, name=name)
+    if predicts:
+        return heads.TokenPredictionHead(network.embeddings, **common)
+    return heads.ReplacedTokenHead(**common)
 
 
 def judge(objective, head, states, outputs, token_ids, noise, mask_fraction):
@@ -178,7 +177,7 @@ class PretrainingMetrics(StepMetrics):
         self.own = [kind(name=n, dtype="float32") for n, kind in kinds.items()]
         self.all = self.own + self.gradients
 
-    def update(self, judged, outputs):
+    def update(self, judged: Any, outputs: Any) -> None:
         """Adds a batch: which tokens are judged, and the model's outputs."""
         right, used = outputs["mask_ids"], outputs["mask_weights"]
         rights = outputs["predicted_ids"] == right, used

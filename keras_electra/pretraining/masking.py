@@ -6,16 +6,16 @@ Distinct positions are drawn anew at every step. The original's may be the same
 
 import functools
 import math
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_electra.backend import replicas
-from keras_electra.model.layers import ConfiguredLayer
+from keras_electra.pretraining.sampling import SeededLayer
+from keras_electra.pretraining.sampling import specs
 
-SEED_KEY = "seed_generator_state"
-MASKINGS = ("token", "word", "span", "hard")
 # Of spans: lengths in words, geometric up to 10, 3.8 in the mean (SpanBERT,
 # Joshi et al. 2020, section 3.1).
 SPAN_STOP_RATE, MAX_SPAN = 0.2, 10
@@ -23,61 +23,13 @@ SPAN_STOP_RATE, MAX_SPAN = 0.2, 10
 MEMORY = 0.9
 
 
-class SeededLayer(ConfiguredLayer):
-    """A layer that draws: by `seed` in training, always alike in evaluation.
-
-    It saves the state of its seed, as Keras does not. Draws differ between
-    backends, and on TensorFlow between XLA and the plain graph.
-    """
-
-    def __init__(self, seed, evaluation_seed, **kwargs):
-        super().__init__(**kwargs)
-        self.seed_generator = keras.random.SeedGenerator(seed)
-        self.evaluation = keras.random.SeedGenerator(evaluation_seed)
-        self._start = ops.convert_to_numpy(self.evaluation.state.value)
-        self.built = True
-
-    def uniform(self, like, training):
-        """float32 numbers in `[0, 1)`, of the shape of an array."""
-        seed = self.seed_generator if training else self.evaluation
-        draw = functools.partial(
-            keras.random.uniform, dtype="float32", seed=seed
-        )
-        return replicas.own_draws(draw, like)
-
-    def state(self, shape, initializer, name):
-        """A float32 weight that steps of training change, alike everywhere."""
-        kind = {"dtype": "float32", "autocast": False, "trainable": False}
-        kind["aggregation"] = "only_first_replica"
-        return self.add_weight(shape, initializer, name=name, **kind)
-
-    def restart_evaluation(self):
-        """Lets the next evaluation draw what the first one drew."""
-        self.evaluation.state.assign(self._start)
-
-    def save_own_variables(self, store):
-        super().save_own_variables(store)
-        state = self.seed_generator.state.value
-        store[SEED_KEY] = ops.convert_to_numpy(state)
-
-    def load_own_variables(self, store):
-        self.seed_generator.state.assign(store[SEED_KEY][()])
-        for i, variable in enumerate(self._non_trainable_variables):
-            variable.assign(store[str(i)][()])
-
-
-def specs(shape, *names, dtype="int32"):
-    """Symbolic arrays of one shape, by name."""
-    return {name: keras.KerasTensor(shape, dtype) for name in names}
-
-
-def fraction_range(mask_fraction):
+def fraction_range(mask_fraction: Any) -> Any:
     """The lowest and the highest share of a row that is predicted."""
     is_range = isinstance(mask_fraction, (tuple, list))
     return tuple(mask_fraction) if is_range else (mask_fraction,) * 2
 
 
-def max_predictions(length, mask_fraction):
+def max_predictions(length: int, mask_fraction: Any) -> Any:
     """Prediction slots of a row of `length` tokens, at least 1.
 
     An int or int scalar (original `configure_pretraining.py:106`).
@@ -90,7 +42,7 @@ def max_predictions(length, mask_fraction):
     return ops.minimum(ops.cast(length, "int32"), ops.maximum(1, slots))
 
 
-def count_predictions(num_tokens, mask_fraction, limit):
+def count_predictions(num_tokens: int, mask_fraction: Any, limit: Any) -> Any:
     """Tokens to predict, from 1 to `limit`, for arrays `(batch,)` of tokens.
 
     Special ones count, as in the original (`pretrain/pretrain_helpers.py:173`).
@@ -123,20 +75,20 @@ def select_positions(keys, candidates, counts, limit, whole=False):
     return ops.cast(positions, "int32"), ops.cast(in_use, "float32")
 
 
-def number_words(continues):
+def number_words(continues: Any) -> Any:
     """Which word of its row a token is of, int32, by what goes on with one."""
     starts = 1 - ops.cast(continues, "int32")
     return ops.maximum(ops.cumsum(starts, axis=1) - 1, 0)
 
 
-def span_lengths(uniform):
+def span_lengths(uniform: Any) -> Any:
     """Numbers of words, int32, from 1 to `MAX_SPAN`, of numbers in `[0, 1)`."""
     rest = 1.0 - SPAN_STOP_RATE
     lengths = ops.log(1.0 - uniform * (1.0 - rest**MAX_SPAN)) / math.log(rest)
     return ops.minimum(ops.cast(lengths, "int32") + 1, MAX_SPAN)
 
 
-def spread_keys(keys, lengths):
+def spread_keys(keys: Any, lengths: Any) -> Any:
     """Gives all words of a span its key: of several spans the largest.
 
     Both arrays are `(batch, words)`: a span begins at every word.
@@ -158,7 +110,7 @@ def find_candidates(token_ids, padding_mask, unselectable_token_ids):
     return candidates
 
 
-def replace_ids(ids, positions, new_ids, weights):
+def replace_ids(ids: Any, positions: Any, new_ids: Any, weights: Any) -> Any:
     """Writes ids `(batch, num_positions)` to distinct positions of each row.
 
     Where the weight is 0, the id at that position stays.
@@ -211,7 +163,7 @@ class MaskTokens(SeededLayer):
         if masking == "hard":
             self.mean_losses = self.state((vocabulary_size,), "ones", "losses")
 
-    def learn(self, mask_ids, token_loss, weights):
+    def learn(self, mask_ids: Any, token_loss: Any, weights: Any) -> None:
         """Updates the running means of the losses of ids, for `"hard"`."""
         flat = ops.reshape(mask_ids, (-1,))
         loss, count = (
@@ -339,5 +291,5 @@ class ReplaceTokens(keras.layers.Layer):
             replaced = mark(token_ids, mask_positions, weights)
         return {"token_ids": new_ids, "replaced": replaced}
 
-    def compute_output_spec(self, token_ids, *others):
+    def compute_output_spec(self, token_ids: Any, *others: Any) -> Any:
         return specs(token_ids.shape, "token_ids", "replaced")

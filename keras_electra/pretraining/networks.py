@@ -4,31 +4,45 @@ In a preset the backbone is the discriminator's, all else the task's weights.
 """
 
 import typing
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from keras_electra.arguments import KeepsArguments
+from keras_electra.arguments import check_number
+from keras_electra.arguments import check_option
 from keras_electra.arguments import known_keywords
 from keras_electra.model.adapted import AdaptableModel
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.presets_saving import SavesPresets
+from keras_electra.pretraining.losses import DETECTION
 
-TOGETHER = (
-    "objective",
-    "masking",
-    "mask_fraction",
-    "fill_fraction",
-    "share_embeddings",
-    "discriminator_loss",
-    "generator_weight",
-    "discriminator_weight",
-)
+OPTIONS = {
+    "masking": ("token", "word", "span", "hard"),
+    "objective": (*DETECTION, "replace_mlm", "all_tokens_mlm"),
+    "discriminator_loss": ("cross_entropy", "balanced", "focal"),
+    "share_embeddings": (True, False, "gdes"),
+}
+NUMBERS = "mask_fraction fill_fraction generator_weight discriminator_weight"
 
 
-def check_together(given):
-    """Raises unless these arguments of `ElectraPretrainer` go together."""
+def check_arguments(given: dict[str, Any]) -> None:
+    """Raises unless these of `ElectraPretrainer` are right and go together."""
+    low, high = given["mask_range"]
+    below = {"at_most": 1} if low != high else {"below": 1}
+    check_number("mask_fraction", low, above=0, below=1)
+    check_number("mask_fraction", high, at_least=low, **below)
+    for name in ("fill_fraction", "mask_token_rate"):
+        check_number(name, given[name], at_least=0, at_most=1)
+    most = round(1 - given["mask_token_rate"], 9)
+    rate = given["random_token_rate"]
+    check_number("random_token_rate", rate, at_least=0, at_most=most)
+    if not callable(given["temperature"]):
+        check_number("temperature", given["temperature"], above=0)
+    for name, options in OPTIONS.items():
+        check_option(name, given[name], options)
     generator, objective = given["generator"], given["objective"]
     is_apart = generator is not None and generator is not given["backbone"]
     no_judge, shares = not given["discriminator_weight"], "share_embeddings"
@@ -58,7 +72,8 @@ def check_together(given):
         "Words need a `preprocessor` with a tokenizer": by_words and no_text,
     }.items():
         if is_wrong:
-            received = ", ".join(f"{n}={given[n]!r}" for n in TOGETHER)
+            names = *OPTIONS, *NUMBERS.split()
+            received = ", ".join(f"{n}={given[n]!r}" for n in names)
             raise ValueError(f"{advice}. Received: {received}.")
 
 
@@ -122,7 +137,7 @@ class DisentangledTokens(keras.layers.Layer):
     is their sum, so that it is saved and read as a plain network.
     """
 
-    def __init__(self, own, base, **kwargs):
+    def __init__(self, own: Any, base: Any, **kwargs: Any):
         super().__init__(**kwargs)
         shape = own.vocabulary_size, own.embedding_dim
         if base.embedding_dim != own.embedding_dim:
@@ -147,7 +162,7 @@ class DisentangledTokens(keras.layers.Layer):
         base = ops.convert_to_tensor(self.tables()[1])
         return (ops.stop_gradient(base) if fixed else base) + self.difference
 
-    def follow(self):
+    def follow(self) -> None:
         """Takes the difference from the tables, if these were changed."""
         whole, own, base = map(
             ops.convert_to_numpy, (self.whole(), *self.tables())
@@ -187,7 +202,7 @@ class ElectraTwoTowers(keras.Model):
         for name in ("vocabulary_size", "activation", "initializer_range"):
             setattr(self, name, getattr(left, name))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, object]:
         return {**self.left.get_config(), "name": self.name}
 
 

@@ -10,13 +10,11 @@ import keras
 import keras_hub
 from keras import ops
 
-from keras_electra.arguments import check_number
 from keras_electra.arguments import check_option
 from keras_electra.arguments import keyword_names
 from keras_electra.arguments import known_keywords
 from keras_electra.backend import replicas
 from keras_electra.data.rows import TextPreprocessor
-from keras_electra.model import embeddings as heads
 from keras_electra.model.backbone import ElectraBackbone
 from keras_electra.model.sizes import get_size
 from keras_electra.pretraining import losses
@@ -143,21 +141,7 @@ class ElectraPretrainer(
     ) -> None:
         low, high = mask_range = masks.fraction_range(mask_fraction)
         mask_fraction = mask_range if low != high else low
-        below = {"at_most": 1} if low != high else {"below": 1}
-        check_number("mask_fraction", low, above=0, below=1)
-        check_number("mask_fraction", high, at_least=low, **below)
-        check_number("fill_fraction", fill_fraction, at_least=0, at_most=1)
-        check_number("mask_token_rate", mask_token_rate, at_least=0, at_most=1)
-        limits = {"at_least": 0, "at_most": round(1 - mask_token_rate, 9)}
-        check_number("random_token_rate", random_token_rate, **limits)
-        if not callable(temperature):
-            check_number("temperature", temperature, above=0)
-        check_option("masking", masking, masks.MASKINGS)
-        check_option("objective", objective, losses.OBJECTIVES)
-        check_option("discriminator_loss", discriminator_loss, losses.KINDS)
-        shared = True, False, "gdes"
-        check_option("share_embeddings", share_embeddings, shared)
-        networks.check_together(locals())
+        networks.check_arguments(locals())
         mask_token_id, unselectable_token_ids = networks.special_ids(
             preprocessor, mask_token_id, unselectable_token_ids
         )
@@ -173,27 +157,24 @@ class ElectraPretrainer(
         own = {name: given[name] for name in own}
         mask_tokens = masks.MaskTokens(**own, name="mask_tokens")
         if generator is None:
+            given = vocabulary_size
             generator_head = sampling.UniformLogits(
-                vocabulary_size, name="generator_head"
+                given, name="generator_head"
             )
         else:
-            generator_head = heads.TokenPredictionHead(
-                generator.embeddings,
-                activation=generator_head_activation or generator.activation,
-                initializer_range=generator.initializer_range,
-                dtype=generator.dtype_policy,
-                name="generator_head",
-            )
+            given = generator, "generator_head", True
+            generator_head = losses.make_head(*given, generator_head_activation)
         draw_seed = None if seed is None else seed + 1
         learn = mask_tokens.learn if masking == "hard" else None
         given = temperature, disallow_correct, draw_seed, learn
         sample_tokens = sampling.SampleTokens(*given, name="sample_tokens")
-        replace_tokens = masks.ReplaceTokens(
-            objective == "electric", name="replace_tokens"
-        )
+        is_noise = objective == "electric"
+        replace_tokens = masks.ReplaceTokens(is_noise, name="replace_tokens")
         discriminator_head = disentangled = None
         if discriminator_weight:
-            discriminator_head = losses.make_head(backbone, objective)
+            predicts = objective not in losses.DETECTION
+            given = backbone, "discriminator_head", predicts
+            discriminator_head = losses.make_head(*given)
         if not generator_weight and generator not in (None, backbone):
             generator.trainable = generator_head.trainable = False
         if share_embeddings == "gdes":
@@ -216,16 +197,15 @@ class ElectraPretrainer(
             if has_towers:
                 everywhere = losses.everywhere(inputs["token_ids"])
                 everywhere = generator_head(x, everywhere)  # (B, L, V)
-        given = masked["mask_ids"], masked["mask_weights"]
-        sampled = sample_tokens(logits, *given)
         filled, shown = masked["mask_weights"], ()
+        sampled = sample_tokens(logits, masked["mask_ids"], filled)
         if fill_fraction < 1:
             filled, shown = masked.pop("fill_weights"), (masked_ids,)
         slots = positions, sampled["sampled_ids"], filled, *shown
         corrupted = replace_tokens(inputs["token_ids"], *slots)
-        new_ids = corrupted.pop("token_ids")
-        outputs = {**masked, **sampled, "corrupted_token_ids": new_ids}
-        outputs |= corrupted  # "replaced"
+        new_ids = corrupted.pop("token_ids")  # "replaced" stays
+        outputs = {**masked, **sampled, **corrupted}
+        outputs["corrupted_token_ids"] = new_ids
         if discriminator_head is not None:
             x = backbone({**inputs, "token_ids": new_ids})["sequence_output"]
             given = x, outputs, inputs["token_ids"], everywhere, low

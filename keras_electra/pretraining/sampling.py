@@ -5,21 +5,71 @@ block of tokens, then one of it. It is as exact as a Gumbel draw, which needs a
 random number and two logarithms for every token of the vocabulary.
 """
 
+import functools
 from typing import Any
 
 import keras
 from keras import ops
 
 from keras_electra.backend import numerics
+from keras_electra.backend import replicas
+from keras_electra.model.layers import ConfiguredLayer
 from keras_electra.pretraining import losses
-from keras_electra.pretraining.masking import SeededLayer
-from keras_electra.pretraining.masking import specs
 
 if keras.config.backend() == "torch":
     from keras_electra.backend import torch_operations
 else:
     torch_operations = None
 BLOCK_WIDTH = 256
+SEED_KEY = "seed_generator_state"
+
+
+class SeededLayer(ConfiguredLayer):
+    """A layer that draws: by `seed` in training, always alike in evaluation.
+
+    It saves the state of its seed, as Keras does not. Draws differ between
+    backends, and on TensorFlow between XLA and the plain graph.
+    """
+
+    def __init__(self, seed: Any, evaluation_seed: Any, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.evaluation = keras.random.SeedGenerator(evaluation_seed)
+        self._start = ops.convert_to_numpy(self.evaluation.state.value)
+        self.built = True
+
+    def uniform(self, like: Any, training: bool | None) -> Any:
+        """float32 numbers in `[0, 1)`, of the shape of an array."""
+        seed = self.seed_generator if training else self.evaluation
+        draw = functools.partial(
+            keras.random.uniform, dtype="float32", seed=seed
+        )
+        return replicas.own_draws(draw, like)
+
+    def state(self, shape: Any, initializer: Any, name: str) -> Any:
+        """A float32 weight that steps of training change, alike everywhere."""
+        kind = {"dtype": "float32", "autocast": False, "trainable": False}
+        kind["aggregation"] = "only_first_replica"
+        return self.add_weight(shape, initializer, name=name, **kind)
+
+    def restart_evaluation(self) -> None:
+        """Lets the next evaluation draw what the first one drew."""
+        self.evaluation.state.assign(self._start)
+
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        state = self.seed_generator.state.value
+        store[SEED_KEY] = ops.convert_to_numpy(state)
+
+    def load_own_variables(self, store: Any) -> None:
+        self.seed_generator.state.assign(store[SEED_KEY][()])
+        for i, variable in enumerate(self._non_trainable_variables):
+            variable.assign(store[str(i)][()])
+
+
+def specs(shape: Any, *names: Any, dtype: Any = "int32") -> dict[str, Any]:
+    """Symbolic arrays of one shape, by name."""
+    return {name: keras.KerasTensor(shape, dtype) for name in names}
 
 
 def adjust_logits(logits, temperature=1.0, disallowed_ids=None):
