@@ -1,5 +1,6 @@
 """How long a pre-training will take and how much memory, before one starts."""
 
+import ctypes
 import datetime
 import math
 import pathlib
@@ -76,6 +77,8 @@ def estimate(size, tokens, batch_size=None, sequence_length=None, **kwargs):
         rows = min(4 * rows or 2, batch_size)
         points.append((rows, *_measure(pretrainer, rows, length)))
     counts, seconds, peaks = zip(*points[-2:])
+    if peak_memory() is None:  # on the host compiling takes some, too
+        peaks = [_measure(pretrainer, rows, length)[1] for rows in counts]
 
     def extend(values):
         rise = max(0, values[-1] - values[0]) / max(1, counts[-1] - counts[0])
@@ -110,6 +113,8 @@ def _host_peak():
     folder = pathlib.Path("/proc/self")
     try:
         peak = re.search(r"VmHWM:\s+(\d+)", (folder / "status").read_text())
+        # What was freed is not always given back, and is not needed again.
+        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
         (folder / "clear_refs").write_text("5")
     except OSError:
         return None

@@ -1,7 +1,6 @@
 """What is not finite is passed over; two runs never share a folder."""
 
 import os
-import pathlib
 import signal
 import subprocess
 import sys
@@ -16,11 +15,11 @@ from tests.training.test_checkpoint import names
 from tests.training.test_checkpoint import report
 from tests.training.test_checkpoint import train
 
-ROOT = pathlib.Path(__file__).parents[2]
+# What a run in another process does, without its minute of importing Keras.
 HOLD = """
-import pathlib, sys, time
-from tests.training.test_checkpoint import begin
-checkpoint = begin(sys.argv[1])
+import sys, time, filelock
+lock = filelock.FileLock(sys.argv[1])
+lock.acquire()
 print("held", flush=True)
 time.sleep(60)
 """
@@ -61,11 +60,13 @@ def test_not_finite_on_the_disk_is_passed_over(tmp_path, monkeypatch):
 
 
 def test_second_run_is_refused_until_the_first_is_killed(tmp_path):
-    folder = tmp_path / "run"
-    command = [sys.executable, "-c", HOLD, str(folder)]
-    first = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    folder, path = tmp_path / "run", str(tmp_path / ".run.lock")
+    running = begin(folder)
+    with pytest.raises(filelock.Timeout):  # as another process would see it
+        filelock.FileLock(path, timeout=0, is_singleton=False).acquire()
+    running.on_train_end()
+    command = [sys.executable, "-c", HOLD, path]
+    first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert first.stdout.readline() == "held\n"
         with pytest.raises(FileExistsError, match="Another run trains in"):
