@@ -1,6 +1,5 @@
 """How long a pre-training will take and how much memory, before one starts."""
 
-import ctypes
 import datetime
 import math
 import pathlib
@@ -77,7 +76,9 @@ def estimate(size, tokens, batch_size=None, sequence_length=None, **kwargs):
         rows = min(4 * rows or 2, batch_size)
         points.append((rows, *_measure(pretrainer, rows, length)))
     counts, seconds, peaks = zip(*points[-2:])
-    if peak_memory() is None:  # on the host compiling takes some, too
+    most = peaks[-1]
+    if keras.config.backend() == "jax" and peak_memory() is None:
+        # Compiling takes most memory of the host: once more, without it.
         peaks = [_measure(pretrainer, rows, length)[1] for rows in counts]
 
     def extend(values):
@@ -85,7 +86,7 @@ def estimate(size, tokens, batch_size=None, sequence_length=None, **kwargs):
         return values[-1] + rise * (batch_size - counts[-1])
 
     steps = math.ceil(tokens / (batch_size * length))
-    memory = None if None in peaks else int(extend(peaks))
+    memory = None if None in peaks else max(most, int(extend(peaks)))
     return Estimate(steps, steps * extend(seconds), memory, counts)
 
 
@@ -113,8 +114,6 @@ def _host_peak():
     folder = pathlib.Path("/proc/self")
     try:
         peak = re.search(r"VmHWM:\s+(\d+)", (folder / "status").read_text())
-        # What was freed is not always given back, and is not needed again.
-        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)
         (folder / "clear_refs").write_text("5")
     except OSError:
         return None
