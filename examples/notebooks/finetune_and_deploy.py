@@ -62,8 +62,8 @@ def examples(part, count):
 
 train, held_out, test = (
     examples("train", 400),
-    examples("held out", 200),
-    examples("test", 200),
+    examples("held out", 500),
+    examples("test", 500),
 )
 for text, label in list(zip(*train))[:3]:
     print(f"{label:<8} {text}")
@@ -115,6 +115,7 @@ print(classifier.coverage_report(*test))
 
 # %% [markdown]
 # ## A graph that runs without Keras
+# It prints the true label, and what the graph says.
 
 # %%
 classifier.save_to_preset("swap_classifier")
@@ -124,9 +125,9 @@ classifier.export("exported", "onnx", quantize="int8")
 tokenizer = tokenizers.Tokenizer.from_file("exported/tokenizer.json")
 tokenizer.enable_truncation(48)
 session = onnxruntime.InferenceSession("exported/onnx/model_quantized.onnx")
-for text in test[0][:3]:
+for text, label in list(zip(*test))[:5]:
     row = tokenizer.encode(text)
     x = np.array([[row.ids], [row.attention_mask], [row.type_ids]])
     names = ("input_ids", "attention_mask", "token_type_ids")
     (logits,) = session.run(None, dict(zip(names, x)))[:1]
-    print(labels[int(np.argmax(logits))], "|", text[:60])
+    print(f"{label:<8} {labels[int(np.argmax(logits))]:<8} {text[:60]}")

@@ -79,10 +79,10 @@ classifier.fit(
     asked + told,
     ["question"] * len(asked) + ["statement"] * len(told),
     batch_size=8,
-    epochs=5,
+    epochs=8,
     verbose=0,
 )
-tests = ["which road leads to the sea", "this road leads to the sea"]
+tests = ["where did the queen find a horse", "the queen found a horse there"]
 for text, result in zip(tests, classifier.classify(tests)):
     print(text, result[0])
 
