@@ -59,12 +59,11 @@ print(tokenizer.encode_batch(["味道不错，送餐很快"]))
 # %%
 backbone = keras_electra.ElectraBackbone(
     vocabulary_size=len(vocabulary),
-    num_layers=2,
+    num_layers=1,
     num_heads=4,
     hidden_dim=128,
     intermediate_dim=512,
     max_sequence_length=64,
-    initializer_range=0.05,
 )
 classifier = keras_electra.ElectraTextClassifier(
     backbone,
@@ -73,8 +72,8 @@ classifier = keras_electra.ElectraTextClassifier(
         tokenizer, sequence_length=64
     ),
 )
-classifier.compile(optimizer=keras_electra.ElectraAdamW(1e-3))
-classifier.fit(texts, numbers, batch_size=32, epochs=3, verbose=0)
+classifier.compile(optimizer=keras_electra.ElectraAdamW(5e-4))
+classifier.fit(texts, numbers, batch_size=32, epochs=4, verbose=0)
 found = classifier.evaluate(
     test_texts, test_numbers, verbose=0, return_dict=True
 )
