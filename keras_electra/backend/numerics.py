@@ -38,7 +38,7 @@ def dropped_levels(rate: float) -> Any:
     return round(rate * LEVELS)
 
 
-def kept(rate):
+def kept(rate: float) -> tuple[Any, ...]:
     """The least int16 that keeps an element, and a factor: the mean stays."""
     dropped = dropped_levels(rate)
     return dropped - LEVELS // 2, LEVELS / (LEVELS - dropped)
@@ -51,7 +51,7 @@ def hash_counters(counters: Any, seed: Any) -> Any:
     return _mix(counters * GOLDEN_RATIO + key, second_key)
 
 
-def keys(first, second):
+def keys(first: Any, second: Any) -> tuple[Any, ...]:
     """Those of a seed, int32 scalars, or Python's of which 32 bits count.
 
     With one, two seeds would give the same numbers shifted.

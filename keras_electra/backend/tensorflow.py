@@ -45,7 +45,7 @@ class TrainStep:
             with strategy.scope():
                 self.optimizer.build(self.trainable_variables)
         super().make_train_function(force)
-        self.train_function = replicas.together(self.train_function)
+        self.train_function: Any = replicas.together(self.train_function)
 
     def train_step(self, data: Any) -> Any:
         data = x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

@@ -16,7 +16,7 @@ import keras_electra.backend.numerics as numerics
 import keras_electra.backend.torch_attention as attention
 import keras_electra.backend.torch_operations as operations
 
-fused_attention = attention.fused_attention  # for other devices
+fused_attention: Any = attention.fused_attention  # for other devices
 GELU = {"gelu": "none", "gelu_approximate": "tanh"}
 
 

@@ -129,7 +129,7 @@ def sign_(x: Any, mask: Any) -> Any:
     return x
 
 
-def can_predict(logits):
+def can_predict(logits: Any) -> bool:
     """Whether `predict` can be used: not under a compiler."""
     return not (logits.is_meta or torch.compiler.is_compiling())
 

@@ -51,7 +51,7 @@ def _is_started():
 
 
 # Rows that fill up the batch of a step, and how many each process has of it.
-filling = [0, 1]
+filling: list[Any] = [0, 1]
 
 
 def fillers(size: Any) -> Any:

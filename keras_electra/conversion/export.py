@@ -39,7 +39,7 @@ PLACES: dict[str, Any] = {
     "torch": ("model.pt2",),
 }
 MADE_OF = {"openvino": "onnx", "litert": "tf_saved_model"}
-OLD_FILES = (  # which a new export replaces, or takes away
+OLD_FILES: tuple[Any, ...] = (  # which a new export replaces, or takes away
     *("onnx/model*.onnx", "openvino/openvino_model*", "model*.tflite"),
     *("model.pt2", "saved_model/**/*", "1_Pooling/config.json"),
     *("modules.json", "sentence_bert_config.json"),

@@ -51,8 +51,8 @@ NAMES: dict[str, Any] = {
     "layer_norm_eps": ("layer_norm_epsilon", 1e-12),
 }
 # No checkpoint may differ in these.
-FIXED = {"position_embedding_type": "absolute", "is_decoder": False}
-PLAIN = {**FIXED, "quantization_config": None}
+FIXED: Any = {"position_embedding_type": "absolute", "is_decoder": False}
+PLAIN: dict[str, Any] = {**FIXED, "quantization_config": None}
 DEFAULTS = {"electra": {name: value for name, (_, value) in NAMES.items()}}
 DEFAULTS["bert"] = DEFAULTS["electra"] | dict(
     num_attention_heads=12, hidden_size=768, intermediate_size=3072
@@ -108,11 +108,11 @@ class TransformersCheckpoint(weights.Checkpoint):
         config = files.read_json(CONFIG)
         heads.check_values(config, PLAIN, self.source)
         names = config.get("architectures")
-        self.architecture = str(*names[:1]) if type(names) is list else ""
+        self.architecture: str = str(*names[:1]) if type(names) is list else ""
         is_bert = self.architecture.startswith("Bert")  # said in old ones
         kind = config.get("model_type", "bert" if is_bert else "electra")
         check_option(f"model_type of {self.source}", kind, DEFAULTS)
-        self.is_bert = kind == "bert"
+        self.is_bert: Any = kind == "bert"
         self.config = DEFAULTS[kind] | config
         if self.is_bert:
             self.config["embedding_size"] = self.config["hidden_size"]
@@ -140,9 +140,9 @@ class TransformersCheckpoint(weights.Checkpoint):
         if self.is_bert and POOLED <= names.keys() and not is_tagger:
             self.pooled = "BERT's reads its pooler"
         elif "sequence_summary.summary.weight" in names:
-            self.pooled = "it has one of multiple choice"
+            self.pooled: str = "it has one of multiple choice"
         bias = heads.google_bias(config, lambda n: self.tensor(n).read())
-        self.has_google_head = bias is not None
+        self.has_google_head: bool = bias is not None
         if self.has_google_head:
             name = transformers_name(f"{heads.OUT}/bias")
             self.tensors[name] = weights.in_memory(bias)

@@ -45,7 +45,7 @@ class Files:
     """
 
     def __init__(self, preset: Any, network: Any = None):
-        self.preset = os.fspath(preset)
+        self.preset: Any = os.fspath(preset)
         path = pathlib.Path(self.preset).expanduser()
         places = ("", "discriminator", "generator")
         found = [(path / place / CONFIG).is_file() for place in places]
@@ -53,9 +53,9 @@ class Files:
         if self.is_pair:
             path = path / (network or "discriminator")
         has_index = pathlib.Path(f"{path}.index").is_file()
-        self.is_prefix = has_index and not path.is_dir()
-        self.path = path if path.is_dir() or has_index else None
-        self.source = str(self.path or self.preset)
+        self.is_prefix: bool = has_index and not path.is_dir()
+        self.path: Any = path if path.is_dir() or has_index else None
+        self.source: str = str(self.path or self.preset)
         self.inside = ""  # the folder in it where files are looked for first
 
     def has_index(self) -> Any:

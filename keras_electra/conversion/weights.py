@@ -181,7 +181,7 @@ class Checkpoint:
     architecture, config = None, {}  # in transformers
     token_head: dict[str, Any] = {}  # arguments of `ElectraMaskedLM`
     pooled = None  # why a linear `classifier` is not of all tokens
-    file_names = {}  # of tensors that are not called so in the file
+    file_names: Any = {}  # of tensors that are not called so in the file
     lowercase = True  # as of `read_tokenizer`
 
     def __init__(self, files: Any):

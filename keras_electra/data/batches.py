@@ -93,7 +93,7 @@ class Rows:
             self.width: int = max(self.width, ids.shape[-1])
         self.lengths: Any = np.concatenate(lengths)
         self._starts = np.cumsum(self.lengths) - self.lengths
-        self.leaves = [
+        self.leaves: list[Any] = [
             p[0] if p[0] is None else np.concatenate(p) for p in zip(*leaves)
         ]
 

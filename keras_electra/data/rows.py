@@ -93,7 +93,7 @@ class RowPreprocessor(
 
     backbone_cls = ElectraBackbone
     tokenizer_cls = ElectraTokenizer
-    unsaved = ("tokenizer",)
+    unsaved: tuple[str, ...] = ("tokenizer",)
     makes_labels = False  # whether `rows` changes labels and weights
     truncate = "round_robin"
 

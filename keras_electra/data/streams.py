@@ -38,12 +38,12 @@ class Stream(PositionedDataset):
     def __init__(self, source: Any, steps: Any = None):
         super().__init__()
         self._source, self.endless = source, source.endless
-        self.batch_size = source.batch_size  # global; or `None`
+        self.batch_size: Any = source.batch_size  # global; or `None`
         is_read = isinstance(source, StreamBatches)
         self._length = source.count() if is_read else len(source)
-        self.steps = steps or self._length
+        self.steps: Any = steps or self._length
         counted = self._length is not None
-        self.position = getattr(source, "position", 0) if counted else None
+        self.position: Any = getattr(source, "position", 0) if counted else None
 
     def __len__(self) -> Any:
         return self._length
@@ -63,7 +63,7 @@ class Stream(PositionedDataset):
                 batches = itertools.chain([first], batches)
                 yield from self._note(map(own_part, batches))
         except Exception as error:
-            self.error = error
+            self.error: Any = error
             raise
 
     def _note(self, batches):

@@ -186,7 +186,7 @@ class Distiller(PretrainingFit, keras.Model):
         self.backbone, self.preprocessor = backbone, preprocessor
         if "vectors" in loss_weights:  # for `ElectraTextEmbedder`
             backbone.vector_layer = layer
-        self.disentangled = getattr(pretrainer, "disentangled", None)
+        self.disentangled: Any = getattr(pretrainer, "disentangled", None)
         self.student, self.pretrainer = student, pretrainer
         self.generator = getattr(pretrainer, "generator", None)
         self.loss_weights = loss_weights

@@ -40,7 +40,7 @@ class Round(keras.Model):
     def __init__(self, task: Any, way: Any):
         super().__init__(dtype="float32")
         self.generator, self.backbone = task.generator, task.backbone
-        self.generator_head = task.generator_head
+        self.generator_head: Any = task.generator_head
         self.discriminator_head, self.way = task.discriminator_head, way
         tokenizer = task.preprocessor.tokenizer
         self.pad_token_id: Any = tokenizer.pad_token_id

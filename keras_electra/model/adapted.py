@@ -30,7 +30,7 @@ class KeepsAdapters:
     def save_own_variables(self, store: Any) -> None:
         enabled, self.lora_enabled = self.lora_enabled, False
         super().save_own_variables(store)
-        self.lora_enabled = enabled
+        self.lora_enabled: bool = enabled
         for weight in self._adapters():
             store[weight.name] = weight
 

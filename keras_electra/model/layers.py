@@ -102,7 +102,7 @@ def truncated_normal(layer: Any) -> Any:
     return keras.initializers.TruncatedNormal(stddev=layer.initializer_range)
 
 
-def dense(layer, units, name, activation=None):
+def dense(layer: Any, units: int, name: str, activation: Any = None) -> Any:
     """A dense layer of the precision and initial values of `layer`."""
     return Dense(
         units,

@@ -138,7 +138,7 @@ def draw_attention(tokens: Any, weights: Any) -> str:
     )
 
 
-def read_one(task, x):
+def read_one(task: Any, x: Any) -> tuple[Any, ...]:
     """Columns of one example, and a list of its texts."""
     x, is_one = task.read_inputs(x, "explain")
     if not is_one:
@@ -226,7 +226,7 @@ def _encode(network, x, padding_mask, read=lambda layer, x: None):
     return x, seen
 
 
-def attention_by_head(task, x):
+def attention_by_head(task: Any, x: Any) -> tuple[Any, ...]:
     """`attention` of an `Explanation` of an example, columns."""
     ids, segments, mask = (task.preprocessor.rows(x)[n][:1] for n in NAMES)
     ids, segments, mask = (a[:, : mask.sum()] for a in (ids, segments, mask))

@@ -45,9 +45,9 @@ class LabelEncoder:
         check_option("problem_type", problem_type, kinds)
         self.num_classes: int = int(num_classes)
         self.labels = labels
-        self.problem_type = problem_type
-        self.names = labels or range(self.num_classes)
-        self.numbers = {name: i for i, name in enumerate(labels or [])}
+        self.problem_type: str = problem_type
+        self.names: Any = labels or range(self.num_classes)
+        self.numbers: Any = {name: i for i, name in enumerate(labels or [])}
 
     def encode(self, y: Any, loss: Any = None) -> Any:
         """Class numbers, int32, or float32 rows where the loss takes these."""

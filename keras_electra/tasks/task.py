@@ -260,7 +260,7 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
         outputs = self._predict(rows, batch_size, verbose, callbacks)
         return keras.tree.map_structure(join, self.output, *outputs)
 
-    def predict_rows(self, rows, batch_size=None):
+    def predict_rows(self, rows: Any, batch_size: int | None = None) -> Any:
         """A list of the network's outputs for each row, nested arrays.
 
         Takes a dict of rows, or checked columns. Those of alike length are

@@ -60,7 +60,7 @@ def _match(pattern):
     return matches if os.path.isabs(pattern) else map(os.path.relpath, matches)
 
 
-def describe_file(path):
+def describe_file(path: Any) -> dict[str, Any]:
     """Name, size, and digest of both ends: to read all would take too long."""
     filesystem, name = fsspec.core.url_to_fs(path)
     size = filesystem.size(name) or 0  # some servers do not tell

@@ -14,6 +14,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from itertools import chain
+from typing import Any
 
 from tokenizers import Regex
 from tokenizers import Tokenizer
@@ -56,18 +57,18 @@ for _span in re.sub("#.*", "", _table).split():
     BOUNDARIES += [int(_first, 16), int(_last or _first, 16) + 1]
 
 
-def is_dropped(code_point):
+def is_dropped(code_point: Any) -> Any:
     """Whether the original drops this code point (int) from every text."""
     return bisect_right(BOUNDARIES, code_point) % 2 == 1
 
 
 def original_tokenizer(
-    tokens,
-    lowercase=False,
-    strip_accents=None,
-    split_on_cjk=None,
-    drops_younger=True,
-):
+    tokens: Any,
+    lowercase: bool = False,
+    strip_accents: bool | None = None,
+    split_on_cjk: bool | None = None,
+    drops_younger: bool = True,
+) -> Any:
     """The original's `tokenizers.Tokenizer` of `tokens`, its vocabulary.
 
     The settings are those of `ElectraTokenizer`. With `drops_younger`, as
@@ -106,7 +107,7 @@ def original_tokenizer(
     return made
 
 
-def word_splitter(lowercase, *settings):
+def word_splitter(lowercase: bool, *settings: Any) -> Any:
     """A function from a text to its words, by settings of the original's."""
     given = SPECIAL_TOKENS, lowercase, *settings
     steps = original_tokenizer(*given, drops_younger=False)
@@ -120,13 +121,13 @@ def word_splitter(lowercase, *settings):
     return split
 
 
-def split_at_spaces(text):
+def split_at_spaces(text: Any) -> Any:
     """Parts (list of str) of a text; words never reach across them."""
     is_odd = any(character in text for character in DROPPED_SPACES)
     return [text] if is_odd else text.split()
 
 
-def without_surrogates(text):
+def without_surrogates(text: Any) -> Any:
     """A text of the same length that the package takes."""
     return text if text.isascii() else SURROGATES.sub("\ufffd", text)
 
@@ -144,7 +145,7 @@ class Pipeline:
         max_length: int. Tokens that the file cuts texts to, or `None`.
     """
 
-    def __init__(self, content):
+    def __init__(self, content: Any):
         self.content = content
         try:
             data = json.loads(content)
@@ -158,9 +159,9 @@ class Pipeline:
             tokenizer = self._memory(False).tokenizer
         except Exception as error:  # the package raises nothing narrower
             raise ValueError(f"This is no tokenizer.json: {error}.") from error
-        self.ids = tokenizer.get_vocab()
-        self.tokens = sorted(self.ids, key=self.ids.get)
-        self.max_length = (data.get("truncation") or {}).get("max_length")
+        self.ids: Any = tokenizer.get_vocab()
+        self.tokens: Any = sorted(self.ids, key=self.ids.get)
+        self.max_length: Any = (data.get("truncation") or {}).get("max_length")
         if sorted(self.ids.values()) != list(range(len(self.ids))):
             raise ValueError(
                 "The ids in a tokenizer.json must be 0, 1, 2, ... each once. "
@@ -168,13 +169,13 @@ class Pipeline:
             )
         steps = {step["type"]: step for step in _steps(data.get("normalizer"))}
         bert = steps.get("BertNormalizer", {})
-        self.settings = {
+        self.settings: dict[str, Any] = {
             "lowercase": bert.get("lowercase") or "Lowercase" in steps,
             "strip_accents": bert.get("strip_accents", "StripAccents" in steps),
             "split_on_cjk": bert.get("handle_chinese_chars", False),
         }
         lowers, strips, _ = self.settings.values()
-        self.strips = lowers if strips is None else strips
+        self.strips: Any = lowers if strips is None else strips
         model = tokenizer.model  # a file need not say its type
         prefix = getattr(model, "continuing_subword_prefix", None)
         is_word_piece = isinstance(model, models.WordPiece)
@@ -186,14 +187,14 @@ class Pipeline:
             and tokenizer.to_str() == self._original()
         )
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Pipeline, (self.content,)  # what is remembered stays behind
 
     def _original(self, **settings):
         settings = {**self.settings, **settings}
         return original_tokenizer(self.tokens, **settings).to_str()
 
-    def adjust(self, **settings):
+    def adjust(self, **settings: Any) -> Any:
         """A `Pipeline` with these settings, but for those that are `None`."""
         given = {k: v for k, v in settings.items() if v is not None}
         if given.items() <= self.settings.items():
@@ -213,7 +214,7 @@ class Pipeline:
                 )
         return changed
 
-    def special_tokens(self):
+    def special_tokens(self) -> list[Any]:
         """The tokens that are what `SPECIAL_TOKENS` are to the original."""
         known = {}
         for token in (*self.tokens, *SPECIAL_TOKENS):  # these win
@@ -230,7 +231,7 @@ class Pipeline:
             )
         return [tokens[0] for tokens in found]
 
-    def fingerprint(self, special_tokens):
+    def fingerprint(self, special_tokens: Any) -> Any:
         """What identifies the ids it gives: 16 hex digits."""
         content = [json.loads(self.content)]
         if self.is_original:
@@ -239,7 +240,7 @@ class Pipeline:
         content = json.dumps([*content, bool(special_tokens)])
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
-    def encode(self, texts, special_tokens=False):
+    def encode(self, texts: Any, special_tokens: bool = False) -> list[Any]:
         """Ids of texts, and of special tokens written in them, if asked for."""
         memory = self._memory(special_tokens)
         if self.is_original:
@@ -260,7 +261,7 @@ class Pipeline:
         texts = list(map(without_surrogates, texts))
         return encode(texts, add_special_tokens=False)
 
-    def join(self, tokens):
+    def join(self, tokens: Any) -> Any:
         """The text that a list of tokens is read as."""
         decoder = self._memory(False).tokenizer.decoder
         return decoder.decode(tokens) if decoder else " ".join(tokens)

@@ -54,8 +54,8 @@ class ExampleWriter:
         self._format = ids["cls"], ids["sep"], dtype
         self._writer = None
         # Of examples, tokens, and positions, which special tokens have, too.
-        self.counts = collections.Counter()
-        self.shards = []  # dicts, as `metadata.json` has them
+        self.counts: Any = collections.Counter()
+        self.shards: list[Any] = []  # dicts, as `metadata.json` has them
 
     def add(self, ids: Any) -> None:
         """Write what is complete with a line; see `ExamplePacker.add`."""
@@ -201,7 +201,7 @@ def _checksum(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def find_same(folder, description):
+def find_same(folder: Any, description: Any) -> Any:
     """What a build of this description counted; `None` if a folder is free."""
     is_folder = os.path.isdir(folder)
     if not (os.listdir(folder) if is_folder else os.path.exists(folder)):

@@ -61,7 +61,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         super().__init__()
         check_count("keep", keep)
         check_option("mode", mode, ("auto", "min", "max"))
-        self.directory = local_folder("directory", directory)
+        self.directory: Any = local_folder("directory", directory)
         self.keep, self.monitor, self.verbose = keep, monitor, verbose
         self.best = types.SimpleNamespace(epoch=None, value=None)
         rises = any(name in (monitor or "") for name in RISING)
@@ -117,7 +117,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             if self._is_first:
                 self._save(done)
         except (OSError, FloatingPointError) as error:
-            self.best = before
+            self.best: Any = before
             warnings.warn(
                 f"The checkpoint after epoch {done} could not be saved: "
                 f"{error}. Make room or lower `keep` ({self.keep}), or, if it "

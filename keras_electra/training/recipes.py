@@ -91,7 +91,7 @@ class WarmupPolynomialDecay(keras.optimizers.schedules.LearningRateSchedule):
         return {name: getattr(self, name) for name in names}
 
 
-def chosen(value, otherwise):
+def chosen(value: Any, otherwise: Any) -> Any:
     """What was given, or else what is usual."""
     return otherwise if value is None else value
 
@@ -118,7 +118,7 @@ class FinetuningAdamW(ElectraAdamW):
     saved, and changed without compiling anything again.
     """
 
-    def __init__(self, learning_rate, **kwargs):
+    def __init__(self, learning_rate: Any, **kwargs: Any):
         super().__init__(learning_rate, **kwargs)
         self.num_steps = self.add_variable((), name="num_steps")
 
@@ -131,7 +131,7 @@ class FinetuningAdamW(ElectraAdamW):
             self.learning_rate = learning_rate
             self.num_steps.assign(num_steps)
 
-    def restart(self, step=0):
+    def restart(self, step: Any = 0) -> None:
         """Begins at a step (int), at the first with moments of zero."""
         self.iterations.assign(step)
         if not step and self.built:
@@ -165,10 +165,10 @@ class PlannedRun(keras.callbacks.Callback):
         sets_rate = any(isinstance(other, SET_RATES) for other in others)
         self.given = learning_rate, 0 if sets_rate else num_steps
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         self.optimizer.plan(*self.given)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Any = None) -> None:
         self.optimizer.plan(self.given[0])
 
 

@@ -98,7 +98,7 @@ class StepMetrics:
     def __init__(self, norms: Any = ()):
         means = [keras.metrics.Mean(name, "float32") for name in norms]
         self.gradients = [*means, keras.metrics.Sum("skipped_steps", "float32")]
-        self.all = self.gradients
+        self.all: Any = self.gradients
 
     def update_gradients(self, *values: Any) -> dict[str, Any]:
         """Adds norms before clipping, and if a step was applied: results."""
