@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -424,10 +425,22 @@ def killed_build(path, out):
     assert not out.exists()
 
 
-def test_killed_and_restarted(tmp_path, corpus, small_blocks):
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("killed")
+    path = write_corpus(folder / "corpus.txt", make_documents(60))
+    killed_build(path, folder / "out")
+    return folder / "out.partial"
+
+
+@pytest.fixture
+def leftovers(killed, tmp_path):
+    return shutil.copytree(killed, tmp_path / "out.partial")
+
+
+def test_killed_and_restarted(tmp_path, corpus, small_blocks, leftovers):
     path, _ = corpus
     build(path, tmp_path / "expected")
-    killed_build(path, tmp_path / "out")
     report = build(path, tmp_path / "out")
     assert 0 < report.reused_tokens < report.tokens
     assert f"{report.reused_tokens:,}" in str(report)
@@ -435,9 +448,8 @@ def test_killed_and_restarted(tmp_path, corpus, small_blocks):
     assert not (tmp_path / "out.partial").exists()
 
 
-def test_killed_and_changed(tmp_path, corpus, small_blocks):
+def test_killed_and_changed(tmp_path, corpus, small_blocks, leftovers):
     path, documents = corpus
-    killed_build(path, tmp_path / "out")
     # Other ids for the same text, and another text: nothing may be reused
     # of the first, only what is still the same of the second.
     tokenizer = NumberTokenizer(name="others")
@@ -448,11 +460,12 @@ def test_killed_and_changed(tmp_path, corpus, small_blocks):
     assert content(tmp_path / "out") == content(tmp_path / "expected")
 
 
-def test_damaged_leftovers_are_done_again(tmp_path, corpus, small_blocks):
+def test_damaged_leftovers_are_done_again(
+    tmp_path, corpus, small_blocks, leftovers
+):
     path, _ = corpus
     build(path, tmp_path / "expected")
-    killed_build(path, tmp_path / "out")
-    for file in (tmp_path / "out.partial" / "tokens").glob("*.npz"):
+    for file in (leftovers / "tokens").glob("*.npz"):
         file.write_bytes(file.read_bytes()[:100])
     report = build(path, tmp_path / "out")
     assert report.reused_tokens == 0
