@@ -31,10 +31,13 @@ LOOKS = (  # of what was suspected, and of what was changed
 
 
 class Edit(typing.NamedTuple):
-    """A word piece, characters `start:end` of the text, that was replaced.
+    """A word piece that was replaced.
 
-    `before` and `after` are the probabilities that `old` and `new` are wrong;
-    `round` is an int, from 1.
+    Attributes:
+        start, end: ints, characters of the text before.
+        old, new: str. What stood there, and what stands there now.
+        before, after: floats. Probabilities that these are wrong.
+        round: int, from 1.
     """
 
     start: int

@@ -107,7 +107,7 @@ def original_tokenizer(
     return made
 
 
-def word_splitter(lowercase: bool, *settings: Any) -> Any:
+def word_splitter(lowercase: bool = False, *settings: Any) -> Any:
     """A function from a text to its words, by settings of the original's."""
     given = SPECIAL_TOKENS, lowercase, *settings
     steps = original_tokenizer(*given, drops_younger=False)
