@@ -19,7 +19,9 @@ import numpy as np
 import pytest
 
 import keras_electra
+from keras_electra.arguments import keyword_names
 from keras_electra.backend import replicas
+from tests.pretraining.conftest import SPECIAL
 from tests.pretraining.conftest import tiny_pretrainer
 
 pytestmark = pytest.mark.skipif(
@@ -108,17 +110,37 @@ VARIANTS = {
     "bfloat16": dict(dtype="mixed_bfloat16"),
     "float16": dict(dtype="mixed_float16"),
     "no-discriminator": dict(discriminator_weight=0.0, random_token_rate=0.15),
+    "hard": dict(
+        masking="hard",
+        discriminator_loss="balanced",
+        mask_fraction=(0.1, 0.5),
+        fill_fraction=0.5,
+    ),
+    "writer": dict(generator="backbone"),
 }
+
+
+def make_pretrainer(**kwargs):
+    """`tiny_pretrainer`, or by `from_size` where its networks are others."""
+    kwargs.update(dropout=0.1, compile=False)
+    if "masking" in kwargs:
+        words = [f"w{i}" for i in range(13)] + [f"##{i}" for i in range(14)]
+        kwargs["tokenizer"] = keras_electra.ElectraTokenizer(SPECIAL + words)
+    if "generator" not in kwargs:
+        return tiny_pretrainer(**kwargs)
+    is_writer = kwargs["generator"] == "backbone"
+    kind = "TextGenerator" if is_writer else "Pretrainer"
+    ids = {"mask_token_id": 4, "unselectable_token_ids": [2, 3, 4], "seed": 7}
+    given = {"vocabulary_size": 32, "max_sequence_length": 16, **ids, **kwargs}
+    return getattr(keras_electra, f"Electra{kind}").from_size("tiny", **given)
 
 
 def pretrain(folder=None, epochs=2, dtype=None, callbacks=(), **kwargs):
     """Losses and all numbers of a run whose last batches are short."""
     keras.utils.set_random_seed(1)
-    names = "discriminator_weight", "random_token_rate"
+    names = keyword_names(keras_electra.ElectraPretrainer.__init__)
     given = {name: kwargs.pop(name) for name in names if name in kwargs}
-    pretrainer = tiny_pretrainer(
-        dtype=dtype, dropout=0.1, compile=False, **given
-    )
+    pretrainer = make_pretrainer(dtype=dtype, **given)
     optimizer = keras_electra.ElectraAdamW(1e-3, **kwargs)
     if dtype == "mixed_float16":
         # Halves of a sum overflow later than the sum: the scale starts low.
