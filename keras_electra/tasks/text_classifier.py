@@ -146,12 +146,6 @@ class ElectraTextClassifier(ClassifiesTexts, keras_hub.models.TextClassifier):
             return [keras.metrics.BinaryAccuracy("accuracy", threshold=limit)]
         return super().default_metrics()
 
-    def call(self, inputs, training=None, mask=None):
-        if training or not isinstance(inputs, dict):
-            return super().call(inputs, training=training, mask=mask)
-        # Of a short text the way through Keras' graph of layers takes longer.
-        return self.head_of(self.backbone(inputs)["sequence_output"])
-
     def head_of(self, x: object) -> object:
         """Logits of vectors `(batch, length, hidden_dim)`, nothing dropped."""
         x = x[:, 0]
