@@ -171,9 +171,9 @@ class MaskTokens(SeededLayer):
             for x in (ops.stop_gradient(token_loss) * weights, weights)
         )
         loss, count = replicas.total(loss), replicas.total(count)
-        new = MEMORY * self.mean_losses
-        new = new + (1.0 - MEMORY) * loss / ops.maximum(count, 1.0)
-        self.mean_losses.assign(ops.where(count > 0, new, self.mean_losses))
+        old = ops.convert_to_tensor(self.mean_losses)
+        new = MEMORY * old + (1.0 - MEMORY) * loss / ops.maximum(count, 1.0)
+        self.mean_losses.assign(ops.where(count > 0, new, old))
 
     @functools.cached_property
     def continues(self):

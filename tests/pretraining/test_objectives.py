@@ -23,6 +23,7 @@ KINDS = {
         masking="word",
         objective="masked_detection",
         discriminator_loss="balanced",
+        fill_fraction=0.5,
     ),
     "spans": dict(
         masking="span", objective="replace_mlm", discriminator_weight=1.0
@@ -86,6 +87,10 @@ def test_a_saved_run_goes_on_bit_for_bit(rows, kind, tmp_path):
     losses = [(fit(pretrainer, rows), fit(copy, rows)) for _ in range(2)]
     assert all(one == two for one, two in losses)
     assert losses[-1][0] < first
+    for mine, theirs in zip(values(pretrainer.weights), values(copy.weights)):
+        np.testing.assert_array_equal(mine, theirs)
+    pretrainer.save_to_preset(folder := str(tmp_path / "preset"))
+    copy = ElectraPretrainer.from_preset(folder)
     for mine, theirs in zip(values(pretrainer.weights), values(copy.weights)):
         np.testing.assert_array_equal(mine, theirs)
     check(kind, pretrainer, start, rows)
@@ -223,12 +228,24 @@ def test_losses_by_hand():
         ({"masking": "sentence"}, "`masking` must be one of"),
         ({"objective": "electra"}, "`objective` must be one of"),
         ({"share_embeddings": "es"}, "`share_embeddings` must be one of"),
+        ({"objective": "electric"}, "Electric needs"),
+        ({"masking": "word"}, "Words need"),
+        (
+            {"objective": "replace_mlm", "discriminator_loss": "focal"},
+            "no detection",
+        ),
+        (
+            {"objective": "all_tokens_mlm", "discriminator_weight": 0.0},
+            "no objective",
+        ),
+        ({"generator_weight": 0.0}, "embeddings of its own"),
     ],
 )
 def test_bad_arguments(make_pretrainer, arguments, message):
     with pytest.raises(ValueError, match=message):
         make_pretrainer(**arguments)
-    with pytest.raises(ValueError, match="Electric needs"):
-        make_pretrainer(objective="electric")
-    with pytest.raises(ValueError, match="Words need"):
-        make_pretrainer(masking="word")
+
+
+def test_noise_of_electric_is_even():
+    with pytest.raises(ValueError, match="as likely for all"):
+        build(objective="electric", fill_fraction=0.5)
