@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 用自己的文本预训练
 #
-# 先在没有标签的评论上用替换词检测预训练，再用很少的标签微调，并与没有预训练
-# 的同一网络比较。环境变量 `REVIEWS` 是 `waimai_10k.csv.gz` 所在的文件夹。两个
-# 核大约一分半钟。
+# 在没有标签的外卖评论上用替换词检测预训练，看它学到了什么。环境变量 `REVIEWS`
+# 是 `waimai_10k.csv.gz` 所在的文件夹。两个核大约一分钟。
 
 # %%
 import os
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # 或 "jax"、"tensorflow"
+import collections
 import csv
 import gzip
 import pathlib
@@ -22,17 +22,17 @@ keras.utils.set_random_seed(0)
 
 # %% [markdown]
 # ## 文本
-# 预训练不看标签，也不看测试用的评论。
+# 预训练不看标签。
 
 # %%
 path = pathlib.Path(os.environ.get("REVIEWS", "zh"), "waimai_10k.csv.gz")
 with gzip.open(path, "rt", encoding="utf-8") as file:
     rows = [(row["review"], int(row["label"])) for row in csv.DictReader(file)]
 random.Random(0).shuffle(rows)
-test, rest = rows[:1000], rows[1000:]
-text = "\n\n".join(review for review, _ in rest)
+reviews = [review for review, _ in rows[1000:]]  # 前一千条留作测试
+text = "\n\n".join(reviews)
 pathlib.Path("reviews.txt").write_text(text, encoding="utf-8")
-print(f"{len(rest):,} 条评论，{len(text):,} 个字")
+print(f"{len(reviews):,} 条评论，{len(text):,} 个字")
 
 # %% [markdown]
 # ## 词表与样本
@@ -65,14 +65,13 @@ print(report)
 def network(width):
     return keras_electra.ElectraBackbone(
         vocabulary_size=len(vocabulary),
-        num_layers=2,
+        num_layers=1,
         num_heads=4,
         hidden_dim=width,
         intermediate_dim=4 * width,
         embedding_dim=128,
         max_sequence_length=64,
         dropout=0.0,
-        initializer_range=0.08,
     )
 
 
@@ -87,7 +86,7 @@ pretrainer = keras_electra.ElectraPretrainer(
 steps = 400
 pretrainer.compile(
     optimizer=keras_electra.pretraining_optimizer(
-        num_steps=steps, learning_rate=2e-3, warmup_steps=40
+        num_steps=steps, learning_rate=1e-3, warmup_steps=40
     )
 )
 before = pretrainer.evaluate(held_out, verbose=0, return_dict=True)
@@ -95,6 +94,9 @@ pretrainer.fit(examples, steps_per_epoch=steps, epochs=1, verbose=0)
 after = pretrainer.evaluate(held_out, verbose=0, return_dict=True)
 for name in ("generator_loss", "generator_accuracy", "discriminator_auc"):
     print(f"{name:<20} {before[name]:.3f} -> {after[name]:.3f}")
+ids = collections.Counter(sum(tokenizer.encode_batch(reviews), []))
+most = ids.most_common(1)[0][1] / ids.total()
+print(f"总是最常见的字，准确率：{most:.3f}")
 pretrainer.save_to_preset("electra_zh")
 
 # %%
@@ -102,21 +104,7 @@ filler = keras_electra.ElectraMaskedLM.from_preset("electra_zh")
 filler.fill_mask("味道很[MASK]，送餐很快", top_k=3)
 
 # %% [markdown]
-# ## 用 300 个标签微调
-# 同样的网络、同样的步数，有和没有预训练；多数类是最简单的对手。
-
-# %%
-texts, numbers = map(list, zip(*rest[:300]))
-test_texts, test_numbers = map(list, zip(*test))
-most = max(test_numbers.count(0), test_numbers.count(1)) / len(test)
-print(f"总是多数类：{most:.1%}")
-for name, load in (("没有预训练", False), ("有预训练", True)):
-    keras.utils.set_random_seed(0)
-    classifier = keras_electra.ElectraTextClassifier.from_preset(
-        "electra_zh", load_weights=load, labels=["差", "好"], sequence_length=64
-    )
-    classifier.fit(texts, numbers, batch_size=16, epochs=4, verbose=0)
-    found = classifier.evaluate(
-        test_texts, test_numbers, verbose=0, return_dict=True
-    )
-    print(f"{name}：{found['accuracy']:.1%}")
+# ## 下一步
+# 四百步只是开始：这样短的预训练对微调还没有帮助。训练几小时以后，用
+# `ElectraTextClassifier.from_preset("electra_zh", labels=["差", "好"])` 微调，
+# 并与 `load_weights=False` 的同一网络以及 `first_steps_zh` 里的朴素贝叶斯比较。
