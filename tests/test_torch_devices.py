@@ -110,12 +110,16 @@ VARIANTS = {
     "bfloat16": dict(dtype="mixed_bfloat16"),
     "float16": dict(dtype="mixed_float16"),
     "no-discriminator": dict(discriminator_weight=0.0, random_token_rate=0.15),
+    "words": dict(masking="word", objective="masked_detection"),
+    "spans": dict(masking="span", objective="all_tokens_mlm"),
     "hard": dict(
         masking="hard",
         discriminator_loss="balanced",
         mask_fraction=(0.1, 0.5),
         fill_fraction=0.5,
     ),
+    "gdes": dict(share_embeddings="gdes", discriminator_loss="focal"),
+    "electric": dict(objective="electric", generator="towers"),
     "writer": dict(generator="backbone"),
 }
 
