@@ -200,11 +200,16 @@ def local_folder(name: str, path: Any) -> Any:
     return pathlib.Path(os.path.abspath(os.path.expanduser(path)))
 
 
+def shows_progress() -> bool:
+    """Whether somebody watches: a terminal, and Keras may write to it."""
+    interactive = keras.config.is_interactive_logging_enabled()
+    return interactive and sys.stdout.isatty()
+
+
 def progress(items: Any, total: int, shows: bool = True) -> Any:
     """Yields `items`; after 3 seconds, in a terminal, a bar says how many."""
     start, bar = time.monotonic(), keras.utils.Progbar(total)
-    shows = shows and sys.stdout.isatty()
-    shows = shows and keras.config.is_interactive_logging_enabled()
+    shows = shows and shows_progress()
     for count, item in enumerate(items, 1):
         yield item
         if shows and time.monotonic() > start + 3:

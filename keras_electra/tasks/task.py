@@ -1,7 +1,6 @@
 """What all tasks share: training and use on data of any form."""
 
 import itertools
-import sys
 import time
 from typing import Any
 
@@ -12,6 +11,7 @@ from keras import ops
 from keras_electra.arguments import KeepsArguments
 from keras_electra.arguments import check_number
 from keras_electra.arguments import known_keywords
+from keras_electra.arguments import shows_progress
 from keras_electra.backend import replicas
 from keras_electra.data import inputs
 from keras_electra.data import streams
@@ -294,8 +294,7 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
 
         start, bar = time.monotonic(), keras.utils.Progbar(len(batches))
         # Where nobody said whether, in a terminal, after 3 seconds.
-        shows = verbose is None and sys.stdout.isatty()
-        shows = shows and keras.config.is_interactive_logging_enabled()
+        shows = verbose is None and shows_progress()
         self.stop_predicting = False
         tell("begin")
         for step in range(len(batches)):

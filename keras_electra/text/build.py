@@ -16,7 +16,6 @@ import os
 import pathlib
 import random
 import shutil
-import sys
 import time
 import typing
 
@@ -27,6 +26,7 @@ import numpy as np
 from keras_electra.arguments import check_count
 from keras_electra.arguments import check_number
 from keras_electra.arguments import local_folder
+from keras_electra.arguments import shows_progress
 from keras_electra.text import corpus
 from keras_electra.text import shards
 from keras_electra.text import workers
@@ -120,8 +120,7 @@ def merge_examples(output_dir: object, verbose: bool = True) -> typing.Any:
     and packs and writes alone: half as long as a call of one process.
 
     Args:
-        output_dir: str or path, as it was given to `build_examples`.
-        verbose: bool. Whether to print progress and the report.
+        output_dir, verbose: as of `build_examples`.
 
     Returns a `BuildReport`. Raises a `FileNotFoundError` if a part is missing,
     a `ValueError` if parts were made of different files or settings.
@@ -153,6 +152,7 @@ class _Build:
 
     def __init__(self, output_dir, description, encode, processes, verbose):
         self.start, self.verbose = time.perf_counter(), verbose
+        self.shows = verbose and shows_progress()
         self.output_dir = str(local_folder("output_dir", output_dir))
         self.partial = pathlib.Path(self.output_dir + ".partial")
         self.description, self.settings = description, description["settings"]
@@ -311,11 +311,9 @@ class _Build:
                     writer.counts["documents"] += 1
                     tally["documents"] += 1
                 writer.add(row)
-            if self.verbose and time.perf_counter() > told + PROGRESS_INTERVAL:
+            if self.shows and time.perf_counter() > told + PROGRESS_INTERVAL:
                 told = time.perf_counter()
-                shows = keras.config.is_interactive_logging_enabled()
-                if shows and sys.stdout.isatty():
-                    print(f"{tally['tokens']:,} tokens so far")
+                print(f"{tally['tokens']:,} tokens so far")
         for writer in writers:
             writer.add(None)
             writer.close()
