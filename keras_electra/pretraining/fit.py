@@ -69,7 +69,9 @@ class PretrainingFit(FitsExamples):
             optimizer = keras.optimizers.MultiOptimizer(by_path)
         super().compile(optimizer=optimizer, loss=None, **kwargs)
 
-    def get_compile_config(self) -> dict[str, object]:
+    def get_compile_config(self) -> dict[str, object] | None:
+        if not self.compiled:
+            return None
         optimizer = keras.saving.serialize_keras_object(self.optimizer)
         return {"optimizer": optimizer, **self._compile_kwargs}
 

@@ -57,8 +57,7 @@ class ElectraPretrainer(
     Args:
         backbone: `ElectraBackbone`, the discriminator's.
         generator: `ElectraBackbone`; the same object as `backbone` for one
-            network that is both; `ElectraTwoTowers`, Electric's; or `None` for
-            replacements drawn uniformly.
+            network that is both; `ElectraTwoTowers`; `None`: uniform draws.
         preprocessor: `ElectraPretrainerPreprocessor` or `None`. For raw text.
         mask_fraction: float. Share of the tokens of a row that is predicted.
             Defaults to `0.15` (paper, table 6; large: 0.25). Or two, lowest
@@ -175,8 +174,6 @@ class ElectraPretrainer(
             predicts = objective not in losses.DETECTION
             given = backbone, "discriminator_head", predicts
             discriminator_head = losses.make_head(*given)
-        if not generator_weight and generator not in (None, backbone):
-            generator.trainable = generator_head.trainable = False
         if share_embeddings == "gdes":
             disentangled = networks.DisentangledTokens(
                 backbone.embeddings, generator.embeddings, name="disentangled"
@@ -216,6 +213,9 @@ class ElectraPretrainer(
             outputs["all_token_loss"] = losses.token_loss(*given)
         compile = kwargs.pop("compile", True)
         super().__init__(inputs, outputs, compile=False, **kwargs)
+        if not generator_weight and generator not in (None, backbone):
+            for variable in (*generator.weights, *generator_head.weights):
+                variable.trainable = False
 
         # === Config ===
         self.dtype_policy = backbone.dtype_policy

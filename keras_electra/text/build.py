@@ -76,6 +76,7 @@ def build_examples(
     something else, an `OSError` if a file cannot be read or written (after a
     full disk the same call goes on), a `ValueError` if there is no text.
     """
+    output_dir = str(local_folder("output_dir", output_dir))
     ExamplePacker(rules, sequence_length)  # checks its arguments
     check_count("num_processes", num_processes)
     check_number(
@@ -151,9 +152,8 @@ class _Build:
     """A build of what `description`, as in `metadata.json`, says."""
 
     def __init__(self, output_dir, description, encode, processes, verbose):
-        self.start, self.verbose = time.perf_counter(), verbose
-        self.shows = verbose and shows_progress()
-        self.output_dir = str(local_folder("output_dir", output_dir))
+        self.start, self.output_dir = time.perf_counter(), output_dir
+        self.verbose, self.shows = verbose, verbose and shows_progress()
         self.partial = pathlib.Path(self.output_dir + ".partial")
         self.description, self.settings = description, description["settings"]
         known, self.dtype = description["tokenizer"], description["dtype"]
