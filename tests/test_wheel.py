@@ -80,7 +80,7 @@ def wheel(project, tmp_path_factory):
 def test_wheel_has_every_file(project, wheel):
     expected = {
         path.relative_to(project).as_posix()
-        for kind in ("*.py", "*.txt")
+        for kind in ("*.py", "*.txt", "py.typed")
         for path in (project / "keras_electra").rglob(kind)
     }
     expected |= {

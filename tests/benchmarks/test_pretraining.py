@@ -17,7 +17,10 @@ EXAMPLES = pathlib.Path(__file__).parents[2] / "examples/benchmarks"
 def run(glue, tmp_path, monkeypatch, capsys):
     """Runs a program for two steps a stage, and returns what it prints."""
     corpus = tmp_path / "text.txt"
-    corpus.write_text("the chef ate a meal. a meal the chef ate.\n\n" * 1000)
+    meals = (
+        f"the chef ate {n} meals. a meal the chef ate." for n in range(1000)
+    )
+    corpus.write_text("\n\n".join(meals))
     monkeypatch.setattr(pretraining, "FIVE", ("sst2", "stsb"))
     monkeypatch.setattr(pretraining, "TIMED_STEPS", 1)
     monkeypatch.setattr(pretraining, "LENGTH", 16)
@@ -28,7 +31,7 @@ def run(glue, tmp_path, monkeypatch, capsys):
     def run(name, *arguments):
         common = [corpus, "--data", glue, "--output", tmp_path / "out"]
         common += ["--minutes", 1e-6, "--batch-size", 4, "--epochs", 1]
-        common += ["--vocabulary-size", 40, "--num-processes", 1]
+        common += ["--vocabulary-size", 60, "--num-processes", 1]
         arguments = [str(argument) for argument in (*common, *arguments)]
         monkeypatch.setattr(sys, "argv", [name, *arguments])
         runpy.run_path(str(EXAMPLES / name), run_name="__main__")

@@ -16,7 +16,7 @@ from tokenizers import trainers
 import keras_electra
 from keras_electra.conversion.tokenizer_files import read_tokenizer
 from keras_electra.conversion.tokenizer_files import write_tokenizer
-from keras_electra.text import vocabulary
+from keras_electra.text import pipeline
 from tests import checks
 from tests.conversion import foreign
 
@@ -363,9 +363,9 @@ def test_what_a_file_need_not_say(theirs, tmp_path):
 
 
 def test_ids_that_differ_are_an_error(theirs, monkeypatch, tmp_path):
-    encode = vocabulary.Pipeline.encode
+    encode = pipeline.Pipeline.encode
     monkeypatch.setattr(
-        vocabulary.Pipeline,
+        pipeline.Pipeline,
         "encode",
         lambda self, *args, **kwargs: encode(self, *args, **kwargs)[:-1],
     )
