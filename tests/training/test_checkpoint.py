@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -313,7 +314,10 @@ def damage(folder, how):
     elif how == "cut off":
         path.write_bytes(data[: len(data) // 2])
     else:
-        data[len(data) // 2 if how == "middle" else 200] ^= 1
+        with zipfile.ZipFile(path) as archive:  # not of what zip never reads
+            member = max(archive.infolist(), key=lambda info: info.file_size)
+        middle = member.header_offset + member.file_size // 2
+        data[middle if how == "middle" else 200] ^= 1
         path.write_bytes(data)
 
 
