@@ -171,6 +171,11 @@ class DisentangledTokens(keras.layers.Layer):
             self.difference.assign(own - base)
 
 
+def name_generator():
+    """The scope of a generator's weights; entered twice it counts once."""
+    return keras.name_scope("generator", caller=ElectraTwoTowers)
+
+
 @keras.saving.register_keras_serializable(package="keras_electra")
 class ElectraTwoTowers(keras.Model):
     """Electric's generator: two networks that do not see what they predict.
@@ -187,7 +192,7 @@ class ElectraTwoTowers(keras.Model):
     def __init__(self, *args, embeddings=None, name="generator", **kwargs):
         states, towers = [], []
         for direction, part in ((1, "left"), (-1, "right")):
-            with keras.name_scope("generator"), keras.name_scope(part):
+            with name_generator(), keras.name_scope(part):
                 given = {"embeddings": embeddings, "name": part, **kwargs}
                 tower = ElectraBackbone(*args, **given)
             for layer in tower.transformer_layers:
@@ -216,7 +221,7 @@ def make_networks(sizes, generator, shares, **common):
     cls = ElectraTwoTowers if generator == "towers" else ElectraBackbone
     if shares is True:
         common["embeddings"] = backbone.embeddings
-    with keras.name_scope("generator"):
+    with name_generator():
         generator = cls(**own(), **common, name="generator")
     if shares == "gdes":  # both begin alike
         generator.embeddings.set_weights(backbone.embeddings.get_weights())
@@ -305,6 +310,6 @@ class PretrainingSaving(KeepsArguments, AdaptableModel, SavesPresets):
             if config.get("share_embeddings", True) is True:
                 own["embeddings"] = backbone.embeddings
             generator = {**generator, "config": own}
-            with keras.name_scope("generator"):
+            with name_generator():
                 config["generator"] = keras.layers.deserialize(generator)
         return super().from_config(config)
