@@ -83,6 +83,9 @@ class ElectraTask(FitsExamples, KeepsArguments, AdaptableModel, SavesPresets):
             optimizer = recipes.FinetuningAdamW(
                 recipes.finetuning_rate(self.backbone.hidden_dim),
                 weight_decay=0.01,  # `configure_finetuning.py:55`
+                # Without, the first updates of a short run are six times as
+                # large as these rates mean, and small tasks stay at chance.
+                bias_correction=True,
                 layer_rates=recipes.layer_rates(self.backbone),
             )
         if loss == "auto":
